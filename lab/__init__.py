@@ -1,0 +1,1 @@
+"""Socket Lab: two hosts, a router between them, and programs that talk over sockets."""

@@ -1,0 +1,142 @@
+"""What the programs share towards their user: announcements, one-line errors, exit codes, signals."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from lab.protocols.errors import LocalProtocolError, ProtocolError
+from lab.sockets.blocking import Stop, format_address
+
+OK, FAILED, USAGE, ENVIRONMENT, TIMEOUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_ENVIRONMENT_ERRNOS = {
+    errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM, errno.ENETUNREACH, errno.EHOSTUNREACH,
+    errno.ENETDOWN, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EAFNOSUPPORT,
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENOMEM,
+}  # fmt: skip
+
+
+class Failure(Exception):
+    """Ends the program with one line on stderr and ``exit_code``."""
+
+    def __init__(self, text: str, exit_code: int = FAILED) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def printable(text: str) -> str:
+    """``text`` with control characters escaped, so that what a peer sent can't steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Console:
+    """Standard output of a program: lines for people or, with ``--json``, one JSON object a line."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    def say(self, event: str, text: str, **fields: Any) -> None:
+        """One event, at once visible to whoever reads the other end of a pipe."""
+        line = json.dumps({"event": event, **fields}, ensure_ascii=False) if self.as_json else printable(text)
+        print(line, flush=True)
+
+    def announce(self, listener: socket.socket, what: str = "listening on") -> None:
+        """Says where a server can be reached, after bind: clients may come from now on."""
+        address = listener.getsockname()
+        self.say("listening", f"{what} {format_address(address)}", host=address[0], port=address[1])
+
+
+def stop_on_signals() -> Stop:
+    """A Stop that SIGTERM and SIGINT set."""
+    stop = Stop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with help that keeps its line breaks and a wrong use told in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def port_number(text: str) -> int:
+    """A port for argparse: 0 (any free one) … 65535."""
+    if not text.isascii() or not text.isdigit() or int(text[:6]) > 65_535:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no port (0 … 65535)")
+    return int(text)
+
+
+def positive_seconds(text: str) -> float:
+    """A duration in seconds for argparse: finite, above 0, at most a day."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError(
+            f"{printable(text)!r} is no duration (0 < seconds ≤ 86400)"
+        )
+    return seconds
+
+
+def count(text: str) -> int:
+    """A number of things for argparse: 1 … 10^12."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:20]) <= 10**12:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no count (1 or more)")
+    return int(text)
+
+
+def main(name: str, program: Callable[[], int | None]) -> NoReturn:
+    """Runs ``program`` and exits with its code; whatever it raises becomes one line on stderr."""
+    logging.basicConfig(level=logging.INFO, format=f"{name}: %(message)s", stream=sys.stderr)
+    try:
+        code = program() or OK
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has gone: nobody is left to tell
+        with suppress(OSError):
+            sys.stdout.close()
+        code = FAILED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except (Failure, ProtocolError, OSError) as error:
+        code = exit_code(error)
+        print(f"{name}: {describe(error)}", file=sys.stderr)
+    sys.exit(code)
+
+
+def exit_code(error: Failure | ProtocolError | OSError) -> int:
+    """The exit code that stands for ``error``."""
+    if isinstance(error, Failure):
+        return error.exit_code
+    if isinstance(error, LocalProtocolError):
+        return USAGE
+    if isinstance(error, TimeoutError):
+        return TIMEOUT
+    if isinstance(error, socket.gaierror):
+        return ENVIRONMENT
+    if isinstance(error, OSError) and error.errno in _ENVIRONMENT_ERRNOS:
+        return ENVIRONMENT
+    return FAILED
+
+
+def describe(error: BaseException) -> str:
+    """One line about ``error``, without anything that could steer a terminal."""
+    if isinstance(error, OSError) and error.strerror:
+        file = f"{error.filename}: " if error.filename is not None else ""
+        return printable(f"{file}{error.strerror}")
+    return printable(str(error) or type(error).__name__)

@@ -1,0 +1,1 @@
+"""The only code that touches a socket: the same conversations with different faces."""
