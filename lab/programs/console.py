@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from lab.protocols.errors import LocalProtocolError, ProtocolError
+from lab.protocols.text import printable
 from lab.sockets.blocking import Stop, format_address
 
 OK, FAILED, USAGE, ENVIRONMENT, TIMEOUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -31,11 +32,6 @@ class Failure(Exception):
     def __init__(self, text: str, exit_code: int = FAILED) -> None:
         super().__init__(text)
         self.exit_code = exit_code
-
-
-def printable(text: str) -> str:
-    """``text`` with control characters escaped, so that what a peer sent can't steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Console:
@@ -88,9 +84,7 @@ def positive_seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} is no duration (0 < seconds ≤ 86400)"
-        )
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no duration (0 < seconds ≤ 86400)")
     return seconds
 
 

@@ -1,0 +1,75 @@
+"""What the runner container does: play the scenarios that it is given, or say what can be done here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from lab.control import scenarios
+from lab.control.errors import LabError
+from lab.control.lab import from_mgmt
+from lab.control.play import OpenLab, Outcome, play
+from lab.control.scenarios import Scenario
+from lab.control.view import View
+from lab.protocols.text import printable
+
+RUNS = Path("/opt/socketlab/runs")
+
+WELCOME = """\
+The lab is up: client (kali) ── router ── server (win10).
+
+  docker compose exec client bash          a shell on kali; `ssh server` takes you on to win10
+  docker compose exec server bash          a shell on win10
+  docker compose run --rm runner NAME      play a scenario on this running lab
+  docker compose down -v                   stop the lab and remove what it made
+
+Scenarios:"""
+
+
+def play_all(
+    names: Sequence[str], open_lab: OpenLab, view: View, runs: Path, *, seed: int | None = None
+) -> int:
+    """Plays the scenarios one after the other. Returns the exit code: that of the worst verdict.
+
+    All names are looked up before the first is played. Raises UsageError, EnvironmentFailure.
+    """
+    outcomes = [
+        play_one(scenario, open_lab, view, runs, seed)
+        for scenario in [scenarios.load(name) for name in names]
+    ]
+    return max((outcome.exit_code for outcome in outcomes), default=0)
+
+
+def play_one(
+    scenario: Scenario, open_lab: OpenLab, view: View, runs: Path, seed: int | None = None
+) -> Outcome:
+    view.begin(scenario.name, scenario.title)
+    outcome = play(scenario, open_lab, view.observe, runs, seed=seed)
+    view.end(outcome)
+    return outcome
+
+
+def main(argv: Sequence[str]) -> int:
+    """Returns the exit code: the verdict's, 2 for an unknown scenario, 3 where the lab can't be reached."""
+    console = Console(highlight=False, soft_wrap=True)
+    names = list(argv) or os.environ.get("SCENARIO", "").split()
+    try:
+        if not names:
+            print(WELCOME)
+            for name in scenarios.names():
+                print(f"  {name:18} {scenarios.title(name)}")
+            return 0
+        return play_all(names, from_mgmt, View(console), RUNS)
+    except LabError as error:
+        print(f"runner: {printable(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,181 @@
+"""A lab as a Compose project: what it is called, which prefixes it has, brought up and taken down.
+
+A start that fails, or that is interrupted, takes down again what it made. Clean-up is by label.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.control.engine import Engine
+from lab.control.errors import EnvironmentFailure, UsageError
+
+COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
+UP_TIMEOUT = 120  # seconds until every host must be healthy
+DOWN_TIMEOUT = 60.0
+
+_PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # Compose's own rule
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Which lab. Prefixes are the first three numbers of an IPv4 /24 and the first two groups of an
+    IPv6 /64; two labs side by side differ in the project and in all of them.
+    """
+
+    project: str = "socketlab"
+    servers_prefix: str = "172.28.66"
+    clients_prefix: str = "192.168.40"
+    servers_prefix6: str = ""  # default: made from the IPv4 prefixes
+    clients_prefix6: str = ""
+    compose_file: Path = COMPOSE_FILE
+
+    @classmethod
+    def from_environment(cls, project: str | None = None) -> Topology:
+        """The lab that COMPOSE_PROJECT_NAME and LAB_*_PREFIX name, as for `docker compose` itself."""
+        default = cls()
+        return cls(
+            project=project or os.environ.get("COMPOSE_PROJECT_NAME") or default.project,
+            servers_prefix=os.environ.get("LAB_SERVERS_PREFIX") or default.servers_prefix,
+            clients_prefix=os.environ.get("LAB_CLIENTS_PREFIX") or default.clients_prefix,
+            servers_prefix6=os.environ.get("LAB_SERVERS_PREFIX6", ""),
+            clients_prefix6=os.environ.get("LAB_CLIENTS_PREFIX6", ""),
+        )
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a name or prefix that can't be one."""
+        if not _PROJECT_NAME.fullmatch(self.project):
+            raise UsageError(f"{self.project!r} is no project name: small letters, digits, - and _")
+        for prefix in (self.servers_prefix, self.clients_prefix):
+            _require_private(f"{prefix}.0/24", prefix, "172.28.66")
+        for prefix in (self.servers_prefix6, self.clients_prefix6):
+            if prefix:
+                _require_private(f"{prefix}::/64", prefix, "fd28:66")
+        if self.servers_prefix == self.clients_prefix:
+            raise UsageError(f"both segments have the prefix {self.servers_prefix}")
+
+    def environment(self) -> dict[str, str]:
+        """The environment for Compose: the user's own, with this lab's names in it."""
+        group = _group(self.servers_prefix.split(".")[1])
+        return {
+            **os.environ,
+            "COMPOSE_PROJECT_NAME": self.project,
+            "LAB_SERVERS_PREFIX": self.servers_prefix,
+            "LAB_CLIENTS_PREFIX": self.clients_prefix,
+            "LAB_SERVERS_PREFIX6": self.servers_prefix6 or f"fd{group}:{self.servers_prefix.split('.')[2]}",
+            "LAB_CLIENTS_PREFIX6": self.clients_prefix6 or f"fd{group}:{self.clients_prefix.split('.')[2]}",
+        }
+
+    def compose(self, *words: str) -> list[str]:
+        """The argv of ``docker compose`` for this lab."""
+        return ["docker", "compose", "-p", self.project, "-f", str(self.compose_file), *words]
+
+    def exists(self) -> bool:
+        """True where any of its hosts exists, running or not."""
+        with Engine() as engine:
+            return bool(engine.nodes(self.project))
+
+    def up(self, services: Sequence[str] = ("server", "client", "router"), *, quiet: bool = False) -> None:
+        """Brings the lab up and returns when its hosts are healthy.
+
+        Where that fails or is interrupted, nothing that it made is left: a lab that was there before stays.
+        Raises EnvironmentFailure.
+        """
+        existed = self.exists()
+        argv = self.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT), *services)
+        try:
+            self._run(argv, quiet=quiet, timeout=UP_TIMEOUT + 30)
+        except BaseException:
+            if not existed:
+                with suppress(EnvironmentFailure):  # the first failure is the one to tell
+                    self.down(quiet=True)
+            raise
+
+    def down(self, *, quiet: bool = False) -> int:
+        """Removes everything that the lab made, whatever state it is in. Returns how much that was.
+
+        Raises EnvironmentFailure where something is left at the deadline.
+        """
+        deadline = time.monotonic() + DOWN_TIMEOUT
+        with Engine() as engine:
+            removed = len(engine.resources(self.project))
+            if removed:
+                with suppress(EnvironmentFailure):  # what it couldn't do is done below, or told below
+                    self._run(self.compose("down", "-v", "--remove-orphans", "-t", "1"), quiet=quiet)
+            # Once more even when it looks clean: a `lab up` that was killed may have had a request under way.
+            while left := engine.remove(self.project):
+                removed = max(removed, left)
+                if time.monotonic() > deadline:
+                    raise EnvironmentFailure(
+                        f"{self.project}: {left} containers, networks or volumes are left"
+                    )
+        return removed
+
+    def _run(self, argv: list[str], *, quiet: bool, timeout: float = DOWN_TIMEOUT) -> None:
+        """Runs Compose; quiet keeps its words for the case that it fails."""
+        output = subprocess.PIPE if quiet else None
+        try:
+            child = subprocess.Popen(
+                _dies_with_us(argv),
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        except FileNotFoundError as error:
+            raise EnvironmentFailure("there is no docker client; run scripts/setup") from error
+        try:
+            said, complained = child.communicate(timeout=timeout)
+        except BaseException as error:
+            child.terminate()  # a Ctrl-C in a terminal has reached it already; it may be told twice
+            with suppress(subprocess.TimeoutExpired):
+                child.communicate(timeout=15)
+            child.kill()
+            child.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise EnvironmentFailure(f"Compose didn't finish within {timeout:g} s") from None
+            raise
+        if child.returncode != 0:
+            words = b"".join(filter(None, (said, complained))).decode(errors="replace").strip()
+            raise EnvironmentFailure(
+                _explain(words) or f"docker compose failed (exit code {child.returncode})"
+            )
+
+
+def _dies_with_us(argv: list[str]) -> list[str]:
+    """Compose, in a way that a SIGKILL of ours ends it too: else it would go on making things."""
+    setpriv = shutil.which("setpriv")  # util-linux
+    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else argv
+
+
+def _require_private(network: str, prefix: str, example: str) -> None:
+    try:
+        is_private = ipaddress.ip_network(network).is_private
+    except ValueError:
+        raise UsageError(f"{prefix!r} is no prefix; one looks like {example}") from None
+    if not is_private:
+        raise UsageError(f"{prefix} is a public address range; a lab lives in private ones, like {example}")
+
+
+def _group(number: str) -> str:
+    """An octet as two characters of an IPv6 address that people recognise: 28 stays 28."""
+    return number.zfill(2) if int(number) < 100 else f"{int(number):02x}"
+
+
+def _explain(words: str) -> str:
+    """Compose's complaint, with what to do about the usual ones."""
+    if "overlaps with other one" in words or "Pool overlaps" in words:
+        return (
+            "the prefixes are taken by another network here (maybe another lab); choose others with "
+            f"--servers-prefix and --clients-prefix [{words.splitlines()[-1]}]"
+        )
+    return "\n".join(words.splitlines()[-15:])

@@ -1,0 +1,66 @@
+"""What a run leaves: runs/<scenario>/<UTC time>/ with record.json, events.jsonl and each node's output."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from lab.evidence.events import Event
+
+
+class Recorder:
+    """Writes a run's folder while the run happens, so that a run that dies leaves what it saw."""
+
+    def __init__(self, runs: Path, scenario: str) -> None:
+        self.folder = _new_folder(runs / scenario)
+        (self.folder / "output").mkdir()
+        self._runs = runs
+        self._events = open(self.folder / "events.jsonl", "w", encoding="utf-8")
+        self._outputs: dict[str, IO[str]] = {}
+
+    def observe(self, event: Event) -> None:
+        """Writes one event down; what a program printed also goes to its node's output."""
+        self._events.write(json.dumps(event.as_json(), ensure_ascii=False) + "\n")
+        if event.kind in ("stdout", "stderr"):
+            self._output(event.node).write(event.text + "\n")
+
+    def finish(self, record: Mapping[str, Any]) -> None:
+        """Writes record.json, whole or not at all, and points runs/latest here."""
+        self.close()
+        temporary = self.folder / "record.json.part"
+        temporary.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        temporary.rename(self.folder / "record.json")
+        link = self._runs / f".latest.{os.getpid()}"
+        with suppress(OSError):  # a file system without symbolic links
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.folder.relative_to(self._runs))
+            link.replace(self._runs / "latest")
+
+    def close(self) -> None:
+        self._events.close()
+        for file in self._outputs.values():
+            file.close()
+
+    def _output(self, node: str) -> IO[str]:
+        if node not in self._outputs:
+            self._outputs[node] = open(self.folder / "output" / f"{node}.txt", "w", encoding="utf-8")
+        return self._outputs[node]
+
+
+def _new_folder(parent: Path) -> Path:
+    """A folder that nobody else has, named by the time in UTC."""
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H-%M-%S", time.gmtime(now))
+        folder = parent / f"{stamp}.{int(now * 1000) % 1000:03d}Z"
+        try:
+            folder.mkdir()
+        except FileExistsError:  # within one millisecond of another run
+            continue
+        return folder
