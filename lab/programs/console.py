@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import json
 import logging
 import signal
@@ -40,10 +41,13 @@ class Console:
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
 
-    def say(self, event: str, text: str, **fields: Any) -> None:
-        """One event, at once visible to whoever reads the other end of a pipe."""
-        line = json.dumps({"event": event, **fields}, ensure_ascii=False) if self.as_json else printable(text)
-        print(line, flush=True)
+    def say(self, event: str, text: str, /, **fields: Any) -> None:
+        """One event, at once visible to whoever reads the other end of a pipe.
+
+        JSON is pure ASCII: whole in any locale, and nothing in it can steer a terminal.
+        """
+        line = json.dumps({"event": event, **fields}) if self.as_json else printable(text)
+        print(line + "\n", end="", flush=True)  # in one write: lines of several threads stay whole
 
     def announce(self, listener: socket.socket, what: str = "listening on") -> None:
         """Says where a server can be reached, after bind: clients may come from now on."""
@@ -52,10 +56,16 @@ class Console:
 
 
 def stop_on_signals() -> Stop:
-    """A Stop that SIGTERM and SIGINT set."""
+    """A Stop that SIGTERM and SIGINT set. A second SIGINT doesn't wait: KeyboardInterrupt."""
     stop = Stop()
+
+    def on_signal(number: int, _: object) -> None:
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, on_signal)
     return stop
 
 
@@ -98,19 +108,31 @@ def count(text: str) -> int:
 def main(name: str, program: Callable[[], int | None]) -> NoReturn:
     """Runs ``program`` and exits with its code; whatever it raises becomes one line on stderr."""
     logging.basicConfig(level=logging.INFO, format=f"{name}: %(message)s", stream=sys.stderr)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a character that the locale lacks is no reason to die
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = program() or OK
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has gone: nobody is left to tell
-        with suppress(OSError):
-            sys.stdout.close()
-        code = FAILED
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (Failure, ProtocolError, OSError) as error:
         code = exit_code(error)
-        print(f"{name}: {describe(error)}", file=sys.stderr)
+        if not (isinstance(error, BrokenPipeError) and _output_is_broken()):  # its reader left: no news
+            print(f"{name}: {describe(error)}", file=sys.stderr)
+    if _output_is_broken():
+        code = code or FAILED
+        with suppress(OSError):
+            sys.stdout.close()  # or the interpreter tries again, and complains
     sys.exit(code)
+
+
+def _output_is_broken() -> bool:
+    """Whether standard output still holds what it can't get rid of; a socket's EPIPE isn't meant."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def exit_code(error: Failure | ProtocolError | OSError) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import selectors
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, TypeAlias
@@ -31,13 +31,13 @@ class Deadline:
     """
 
     def __init__(self, seconds: float | None) -> None:
-        self._at = None if seconds is None else time.monotonic() + seconds
+        self.at = None if seconds is None else time.monotonic() + seconds  # on the monotonic clock
 
     def remaining(self) -> float | None:
         """Seconds left. Raises TimeoutError when there are none."""
-        if self._at is None:
+        if self.at is None:
             return None
-        left = self._at - time.monotonic()
+        left = self.at - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         return left
@@ -47,32 +47,21 @@ NEVER = Deadline(None)
 
 
 class Stop:
-    """A request to stop, which may come from a signal handler or another thread; waitable by a selector."""
+    """A request to stop, which may come from a signal handler or another thread.
+
+    Selectors can wait for it: once set it stays readable, for any number of waiters.
+    """
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._set = False
-        self._callbacks: list[Callable[[], None]] = []
 
     def set(self) -> None:
         """Asks to stop. More than once is the same as once."""
         self._set = True
         with contextlib.suppress(OSError):  # full: it has been said often enough
             self._writer.send(b"!")
-        for callback in self._callbacks.copy():
-            callback()
-
-    @contextlib.contextmanager
-    def calls(self, callback: Callable[[], None]) -> Iterator[None]:
-        """While in this context, a request to stop also calls ``callback``, maybe from a signal handler."""
-        self._callbacks.append(callback)
-        try:
-            if self._set:
-                callback()
-            yield
-        finally:
-            self._callbacks.remove(callback)
 
     def is_set(self) -> bool:
         return self._set
@@ -85,22 +74,49 @@ class Stop:
         self._writer.close()
 
 
-def format_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
-    """``host:port`` as people write it: IPv6 in brackets, an IPv4 peer of a dual-stack socket as IPv4."""
-    host = address[0].removeprefix("::ffff:")
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+
+
+def plain_host(address: Address) -> str:
+    """The host of ``address`` as people know it: an IPv4 peer of a dual-stack socket as IPv4."""
+    host = address[0]
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
+def format_address(address: Address) -> str:
+    """``host:port`` as people write it, IPv6 in brackets."""
+    host = plain_host(address)
     return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
+
+
+@contextlib.contextmanager
+def naming(host: str, port: int) -> Iterator[None]:
+    """Within this context an OSError says which address it is about, in its ``filename``."""
+    where = format_address((host or "*", port))
+    try:
+        yield
+    except UnicodeError:  # what Python makes of a label that is empty or longer than 63 characters
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name", where) from None
+    except socket.gaierror as error:
+        raise socket.gaierror(error.errno, error.strerror, where) from None
+    except OSError as error:
+        number = error.errno or errno.ETIMEDOUT  # Python's own TimeoutError has no number
+        raise OSError(number, os.strerror(number), where) from None
+
+
+# Without a descriptor of its own, as epoll would need; Windows has no poll.
+_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class Stream:
     """A connected TCP socket. Every wait has a deadline; a write is whole or an error; never a SIGPIPE."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, stop: Stop | None = None) -> None:
         self.socket = sock
         self.peer = format_address(sock.getpeername())
         self.local = format_address(sock.getsockname())
-        self._lock = threading.RLock()  # request_stop may come from a signal handler of the same thread
-        self._idle = False
-        self._stopping = False
+        self._stop = stop
+        self._selector: selectors.BaseSelector | None = None
         tune(sock)
 
     def recv(self, limit: int = 65_536, deadline: Deadline = NEVER) -> bytes:
@@ -132,33 +148,43 @@ class Stream:
         Between requests is where a server may close without losing anything. The deadline is
         IDLE_TIMEOUT unless told.
         """
-        with self._lock:
-            if self._stopping:
-                return b""
-            self._idle = True
-        try:
-            return self.recv(limit, deadline or Deadline(IDLE_TIMEOUT))
-        finally:
-            with self._lock:
-                self._idle = False
+        deadline = deadline or Deadline(IDLE_TIMEOUT)
+        if self._stop is not None and not self._request_comes(self._stop, deadline):
+            return b""
+        return self.recv(limit, deadline)
+
+    def _request_comes(self, stop: Stop, deadline: Deadline) -> bool:
+        """Waits until the stream is readable (True) or the server is to stop (False)."""
+        if self._selector is None:
+            self._selector = _Selector()
+            self._selector.register(self.socket, selectors.EVENT_READ)
+            self._selector.register(stop, selectors.EVENT_READ)
+        while not stop.is_set():
+            if self._selector.select(deadline.remaining()):
+                return not stop.is_set()
+        return False
 
     def sendall(self, data: bytes | bytearray | memoryview, deadline: Deadline = NEVER) -> None:
         """Hands all of ``data`` to the kernel. Raises TimeoutError, ConnectionError."""
         self.socket.settimeout(deadline.remaining())
         self.socket.sendall(data)
 
+    def send_some(self, data: bytes | bytearray | memoryview) -> int:
+        """Hands over what the kernel takes at once, for who must not wait; 0 where its buffer is full."""
+        self.socket.settimeout(0)
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    def fileno(self) -> int:
+        """For poll and selectors."""
+        return self.socket.fileno()
+
     def sendfile(self, file: BinaryIO, offset: int, count: int, deadline: Deadline = NEVER) -> int:
         """Sends up to ``count`` bytes of ``file`` from ``offset``; fewer only where the file is shorter."""
         self.socket.settimeout(deadline.remaining())
         return self.socket.sendfile(file, offset, count)
-
-    def request_stop(self) -> None:
-        """From another thread: ends the stream if it is between requests, or as soon as it is."""
-        with self._lock:
-            self._stopping = True
-            if self._idle:
-                with contextlib.suppress(OSError):
-                    self.socket.shutdown(socket.SHUT_RD)  # wakes the recv with an end of stream
 
     def finish_sending(self) -> None:
         """Says that no more will be sent (FIN); receiving goes on."""
@@ -210,7 +236,13 @@ def connect(host: str, port: int, timeout: float = CONNECT_TIMEOUT) -> Stream:
 
     Raises OSError: socket.gaierror, ConnectionRefusedError, TimeoutError, or what the last address gave.
     """
-    return Stream(socket.create_connection((host, port), timeout))
+    with naming(host, port):
+        sock = socket.create_connection((host, port), timeout)
+        try:
+            return Stream(sock)
+        except OSError:  # the peer reset it meanwhile
+            sock.close()
+            raise
 
 
 def listen(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
@@ -218,14 +250,15 @@ def listen(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
 
     SO_REUSEADDR is set (create_server), so that a restart doesn't wait for TIME_WAIT to pass.
     """
-    if not host and socket.has_dualstack_ipv6():
-        return socket.create_server(
-            ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog
-        )
-    family = socket.AF_INET
-    if host:
-        family, _, _, _, _ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server((host, port), family=family, backlog=backlog)
+    with naming(host, port):
+        if not host and socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog
+            )
+        family = socket.AF_INET
+        if host:
+            family, _, _, _, _ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((host, port), family=family, backlog=backlog)
 
 
 Handle: TypeAlias = Callable[[Stream], None]
@@ -234,11 +267,13 @@ Handle: TypeAlias = Callable[[Stream], None]
 def accept(listener: socket.socket, stop: Stop) -> Iterator[Stream]:
     """Clients as they come, until ``stop``. A shortage of descriptors is waited out, not died of."""
     listener.setblocking(False)
+    short = False
     with selectors.DefaultSelector() as selector:
-        selector.register(listener, selectors.EVENT_READ)
         selector.register(stop, selectors.EVENT_READ)
         while not stop.is_set():
+            selector.register(listener, selectors.EVENT_READ)
             selector.select()
+            selector.unregister(listener)
             if stop.is_set():
                 return
             try:
@@ -246,15 +281,18 @@ def accept(listener: socket.socket, stop: Stop) -> Iterator[Stream]:
             except (BlockingIOError, ConnectionError):
                 continue  # the client went away before it was accepted
             except OSError as error:
-                logger.error("can't accept: %s", os.strerror(error.errno or 0))
-                selector.unregister(listener)
-                selector.select(0.1)  # the listener stays readable meanwhile: don't spin on it
-                selector.register(listener, selectors.EVENT_READ)
+                if not short:
+                    logger.error("can't accept for now: %s", os.strerror(error.errno or 0))
+                short = True
+                selector.select(0.1)  # without the listener, which stays readable: don't spin on it
                 continue
+            short = False
             try:
-                yield Stream(connection)
-            except OSError:
+                stream = Stream(connection, stop)
+            except OSError:  # reset already
                 connection.close()
+                continue
+            yield stream
 
 
 def serve(listener: socket.socket, handle: Handle, stop: Stop) -> None:
@@ -264,8 +302,7 @@ def serve(listener: socket.socket, handle: Handle, stop: Stop) -> None:
     """
     with listener:
         for stream in accept(listener, stop):
-            with stop.calls(stream.request_stop):
-                converse(stream, handle)
+            converse(stream, handle)
 
 
 def converse(stream: Stream, handle: Handle) -> None:
