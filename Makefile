@@ -1,0 +1,39 @@
+# Socket Lab. `make` alone lists what there is.
+SHELL := /bin/bash
+python := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench up down clean engine-stop
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make this machine ready: engine, images, .venv; only what is missing
+	@scripts/setup
+
+demo: setup ## play tcp-hello and remote-command, both hosts side by side
+	@$(python) -m lab demo
+
+test: setup lint ## all checks and all tests, across the hosts too
+	@$(python) -m pytest
+
+lint: setup ## ruff and mypy
+	@$(python) -m ruff check .
+	@$(python) -m ruff format --check .
+	@$(python) -m mypy
+
+bench: setup ## measure the lab against what it replaces
+	@$(python) -m benchmarks
+
+up: setup ## bring the lab up and leave it
+	@docker compose up --detach --wait server client router
+
+down: ## take the lab away, with its networks and keys
+	@docker compose down --volumes --remove-orphans
+
+clean: down ## also remove the images, .venv and caches; never runs/
+	@docker image rm --force socketlab/server socketlab/client socketlab/router socketlab/runner
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+engine-stop: ## stop the Docker Engine, if scripts/setup started it
+	@scripts/setup --stop-engine
