@@ -6,6 +6,7 @@ Whatever is looked for or removed is found by labels, so nothing that others mad
 from __future__ import annotations
 
 import io
+import ipaddress
 import os
 import struct
 import tarfile
@@ -50,14 +51,22 @@ class Engine:
     def nodes(self, project: str) -> list[Container]:
         """The containers of the project's hosts and routers, stopped ones too, in order of service name."""
         labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
-        found = _asked(self._client.containers.list, all=True, filters={"label": labels})
+        found = _asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
         nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c)]
         return sorted(nodes, key=lambda container: container.labels[SERVICE_LABEL])
 
     def projects(self) -> list[str]:
         """The labs that exist here, running or not."""
-        found = _asked(self._client.containers.list, all=True, filters={"label": ROLE_LABEL})
+        found = _asked(
+            self._client.containers.list, all=True, ignore_removed=True, filters={"label": ROLE_LABEL}
+        )
         return sorted({c.labels[PROJECT_LABEL] for c in found if PROJECT_LABEL in c.labels})
+
+    def subnets(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """The subnets of all networks here, whoever made them."""
+        networks = _asked(self._client.networks.list)
+        pools = [pool for n in networks for pool in (n.attrs.get("IPAM") or {}).get("Config") or []]
+        return [ipaddress.ip_network(pool["Subnet"]) for pool in pools if pool.get("Subnet")]
 
     def resources(self, project: str) -> list[Any]:
         """Every container, network and volume of the lab ``project``, in the order to remove them.
@@ -65,7 +74,9 @@ class Engine:
         Nothing where the project has no lab in it: other people's Compose projects aren't ours to touch.
         """
         label = f"{PROJECT_LABEL}={project}"
-        containers = _asked(self._client.containers.list, all=True, filters={"label": label})
+        containers = _asked(
+            self._client.containers.list, all=True, ignore_removed=True, filters={"label": label}
+        )
         networks = _asked(self._client.networks.list, filters={"label": label})
         volumes = _asked(self._client.volumes.list, filters={"label": label})
         marked = any(ROLE_LABEL in c.labels for c in containers) or any(

@@ -6,6 +6,7 @@ A start that fails, or that is interrupted, takes down again what it made. Clean
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from lab.control.engine import Engine
 from lab.control.errors import EnvironmentFailure, UsageError
@@ -22,6 +24,16 @@ from lab.control.errors import EnvironmentFailure, UsageError
 COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
 UP_TIMEOUT = 120  # seconds until every host must be healthy
 DOWN_TIMEOUT = 60.0
+
+VARIABLES = {
+    "project": "COMPOSE_PROJECT_NAME",
+    "servers_prefix": "LAB_SERVERS_PREFIX",
+    "clients_prefix": "LAB_CLIENTS_PREFIX",
+    "mgmt_prefix": "LAB_MGMT_PREFIX",
+    "servers_prefix6": "LAB_SERVERS_PREFIX6",
+    "clients_prefix6": "LAB_CLIENTS_PREFIX6",
+}
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # Compose's own rule
 
@@ -35,45 +47,57 @@ class Topology:
     project: str = "socketlab"
     servers_prefix: str = "172.28.66"
     clients_prefix: str = "192.168.40"
-    servers_prefix6: str = ""  # default: made from the IPv4 prefixes
-    clients_prefix6: str = ""
+    mgmt_prefix: str = "172.28.255"
+    servers_prefix6: str = "fd28:66"
+    clients_prefix6: str = "fd28:40"
     compose_file: Path = COMPOSE_FILE
 
     @classmethod
     def from_environment(cls, project: str | None = None) -> Topology:
-        """The lab that COMPOSE_PROJECT_NAME and LAB_*_PREFIX name, as for `docker compose` itself."""
-        default = cls()
-        return cls(
-            project=project or os.environ.get("COMPOSE_PROJECT_NAME") or default.project,
-            servers_prefix=os.environ.get("LAB_SERVERS_PREFIX") or default.servers_prefix,
-            clients_prefix=os.environ.get("LAB_CLIENTS_PREFIX") or default.clients_prefix,
-            servers_prefix6=os.environ.get("LAB_SERVERS_PREFIX6", ""),
-            clients_prefix6=os.environ.get("LAB_CLIENTS_PREFIX6", ""),
-        )
+        """The lab that COMPOSE_PROJECT_NAME and LAB_*_PREFIX* name, as for `docker compose` itself."""
+        named: dict[str, Any] = {key: os.environ.get(variable) for key, variable in VARIABLES.items()}
+        if project:
+            named["project"] = project
+        return cls(**{key: value for key, value in named.items() if value})
+
+    @classmethod
+    def beside(cls, project: str) -> Topology:
+        """A lab with prefixes that no network on this engine has. Raises EnvironmentFailure."""
+        with Engine() as engine:
+            taken = engine.subnets()
+        for number in range(1, 100):
+            topology = cls(
+                project,
+                f"172.28.{66 + number}",
+                f"192.168.{40 + number}",
+                f"172.28.{255 - number}",
+                f"fd28:{66 + number}",
+                f"fd28:{40 + number}",
+            )
+            if not any(overlap(mine, other) for mine in topology.networks() for other in taken):
+                return topology
+        raise EnvironmentFailure("no free prefixes; `docker network prune` removes unused networks")
 
     def __post_init__(self) -> None:
         """Raises UsageError for a name or prefix that can't be one."""
         if not _PROJECT_NAME.fullmatch(self.project):
             raise UsageError(f"{self.project!r} is no project name: small letters, digits, - and _")
-        for prefix in (self.servers_prefix, self.clients_prefix):
-            _require_private(f"{prefix}.0/24", prefix, "172.28.66")
-        for prefix in (self.servers_prefix6, self.clients_prefix6):
-            if prefix:
-                _require_private(f"{prefix}::/64", prefix, "fd28:66")
-        if self.servers_prefix == self.clients_prefix:
-            raise UsageError(f"both segments have the prefix {self.servers_prefix}")
+        networks = self.networks()
+        for one, other in itertools.combinations(networks, 2):
+            if overlap(one, other):
+                raise UsageError(f"two networks have the prefix of {one}")
+
+    def networks(self) -> list[Network]:
+        """The lab's networks, IPv4 and IPv6."""
+        prefixes = (self.servers_prefix, self.clients_prefix, self.mgmt_prefix)
+        prefixes6 = (self.servers_prefix6, self.clients_prefix6)
+        return [_private(f"{prefix}.0/24", prefix, "172.28.66") for prefix in prefixes] + [
+            _private(f"{prefix}::/64", prefix, "fd28:66") for prefix in prefixes6
+        ]
 
     def environment(self) -> dict[str, str]:
         """The environment for Compose: the user's own, with this lab's names in it."""
-        group = _group(self.servers_prefix.split(".")[1])
-        return {
-            **os.environ,
-            "COMPOSE_PROJECT_NAME": self.project,
-            "LAB_SERVERS_PREFIX": self.servers_prefix,
-            "LAB_CLIENTS_PREFIX": self.clients_prefix,
-            "LAB_SERVERS_PREFIX6": self.servers_prefix6 or f"fd{group}:{self.servers_prefix.split('.')[2]}",
-            "LAB_CLIENTS_PREFIX6": self.clients_prefix6 or f"fd{group}:{self.clients_prefix.split('.')[2]}",
-        }
+        return {**os.environ, **{variable: getattr(self, key) for key, variable in VARIABLES.items()}}
 
     def compose(self, *words: str) -> list[str]:
         """The argv of ``docker compose`` for this lab."""
@@ -151,24 +175,25 @@ class Topology:
             )
 
 
+def overlap(one: Network, other: Network) -> bool:
+    """True where the two networks have an address in common."""
+    return one.version == other.version and one.overlaps(other)
+
+
 def _dies_with_us(argv: list[str]) -> list[str]:
     """Compose, in a way that a SIGKILL of ours ends it too: else it would go on making things."""
     setpriv = shutil.which("setpriv")  # util-linux
     return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else argv
 
 
-def _require_private(network: str, prefix: str, example: str) -> None:
+def _private(network: str, prefix: str, example: str) -> Network:
     try:
-        is_private = ipaddress.ip_network(network).is_private
+        parsed = ipaddress.ip_network(network)
     except ValueError:
         raise UsageError(f"{prefix!r} is no prefix; one looks like {example}") from None
-    if not is_private:
+    if not parsed.is_private:
         raise UsageError(f"{prefix} is a public address range; a lab lives in private ones, like {example}")
-
-
-def _group(number: str) -> str:
-    """An octet as two characters of an IPv6 address that people recognise: 28 stays 28."""
-    return number.zfill(2) if int(number) < 100 else f"{int(number):02x}"
+    return parsed
 
 
 def _explain(words: str) -> str:

@@ -1,0 +1,221 @@
+"""`lab`: bring the lab up and down, look at it, play scenarios, shell into hosts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lab.control import scenarios
+from lab.control.engine import Engine
+from lab.control.errors import EnvironmentFailure, LabError
+from lab.control.lab import from_engine
+from lab.control.runner import play_all
+from lab.control.topology import Topology
+from lab.control.view import View
+from lab.protocols.text import printable
+
+app = typer.Typer(
+    name="lab",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Two hosts, a router between them, and programs that talk over sockets.",
+    epilog="Exit codes: 0 all passed · 1 a check failed · 2 wrong use · 3 the machine can't, or unsupported"
+    " · 4 timeout · 130 Ctrl-C",
+)
+
+Project = Annotated[
+    str | None, typer.Option("--project", "-p", help="The lab's name.", show_default="socketlab")
+]
+ServersPrefix = Annotated[str | None, typer.Option(help="The servers' /24.", show_default="172.28.66")]
+ClientsPrefix = Annotated[str | None, typer.Option(help="The clients' /24.", show_default="192.168.40")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")]
+
+stdout = Console(highlight=False, soft_wrap=True)
+stderr = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+@app.command()
+def up(
+    project: Project = None,
+    servers_prefix: ServersPrefix = None,
+    clients_prefix: ClientsPrefix = None,
+    quiet: Quiet = False,
+) -> None:
+    """Bring the lab up and wait until every host can be logged in to.
+
+    Bringing up a lab that is up changes nothing. Another [bold]--project[/] is another lab, side by side with
+    this one; it gets free prefixes unless they are given.
+    """
+    topology = _new_topology(project, servers_prefix, clients_prefix)
+    with _told_in_one_line():
+        topology.up(quiet=quiet)
+        with from_engine(topology.project) as lab:
+            lab.connect()
+        if not quiet:
+            name = "" if project is None else f" -p {topology.project}"
+            stdout.print(
+                f"The lab is up. Next: [bold]lab shell{name} client[/] or [bold]lab run{name} tcp-hello[/]"
+            )
+
+
+@app.command()
+def down(project: Project = None, quiet: Quiet = False) -> None:
+    """Stop the lab and remove all that it made: containers, networks, keys. Nothing else is touched."""
+    topology = _topology(project)
+    with _told_in_one_line():
+        removed = topology.down(quiet=quiet)
+        if not quiet:
+            stdout.print(
+                f"Removed {removed} containers, networks and volumes." if removed else "There was no lab."
+            )
+
+
+@app.command()
+def status(project: Project = None) -> None:
+    """Show each node: is it up, and where it can be reached. Exit code 3 unless all are."""
+    topology = _topology(project)
+    with _told_in_one_line(), Engine() as engine:
+        nodes = engine.nodes(topology.project)
+        if not nodes:
+            others = ", ".join(engine.projects())
+            raise EnvironmentFailure(
+                f"no lab {topology.project!r} is up"
+                + (f"; there are: {others}" if others else "; `lab up` starts one")
+            )
+        table = Table("node", "state", "IPv4", "IPv6", box=None, header_style="bold")
+        states = {node.name: _state(node.attrs["State"]) for node in nodes}
+        for node in nodes:
+            labels = node.labels
+            style = "green" if states[node.name] in ("healthy", "running") else "red"
+            table.add_row(
+                labels.get("socketlab.names", ""),
+                f"[{style}]{states[node.name]}[/]",
+                labels.get("socketlab.address", "").replace(" ", "\n"),
+                labels.get("socketlab.address6", "").replace(" ", "\n"),
+            )
+        stdout.print(table)
+        if not all(state in ("healthy", "running") for state in states.values()):
+            raise typer.Exit(EnvironmentFailure.exit_code)
+
+
+@app.command("list")
+def list_scenarios() -> None:
+    """List the scenarios."""
+    with _told_in_one_line():
+        table = Table("scenario", "what it shows", box=None, header_style="bold")
+        for name in scenarios.names():
+            table.add_row(f"[bold]{name}[/]", printable(scenarios.title(name)))
+        stdout.print(table)
+
+
+@app.command()
+def run(
+    names: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="See `lab list`.")],
+    project: Project = None,
+    servers_prefix: ServersPrefix = None,
+    clients_prefix: ClientsPrefix = None,
+    columns: Annotated[bool, typer.Option("--columns", help="The hosts' output side by side.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave a lab that had to be started running.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Repeat the random choices of an earlier run.")] = None,
+    runs: Annotated[Path, typer.Option(help="Where runs leave their folder.")] = Path("runs"),
+) -> None:
+    """Play scenarios, and give their verdicts.
+
+    A lab that isn't up is started for it, and taken down afterwards unless [bold]--keep[/] is given.
+    """
+    topology = _new_topology(project, servers_prefix, clients_prefix)
+    with _told_in_one_line():
+        for name in names:
+            scenarios.load(name)
+        started = not topology.exists()
+        try:
+            if started:
+                topology.up(quiet=not stderr.is_terminal)
+            view = View(stdout, columns=("kali", "win10") if columns else ())
+            code = play_all(
+                names, lambda observe: from_engine(topology.project, observe), view, runs, seed=seed
+            )
+        finally:
+            if started and not keep:
+                topology.down(quiet=True)
+    raise typer.Exit(code)
+
+
+@app.command()
+def shell(
+    host: Annotated[str, typer.Argument(help="server, client or router; win10 and kali will do.")] = "client",
+    project: Project = None,
+) -> None:
+    """Open a shell on a host of the running lab."""
+    topology = _topology(project)
+    with _told_in_one_line():
+        with from_engine(topology.project) as lab:
+            service = lab[host].name
+        argv = topology.compose("exec", service, "bash", "-l")
+        os.execvpe(argv[0], argv, topology.environment())
+
+
+def _topology(project: str | None) -> Topology:
+    with _told_in_one_line():
+        return Topology.from_environment(project)
+
+
+def _new_topology(project: str | None, servers_prefix: str | None, clients_prefix: str | None) -> Topology:
+    """The lab to bring up. One that has a name of its own, and no prefixes, gets free ones."""
+    with _told_in_one_line():
+        topology = Topology.from_environment(project)
+        if servers_prefix or clients_prefix:
+            return replace(
+                topology,
+                servers_prefix=servers_prefix or topology.servers_prefix,
+                clients_prefix=clients_prefix or topology.clients_prefix,
+            )
+        if topology == Topology(topology.project) != Topology() and not topology.exists():
+            return Topology.beside(topology.project)
+        return topology
+
+
+def _state(state: dict[str, object]) -> str:
+    health = state.get("Health")
+    if state.get("Status") == "running" and isinstance(health, dict):
+        return str(health.get("Status"))
+    return str(state.get("Status"))
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """Turns what keeps the lab from working into one line and its exit code."""
+    try:
+        yield
+    except LabError as error:
+        stderr.print(f"[bold red]lab:[/] {_escaped(error)}")
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        stderr.print("[bold red]lab:[/] interrupted")
+        raise typer.Exit(130) from None
+
+
+def _escaped(error: LabError) -> str:
+    return escape("\n".join(printable(line) for line in str(error).splitlines()))
+
+
+def main() -> NoReturn:
+    """The entry point."""
+    app(prog_name="lab")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
