@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import logging
+import select
 import signal
 import socket
 import sys
@@ -112,27 +113,36 @@ def main(name: str, program: Callable[[], int | None]) -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = program() or OK
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (Failure, ProtocolError, OSError) as error:
         code = exit_code(error)
-        if not (isinstance(error, BrokenPipeError) and _output_is_broken()):  # its reader left: no news
+        if not (isinstance(error, BrokenPipeError) and _output_has_no_reader()):
             print(f"{name}: {describe(error)}", file=sys.stderr)
-    if _output_is_broken():
-        code = code or FAILED
-        with suppress(OSError):
-            sys.stdout.close()  # or the interpreter tries again, and complains
+    _let_go_of_output()
     sys.exit(code)
 
 
-def _output_is_broken() -> bool:
-    """Whether standard output still holds what it can't get rid of; a socket's EPIPE isn't meant."""
+def _let_go_of_output() -> None:
+    """Drops what standard output can't get rid of: the interpreter would try again, and complain."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (OSError, ValueError):
-        return True
-    return False
+        with suppress(OSError, ValueError):
+            sys.stdout.close()
+
+
+def _output_has_no_reader() -> bool:
+    """Whether whoever read our output has gone: then nobody is left to tell. A socket's EPIPE isn't meant."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, OSError, ValueError):  # no standard output, or none with a descriptor
+        return False
+    return bool(poll.poll(0))
 
 
 def exit_code(error: Failure | ProtocolError | OSError) -> int:

@@ -237,9 +237,9 @@ class Decoder:
     def took(self, count: int) -> bool:
         """Says that the caller handled the next ``count`` bytes of payload itself. True at the frame's end.
 
-        Raises LocalProtocolError where that is more than the payload has.
+        Raises LocalProtocolError where that is more than the payload has left.
         """
-        if self._payload_left is None or count > self._payload_left:
+        if self._payload_left is None or not 0 <= count <= self._payload_left:
             raise LocalProtocolError("took-too-much", f"{count} bytes are more than the payload has left")
         self._payload_left -= count
         if self._payload_left:
@@ -248,7 +248,9 @@ class Decoder:
         return True
 
     def end(self) -> None:
-        """Says that the stream ended. Raises TruncatedError in the middle of a frame."""
+        """Says that the stream ended. Raises TruncatedError in the middle of a frame, or an earlier error."""
+        if self._error is not None:
+            raise self._error
         if self._payload_left is not None:
             raise TruncatedError(f"the stream ended {self._payload_left} bytes before the end of a payload")
         if self._buffer:

@@ -23,6 +23,12 @@ VANISHED_TIMEOUT = 30.0  # seconds after which a peer that answers nothing is gi
 CONNECT_TIMEOUT = 10.0
 BACKLOG = 1024
 
+# Of the servers that take many clients at once:
+MAX_CLIENTS = 512
+GRACE = 10.0  # seconds that clients get to finish after a request to stop
+BUSY = b"busy\n"
+BUSY_LINGER = 0.5  # seconds from telling a client "busy" to closing it
+
 
 class Deadline:
     """A moment by which something must be done. ``None`` seconds: never.

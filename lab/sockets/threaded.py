@@ -10,14 +10,20 @@ import threading
 import time
 from collections.abc import Iterable
 
-from lab.sockets.blocking import Deadline, Handle, Stop, Stream, accept, converse
+from lab.sockets.blocking import (
+    BUSY,
+    BUSY_LINGER,
+    GRACE,
+    MAX_CLIENTS,
+    Deadline,
+    Handle,
+    Stop,
+    Stream,
+    accept,
+    converse,
+)
 
 logger = logging.getLogger(__name__)
-
-MAX_CLIENTS = 512
-GRACE = 10.0  # seconds that clients get to finish after a request to stop
-BUSY = b"busy\n"
-BUSY_LINGER = 0.5  # seconds from telling a client "busy" to closing it
 
 
 def serve(
