@@ -1,0 +1,314 @@
+"""lab-command run: one command, a script from standard input, or a prompt."""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from lab.programs import console
+from lab.programs.console import Failure
+from lab.protocols.command import (
+    DECODERS,
+    EXIT,
+    Cancel,
+    Exit,
+    Output,
+    Run,
+    encode_request,
+    encode_tutorial_command,
+)
+from lab.protocols.errors import LocalProtocolError, ProtocolError
+from lab.sockets.blocking import Deadline, connect
+
+ANSWER_GRACE = 10.0  # seconds past the command's own time in which its answer must come
+LEAVE = ("exit", "quit")
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit code of the program: that of the remote command where all else went well."""
+    screen = Screen(options)
+    session = Session(options, screen)
+    try:
+        if options.command:
+            return status(session.ask(" ".join(options.command)))
+        if sys.stdin.isatty():
+            return Prompt(session, options).run()
+        return run_script(session)
+    finally:
+        session.close()
+
+
+def run_script(session: Session) -> int:
+    """Each line of standard input is a command. The exit code of the first that failed, else 0."""
+    worst = console.OK
+    for line in sys.stdin:
+        command = line.strip()
+        if command in LEAVE:
+            break
+        if command:
+            worst = worst or status(session.ask(command))
+    return worst
+
+
+def status(ending: Exit) -> int:
+    """The exit code that stands for ``ending``; a signal is 128 + its number, as shells have it."""
+    if ending.timed_out:
+        return console.TIMEOUT
+    if ending.truncated:
+        return console.FAILED
+    return 128 + ending.signal if ending.signal is not None else ending.exit_code or console.OK
+
+
+class Session:
+    """A connection over which commands go, one after the other."""
+
+    def __init__(self, options: argparse.Namespace, screen: Screen) -> None:
+        self._options, self._screen = options, screen
+        self._asked = False  # a whole request is with the server and its answer isn't here yet
+        self._connect()
+
+    @property
+    def cancels(self) -> bool:
+        """Whether the protocol can interrupt a command; in the others only the end of the connection does."""
+        return bool(self._options.protocol == "frame")
+
+    def ask(self, command: str) -> Exit:
+        """Sends ``command``, shows its output as it comes, and returns how it ended.
+
+        Raises Failure where the answer can't be had whole, LocalProtocolError for a command that can't
+        be sent.
+        """
+        if self._is_stale():
+            self.reconnect()
+        started = time.monotonic()
+        request = self._encode(command)
+        try:
+            self._stream.sendall(request, Deadline(ANSWER_GRACE))
+            self._asked = True
+            ending = self._answer_raw() if self._options.protocol == "raw" else self._answer()
+        except LocalProtocolError:
+            raise
+        except (ProtocolError, OSError) as error:
+            raise self._failure(error) from None
+        finally:
+            self._asked = False
+        self._screen.exit(command, ending, time.monotonic() - started)
+        return ending
+
+    def cancel(self) -> None:
+        """Asks the server to interrupt the command that runs. For a signal handler."""
+        if self._asked:
+            with suppress(OSError):
+                self._stream.sendall(encode_request(Cancel()), Deadline(1.0))
+
+    def reconnect(self) -> None:
+        """A new connection in place of the old one; with it ends the command that ran there."""
+        self._stream.abort()
+        self._connect()
+
+    def close(self) -> None:
+        """Leaves. A length server waits for the word, and takes the next client then."""
+        if self._options.protocol == "length":
+            with suppress(OSError):
+                self._stream.sendall(EXIT, Deadline(1.0))
+        self._stream.close(linger=0.2)
+
+    def _connect(self) -> None:
+        self._stream = connect(self._options.host, self._options.port)
+        self._decoder = DECODERS[self._options.protocol]()
+
+    def _encode(self, command: str) -> bytes:
+        if self._options.protocol != "frame":
+            return encode_tutorial_command(command)
+        return encode_request(Run(command, self._options.timeout, self._options.encoding))
+
+    def _answer(self) -> Exit:
+        while True:
+            data = self._stream.recv(deadline=Deadline(self._options.timeout + ANSWER_GRACE))
+            if not data:
+                self._decoder.end()
+                raise Failure("the server closed the connection without an answer")
+            for event in self._decoder.feed(data):
+                if isinstance(event, Exit):
+                    return event
+                self._screen.output(event)
+
+    def _answer_raw(self) -> Exit:
+        """Nothing tells where a raw answer ends: it is what one recv brings, or all until a silence."""
+        once = self._options.recv_size
+        deadline = Deadline(self._options.timeout if once else self._options.silence)
+        while data := self._recv_until(once or 65_536, deadline):
+            self._screen.output(Output("stdout", data))
+            if once:
+                break
+            deadline = Deadline(self._options.silence)
+        return Exit()
+
+    def _recv_until(self, limit: int, deadline: Deadline) -> bytes:
+        try:
+            data = self._stream.recv(limit, deadline)
+        except TimeoutError:
+            return b""
+        if not data:
+            raise Failure("the server closed the connection; whether the answer was whole can't be known")
+        return data
+
+    def _is_stale(self) -> bool:
+        """Whether the server closed meanwhile, as it does with the idle."""
+        if self._options.protocol == "raw":
+            return False  # it may be the rest of the last answer that waits
+        poll = select.poll()
+        poll.register(self._stream.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _failure(self, error: ProtocolError | OSError) -> Failure:
+        where = f"{self._options.host}:{self._options.port}"
+        if isinstance(error, TimeoutError):
+            return Failure(f"{where}: no answer in time", console.TIMEOUT)
+        return Failure(f"{where}: {console.describe(error)}", console.exit_code(error))
+
+
+class Screen:
+    """Shows output where it belongs; with ``--json``, events instead."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._json: bool = options.json
+        self._encoding: str | None = options.encoding
+        self._protocol: str = options.protocol
+        self._say = console.Console(as_json=True)
+        self._decoders: dict[str, codecs.IncrementalDecoder] = {}
+        self._sizes = {"stdout": 0, "stderr": 0}
+
+    def output(self, output: Output) -> None:
+        """The next bytes, at once. What is UTF-8 already passes unchanged, so that a file survives it."""
+        self._sizes[output.stream] += len(output.data)
+        encoding = self._encoding or output.encoding or "utf-8"
+        if encoding == "utf-8" and not self._json:
+            self._write(output.stream, output.data)
+            return
+        if output.stream not in self._decoders:
+            self._decoders[output.stream] = codecs.getincrementaldecoder(encoding)("replace")
+        self._write_text(output.stream, self._decoders[output.stream].decode(output.data))
+
+    def exit(self, command: str, ending: Exit, seconds: float) -> None:
+        """The end of an answer, and a line where it isn't what its exit code says."""
+        for stream, decoder in self._decoders.items():
+            self._write_text(stream, decoder.decode(b"", True))
+        self._decoders.clear()
+        if self._json:
+            self._say.say("exit", "", **self._record(command, ending, seconds))
+        elif ending.note:
+            self.remark(ending.note)
+        elif ending.signal is not None:
+            self.remark(f"ended by signal {ending.signal} ({_signal_name(ending.signal)})")
+        elif self._protocol == "raw" and not any(self._sizes.values()):
+            self.remark("nothing came; a raw answer has no end that could be waited for")
+        self._sizes = dict.fromkeys(self._sizes, 0)
+
+    def remark(self, text: str) -> None:
+        """A line of ours on stderr."""
+        sys.stdout.flush()
+        print(f"lab-command: {text}", file=sys.stderr, flush=True)
+
+    def _record(self, command: str, ending: Exit, seconds: float) -> dict[str, Any]:
+        sizes = {f"{stream}_size": size for stream, size in self._sizes.items()}
+        return {
+            "command": command,
+            "exit_code": ending.exit_code,
+            "signal": ending.signal,
+            **{name: getattr(ending, name) for name in ("truncated", "timed_out", "cancelled")},
+            **sizes,
+            "whole": self._protocol != "raw" and not ending.note,
+            "verified": self._protocol in ("header", "frame"),
+            "seconds": round(seconds, 6),
+        }
+
+    def _write_text(self, stream: str, text: str) -> None:
+        if text and self._json:
+            self._say.say(stream, "", text=text)
+        elif text:
+            self._write(stream, text.encode(errors="replace"))
+
+    def _write(self, stream: str, data: bytes) -> None:
+        file = sys.stdout if stream == "stdout" else sys.stderr
+        file.flush()
+        file.buffer.write(data)
+        file.buffer.flush()
+
+
+class Prompt:
+    """The interactive face: line editing, Ctrl-C for the command, Ctrl-D to leave."""
+
+    def __init__(self, session: Session, options: argparse.Namespace) -> None:
+        self._session = session
+        self._prompt = f"{options.host}> "
+        self._interrupted = False
+
+    def run(self) -> int:
+        """The status of the last command."""
+        with suppress(ImportError):
+            import readline  # noqa: F401  its import alone gives input() line editing and history
+
+            _ = readline
+        print("Each command runs in a shell of its own: cd and variables don't last.", file=sys.stderr)
+        print("Ctrl-C interrupts a command, Ctrl-D or exit leaves.", file=sys.stderr)
+        last = console.OK
+        for command in self._commands():
+            try:
+                last = self._ask(command)
+            except LocalProtocolError as error:
+                print(f"lab-command: {console.describe(error)}", file=sys.stderr)
+        return last
+
+    def _commands(self) -> Iterator[str]:
+        while True:
+            try:
+                command = input(self._prompt).strip()
+            except KeyboardInterrupt:
+                print(file=sys.stderr)
+                continue
+            except EOFError:
+                print(file=sys.stderr)
+                return
+            if command in LEAVE:
+                return
+            if command:
+                yield command
+
+    def _ask(self, command: str) -> int:
+        self._interrupted = False
+        before = signal.signal(signal.SIGINT, self._on_interrupt)
+        try:
+            code = status(self._session.ask(command))
+        except KeyboardInterrupt:
+            if self._session.cancels:
+                raise  # twice: the user wants out
+            print("\nlab-command: interrupted; connecting anew", file=sys.stderr)
+            self._session.reconnect()
+            code = console.INTERRUPTED
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if code:
+            print(f"[exit {code}]", file=sys.stderr)
+        return code
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._interrupted or not self._session.cancels:
+            raise KeyboardInterrupt
+        self._interrupted = True
+        self._session.cancel()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown here"
