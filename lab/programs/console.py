@@ -20,6 +20,7 @@ from lab.protocols.text import printable
 from lab.sockets.blocking import Stop, format_address
 
 OK, FAILED, USAGE, ENVIRONMENT, TIMEOUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+SPARE_DESCRIPTORS = 64
 
 _ENVIRONMENT_ERRNOS = {
     errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM, errno.ENETUNREACH, errno.EHOSTUNREACH,
@@ -70,6 +71,21 @@ def stop_on_signals() -> Stop:
     return stop
 
 
+def allow_descriptors(number: int) -> None:
+    """Lets the process hold ``number`` sockets open, and some files. Raises Failure where it may not."""
+    try:
+        import resource
+    except ImportError:  # Windows: no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = number + SPARE_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise Failure(f"{number} connections need {needed} descriptors, and the limit is {hard}", ENVIRONMENT)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with help that keeps its line breaks and a wrong use told in one line."""
 
@@ -117,6 +133,8 @@ def main(name: str, program: Callable[[], int | None]) -> NoReturn:
             sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # the shell's prompt isn't to stand behind ^C
     except (Failure, ProtocolError, OSError) as error:
         code = exit_code(error)
         if not (isinstance(error, BrokenPipeError) and _output_has_no_reader()):

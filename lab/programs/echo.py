@@ -1,0 +1,327 @@
+"""lab-echo: hello, reverse and upper, the first TCP programs of every socket tutorial."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+from lab.programs.console import (
+    USAGE,
+    Console,
+    Failure,
+    Parser,
+    allow_descriptors,
+    count,
+    describe,
+    exit_code,
+    main,
+    port_number,
+    positive_seconds,
+    stop_on_signals,
+)
+from lab.programs.crowd import Crowd, Tally
+from lab.protocols.echo import (
+    HELLO_ANSWER,
+    HELLO_LIMIT,
+    HELLO_PORT,
+    HELLO_TEXT,
+    QUIT,
+    REVERSE_PORT,
+    UPPER_PORT,
+    Answer,
+    Hello,
+    Reverse,
+    Session,
+    Upper,
+    message,
+)
+from lab.sockets import aio, blocking, threaded
+from lab.sockets.blocking import IDLE_TIMEOUT, MAX_CLIENTS, Deadline, Stream
+
+PORTS = {"hello": HELLO_PORT, "reverse": REVERSE_PORT, "upper": UPPER_PORT}
+FACES = {"hello": "blocking", "reverse": "blocking", "upper": "threaded"}  # as in the tutorials
+TIMEOUT = 10.0  # seconds for a connection, and for each answer
+ANSWER_LIMIT = 65_536  # bytes of an answer to hello
+
+HELP = """\
+The first TCP programs of every socket tutorial, as server (serve) and client (send).
+
+  hello    the client sends a text, the server prints it, answers with a fixed text and closes
+  reverse  each message comes back reversed, until the client sends "quit"
+  upper    each message comes back in upper case, until the client closes
+
+A message is what one recv gives, as the tutorials have it; their programs and ours work together.
+"""
+
+SERVE_HELP = """\
+Serves until SIGTERM or Ctrl-C.
+
+  lab-echo serve                              hello on port 8001, one client after the other
+  lab-echo serve --mode reverse               reverse on port 20000, one client after the other
+  lab-echo serve --mode upper                 upper on port 8000, a thread for each client
+  lab-echo serve --mode upper --face aio      the same with asyncio, one thread for all
+
+Then, on another host: lab-echo send --mode upper server
+"""
+
+SEND_HELP = """\
+Sends texts and prints the answers.
+
+  lab-echo send server                            says hello
+  lab-echo send --mode reverse server 上海 abc    two messages, two answers
+  lab-echo send --mode upper server               asks for messages; "quit" ends
+  lab-echo send --mode upper --connections 1000 --messages 5 --hold server
+                                                  1,000 connections held open, every answer verified
+"""
+
+EXIT_CODES = """
+exit codes: 0 ok, 1 the peer failed or answered wrongly, 2 usage, 3 environment (can't bind, no route),
+4 timeout
+"""
+
+
+class Server:
+    """What the faces share: what is said to a client and shown of it. Each face brings only its waits."""
+
+    def __init__(self, console: Console, sessions: Callable[[], Session], idle: float) -> None:
+        self._console = console
+        self._sessions = sessions
+        self._idle = idle
+
+    def handle(self, stream: Stream) -> None:
+        """One client of the blocking and threaded faces."""
+        with self._visit(stream.peer) as visit:
+            while not visit.session.over:
+                chunk = stream.recv_request(visit.session.limit, Deadline(self._idle))
+                if not chunk:
+                    break
+                stream.sendall(visit.reply(chunk), Deadline(self._idle))
+
+    async def handle_async(self, stream: aio.Stream) -> None:
+        """One client of the asyncio face."""
+        with self._visit(stream.peer) as visit:
+            while not visit.session.over:
+                chunk = await stream.recv_request(visit.session.limit, Deadline(self._idle))
+                if not chunk:
+                    break
+                await stream.sendall(visit.reply(chunk), Deadline(self._idle))
+
+    @contextlib.contextmanager
+    def _visit(self, peer: str) -> Iterator[Visit]:
+        self._console.say("connected", f"{peer} connected", peer=peer)
+        visit = Visit(self._console, peer, self._sessions())
+        try:
+            yield visit
+        finally:
+            self._console.say(
+                "closed", f"{peer} done, {visit.answered} answered", peer=peer, answered=visit.answered
+            )
+
+
+class Visit:
+    """One client's conversation, as the server shows it."""
+
+    def __init__(self, console: Console, peer: str, session: Session) -> None:
+        self.session = session
+        self.answered = 0
+        self._console = console
+        self._peer = peer
+
+    def reply(self, chunk: bytes) -> bytes:
+        """What to send back for ``chunk``. Raises RemoteProtocolError where the conversation is over."""
+        send, text = self.session.received(chunk)
+        self.answered += bool(send)
+        if text is not None:
+            self._console.say("text", f"{self._peer} says: {text}", peer=self._peer, text=text)
+        return send
+
+
+def serve(options: argparse.Namespace) -> None:
+    console = Console(as_json=options.json)
+    mode = options.mode
+    sessions: dict[str, Callable[[], Session]] = {
+        "hello": lambda: Hello(options.answer),
+        "reverse": Reverse,
+        "upper": Upper,
+    }
+    sessions[mode]()  # an answer that can't be sent is told now
+    server = Server(console, sessions[mode], options.idle)
+    with contextlib.closing(stop_on_signals()) as stop:
+        face = options.face or FACES[mode]
+        if face != "blocking":
+            allow_descriptors(options.max_clients)
+        listener = blocking.listen(options.host, PORTS[mode] if options.port is None else options.port)
+        console.announce(listener, f"{mode} ({face}), listening on")
+        if face == "blocking":
+            blocking.serve(listener, server.handle, stop)
+        elif face == "threaded":
+            threaded.serve(listener, server.handle, stop, max_clients=options.max_clients)
+        else:
+            asyncio.run(aio.serve(listener, server.handle_async, stop, max_clients=options.max_clients))
+
+
+def send(options: argparse.Namespace) -> None:
+    console = Console(as_json=options.json)
+    port = PORTS[options.mode] if options.port is None else options.port
+    if options.connections is not None:
+        send_crowd(console, options, port)
+    elif options.mode == "hello":
+        say_hello(console, options, port)
+    else:
+        for text in options.text:
+            message(text)  # all of them can be sent, or none is
+        with blocking.connect(options.host, port, options.timeout) as stream:
+            ask(console, stream, options)
+
+
+def say_hello(console: Console, options: argparse.Namespace, port: int) -> None:
+    """Sends one text and prints the answer: all that comes until the server closes."""
+    text = message(" ".join(options.text) or HELLO_TEXT)
+    if len(text) > HELLO_LIMIT:
+        raise Failure(f"the text has {len(text)} bytes; the server reads at most {HELLO_LIMIT}", USAGE)
+    with blocking.connect(options.host, port, options.timeout) as stream:
+        stream.sendall(text, Deadline(options.timeout))
+        answer = receive_hello(stream, Deadline(options.timeout)).decode(errors="backslashreplace")
+    if not answer:
+        raise Failure("the server closed the connection without an answer")
+    console.say("answer", answer, text=answer, peer=stream.peer)
+
+
+def receive_hello(stream: Stream, deadline: Deadline) -> bytes:
+    """All that comes until the server closes; a server that stays open after its answer is forgiven."""
+    answer = b""
+    while len(answer) < ANSWER_LIMIT:
+        try:
+            chunk = stream.recv(ANSWER_LIMIT - len(answer), deadline)
+        except TimeoutError:
+            if not answer:
+                raise
+            break
+        if not chunk:
+            break
+        answer += chunk
+        deadline = Deadline(1.0)
+    return answer
+
+
+def ask(console: Console, stream: Stream, options: argparse.Namespace) -> None:
+    """Sends each text, and prints its answer before the next one is sent."""
+    for text in options.text or lines():
+        if text == QUIT:
+            break
+        stream.sendall(message(text), Deadline(options.timeout))
+        answer = receive_answer(stream, Answer(options.mode, text), Deadline(options.timeout))
+        console.say("answer", answer, sent=text, text=answer)
+    if options.mode == "reverse":
+        stream.sendall(QUIT.encode(), Deadline(options.timeout))
+
+
+def receive_answer(stream: Stream, answer: Answer, deadline: Deadline) -> str:
+    """The whole answer to one message. Raises RemoteProtocolError where it is another one."""
+    while not answer.received(stream.recv(deadline=deadline)):
+        pass
+    return answer.text
+
+
+def lines() -> Iterator[str]:
+    """The messages on standard input, a line each; with a prompt where a person types them."""
+    for line in typed() if sys.stdin.isatty() else sys.stdin:
+        text = line.rstrip("\r\n")
+        if text:
+            yield text
+        else:
+            print("lab-echo: an empty line isn't sent: TCP would send nothing", file=sys.stderr)
+
+
+def typed() -> Iterable[str]:
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  line editing for input()
+    print('Type a message; "quit" or Ctrl-D ends.', file=sys.stderr)
+    with contextlib.suppress(EOFError):
+        while True:
+            yield input("> ")
+
+
+def send_crowd(console: Console, options: argparse.Namespace, port: int) -> None:
+    """Many connections at once, and one line about what became of them."""
+    if options.text:
+        raise Failure("--connections makes its own messages: leave TEXT out", USAGE)
+    if options.mode == "hello" and options.messages > 1:
+        raise Failure("hello has one message: leave --messages out", USAGE)
+    allow_descriptors(options.connections)
+    tally = asyncio.run(talk(options, port))
+    console.say("crowd", tally.summary(), **tally.fields())
+    if tally.failures:
+        first = tally.failures[0]
+        raise Failure(f"{len(tally.failures)} failed, the first: {describe(first)}", exit_code(first))
+
+
+async def talk(options: argparse.Namespace, port: int) -> Tally:
+    crowd = Crowd(
+        options.host,
+        port,
+        options.mode,
+        connections=options.connections,
+        messages=options.messages,
+        hold=options.hold,
+        timeout=options.timeout,
+    )
+    return await crowd.run()
+
+
+def parser() -> Parser:
+    top = Parser(prog="lab-echo", description=HELP, epilog=EXIT_CODES)
+    commands = top.add_subparsers(dest="command", required=True, metavar="serve|send")
+    server = commands.add_parser("serve", help="answer clients", description=SERVE_HELP, epilog=EXIT_CODES)
+    server.set_defaults(run=serve)
+    server.add_argument(
+        "--face", choices=("blocking", "threaded", "aio"), help="default: as in the tutorials"
+    )
+    server.add_argument("--host", default="", help="the address to listen on (default: all, IPv4 and IPv6)")
+    server.add_argument(
+        "--answer", default=HELLO_ANSWER, help='what hello answers; "" is nothing: just close'
+    )
+    server.add_argument(
+        "--max-clients", type=count, default=MAX_CLIENTS, metavar="N",
+        help="at once; one more is told busy (default %(default)s; the blocking face serves one at a time)",
+    )  # fmt: skip
+    server.add_argument(
+        "--idle", type=positive_seconds, default=IDLE_TIMEOUT, metavar="SECONDS",
+        help="how long a client may be silent (default %(default)g)",
+    )  # fmt: skip
+
+    client = commands.add_parser("send", help="ask a server", description=SEND_HELP, epilog=EXIT_CODES)
+    client.set_defaults(run=send)
+    client.add_argument("host", metavar="HOST", help="name or address of the server")
+    client.add_argument(
+        "text", metavar="TEXT", nargs="*", help="messages (default: standard input, a line each)"
+    )
+    client.add_argument(
+        "--timeout", type=positive_seconds, default=TIMEOUT, metavar="SECONDS",
+        help="for the connection, and for each answer (default %(default)g)",
+    )  # fmt: skip
+    client.add_argument("--connections", type=count, metavar="N", help="open N at once, verify every answer")
+    client.add_argument(
+        "--messages", type=count, default=1, metavar="M", help="of each connection (default 1)"
+    )
+    client.add_argument("--hold", action="store_true", help="close no connection before all are done")
+
+    for command in (server, client):
+        command.add_argument("--mode", choices=tuple(PORTS), default="hello", help="default: %(default)s")
+        command.add_argument(
+            "--port", type=port_number, help="default: 8001 hello, 20000 reverse, 8000 upper"
+        )
+        command.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+    return top
+
+
+def run() -> None:
+    options = parser().parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main("lab-echo", run)
