@@ -2,9 +2,9 @@
 # Part of scripts/setup: the distribution's packages, and a Docker Engine that answers.
 # shellcheck disable=SC2034 # `lack` is read by scripts/setup
 
-state=/run/socketlab        # what we did to this machine: an engine that we started
-engine_log=/var/log/socketlab-dockerd.log
-engine_deadline=30          # seconds until a daemon that we start has to answer
+state=${SOCKETLAB_STATE:-/run/socketlab} # the engine that we started, and its log
+engine_log=$state/dockerd.log
+engine_deadline=30                       # seconds until a daemon that we start has to answer
 
 # --- the distribution ---------------------------------------------------------------------------
 
@@ -129,17 +129,17 @@ start_engine() {
     local version
     version=$(dockerd --version | sed -n 's/^Docker version \([0-9.]*\).*/\1/p')
     at_least "$version" 26 || fail "Docker Engine $version is too old: the lab needs 26. It is not ours, so update it yourself"
-    if [[ -d /run/systemd/system ]]; then
+    if [[ -d /run/systemd/system ]] && have systemctl; then
         say "starting docker (systemd)"
         systemctl start docker || fail "systemd could not start docker: journalctl -u docker says why"
         await_engine true
     else
         say "starting dockerd, since no init system does (log: $engine_log)"
-        setsid dockerd </dev/null >>"$engine_log" 2>&1 8>&- 9>&- &
+        mkdir -p "$state"
+        setsid dockerd </dev/null >"$engine_log" 2>&1 8>&- 9>&- &
         local pid=$!
-        mkdir -p $state
-        echo "$pid $(started "$pid")" >$state/engine
-        await_engine kill -0 $pid
+        echo "$pid $(started "$pid")" >"$state/engine"
+        await_engine kill -0 "$pid"
     fi
 }
 
@@ -158,7 +158,7 @@ await_engine() { # command that fails once there is nothing to wait for
 
 stop_engine() {
     local pid='' since=''
-    [[ ! -f $state/engine ]] || read -r pid since <$state/engine
+    [[ ! -f $state/engine ]] || read -r pid since <"$state/engine"
     if [[ -z $pid || $(started "$pid") != "$since" ]]; then
         say "no engine that was started from here is running"
         return
@@ -170,6 +170,6 @@ stop_engine() {
         ((SECONDS < until)) || fail "dockerd ($pid) did not stop within $engine_deadline s"
         sleep 0.1
     done
-    rm -f $state/engine
+    rm -f "$state/engine"
     say "the engine is stopped"
 }
