@@ -7,13 +7,26 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["start", "stdout", "stderr", "exit", "fault", "note", "verdict"]
+Kind: TypeAlias = Literal[
+    "start", "stdout", "stderr", "exit", "fault", "link", "note", "socket", "counter", "packet", "verdict"
+]
 
 
 @dataclass(frozen=True)
 class Event:
     """Something that happened. ``at`` is seconds since the epoch; ``node`` is a host's or router's name,
     or "lab"; ``program`` numbers the programs of a run, from 1 (0: none); ``text`` is one line.
+
+    ``data`` says more to machines. What it holds depends on the kind:
+
+    socket   a socket of the host changed: id (the same through its life), protocol (tcp | udp), local and
+             remote ("address:port", IPv6 in brackets, "*" for any), state (LISTEN, SYN_SENT, …, "" when it is
+             gone), was (the state before, "" when it is new), receive_queue and send_queue (bytes; of a LISTEN
+             socket: connections that wait, and the backlog), pid and command of who has it (where known)
+    counter  a counter of the host's kernel moved: name ("Udp.RcvbufErrors"), value, change
+    packet   a packet that a capture saw: segment, number (in its capture), source, destination ("address:port"),
+             protocol, flags, length, fate (crossed | lost | stayed | appeared), mark ("" | retransmission |
+             duplicate), arrived (when it was seen past the router; None where it wasn't)
     """
 
     at: float
@@ -21,9 +34,18 @@ class Event:
     kind: Kind
     text: str
     program: int = 0
+    data: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """As it stands in events.jsonl; without ``data`` where there is none."""
+        fields = asdict(self)
+        if self.data is None:
+            del fields["data"]
+        return fields
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Event:
+        return cls(**fields)
 
 
 Observe: TypeAlias = Callable[[Event], None]

@@ -1,0 +1,188 @@
+"""Packets: what a capture of one segment holds, decoded to plain values. The decoding is dpkt's."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import dpkt
+
+FLAGS = {"S": "SYN", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG", "E": "ECE", "C": "CWR", "A": "ACK"}
+_FLAG_BITS = {"S": 0x02, "F": 0x01, "R": 0x04, "P": 0x08, "U": 0x20, "E": 0x40, "C": 0x80, "A": 0x10}
+
+# Of ICMP and ICMPv6 (RFC 792, RFC 4443), what a program gets to feel; by (protocol, type, code).
+ICMP_ERRORS = {
+    ("icmp", 3, 0): "network unreachable",
+    ("icmp", 3, 1): "host unreachable",
+    ("icmp", 3, 2): "protocol unreachable",
+    ("icmp", 3, 3): "port unreachable",
+    ("icmp", 3, 4): "fragmentation needed",
+    ("icmp", 3, 9): "network prohibited",
+    ("icmp", 3, 10): "host prohibited",
+    ("icmp", 3, 13): "prohibited by a filter",
+    ("icmp", 11, 0): "time to live exceeded",
+    ("icmp", 11, 1): "fragment reassembly time exceeded",
+    ("icmp6", 1, 0): "no route",
+    ("icmp6", 1, 1): "prohibited by a filter",
+    ("icmp6", 1, 3): "address unreachable",
+    ("icmp6", 1, 4): "port unreachable",
+    ("icmp6", 2, 0): "packet too big",
+    ("icmp6", 3, 0): "hop limit exceeded",
+    ("icmp6", 3, 1): "fragment reassembly time exceeded",
+}
+ICMP_OTHER = {
+    ("icmp", 0): "echo reply", ("icmp", 8): "echo request",
+    ("icmp6", 128): "echo request", ("icmp6", 129): "echo reply",
+    ("icmp6", 133): "router solicitation", ("icmp6", 134): "router advertisement",
+    ("icmp6", 135): "neighbour solicitation", ("icmp6", 136): "neighbour advertisement",
+    ("icmp6", 143): "multicast listener report",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One packet as one capture saw it. Lengths are those on the wire, also where the capture cut it."""
+
+    at: float  # seconds since the epoch, on the controller's clock
+    segment: str  # whose capture: clients, servers, or a host's name
+    number: int  # in that capture, from 1: Wireshark's "No."
+    protocol: str  # tcp | udp | icmp | icmp6 | arp | ip (another, or a later fragment) | other
+    size: int  # bytes of the whole Ethernet frame
+    source: str = ""  # IP addresses; "" where it isn't IP
+    destination: str = ""
+    sport: int = 0  # ports of TCP and UDP; 0 without
+    dport: int = 0
+    length: int = 0  # bytes of payload
+    payload: bytes = b""  # its first bytes, as many as were captured
+    flags: str = ""  # of TCP, in the order of FLAGS: "S", "SA", "PA", "FA", "RA"
+    seq: int = 0
+    ack: int = 0
+    window: int = 0  # as it stands in the header: not scaled
+    ttl: int = 0
+    ident: int = 0  # of IPv4, or of an IPv6 fragment
+    fragment: int = -1  # -1: whole; else the offset of this fragment in bytes
+    more_fragments: bool = False
+    icmp: tuple[int, int] = (-1, -1)  # type and code
+    about: Packet | None = None  # of an ICMP error: the packet that it complains of
+
+    @property
+    def flow(self) -> tuple[str, str, int, str, int]:
+        """Protocol, and from where to where: the same in every packet of one direction."""
+        return self.protocol, self.source, self.sport, self.destination, self.dport
+
+    @property
+    def reverse_flow(self) -> tuple[str, str, int, str, int]:
+        return self.protocol, self.destination, self.dport, self.source, self.sport
+
+    @property
+    def label(self) -> str:
+        """What it is, in a few words: "SYN", "PSH ACK 15 bytes", "UDP 5 bytes", "ICMP port unreachable"."""
+        if self.protocol == "tcp":
+            words = [word for letter, word in FLAGS.items() if letter in self.flags]
+            return " ".join([*words, *([_bytes(self.length)] if self.length else [])])
+        if self.protocol in ("icmp", "icmp6"):
+            return f"ICMP {self._icmp_label()}"
+        if self.fragment > 0:
+            return f"fragment at {self.fragment}, {_bytes(self.length)}"
+        if self.protocol == "udp":
+            first = " (first fragment)" if self.fragment == 0 else ""
+            return f"UDP {_bytes(self.length)}{first}"
+        return f"{self.protocol.upper()} {_bytes(self.length)}"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this is an ICMP error: a router or host says that a packet went no further."""
+        return (self.protocol, *self.icmp) in ICMP_ERRORS
+
+    def _icmp_label(self) -> str:
+        kind, code = self.icmp
+        known = ICMP_ERRORS.get((self.protocol, kind, code)) or ICMP_OTHER.get((self.protocol, kind))
+        return known or f"type {kind} code {code}"
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count:,} bytes".replace(",", " ")
+
+
+def decode(frame: bytes, at: float, size: int, segment: str, number: int) -> Packet:
+    """The packet in an Ethernet frame of ``size`` bytes, of which ``frame`` is what was captured.
+
+    Whatever the frame holds, there is a packet: what can't be understood has the protocol "other".
+    """
+    facts: dict[str, Any] = {}
+    try:
+        facts = _network(dpkt.ethernet.Ethernet(frame).data, size - dpkt.ethernet.ETH_HDR_LEN)
+    except (dpkt.UnpackError, ValueError, IndexError):
+        pass  # cut within a header, or no Ethernet
+    return Packet(at, segment, number, facts.pop("protocol", "other"), size, **facts)
+
+
+def _network(layer: Any, size: int) -> dict[str, Any]:
+    """The fields of an IP packet (or of ARP) that has ``size`` bytes on the wire."""
+    if isinstance(layer, dpkt.ip.IP):
+        # The length is 0 in a packet of more than 64 KiB, which the kernel cuts up only later.
+        whole = layer.len or size
+        facts = {"ttl": layer.ttl, "ident": layer.id}
+        if layer.mf or layer.offset:
+            facts |= {"fragment": layer.offset, "more_fragments": bool(layer.mf)}
+        return facts | _transport(layer, layer.data, layer.p, whole - 4 * layer.hl)
+    if isinstance(layer, dpkt.ip6.IP6):
+        facts = {"ttl": layer.hlim}
+        extensions = sum(len(header) for header in layer.all_extension_headers)
+        piece = layer.extension_hdrs.get(dpkt.ip.IP_PROTO_FRAGMENT)
+        if piece is not None and (piece.frag_off or piece.m_flag):
+            facts |= {"fragment": 8 * piece.frag_off, "more_fragments": bool(piece.m_flag), "ident": piece.id}
+        return facts | _transport(layer, layer.data, layer.p, (layer.plen or size - 40) - extensions)
+    if isinstance(layer, dpkt.arp.ARP):
+        return {"protocol": "arp", "source": _address(layer.spa), "destination": _address(layer.tpa)}
+    return {}
+
+
+def _transport(ip: Any, layer: Any, protocol: int, size: int) -> dict[str, Any]:
+    """The fields of what IP carries: ``size`` bytes, transport header included."""
+    facts: dict[str, Any] = {"source": _address(ip.src), "destination": _address(ip.dst)}
+    if isinstance(layer, dpkt.tcp.TCP):
+        return facts | {
+            "protocol": "tcp", "sport": layer.sport, "dport": layer.dport,
+            "flags": _flag_letters(layer.flags), "seq": layer.seq, "ack": layer.ack, "window": layer.win,
+            "length": max(0, size - 4 * layer.off), "payload": layer.data,
+        }  # fmt: skip
+    if isinstance(layer, dpkt.udp.UDP):
+        whole = {"protocol": "udp", "sport": layer.sport, "dport": layer.dport}
+        return facts | whole | {"length": max(0, size - 8), "payload": layer.data}
+    if isinstance(layer, (dpkt.icmp.ICMP, dpkt.icmp6.ICMP6)):
+        name = "icmp" if isinstance(layer, dpkt.icmp.ICMP) else "icmp6"
+        facts |= {"protocol": name, "icmp": (layer.type, layer.code), "length": max(0, size - 8)}
+        return facts | {"about": _quoted(layer.data), "payload": bytes(getattr(layer.data, "data", b""))[:64]}
+    return facts | {"protocol": "ip", "length": max(0, size), "payload": bytes(layer)}
+
+
+def _quoted(message: Any) -> Packet | None:
+    """The packet that an ICMP error quotes: its IP header and at least 8 bytes more, enough for the ports."""
+    quoted = getattr(message, "data", None)
+    if not isinstance(quoted, (dpkt.ip.IP, dpkt.ip6.IP6)):
+        return None
+    facts = _network(quoted, len(quoted))
+    if facts.get("protocol") == "ip" and quoted.p in (6, 17) and len(facts["payload"]) >= 4:
+        rest = facts["payload"]  # 8 bytes of a TCP header are too few for dpkt
+        facts["protocol"] = "tcp" if quoted.p == 6 else "udp"
+        facts |= {"sport": int.from_bytes(rest[:2]), "dport": int.from_bytes(rest[2:4]), "payload": b""}
+    return Packet(0.0, "", 0, facts.pop("protocol"), len(quoted), **facts)
+
+
+@lru_cache(maxsize=4096)
+def _address(raw: bytes) -> str:
+    return str(ipaddress.ip_address(raw))
+
+
+@lru_cache(maxsize=256)
+def _flag_letters(bits: int) -> str:
+    return "".join(letter for letter, bit in _FLAG_BITS.items() if bits & bit)
+
+
+def in_time(packets: Iterable[Packet]) -> list[Packet]:
+    """The packets of several captures on one timeline."""
+    return sorted(packets, key=lambda packet: packet.at)
