@@ -10,6 +10,7 @@ import ipaddress
 import os
 import struct
 import tarfile
+import time
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
@@ -21,6 +22,7 @@ from docker.models.containers import Container
 from lab.control.errors import EnvironmentFailure
 
 API_TIMEOUT = 30  # seconds for one request to the engine
+BOOT_TIMEOUT = 30.0  # seconds for a host to become healthy
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
@@ -179,7 +181,17 @@ def power_off(container: Container) -> None:
 
 
 def power_on(container: Container) -> None:
+    """Starts the host and waits until it is healthy. Raises EnvironmentFailure."""
     _asked(container.start)
+    deadline = time.monotonic() + BOOT_TIMEOUT
+    while True:
+        _asked(container.reload)
+        state = container.attrs["State"]
+        if state.get("Health", {}).get("Status", "healthy") == "healthy" and state["Running"]:
+            return
+        if time.monotonic() > deadline or not state["Running"]:
+            raise EnvironmentFailure(f"{container.name}: didn't come up (state {state['Status']})")
+        time.sleep(0.05)  # between two looks
 
 
 def pause(container: Container) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 import paramiko
 
 from lab.control.errors import EnvironmentFailure, HostTimeout, LabError
-from lab.control.ssh import Connection, Session
+from lab.control.ssh import CONNECT_TIMEOUT, Connection, Session
 from lab.evidence.events import Event, Kind, Lines, Observe
 
 RUN_TIMEOUT = 30.0
@@ -274,7 +274,7 @@ class Host:
         At the deadline its process group is killed and CommandTimeout raised, with the output so far.
         With ``check`` an end other than exit code 0 raises CommandFailed.
         """
-        program = self._execute(command)
+        program = self._execute(command, timeout)
         if stdin:
             program.send(stdin)
         program.close_stdin()
@@ -299,7 +299,7 @@ class Host:
 
         ``announce`` "" waits for nothing. Raises CommandFailed, with its output, where it ends before.
         """
-        program = self._execute(command)
+        program = self._execute(command, timeout)
         follower = threading.Thread(target=_follow, args=(program,), daemon=True)
         follower.start()
         try:
@@ -363,9 +363,9 @@ class Host:
                 self._connection.close()
                 self._connection = None
 
-    def _execute(self, command: Command) -> Program:
+    def _execute(self, command: Command, timeout: float) -> Program:
         line = command if isinstance(command, str) else shlex.join(command)
-        session = self.connect().execute(line)
+        session = self.connect().execute(line, timeout=min(timeout, CONNECT_TIMEOUT))
         return Program(session, Result(line, self.title), self._observe)
 
     @contextmanager

@@ -6,7 +6,8 @@ strict host keys, and an output pump that can't deadlock between stdout, stderr 
 
 from __future__ import annotations
 
-import select
+import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
 from lab.control.errors import EnvironmentFailure, HostTimeout
+
+# What goes wrong is raised and told in one line; paramiko would also log it, with a traceback.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 CONNECT_TIMEOUT = 15.0
 CHUNK = 1 << 16
@@ -74,6 +78,8 @@ class Connection:
         except TimeoutError as error:
             raise HostTimeout(f"{self.name}: no answer within {timeout:g} s") from error
         except (paramiko.SSHException, EOFError, OSError) as error:
+            if self.alive:  # paramiko has no class of its own for a deadline
+                raise HostTimeout(f"{self.name}: {error}") from error
             raise EnvironmentFailure(f"{self.name}: the SSH connection broke: {error}") from error
         return Session(channel)
 
@@ -96,6 +102,10 @@ class Session:
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
+        self._news = _News()
+        # Not select() on the channel: its pipe is shared by two streams and now and then loses a wake-up.
+        channel.in_buffer.set_event(self._news)
+        channel.in_stderr_buffer.set_event(self._news)
 
     def pump(self, on_output: Callable[[str, bytes], Any], deadline: float | None) -> bool:
         """Passes on ("stdout" | "stderr", bytes) as they come, until the command has ended.
@@ -105,6 +115,7 @@ class Session:
         """
         channel = self._channel
         while True:
+            self._news.forget()
             ended = channel.eof_received or channel.closed
             while channel.recv_ready():
                 on_output("stdout", channel.recv(CHUNK))
@@ -112,7 +123,7 @@ class Session:
                 on_output("stderr", channel.recv_stderr(CHUNK))
             if ended:
                 return channel.status_event.wait(_left(deadline))
-            if not select.select([channel], [], [], _left(deadline))[0]:
+            if not self._news.wait(_left(deadline)):
                 return False
 
     @property
@@ -144,6 +155,16 @@ class Session:
 
     def close(self) -> None:
         self._channel.close()
+
+
+class _News(threading.Event):
+    """Set by either stream when it has something to read. Only the reader forgets, before it reads."""
+
+    def clear(self) -> None:
+        """A stream says that it is empty; the other one may not be."""
+
+    def forget(self) -> None:
+        super().clear()
 
 
 def _on_channel_request(channel: Any, message: Message) -> None:

@@ -1,0 +1,161 @@
+"""Commands, programs, files and power on real hosts."""
+
+import os
+import time
+
+import pytest
+
+from lab.control.errors import EnvironmentFailure, HostTimeout, UsageError
+from lab.control.host import CommandFailed, CommandTimeout
+from lab.control.lab import from_engine
+
+pytestmark = pytest.mark.lab
+
+
+def test_stdout_stderr_and_exit_code_are_kept_apart(lab):
+    result = lab.client.run("echo 出; echo err >&2; exit 7")
+    assert (result.stdout, result.stderr, result.exit_code, result.signal) == ("出\n", "err\n", 7, None)
+
+
+def test_a_sequence_of_words_is_not_split_again(lab):
+    assert lab.client.run(["printf", "%s|", "a b", "$HOME", "'"]).stdout == "a b|$HOME|'|"
+
+
+def test_stdin_reaches_the_command_and_ends(lab):
+    assert lab.client.run("tr a-z A-Z", stdin="hello").stdout == "HELLO"
+
+
+def test_the_signal_that_ended_a_command_is_told(lab):
+    result = lab.client.run("kill -SEGV $$")
+    assert (result.signal, result.exit_code) == ("SEGV", None)
+
+
+def test_a_lot_on_both_streams_at_once_does_not_deadlock(lab):
+    size = 8 << 20  # past paramiko's window of 2 MiB
+    command = f"head -c {size} /dev/zero & head -c {size} /dev/zero >&2; wait"
+    result = lab.client.run(command, timeout=60)
+    assert (len(result.output), len(result.errors), result.exit_code) == (size, size, 0)
+
+
+def test_the_deadline_kills_the_whole_process_group(lab):
+    with pytest.raises(CommandTimeout, match=r"killed after 0.3 s") as caught:
+        lab.client.run("echo before; sleep 4711 | cat", timeout=0.3)
+    assert caught.value.result.stdout == "before\n"
+    assert caught.value.result.signal == "KILL"
+    assert lab.client.run("pgrep -fx 'sleep 4711'").exit_code == 1
+
+
+def test_check_shows_the_output_of_what_failed(lab):
+    with pytest.raises(CommandFailed, match=r"(?s)kali\$ .*exit code 3.*stderr: reason"):
+        lab.client.run("echo reason >&2; exit 3", check=True)
+
+
+def test_start_waits_for_the_announcement_and_stops_the_program(lab):
+    with lab.server.start("sh -c 'echo listening on 4; exec sleep 4712'") as program:
+        assert program.lines == ["listening on 4"]
+        assert lab.server.run("pgrep -fx 'sleep 4712'").ok
+    assert program.result.signal == "TERM"
+    assert lab.server.run("pgrep -fx 'sleep 4712'").exit_code == 1
+
+
+def test_a_program_that_ignores_sigterm_is_killed(lab):
+    with lab.server.start("trap '' TERM; echo listening on; while :; do sleep 0.1; done") as program:
+        result = program.stop(timeout=0.5)
+    assert result.signal == "KILL"
+
+
+def test_a_program_that_ends_before_it_announces_shows_its_output(lab):
+    with (
+        pytest.raises(CommandFailed, match=r"(?s)ended without saying.*stderr: no such luck"),
+        lab.server.start("echo no such luck >&2; exit 1"),
+    ):
+        pytest.fail("it never announced itself")
+
+
+def test_a_program_that_says_nothing_runs_into_the_deadline(lab):
+    with (
+        pytest.raises(CommandTimeout, match=r"didn't say 'listening on' within 0.3 s"),
+        lab.server.start("exec sleep 4713", timeout=0.3),
+    ):
+        pytest.fail("it never announced itself")
+    assert lab.server.run("pgrep -fx 'sleep 4713'").exit_code == 1
+
+
+def test_a_program_is_stopped_when_the_scenario_fails(lab):
+    def scenario():
+        with lab.server.start("sh -c 'echo listening on; exec sleep 4714'"):
+            raise RuntimeError("the scenario")
+
+    with pytest.raises(RuntimeError, match="the scenario"):
+        scenario()
+    assert lab.server.run("pgrep -fx 'sleep 4714'").exit_code == 1
+
+
+def test_a_program_can_be_talked_to(lab):
+    with lab.client.start("cat", announce="") as program:
+        program.send("你好\n")
+        assert program.wait_for_line("你好") == "你好"
+        program.close_stdin()
+        assert program.wait(10).exit_code == 0
+
+
+def test_too_much_output_is_stopped_before_it_fills_the_memory(lab, monkeypatch):
+    monkeypatch.setattr("lab.control.host.MAX_OUTPUT", 1 << 20)
+    with pytest.raises(CommandFailed, match="more than 1 MiB of output"):
+        lab.client.run("yes")
+
+
+@pytest.mark.parametrize("size", [0, 1, 3_000_000])
+def test_files_come_back_as_they_were(lab, size, tmp_path):
+    content = os.urandom(size)
+    lab.client.put(content, "/tmp/一 file")
+    assert lab.client.get("/tmp/一 file") == content
+    local = tmp_path / "local"
+    local.write_bytes(content)
+    lab.client.put(local, "/tmp/一 file")
+    assert lab.client.run(["sha256sum", "/tmp/一 file"]).ok
+    assert lab.client.get("/tmp/一 file") == content
+    assert lab.client.run("ls /tmp | grep part").exit_code == 1
+
+
+def test_a_missing_file_is_named(lab):
+    with pytest.raises(EnvironmentFailure, match="No such file"):
+        lab.client.get("/nowhere")
+
+
+def test_an_unknown_node_is_refused_with_the_known_ones(lab):
+    with pytest.raises(UsageError, match=r"no node 'serve'; there are client, kali, router, server, win10"):
+        lab["serve"]
+
+
+def test_events_tell_who_said_what_in_order(lab_topology):
+    events = []
+    with from_engine(lab_topology.project, events.append) as lab:
+        lab.client.run("echo one; echo two")
+    assert [(e.node, e.kind, e.text) for e in events] == [
+        ("kali", "start", "echo one; echo two"),
+        ("kali", "stdout", "one"),
+        ("kali", "stdout", "two"),
+        ("kali", "exit", "exit code 0"),
+    ]
+    assert [e.at for e in events] == sorted(e.at for e in events)
+    assert abs(events[0].at - time.time()) < 60
+
+
+def test_a_power_cut_ends_everything_and_the_host_comes_back(lab):
+    with lab.client.start("sh -c 'echo listening on; exec sleep 4715'") as program:
+        lab.client.power_off()
+        assert program.result.exit_code is None
+    try:
+        with pytest.raises((EnvironmentFailure, HostTimeout)):
+            lab.client.run("true")
+    finally:
+        lab.client.power_on()
+    assert lab.client.run("ip route get 172.28.0.1 >/dev/null; pgrep -fx 'sleep 4715'").exit_code == 1
+    assert lab.client.run("ping -c1 -W2 server").ok
+
+
+def test_a_paused_host_answers_nothing_until_it_is_resumed(lab):
+    with lab.server.paused(), pytest.raises(HostTimeout):
+        lab.server.run("true", timeout=0.5)
+    assert lab.server.run("echo back").stdout == "back\n"
