@@ -192,6 +192,12 @@ class Stream:
         self.socket.settimeout(deadline.remaining())
         return self.socket.sendfile(file, offset, count)
 
+    def readable(self) -> bool:
+        """Whether recv would return, or raise, at once: for who sends much and may be interrupted."""
+        with _Selector() as selector:
+            selector.register(self.socket, selectors.EVENT_READ)
+            return bool(selector.select(0))
+
     def finish_sending(self) -> None:
         """Says that no more will be sent (FIN); receiving goes on."""
         with contextlib.suppress(OSError):  # the peer may be gone already
