@@ -15,14 +15,15 @@ distribution() { # "debian 12", from os-release
 
 debian_mirror() { # the address this machine gets Debian's packages from, in either source format
     local address
-    # shellcheck disable=SC2016
-    address=$(apt-get indextargets --format '$(COMPONENT) $(RELEASE) $(REPO_URI) $(ORIGIN)' \
-        'Created-By: Packages' |
-        awk '$1 != "main" || $2 !~ /^(bookworm|trixie|stable)$/ { next }
-             $4 == "Debian" { found = $3; exit }
-             !found { found = $3 }
+    # apt itself reads its configuration, and says what it would fetch without having fetched anything.
+    address=$(apt-get update --print-uris | tr -d "'" |
+        awk 'match($1, /\/dists\/(bookworm|trixie|stable)\/InRelease$/) {
+                 address = substr($1, 1, RSTART - 1)
+                 if (address ~ /\/debian$/) { found = address; exit }
+                 if (!found) found = address
+             }
              END { print found }')
-    case $address in
+    case $address in # a file that lists mirrors, as cloud images have it
         mirror+file:*) address=$(awk '!/^#/ && NF { print $1; exit }' "${address#mirror+file:}") ;;
     esac
     [[ $address ]] || fail "no Debian mirror in this machine's apt configuration"

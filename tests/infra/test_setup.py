@@ -1,0 +1,318 @@
+"""scripts/setup on machines that lack something: made up with a PATH of stand-ins."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT
+
+# What the script needs of a machine. What could change this one (apt-get, docker, dockerd) is left
+# out, or stood in for.
+TOOLS = """apt-config awk bash cat chown cut date df dirname env find flock grep head id kill
+           mkdir mktemp python3 rm sed setsid sha256sum sleep sort tail timeout touch tr uname""".split()
+
+SetUp = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """The directory of a made-up machine's commands."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for tool in TOOLS:
+        if found := shutil.which(tool):
+            (commands / tool).symlink_to(found)
+    return commands
+
+
+def stand_in(machine: Path, name: str, script: str) -> None:
+    (machine / name).unlink(missing_ok=True)
+    (machine / name).write_text(f"#!/bin/bash\n{script}\n")
+    (machine / name).chmod(0o755)
+
+
+@pytest.fixture
+def setup(machine: Path, tmp_path: Path) -> SetUp:
+    def run(*argv: str, call: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """The whole script with argv, or one of its functions."""
+        script = (
+            ["-c", f'source "{ROOT}/scripts/setup"; {call}'] if call else [f"{ROOT}/scripts/setup", *argv]
+        )
+        return subprocess.run(
+            [str(machine / "bash"), *script],
+            env={"PATH": str(machine), "SOCKETLAB_STATE": str(tmp_path / "state"), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 3, done.stdout + done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+ENGINE_26 = """
+case "$*" in
+    "version"*) echo 26.1.5+dfsg1 ;;
+    "compose version"*) echo 2.26.1-4 ;;
+    *) exit 1 ;;
+esac"""
+
+
+# --- this machine -------------------------------------------------------------------------------
+
+
+@pytest.mark.lab
+def test_a_machine_that_is_ready_is_left_alone() -> None:
+    for argv in [], ["--check"]:
+        done = subprocess.run([ROOT / "scripts/setup", *argv], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "nothing to do" in done.stdout
+
+
+def test_a_wrong_option_is_a_usage_error(setup: SetUp) -> None:
+    assert setup("--frobnicate").returncode == 2
+
+
+def test_help_explains(setup: SetUp) -> None:
+    done = setup("--help")
+    assert done.returncode == 0
+    for word in "engine", "base", "images", "python", "--check", "--stop-engine":
+        assert word in done.stdout
+
+
+# --- no engine ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "release",
+    ["ID=fedora\nVERSION_ID=41", "ID=debian\nVERSION_ID=11", "ID=ubuntu\nVERSION_ID=20.04", ""],
+)
+def test_an_unknown_distribution_is_told_what_to_install(setup: SetUp, tmp_path: Path, release: str) -> None:
+    (tmp_path / "os-release").write_text(release)
+    done = setup(SOCKETLAB_OS_RELEASE=str(tmp_path / "os-release"))
+    refused(done, "Docker Engine 26", "Compose 2.24", release.split("\n")[0].removeprefix("ID="))
+
+
+@pytest.mark.parametrize("release", ["ID=debian\nVERSION_ID=12", "ID=debian\nVERSION_ID=13"])
+def test_installing_needs_root_and_says_so(machine: Path, setup: SetUp, tmp_path: Path, release: str) -> None:
+    (tmp_path / "os-release").write_text(release)
+    stand_in(machine, "id", "echo 1000")
+    done = setup(SOCKETLAB_OS_RELEASE=str(tmp_path / "os-release"))
+    refused(done, "needs root", f"sudo {ROOT}/scripts/setup")
+
+
+@pytest.mark.parametrize("release", ["ID=debian\nVERSION_ID=13", "ID=ubuntu\nVERSION_ID=24.04"])
+def test_what_apt_says_is_shown(machine: Path, setup: SetUp, tmp_path: Path, release: str) -> None:
+    (tmp_path / "os-release").write_text(release)
+    stand_in(machine, "id", "echo 0")
+    stand_in(machine, "apt-get", "echo E: Temporary failure resolving the mirror; exit 100")
+    done = setup(call="remedy_engine", SOCKETLAB_OS_RELEASE=str(tmp_path / "os-release"))
+    refused(done, "Temporary failure resolving the mirror", "could not install docker.io")
+
+
+def test_a_full_disk_is_told_before_anything_is_done(machine: Path, setup: SetUp) -> None:
+    stand_in(machine, "id", "echo 0")
+    stand_in(machine, "df", "echo header; echo /dev/x 100 90 10 90% /")
+    stand_in(machine, "apt-get", "exit 100")
+    refused(setup(call="install_packages docker.io"), "10 MiB are free")
+
+
+# --- an engine that isn't ours ------------------------------------------------------------------
+
+
+def test_a_remote_engine_that_is_silent_is_not_replaced(machine: Path, setup: SetUp) -> None:
+    stand_in(machine, "docker", "exit 1")
+    stand_in(machine, "dockerd", "touch started")
+    refused(setup(DOCKER_HOST="tcp://192.0.2.1:2376"), "DOCKER_HOST=tcp://192.0.2.1:2376 does not answer")
+
+
+@pytest.mark.parametrize(
+    ("engine", "compose", "words"),
+    [
+        ("20.10.24+dfsg1", "2.26.1", ["Docker Engine 20.10.24", "26"]),
+        ("26.1.5", "2.20.0", ["Compose 2.20.0", "2.24"]),
+        ("28.5.2", "", ["without Compose"]),
+    ],
+)
+def test_an_old_engine_is_named_and_not_touched(
+    machine: Path, setup: SetUp, engine: str, compose: str, words: list[str]
+) -> None:
+    stand_in(
+        machine,
+        "docker",
+        f'case "$1" in version) echo {engine} ;; *) [[ "{compose}" ]] && echo {compose} ;; esac',
+    )
+    refused(setup(), *words)
+
+
+def test_a_user_who_may_not_use_the_engine_is_told(machine: Path, setup: SetUp) -> None:
+    stand_in(machine, "docker", "echo permission denied while trying to connect >&2; exit 1")
+    refused(setup(), "group docker")
+
+
+# --- an engine of our own -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def startable(machine: Path, tmp_path: Path) -> Path:
+    """A machine with an engine that nobody has started; the client answers once it runs."""
+    stand_in(machine, "id", "echo 0")
+    stand_in(
+        machine,
+        "docker",
+        f"[[ $1 == context ]] && echo default && exit; [[ -e {tmp_path}/up ]] || exit 1\n{ENGINE_26}",
+    )
+    stand_in(
+        machine,
+        "dockerd",
+        f'[[ $1 == --version ]] && echo "Docker version 26.1.5, build x" && exit\n'
+        f"echo hello; touch {tmp_path}/up; exec sleep 300",
+    )
+    return machine
+
+
+@pytest.mark.usefixtures("startable")
+def test_an_engine_that_we_started_is_the_one_we_stop(setup: SetUp, tmp_path: Path) -> None:
+    started = setup(call="remedy_engine; probe_engine")
+    assert started.returncode == 0, started.stderr
+    pid = int((tmp_path / "state/engine").read_text().split()[0])
+    os.kill(pid, 0)
+    assert "hello" in (tmp_path / "state/dockerd.log").read_text()
+
+    stopped = setup("--stop-engine")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "stopped" in stopped.stdout
+    assert not Path(f"/proc/{pid}").exists()
+    assert "no engine that was started from here" in setup("--stop-engine").stdout
+
+
+def test_a_process_that_has_the_engines_old_id_is_left_alone(setup: SetUp, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    with subprocess.Popen(["sleep", "300"]) as stranger:
+        try:
+            (tmp_path / "state/engine").write_text(f"{stranger.pid} 1\n")
+            assert "no engine that was started from here" in setup("--stop-engine").stdout
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
+def test_a_daemon_that_dies_is_noticed_and_its_log_shown(startable: Path, setup: SetUp) -> None:
+    stand_in(
+        startable,
+        "dockerd",
+        '[[ $1 == --version ]] && echo "Docker version 26.1.5, build x" && exit\n'
+        "echo failed to mount cgroup >&2; exit 1",
+    )
+    refused(setup(call="remedy_engine"), "failed to mount cgroup", "did not start")
+
+
+def test_an_old_daemon_is_not_even_started(startable: Path, setup: SetUp) -> None:
+    stand_in(startable, "dockerd", 'echo "Docker version 20.10.24, build x"')
+    refused(setup(call="remedy_engine"), "Docker Engine 20.10.24 is too old")
+
+
+# --- the base image -----------------------------------------------------------------------------
+
+
+def test_without_a_registry_only_debian_can_build_the_base(
+    startable: Path, setup: SetUp, tmp_path: Path
+) -> None:
+    (tmp_path / "os-release").write_text("ID=ubuntu\nVERSION_ID=24.04")
+    done = setup(call="remedy_base", SOCKETLAB_OS_RELEASE=str(tmp_path / "os-release"))
+    refused(done, "debian:trixie-slim can't be pulled")
+    refused(
+        setup(call="remedy_base", SERVER_BASE="example/other", CLIENT_BASE="example/other"),
+        "example/other can't be pulled",
+    )
+
+
+DEB822 = """Types: deb
+URIs: http://security.example/debian-security
+Suites: bookworm-security
+Components: main
+
+Types: deb
+URIs: http://mirror.example/debian/
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: {key}
+"""
+ONE_LINE = """deb http://security.example/debian-security bookworm-security main
+# deb http://commented.example/debian bookworm main
+deb [arch=amd64 signed-by={key}] http://mirror.example/debian bookworm main contrib
+deb http://other.example/tool stable extra
+"""
+LISTED = "deb mirror+file:{parts}/debian.mirrors bookworm main\n"
+ONE_LINE_BARE = "deb http://mirror.example/debian bookworm main\n"
+
+
+@pytest.fixture
+def apt(machine: Path) -> None:
+    """The real apt-get, for its reading of a configuration."""
+    found = shutil.which("apt-get")
+    if not found:
+        pytest.skip("this machine has no apt to configure")
+    (machine / "apt-get").symlink_to(found)
+
+
+@pytest.mark.usefixtures("apt")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.sources", DEB822), ("a.list", ONE_LINE), ("a.list", ONE_LINE_BARE), ("a.list", LISTED)],
+)
+def test_the_mirror_is_the_one_of_this_machine(setup: SetUp, tmp_path: Path, name: str, text: str) -> None:
+    key = tmp_path / "mirror.gpg"
+    key.touch()
+    parts = tmp_path / "sources.list.d"
+    parts.mkdir()
+    (parts / name).write_text(text.format(key=key, parts=parts))
+    (parts / "debian.mirrors").write_text("http://mirror.example/debian/\n")
+    conf = tmp_path / "apt.conf"
+    conf.write_text(
+        f'Dir::Etc::sourcelist "{tmp_path}/none"; Dir::Etc::sourceparts "{parts}"; '
+        f'Dir::State::lists "{tmp_path}/lists"; Dir::Cache "{tmp_path}/cache";'
+    )
+    call = 'mirror=$(debian_mirror); echo "$mirror"; debian_keyring "$mirror"'
+    done = setup(call=call, APT_CONFIG=str(conf))
+    assert done.returncode == 0, done.stderr
+    mirror, keyring = done.stdout.splitlines()
+    assert mirror == "http://mirror.example/debian"
+    assert keyring == str(key) if "{key}" in text else keyring.endswith("debian-archive-keyring.gpg")
+
+
+@pytest.mark.usefixtures("apt")
+def test_no_mirror_at_all_is_told(setup: SetUp, tmp_path: Path) -> None:
+    conf = tmp_path / "apt.conf"
+    conf.write_text(f'Dir::Etc::sourcelist "{tmp_path}/none"; Dir::Etc::sourceparts "{tmp_path}/none.d";')
+    refused(setup(call="debian_mirror", APT_CONFIG=str(conf)), "no Debian mirror")
+
+
+# --- Python -------------------------------------------------------------------------------------
+
+
+def test_requirements_are_pinned_hashed_and_name_no_index() -> None:
+    text = (ROOT / "requirements.txt").read_text()
+    assert "://" not in text
+    assert not any(line.startswith("-") for line in text.splitlines())
+    pins = text.replace("\\\n", " ").splitlines()
+    packages = [line for line in pins if line and not line.lstrip().startswith("#")]
+    assert len(packages) > 10
+    for line in packages:
+        assert "==" in line
+        assert "--hash=sha256:" in line
+
+
+def test_an_old_python_is_not_taken(machine: Path, setup: SetUp) -> None:
+    stand_in(machine, "python3", "exit 1")
+    refused(setup(call="remedy_python", SOCKETLAB_OS_RELEASE="/dev/null"), "no Python 3.11")
