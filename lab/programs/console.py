@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -71,6 +71,22 @@ def stop_on_signals() -> Stop:
     return stop
 
 
+def input_lines() -> Iterator[str]:
+    """The lines of standard input, without their ends; with a prompt where a person types them."""
+    if sys.stdin is None:
+        return
+    if not sys.stdin.isatty():
+        for line in sys.stdin:
+            yield line.rstrip("\r\n")
+        return
+    with suppress(ImportError):
+        import readline  # noqa: F401  gives input() line editing
+    print('Type a message; "quit" or Ctrl-D ends.', file=sys.stderr)
+    with suppress(EOFError):
+        while True:
+            yield input("> ")
+
+
 def allow_descriptors(number: int) -> None:
     """Lets the process hold ``number`` sockets open, and some files. Raises Failure where it may not."""
     try:
@@ -92,6 +108,17 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**options)
+
+    def parse_texts(self) -> argparse.Namespace:
+        """As parse_args, for programs that take any number of TEXTs: also between and behind options, where
+        argparse itself doesn't look for them.
+        """
+        options, rest = self.parse_known_args()
+        if rest and (not hasattr(options, "text") or any(word.startswith("-") for word in rest)):
+            self.error(f"unrecognized arguments: {printable(' '.join(rest))}")
+        if rest:
+            options.text += rest
+        return options
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -127,6 +154,8 @@ def main(name: str, program: Callable[[], int | None]) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format=f"{name}: %(message)s", stream=sys.stderr)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a character that the locale lacks is no reason to die
         sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper):  # nor are bytes that aren't text: as in argv
+        sys.stdin.reconfigure(errors="surrogateescape")
     try:
         code = program() or OK
         if sys.stdout is not None:

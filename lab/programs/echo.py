@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from lab.programs.console import (
     USAGE,
@@ -17,6 +17,7 @@ from lab.programs.console import (
     count,
     describe,
     exit_code,
+    input_lines,
     main,
     port_number,
     positive_seconds,
@@ -227,22 +228,12 @@ def receive_answer(stream: Stream, answer: Answer, deadline: Deadline) -> str:
 
 
 def lines() -> Iterator[str]:
-    """The messages on standard input, a line each; with a prompt where a person types them."""
-    for line in typed() if sys.stdin.isatty() else sys.stdin:
-        text = line.rstrip("\r\n")
+    """The messages on standard input, a line each."""
+    for text in input_lines():
         if text:
             yield text
         else:
             print("lab-echo: an empty line isn't sent: TCP would send nothing", file=sys.stderr)
-
-
-def typed() -> Iterable[str]:
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  line editing for input()
-    print('Type a message; "quit" or Ctrl-D ends.', file=sys.stderr)
-    with contextlib.suppress(EOFError):
-        while True:
-            yield input("> ")
 
 
 def send_crowd(console: Console, options: argparse.Namespace, port: int) -> None:
@@ -319,7 +310,7 @@ def parser() -> Parser:
 
 
 def run() -> None:
-    options = parser().parse_args()
+    options = parser().parse_texts()
     options.run(options)
 
 
