@@ -9,6 +9,7 @@ import ipaddress
 import itertools
 import os
 import re
+import select
 import shutil
 import subprocess
 import time
@@ -24,6 +25,8 @@ from lab.control.errors import EnvironmentFailure, UsageError
 COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
 UP_TIMEOUT = 120  # seconds until every host must be healthy
 DOWN_TIMEOUT = 60.0
+INTERRUPT_TIMEOUT = 15.0  # for Compose to end after a Ctrl-C
+SETTLE = 1.0
 
 VARIABLES = {
     "project": "COMPOSE_PROJECT_NAME",
@@ -117,7 +120,7 @@ class Topology:
         existed = self.exists()
         argv = self.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT), *services)
         try:
-            self._run(argv, quiet=quiet, timeout=UP_TIMEOUT + 30)
+            _run(argv, self.environment(), quiet=quiet, timeout=UP_TIMEOUT + 30)
         except BaseException:
             if not existed:
                 with suppress(EnvironmentFailure):  # the first failure is the one to tell
@@ -129,50 +132,73 @@ class Topology:
 
         Raises EnvironmentFailure where something is left at the deadline.
         """
-        deadline = time.monotonic() + DOWN_TIMEOUT
         with Engine() as engine:
             removed = len(engine.resources(self.project))
-            if removed:
-                with suppress(EnvironmentFailure):  # what it couldn't do is done below, or told below
-                    self._run(self.compose("down", "-v", "--remove-orphans", "-t", "1"), quiet=quiet)
-            # Once more even when it looks clean: a `lab up` that was killed may have had a request under way.
-            while left := engine.remove(self.project):
-                removed = max(removed, left)
-                if time.monotonic() > deadline:
-                    raise EnvironmentFailure(
-                        f"{self.project}: {left} containers, networks or volumes are left"
-                    )
+            if not removed:
+                return 0
+            complete = all(node.status == "running" for node in engine.nodes(self.project))
+            with suppress(EnvironmentFailure):  # what it couldn't do is done below, or told below
+                _run(
+                    self.compose("down", "-v", "--remove-orphans", "-t", "1"), self.environment(), quiet=quiet
+                )
+            self._sweep(engine, settle=0.0 if complete else SETTLE)
         return removed
 
-    def _run(self, argv: list[str], *, quiet: bool, timeout: float = DOWN_TIMEOUT) -> None:
-        """Runs Compose; quiet keeps its words for the case that it fails."""
-        output = subprocess.PIPE if quiet else None
-        try:
-            child = subprocess.Popen(
-                _dies_with_us(argv),
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        except FileNotFoundError as error:
-            raise EnvironmentFailure("there is no docker client; run scripts/setup") from error
-        try:
-            said, complained = child.communicate(timeout=timeout)
-        except BaseException as error:
-            child.terminate()  # a Ctrl-C in a terminal has reached it already; it may be told twice
-            with suppress(subprocess.TimeoutExpired):
-                child.communicate(timeout=15)
-            child.kill()
-            child.communicate()
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise EnvironmentFailure(f"Compose didn't finish within {timeout:g} s") from None
-            raise
-        if child.returncode != 0:
-            words = b"".join(filter(None, (said, complained))).decode(errors="replace").strip()
-            raise EnvironmentFailure(
-                _explain(words) or f"docker compose failed (exit code {child.returncode})"
-            )
+    def _sweep(self, engine: Engine, settle: float) -> None:
+        """Removes what is left until nothing has come for ``settle`` seconds.
+
+        A start that was interrupted may have left the engine with a request that it still carries out.
+        """
+        deadline = time.monotonic() + DOWN_TIMEOUT
+        clean_until = time.monotonic() + settle
+        while True:
+            left = engine.remove(self.project)
+            now = time.monotonic()
+            if left:
+                clean_until = now + max(settle, 0.1)
+            elif now >= clean_until:
+                return removed
+            if now > deadline:
+                raise EnvironmentFailure(f"{self.project}: {left} containers, networks or volumes are left")
+            time.sleep(0.1)  # between two looks
+
+
+def _run(argv: list[str], environment: dict[str, str], *, quiet: bool, timeout: float = DOWN_TIMEOUT) -> None:
+    """Runs Compose; quiet keeps its words for the case that it fails. Raises EnvironmentFailure.
+
+    When this is interrupted, it returns only after Compose has ended, with all its processes.
+    """
+    output = subprocess.PIPE if quiet else None
+    leash, held = os.pipe()  # all of Compose's processes hold the other end; end of file says they're gone
+    try:
+        child = subprocess.Popen(
+            _dies_with_us(argv),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[held],
+        )
+    except FileNotFoundError as error:
+        os.close(leash)
+        raise EnvironmentFailure("there is no docker client; run scripts/setup") from error
+    finally:
+        os.close(held)
+    try:
+        said, complained = child.communicate(timeout=timeout)
+    except BaseException as error:
+        child.terminate()  # a Ctrl-C in a terminal has reached it already; it may be told twice
+        select.select([leash], [], [], INTERRUPT_TIMEOUT)
+        child.kill()
+        child.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise EnvironmentFailure(f"Compose didn't finish within {timeout:g} s") from None
+        raise
+    finally:
+        os.close(leash)
+    if child.returncode != 0:
+        words = b"".join(filter(None, (said, complained))).decode(errors="replace").strip()
+        raise EnvironmentFailure(_explain(words) or f"docker compose failed (exit code {child.returncode})")
 
 
 def overlap(one: Network, other: Network) -> bool:
