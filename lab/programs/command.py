@@ -39,8 +39,8 @@ is asked for a name or a secret. Keep it inside a lab, or give it an address wit
 
 A command ends with its time (--timeout), its output (--max-output) or its client, and is killed
 with its children and grandchildren, those that called setsid or became daemons included. That
-also goes for what a command leaves in the background. Not found is only what both cleared its
-environment and lost its parent; it dies with the server.
+also goes for what a command leaves in the background. Only what both cleared its environment
+and lost its parent may live on until no other command runs.
 A client that shuts down its sending side is given one more second.
 """
 

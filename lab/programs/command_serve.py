@@ -97,7 +97,7 @@ class Server:
             while request := inbox.next_run():
                 self._answer_frames(stream, inbox, request)
         except ProtocolError as error:
-            stream.sendall(encode_error(error), Deadline(1.0))
+            _tell(stream, encode_error(error))
             raise
 
     def _answer_frames(self, stream: Stream, inbox: Inbox, request: Run) -> None:
@@ -122,7 +122,7 @@ class Server:
                 check_tutorial_command(chunk)
                 self._answer_tutorial(stream, command_bytes(chunk, self._encoding))
         except ProtocolError as error:
-            stream.sendall(tutorial_refusal(self._protocol, error), Deadline(1.0))
+            _tell(stream, tutorial_refusal(self._protocol, error))
             raise
 
     def _answer_tutorial(self, stream: Stream, command: bytes) -> None:
@@ -191,12 +191,18 @@ class Inbox:
         self._error: RemoteProtocolError | None = None
 
     def feed(self, data: bytes, relay: Relay | None = None) -> None:
-        """Takes what arrived. A cancellation ends the command that ``relay`` carries, if any."""
-        for request in self._decoder.feed(data):
-            if isinstance(request, Run):
-                self._waiting.append(request)
-            elif relay is not None:
-                relay.interrupt()
+        """Takes what arrived. A cancellation ends the command that ``relay`` carries, if any.
+
+        A mistake of the peer is kept until what came before it is answered.
+        """
+        try:
+            for request in self._decoder.feed(data):
+                if isinstance(request, Run):
+                    self._waiting.append(request)
+                elif relay is not None:
+                    relay.interrupt()
+        except RemoteProtocolError as error:
+            self._error = error
         if not self._decoder.in_header:
             self._deadline = None
         elif self._deadline is None:
@@ -215,15 +221,9 @@ class Inbox:
         return self._waiting.popleft()
 
     def read_while_running(self, relay: Relay) -> bool:
-        """For the relay: False once there is a next command; reading stops there, so that it's bounded.
-
-        A mistake of the peer is told after the answer: that one may be in the middle of a frame.
-        """
+        """For the relay: False once there is a next command; reading stops there, so that it's bounded."""
         data = self._stream.recv(CHUNK, Deadline(1.0))
-        try:
-            self.feed(data, relay)
-        except RemoteProtocolError as error:
-            self._error = error
+        self.feed(data, relay)
         return bool(data) and not self._waiting and self._error is None
 
     def _recv(self) -> bytes:
@@ -259,6 +259,11 @@ def _first_chunk(stream: Stream) -> bytes:
             break
         chunk += more
     return chunk
+
+
+def _tell(stream: Stream, refusal: bytes) -> None:
+    with contextlib.suppress(OSError):  # the peer may be gone; what it did wrong is logged anyway
+        stream.sendall(refusal, Deadline(1.0))
 
 
 def _md5(spool: Spool, order: tuple[str, ...], note: bytes) -> str:

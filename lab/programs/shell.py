@@ -5,8 +5,8 @@ even lose its parent (a daemon). So the server makes itself a "child subreaper" 
 loses its parent becomes the server's child and not init's. And each command has a mark of its own in its
 environment, which what it starts inherits: an adopted process with that mark belongs to that command.
 
-Covered: the group, all descendants, and daemons. What cleared its environment *and* lost its parent can't be
-told from other commands' processes; it dies as soon as a command ends while no other runs, or with the server.
+Covered: the group, all descendants, and daemons. What cleared its environment *and* lost its parent can't
+be told from other commands' processes: it dies when a command ends while no other runs, or with the server.
 Needs Linux 5.4 (pidfd_open) and /proc/PID/task/TID/children; without the latter only the group is killed.
 """
 

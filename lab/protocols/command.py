@@ -111,7 +111,7 @@ def _parse_request(fields: Mapping[str, Any]) -> Request:
     command, timeout, encoding = fields.get("command"), fields.get("timeout"), fields.get("encoding")
     if not isinstance(command, str):
         raise RemoteProtocolError("command-invalid", "command is missing or no text")
-    if encoding is not None and encoding not in ENCODINGS:
+    if encoding is not None and (not isinstance(encoding, str) or encoding not in ENCODINGS):
         raise RemoteProtocolError("encoding-unknown", "encoding is none of a console")
     if timeout is None:
         return Run(command, None, encoding)
