@@ -133,26 +133,26 @@ class Topology:
         Raises EnvironmentFailure where something is left at the deadline.
         """
         with Engine() as engine:
-            removed = len(engine.resources(self.project))
-            if not removed:
-                return 0
-            complete = all(node.status == "running" for node in engine.nodes(self.project))
-            with suppress(EnvironmentFailure):  # what it couldn't do is done below, or told below
-                _run(
-                    self.compose("down", "-v", "--remove-orphans", "-t", "1"), self.environment(), quiet=quiet
-                )
-            self._sweep(engine, settle=0.0 if complete else SETTLE)
-        return removed
+            found = len(engine.resources(self.project))
+            nodes = engine.nodes(self.project)
+            complete = bool(nodes) and all(node.status == "running" for node in nodes)
+            if found:
+                argv = self.compose("down", "-v", "--remove-orphans", "-t", "1")
+                with suppress(EnvironmentFailure):  # what it couldn't do is done below, or told below
+                    _run(argv, self.environment(), quiet=quiet)
+            return max(found, self._sweep(engine, settle=0.0 if complete else SETTLE))
 
-    def _sweep(self, engine: Engine, settle: float) -> None:
-        """Removes what is left until nothing has come for ``settle`` seconds.
+    def _sweep(self, engine: Engine, settle: float) -> int:
+        """Removes what is left until nothing has come for ``settle`` seconds. Returns how much that was.
 
         A start that was interrupted may have left the engine with a request that it still carries out.
         """
         deadline = time.monotonic() + DOWN_TIMEOUT
         clean_until = time.monotonic() + settle
+        removed = 0
         while True:
             left = engine.remove(self.project)
+            removed += left
             now = time.monotonic()
             if left:
                 clean_until = now + max(settle, 0.1)
