@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -18,6 +18,7 @@ from lab.programs.console import Failure
 from lab.protocols.command import (
     DECODERS,
     EXIT,
+    AnswerEvent,
     Cancel,
     Exit,
     Output,
@@ -25,7 +26,7 @@ from lab.protocols.command import (
     encode_request,
     encode_tutorial_command,
 )
-from lab.protocols.errors import LocalProtocolError, ProtocolError
+from lab.protocols.errors import LocalProtocolError, ProtocolError, TruncatedError
 from lab.sockets.blocking import Deadline, connect
 
 ANSWER_GRACE = 10.0  # seconds past the command's own time in which its answer must come
@@ -48,14 +49,15 @@ def run(options: argparse.Namespace) -> int:
 
 def run_script(session: Session) -> int:
     """Each line of standard input is a command. The exit code of the first that failed, else 0."""
-    worst = console.OK
+    first_failure = console.OK
     for line in sys.stdin:
         command = line.strip()
         if command in LEAVE:
             break
         if command:
-            worst = worst or status(session.ask(command))
-    return worst
+            code = status(session.ask(command))
+            first_failure = first_failure or code
+    return first_failure
 
 
 def status(ending: Exit) -> int:
@@ -83,21 +85,18 @@ class Session:
     def ask(self, command: str) -> Exit:
         """Sends ``command``, shows its output as it comes, and returns how it ended.
 
-        Raises Failure where the answer can't be had whole, LocalProtocolError for a command that can't
-        be sent.
+        Raises Failure where the answer can't be had whole, LocalProtocolError where the command can't be
+        sent, BrokenPipeError where nobody reads our output any more.
         """
+        request = self._encode(command)
         if self._is_stale():
             self.reconnect()
         started = time.monotonic()
-        request = self._encode(command)
         try:
-            self._stream.sendall(request, Deadline(ANSWER_GRACE))
+            with self._naming_the_server():
+                self._stream.sendall(request, Deadline(ANSWER_GRACE))
             self._asked = True
             ending = self._answer_raw() if self._options.protocol == "raw" else self._answer()
-        except LocalProtocolError:
-            raise
-        except (ProtocolError, OSError) as error:
-            raise self._failure(error) from None
         finally:
             self._asked = False
         self._screen.exit(command, ending, time.monotonic() - started)
@@ -110,8 +109,8 @@ class Session:
                 self._stream.sendall(encode_request(Cancel()), Deadline(1.0))
 
     def reconnect(self) -> None:
-        """A new connection in place of the old one; with it ends the command that ran there."""
-        self._stream.abort()
+        """A new connection in place of the old one; with it ends the command that may run there."""
+        self._stream.close(linger=0.0)
         self._connect()
 
     def close(self) -> None:
@@ -132,34 +131,49 @@ class Session:
 
     def _answer(self) -> Exit:
         while True:
-            data = self._stream.recv(deadline=Deadline(self._options.timeout + ANSWER_GRACE))
-            if not data:
-                self._decoder.end()
-                raise Failure("the server closed the connection without an answer")
-            for event in self._decoder.feed(data):
+            for event in self._receive():
                 if isinstance(event, Exit):
                     return event
                 self._screen.output(event)
 
+    def _receive(self) -> list[AnswerEvent]:
+        with self._naming_the_server():
+            data = self._stream.recv(deadline=Deadline(self._options.timeout + ANSWER_GRACE))
+            if data:
+                return list(self._decoder.feed(data))
+            self._decoder.end()
+            raise TruncatedError("the server closed the connection without an answer")
+
     def _answer_raw(self) -> Exit:
         """Nothing tells where a raw answer ends: it is what one recv brings, or all until a silence."""
         once = self._options.recv_size
-        deadline = Deadline(self._options.timeout if once else self._options.silence)
-        while data := self._recv_until(once or 65_536, deadline):
+        seconds = self._options.timeout if once else self._options.silence
+        while data := self._receive_raw(once or 65_536, Deadline(seconds)):
             self._screen.output(Output("stdout", data))
             if once:
                 break
-            deadline = Deadline(self._options.silence)
         return Exit()
 
-    def _recv_until(self, limit: int, deadline: Deadline) -> bytes:
+    def _receive_raw(self, limit: int, deadline: Deadline) -> bytes:
+        with self._naming_the_server():
+            try:
+                data = self._stream.recv(limit, deadline)
+            except TimeoutError:
+                return b""
+            if not data:
+                raise TruncatedError("the server closed the connection, maybe in the middle of an answer")
+            return data
+
+    @contextmanager
+    def _naming_the_server(self) -> Iterator[None]:
+        """What goes wrong in here goes wrong with the server, and says so."""
+        where = f"{self._options.host}:{self._options.port}"
         try:
-            data = self._stream.recv(limit, deadline)
+            yield
         except TimeoutError:
-            return b""
-        if not data:
-            raise Failure("the server closed the connection; whether the answer was whole can't be known")
-        return data
+            raise Failure(f"{where}: no answer in time", console.TIMEOUT) from None
+        except (ProtocolError, OSError) as error:
+            raise Failure(f"{where}: {console.describe(error)}", console.exit_code(error)) from None
 
     def _is_stale(self) -> bool:
         """Whether the server closed meanwhile, as it does with the idle."""
@@ -168,12 +182,6 @@ class Session:
         poll = select.poll()
         poll.register(self._stream.fileno(), select.POLLIN)
         return bool(poll.poll(0))
-
-    def _failure(self, error: ProtocolError | OSError) -> Failure:
-        where = f"{self._options.host}:{self._options.port}"
-        if isinstance(error, TimeoutError):
-            return Failure(f"{where}: no answer in time", console.TIMEOUT)
-        return Failure(f"{where}: {console.describe(error)}", console.exit_code(error))
 
 
 class Screen:
