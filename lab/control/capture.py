@@ -1,0 +1,173 @@
+"""Captures: tcpdump on a node, streamed here over SSH while it runs, kept as pcapng.
+
+A capture is ready only after tcpdump said so, and at its end tcpdump forgets what it hasn't read yet; so
+``start`` waits for the one and ``flush`` prevents the other. The controller's memory is bounded: of a long
+run a capture keeps the first packets and the last ones, and says how many it left out in between.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shlex
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.control.errors import LabError
+from lab.control.feed import Feed, deadline
+from lab.control.host import Host
+from lab.evidence import pcap
+from lab.evidence.packets import Packet, decode
+from lab.evidence.pcap import Frame, PcapStream
+from lab.evidence.traffic import Captured
+
+SNAPLEN = 256  # bytes kept of each packet: all headers, and the start of the payload
+LIMIT = 32 << 20  # bytes kept of each capture, half from its start and half from its end
+KERNEL_BUFFER = 8192  # KiB, for what comes while nobody reads
+START_TIMEOUT = 10.0
+FLUSH_TIMEOUT = 5.0
+PER_FRAME = 120  # bytes that a kept frame costs besides its data
+
+_COUNTS = re.compile(
+    r"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel"
+)
+_INTERFACE = re.compile(r"inet6? (\S+/\d+)")
+
+
+class Kept:
+    """The frames of one capture within a limit of bytes: the first half stays, the second half moves on."""
+
+    def __init__(self, limit: int) -> None:
+        self._half = limit // 2
+        self._first: list[Frame] = []
+        self._last: deque[Frame] = deque()
+        self._first_size = self._last_size = 0
+        self.cut = 0
+
+    def add(self, frame: Frame) -> None:
+        size = len(frame.data) + PER_FRAME
+        if not self._last and self._first_size + size <= self._half:
+            self._first.append(frame)
+            self._first_size += size
+            return
+        self._last.append(frame)
+        self._last_size += size
+        while self._last_size > self._half:
+            self._last_size -= len(self._last.popleft().data) + PER_FRAME
+            self.cut += 1
+
+    def frames(self) -> list[Frame]:
+        return [*self._first, *self._last]
+
+    @property
+    def settled(self) -> int:
+        """How many of the frames keep their place, whatever comes."""
+        return len(self._first) if self.cut else len(self._first) + len(self._last)
+
+
+class Capture:
+    """The packets on one interface of a node, found by an address that it has."""
+
+    def __init__(
+        self,
+        host: Host,
+        name: str,
+        address: str,
+        *,
+        snaplen: int = SNAPLEN,
+        limit: int = LIMIT,
+        expression: str = "",
+        correct: Callable[[float], float] = lambda at: at,
+    ) -> None:
+        """``correct`` turns the node's time into the controller's. ``expression`` is a pcap-filter(7)."""
+        self.about = Captured(name, f"{name}.pcapng", snaplen=snaplen, filter=expression)
+        self.host = host
+        self.correct = correct
+        self._stream = PcapStream()
+        self._kept = Kept(limit)
+        self._decoded: list[Packet] = []
+        self._lock = threading.Lock()
+        self._feed = Feed(host, command(address, snaplen, expression), self._take)
+
+    def wait_until_listening(self, timeout: float = START_TIMEOUT) -> None:
+        """Returns when packets are seen from now on. Raises EnvironmentFailure, HostTimeout."""
+        feed = self._feed
+        feed.wait_until(lambda: "listening on" in feed.errors, "can't capture", timeout)
+        interfaces = [ipaddress.ip_interface(found) for found in _INTERFACE.findall(feed.errors)]
+        self.about.networks = tuple(str(interface.network) for interface in interfaces)
+        self.about.router = tuple(str(interface.ip) for interface in interfaces)
+        found = re.search(r"listening on (\S+),", feed.errors)
+        self.about.interface = found[1] if found else ""
+
+    def flush(self, timeout: float = FLUSH_TIMEOUT) -> None:
+        """Returns when every packet that passed before this call is here.
+
+        tcpdump is asked (SIGUSR1) how many packets it has written and how many the kernel has seen, until
+        the one has caught up with the other; then their bytes are waited for. Raises EnvironmentFailure,
+        HostTimeout.
+        """
+        feed, left = self._feed, deadline(timeout)
+        while True:
+            written, seen, dropped = self._counts(left())
+            if written + dropped >= seen:
+                break
+        feed.wait_until(lambda: self._stream.count >= written, "the captured packets", left())
+        self.about.dropped = dropped
+
+    def _counts(self, timeout: float) -> tuple[int, int, int]:
+        """Packets written, seen by the kernel, dropped by it: as tcpdump says when it is asked."""
+        feed, before = self._feed, len(_COUNTS.findall(self._feed.errors))
+        feed.signal("USR1")
+        feed.wait_until(lambda: len(_COUNTS.findall(feed.errors)) > before, "no counts", timeout)
+        written, seen, dropped = _COUNTS.findall(feed.errors)[-1]
+        return int(written), int(seen), int(dropped)
+
+    def stop(self) -> None:
+        """Flushes and ends it. What went wrong stands in ``about``: the packets so far are kept."""
+        if self._feed.ended:
+            self.about.ended = self._feed.errors.strip().rpartition("\n")[2] or "its host went away"
+        try:
+            if not self._feed.ended:
+                self.flush()
+        except LabError as error:
+            self.about.ended = str(error)
+        self._feed.signal("INT")
+        self._feed.finish()
+
+    def packets(self) -> list[Packet]:
+        """What has been captured so far."""
+        with self._lock:
+            frames = self._kept.frames()
+            self.about.cut, self.about.packets = self._kept.cut, len(frames)
+            known = self._decoded[: self._kept.settled]
+        new = enumerate(frames[len(known) :], len(known) + 1)
+        known += [decode(frame.data, frame.at, frame.size, self.about.name, number) for number, frame in new]
+        self._decoded = known
+        return list(known)
+
+    def write(self, folder: Path) -> None:
+        """Writes the capture's file into ``folder``."""
+        with self._lock:
+            frames = self._kept.frames()
+            self.about.cut, self.about.packets = self._kept.cut, len(frames)
+        pcap.write(folder / self.about.file, self.about.interface, self.about.snaplen, frames)
+
+    def _take(self, data: bytes) -> None:
+        with self._lock:
+            for at, size, frame in self._stream.feed(data):
+                self._kept.add(Frame(self.correct(at), size, frame))
+
+
+def command(address: str, snaplen: int, expression: str = "", *, output: str = "-w -") -> str:
+    """The shell's words: find the interface that has ``address``, say its networks, capture on it."""
+    tcpdump = (
+        f'exec tcpdump -i "$2" -n --immediate-mode -s {snaplen} -B {KERNEL_BUFFER} -U {output}'
+        f" -- {shlex.quote(expression)}"
+    )
+    return (
+        f"set -- $(ip -o address show to {shlex.quote(address)}); "
+        f'[ "$2" ] || {{ echo "no interface has {address}" >&2; exit 3; }}; '
+        f'ip -o address show dev "$2" scope global >&2; {tcpdump}'
+    )

@@ -1,0 +1,153 @@
+"""Socket states and kernel counters of every node, through time, as events on the controller's clock.
+
+On each node runs lab.programs.sockwatch. It also tells the node's clock, which may differ from ours where the
+Docker Engine, or the machine, is another one: offset and uncertainty are measured as NTP does it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.control.feed import Feed, deadline
+from lab.control.host import Host
+from lab.evidence.events import Event, Observe
+
+START_TIMEOUT = 10.0
+CLOCK_QUESTIONS = 5
+PROGRAM = "python3 -m lab.programs.sockwatch"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How a node's clock stands to ours: ``offset`` seconds ahead, give or take ``uncertainty``."""
+
+    offset: float = 0.0
+    uncertainty: float = 0.0
+    shared: bool = False  # the very same clock as ours: one kernel
+
+    def correct(self, at: float) -> float:
+        """The node's time ``at`` on our clock. An offset that may be none at all isn't applied."""
+        return at if abs(self.offset) <= self.uncertainty else at - self.offset
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Watch:
+    """sockwatch on one node."""
+
+    def __init__(self, host: Host, observe: Observe) -> None:
+        self.host = host
+        self.clock = Clock()
+        self.boot_id = ""
+        self.ended = ""  # why it ended before the run did
+        self._observe = observe
+        self._rest = b""
+        self._answers: list[tuple[float, float]] = []  # the node's clock, and when that was here
+        self._held: list[dict[str, Any]] = []  # what came before the clock was known
+        self._passing = False
+        self._lock = threading.Lock()
+        words = [f"--address {address}" for address in (*host.node.addresses, *host.node.addresses6)]
+        self._feed = Feed(host, " ".join([PROGRAM, *words]), self._take)
+
+    def wait_until_watching(self, timeout: float = START_TIMEOUT) -> None:
+        """Returns when it looks, and its clock has been read. Raises EnvironmentFailure, HostTimeout."""
+        feed, left = self._feed, deadline(timeout)
+        feed.wait_until(lambda: len(self._answers) > 0, "can't watch its sockets", left())
+        if self.boot_id and self.boot_id == boot_id():
+            self.clock = Clock(shared=True)
+            return
+        best = Clock(uncertainty=float("inf"))
+        for _ in range(CLOCK_QUESTIONS):
+            self._answers.clear()
+            asked = time.time()
+            feed.send(b"\n")
+            feed.wait_until(lambda: len(self._answers) > 0, "its clock", left())
+            there, heard = self._answers[0]
+            best = min(best, compare(asked, there, heard), key=lambda clock: clock.uncertainty)
+        self.clock = best
+
+    def begin(self, clock: Clock) -> None:
+        """Passes events on from now on, by this clock; those that came before, too."""
+        with self._lock:
+            self.clock, self._passing = clock, True
+            for report in self._held:
+                self._pass_on(report)
+            self._held = []
+
+    def stop(self) -> None:
+        """Returns when all that it saw has been passed on."""
+        if self._feed.ended:
+            self.ended = self._feed.errors.strip().rpartition("\n")[2] or "its host went away"
+        self._feed.close_stdin()
+        if not self._feed.finish():
+            self.ended = "it didn't end by itself"
+
+    def _take(self, data: bytes) -> None:
+        now = time.time()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            report = json.loads(line)
+            if "clock" in report:
+                self.boot_id = report.get("watching", self.boot_id)
+                self._answers.append((report["clock"], now))
+                continue
+            with self._lock:
+                if self._passing:
+                    self._pass_on(report)
+                else:
+                    self._held.append(report)
+
+    def _pass_on(self, report: dict[str, Any]) -> None:
+        event = as_event(self.host.title, self.clock, report)
+        if event is not None:
+            self._observe(event)
+
+
+def compare(asked: float, there: float, heard: float) -> Clock:
+    """A node's clock read ``there`` at some moment between ``asked`` and ``heard``, both ours."""
+    return Clock(there - (asked + heard) / 2, (heard - asked) / 2)
+
+
+def as_event(node: str, clock: Clock, report: dict[str, Any]) -> Event | None:
+    """One line of sockwatch as an event."""
+    at = clock.correct(report.pop("at"))
+    if "counter" in report:
+        name = report.pop("counter")
+        return Event(at, node, "counter", f"{name} {report['change']:+d}", data={"name": name, **report})
+    if "cut" in report:
+        return Event(at, node, "note", f"socket states are told no more after {report['cut']} changes")
+    return Event(at, node, "socket", describe(report), data=report)
+
+
+def describe(report: dict[str, Any]) -> str:
+    """A change of a socket in one line: "tcp *:8001 LISTEN", "tcp a:1 → b:2 SYN_SENT → ESTABLISHED"."""
+    where = report["local"] if report["remote"] == "*:*" else f"{report['local']} → {report['remote']}"
+    was, state = report["was"], report["state"] or "gone"
+    queues = ""
+    if report["receive_queue"] or (report["send_queue"] and state != "LISTEN"):
+        queues = f" (receive queue {report['receive_queue']}, send queue {report['send_queue']})"
+    change = f"{was} → {state}" if was and was != state else state
+    return f"{report['protocol']} {where} {change}{queues}"
+
+
+def share(watches: Iterable[Watch]) -> None:
+    """Gives nodes with one kernel one clock, the best known, and lets events through."""
+    watches = list(watches)
+    for watch in watches:
+        same = [w.clock for w in watches if w.boot_id == watch.boot_id and w.boot_id] or [watch.clock]
+        watch.begin(min(same, key=lambda clock: clock.uncertainty))
+
+
+def boot_id() -> str:
+    """This machine's, where its kernel has one."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
