@@ -46,9 +46,10 @@ class Console:
     def say(self, event: str, text: str, /, **fields: Any) -> None:
         """One event, at once visible to whoever reads the other end of a pipe.
 
-        JSON is pure ASCII: whole in any locale, and nothing in it can steer a terminal.
+        JSON is pure ASCII: whole in any locale, and nothing in it can steer a terminal. Its "line" is what
+        people would have read.
         """
-        line = json.dumps({"event": event, **fields}) if self.as_json else printable(text)
+        line = json.dumps({"event": event, **fields, "line": text}) if self.as_json else printable(text)
         print(line + "\n", end="", flush=True)  # in one write: lines of several threads stay whole
 
     def announce(self, listener: socket.socket, what: str = "listening on") -> None:

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from lab.control.errors import EnvironmentFailure, HostTimeout, UsageError
-from lab.control.host import CommandFailed, CommandTimeout
 from lab.control.lab import from_engine
+from lab.control.program import CommandFailed, CommandTimeout
 
 pytestmark = pytest.mark.lab
 
@@ -100,7 +100,7 @@ def test_a_program_can_be_talked_to(lab):
 
 
 def test_too_much_output_is_stopped_before_it_fills_the_memory(lab, monkeypatch):
-    monkeypatch.setattr("lab.control.host.MAX_OUTPUT", 1 << 20)
+    monkeypatch.setattr("lab.control.program.MAX_OUTPUT", 1 << 20)
     with pytest.raises(CommandFailed, match="more than 1 MiB of output"):
         lab.client.run("yes")
 
