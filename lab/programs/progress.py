@@ -42,7 +42,9 @@ class Report:
                 self._draw(path, done, size, now - self._started)
             elif self._console.as_json and now - self._drawn >= _JSON_INTERVAL:
                 self._drawn = now
-                self._console.say("progress", "", path=path, done=done, size=size)
+                self._console.say(
+                    "progress", f"{path}: {done} of {size} bytes", path=path, done=done, size=size
+                )
 
         return watch
 
@@ -68,7 +70,7 @@ class Report:
         text = why if isinstance(why, str) else describe(why)
         print(f"{self._name}: {printable(path)}: skipped: {printable(text)}", file=sys.stderr, flush=True)
         if self._console.as_json:
-            self._console.say("skipped", "", path=path, reason=text)
+            self._console.say("skipped", f"{path}: {text}", path=path, reason=text)
 
     def clear(self) -> None:
         """Takes the bar off the terminal."""

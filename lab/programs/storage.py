@@ -18,7 +18,16 @@ from typing import BinaryIO
 from lab.programs.partial import Partials
 from lab.programs.refusing import refusing
 from lab.protocols.errors import LocalProtocolError
-from lab.protocols.transfer import MAX_COMPONENTS, Entry, Path, Refusal, check_name, is_partial_name, shown
+from lab.protocols.transfer import (
+    MAX_COMPONENTS,
+    Entry,
+    Path,
+    Refusal,
+    Status,
+    check_name,
+    is_partial_name,
+    shown,
+)
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a fifo can't hold us up
@@ -63,17 +72,13 @@ class Root:
             raise Refusal("not-a-file", f"{shown(path)}: not a regular file")
         return file
 
-    def stat(self, path: Path) -> Entry:
+    def stat(self, path: Path) -> Status:
         """What is at ``path``; a symbolic link is reported, not followed."""
         with refusing(path):
             if not path:
-                return _entry(".", os.fstat(self._fd))
+                return status_of(os.fstat(self._fd))
             with self.directory(path[:-1]) as parent:
-                return _entry(path[-1], os.stat(path[-1], dir_fd=parent, follow_symlinks=False))
-
-    def stat_open(self, file: BinaryIO) -> Entry:
-        """As stat, of a file that is open."""
-        return _entry(".", os.fstat(file.fileno()))
+                return status_of(os.stat(check_name(path[-1]), dir_fd=parent, follow_symlinks=False))
 
     def entries(self, path: Path) -> Iterator[Entry]:
         """What is in the directory at ``path``, without partial files; sorted, a huge one in parts."""
@@ -82,7 +87,7 @@ class Root:
                 for item in sorted(part, key=lambda item: item.name):
                     with contextlib.suppress(FileNotFoundError):  # gone meanwhile
                         if not is_partial_name(item.name):
-                            yield _entry(item.name, item.stat(follow_symlinks=False))
+                            yield _entry(item.name, status_of(item.stat(follow_symlinks=False)))
 
     def make_directory(self, path: Path, *, parents: bool) -> int:
         """How many directories were made."""
@@ -124,18 +129,21 @@ class Root:
             yield Partials(parent, path)
 
 
-def _entry(name: str, status: os.stat_result) -> Entry:
-    mode = status.st_mode
+def status_of(found: os.stat_result) -> Status:
+    """What the operating system says, as a peer is told it."""
     kind = "special"
     for test, word in ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "symlink")):
-        if test(mode):
+        if test(found.st_mode):
             kind = word
-    size = status.st_size if kind == "file" else 0
-    mtime = min(max(status.st_mtime, 0.0), float(2**33))
+    size = found.st_size if kind == "file" else 0
+    return Status(kind, size, found.st_mode & 0o777, min(max(found.st_mtime, 0.0), float(2**33)))
+
+
+def _entry(name: str, status: Status) -> Entry:
     try:
-        return Entry(name if name == "." else check_name(name), kind, size, mode & 0o777, mtime)
+        return Entry(check_name(name), status.kind, status.size, status.mode, status.mtime)
     except LocalProtocolError:
-        return Entry(escaped(name), "unnamable", size, mode & 0o777, mtime)
+        return Entry(escaped(name), "unnamable", status.size, status.mode, status.mtime)
 
 
 def escaped(name: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
 from lab.programs.partial import Incoming, hash_file
-from lab.programs.storage import Root
+from lab.programs.storage import Root, status_of
 from lab.programs.transfer_wire import Timing, Watch, Wire
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
 from lab.protocols.transfer import (
@@ -62,14 +61,12 @@ class Client:
 
     def put(self, file: BinaryIO, path: Path, watch: Watch, *, resume: bool = True) -> Outcome:
         """Stores the content of ``file``, its permission bits and modification time, at ``path``."""
-        status = os.fstat(file.fileno())
-        offset = self._find_partial(path, status.st_size) if resume else 0
+        found = status_of(os.fstat(file.fileno()))
+        offset = self._find_partial(path, found.size) if resume else 0
         while True:
             hasher = hash_file(file.fileno(), offset, watch)
             prefix_digest = hasher.hexdigest() if offset else ""
-            mtime = min(max(status.st_mtime, 0.0), float(2**33))
-            mode = stat.S_IMODE(status.st_mode) & 0o777
-            put = Put(path, offset, prefix_digest, size=status.st_size, mode=mode, mtime=mtime)
+            put = Put(path, offset, prefix_digest, size=found.size, mode=found.mode, mtime=found.mtime)
             try:
                 self._ask(put, Ready, work=offset)
                 break
@@ -77,7 +74,7 @@ class Client:
                 if refusal.code != "conflict" or not offset:
                     raise
                 offset = 0  # what the server has is of another file: from the start, then
-        stored = self._send_content(file, hasher, offset, status.st_size, watch)
+        stored = self._send_content(file, hasher, offset, found.size, watch)
         return Outcome(stored.size, stored.digest, offset)
 
     def _find_partial(self, path: Path, size: int) -> int:

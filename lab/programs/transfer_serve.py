@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from lab.programs.console import Console
 from lab.programs.partial import Incoming, Partials, hash_file
-from lab.programs.storage import Root
+from lab.programs.storage import Root, status_of
 from lab.programs.transfer_wire import Timing, Wire
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
 from lab.protocols.transfer import (
@@ -34,7 +36,6 @@ from lab.protocols.transfer import (
     Refusal,
     Remove,
     Stat,
-    Status,
     Stored,
     encode_answer,
     parse_request,
@@ -107,7 +108,8 @@ class Session:
         except Refusal as refusal:
             if not self._wire.between_frames:
                 raise
-            logger.warning("%s: %s", self._peer, refusal)
+            if refusal.code != "not-found":  # which clients ask about as a matter of course
+                logger.warning("%s: %s", self._peer, refusal)
             self._send(Error(refusal.code, str(refusal)))
         return True
 
@@ -158,21 +160,21 @@ class Session:
 
     def _get(self, get: Get) -> None:
         with self._root.open(get.path) as file:
-            entry = self._root.stat_open(file)
-            if get.offset > entry.size:
+            found = status_of(os.fstat(file.fileno()))
+            if get.offset > found.size:
                 raise _stale(get.path, "the file is shorter than what is to be resumed")
             hasher = hash_file(file.fileno(), get.offset)
             if get.offset and hasher.hexdigest() != get.prefix_digest:
                 raise _stale(get.path, "the file doesn't begin like what is to be resumed")
-            content = Content(entry.size, get.offset, entry.mode, entry.mtime)
-            header = encode_answer(content, entry.size - get.offset)
-            self._wire.send_file(header, file, hasher, get.offset, entry.size, lambda _: None)
+            content = Content(found.size, get.offset, found.mode, found.mtime)
+            header = encode_answer(content, found.size - get.offset)
+            self._wire.send_file(header, file, hasher, get.offset, found.size, lambda _: None)
             self._send(Digest(hasher.hexdigest()))
         self._report(
             "sent",
             get.path,
-            f": {entry.size} bytes",
-            size=entry.size,
+            f": {found.size} bytes",
+            size=found.size,
             digest=hasher.hexdigest(),
             resumed_from=get.offset,
         )
@@ -192,14 +194,13 @@ class Session:
         self._send(EndOfList())
 
     def _stat(self, request: Stat) -> None:
-        entry = self._root.stat(request.path)
-        self._client_reads = entry.size
-        digest = ""
+        status = self._root.stat(request.path)
+        self._client_reads = status.size
         if request.want_digest:
             with self._root.open(request.path) as file:
-                entry = self._root.stat_open(file)
-                digest = hash_file(file.fileno(), entry.size).hexdigest()
-        self._send(Status(entry.kind, entry.size, entry.mode, entry.mtime, digest))
+                status = status_of(os.fstat(file.fileno()))
+                status = replace(status, digest=hash_file(file.fileno(), status.size).hexdigest())
+        self._send(status)
 
     def _remove(self, request: Remove) -> None:
         self._check_writable()
