@@ -40,5 +40,12 @@ def test_a_hosts_image_starts_as_lab(flavour: str) -> None:
     )
 
 
+def test_modes_do_not_come_from_the_checkout() -> None:
+    lines = (ROOT / "images/Dockerfile").read_text().splitlines()
+    copies = [line for line in lines if line.startswith("COPY")]
+    assert copies
+    assert all("--chmod=" in line for line in copies)
+
+
 def test_python_packages_come_from_the_distribution() -> None:
     assert "pip" not in (ROOT / "images/Dockerfile").read_text()
