@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import io
 import select
 import signal
 import sys
@@ -15,17 +16,8 @@ from typing import Any
 
 from lab.programs import console
 from lab.programs.console import Failure
-from lab.protocols.command import (
-    DECODERS,
-    EXIT,
-    AnswerEvent,
-    Cancel,
-    Exit,
-    Output,
-    Run,
-    encode_request,
-    encode_tutorial_command,
-)
+from lab.protocols.command import EXIT, Cancel, Run, encode_request, encode_tutorial_command
+from lab.protocols.command_answers import DECODERS, AnswerEvent, Exit, Output
 from lab.protocols.errors import LocalProtocolError, ProtocolError, TruncatedError
 from lab.sockets.blocking import Deadline, connect
 
@@ -40,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.command:
             return status(session.ask(" ".join(options.command)))
+        if sys.stdin is None:  # closed by who started us
+            return console.OK
         if sys.stdin.isatty():
             return Prompt(session, options).run()
         return run_script(session)
@@ -49,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
 
 def run_script(session: Session) -> int:
     """Each line of standard input is a command. The exit code of the first that failed, else 0."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # what is no text is refused with its command
     first_failure = console.OK
     for line in sys.stdin:
         command = line.strip()
@@ -212,8 +208,8 @@ class Screen:
             self._write_text(stream, decoder.decode(b"", True))
         self._decoders.clear()
         if self._json:
-            self._say.say("exit", "", **self._record(command, ending, seconds))
-        elif ending.note:
+            self._say.say("exit", f"{command} ({ending.summary})", **self._record(command, ending, seconds))
+        elif ending.note and self._protocol != "header":  # its stderr said so already
             self.remark(ending.note)
         elif ending.signal is not None:
             self.remark(f"ended by signal {ending.signal} ({_signal_name(ending.signal)})")
@@ -223,7 +219,6 @@ class Screen:
 
     def remark(self, text: str) -> None:
         """A line of ours on stderr."""
-        sys.stdout.flush()
         print(f"lab-command: {text}", file=sys.stderr, flush=True)
 
     def _record(self, command: str, ending: Exit, seconds: float) -> dict[str, Any]:
@@ -241,12 +236,14 @@ class Screen:
 
     def _write_text(self, stream: str, text: str) -> None:
         if text and self._json:
-            self._say.say(stream, "", text=text)
+            self._say.say(stream, text, text=text)
         elif text:
             self._write(stream, text.encode(errors="replace"))
 
     def _write(self, stream: str, data: bytes) -> None:
         file = sys.stdout if stream == "stdout" else sys.stderr
+        if file is None:  # closed by who started us
+            return
         file.flush()
         file.buffer.write(data)
         file.buffer.flush()

@@ -19,13 +19,15 @@ from lab.programs.shell import Shell
 from lab.protocols.command import (
     EXIT,
     MAX_COMMAND,
-    Exit,
     RequestDecoder,
     Run,
     check_tutorial_command,
     command_bytes,
-    encode_error,
     is_frame,
+)
+from lab.protocols.command_answers import (
+    Exit,
+    encode_error,
     tutorial_order,
     tutorial_prefix,
     tutorial_refusal,
@@ -167,12 +169,7 @@ class Server:
 
     def _report(self, stream: Stream, command: bytes, ending: Exit | None) -> None:
         text = command.decode(self._encoding, "replace")
-        if ending is None:
-            how = "given up, its client is gone"
-        elif ending.signal is not None:
-            how = ending.note or f"signal {ending.signal}"
-        else:
-            how = f"exit {ending.exit_code}"
+        how = ending.summary if ending else "given up, its client is gone"
         fields = ending.fields if ending else {"abandoned": True}
         with contextlib.suppress(OSError):  # whoever reads our output may be gone
             line = f"{stream.peer}: {text} ({how})"

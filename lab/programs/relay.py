@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import IO, Protocol
 
 from lab.programs.shell import Running
-from lab.protocols.command import Exit, FrameAnswerEncoder
+from lab.protocols.command_answers import Exit, FrameAnswerEncoder
 from lab.protocols.errors import ProtocolError
 from lab.sockets.blocking import IDLE_TIMEOUT, Stream
 
@@ -141,6 +141,8 @@ class Relay:
 
     def interrupt(self) -> None:
         """The client asks for the end: SIGINT, and a moment later SIGKILL."""
+        if self._ended or self._killed:
+            return  # too late: how it ended is settled
         self._ending = replace(self._ending, cancelled=True)
         self._running.interrupt()
         self._deadline = min(self._deadline, time.monotonic() + INTERRUPT_GRACE)

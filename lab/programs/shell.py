@@ -93,9 +93,9 @@ class Running:
     def __init__(self, shell: Shell, command: bytes, mark: bytes, environment: dict[bytes, bytes]) -> None:
         self._shell = shell
         self._mark = mark
-        self.stdout, out = os.pipe2(os.O_CLOEXEC)
-        self.stderr, err = os.pipe2(os.O_CLOEXEC)
-        try:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            self.stdout, out = _pipe(ours, theirs)
+            self.stderr, err = _pipe(ours, theirs)
             self.pid = os.posix_spawn(
                 shell.program,
                 [os.fsencode(shell.program), b"-c", command],
@@ -109,15 +109,14 @@ class Running:
                 setsigmask=(),
                 setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT),  # Python ignores the first two
             )
-            self.pidfd = os.pidfd_open(self.pid)
-        except BaseException:
-            self._close_pipes()
-            raise
-        finally:
-            os.close(out)
-            os.close(err)
-        os.set_blocking(self.stdout, False)
-        os.set_blocking(self.stderr, False)
+            try:
+                self.pidfd = os.pidfd_open(self.pid)
+            except OSError:  # no more descriptors
+                os.killpg(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                raise
+            ours.callback(os.close, self.pidfd)
+            self._descriptors = ours.pop_all()
 
     def interrupt(self) -> None:
         """As Ctrl-C on a terminal does: SIGINT to the whole group."""
@@ -136,13 +135,17 @@ class Running:
         """Kills what is left, also of a command that ended, and returns its status. Call it once."""
         self.kill()
         status = self._shell._forget(self.pid)
-        self._close_pipes()
-        os.close(self.pidfd)
+        self._descriptors.close()
         return status
 
-    def _close_pipes(self) -> None:
-        os.close(self.stdout)
-        os.close(self.stderr)
+
+def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe whose ends are closed with their owner's stack; our end doesn't block."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    ours.callback(os.close, reader)
+    theirs.callback(os.close, writer)
+    os.set_blocking(reader, False)
+    return reader, writer
 
 
 def with_descendants(pids: Iterable[int]) -> list[int]:
