@@ -69,6 +69,7 @@ def stop_on_signals() -> Stop:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    stop.wake_on_signals()
     return stop
 
 

@@ -217,11 +217,16 @@ async def serve(
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
+
+    def woken() -> None:
+        if stop.is_set():
+            stopped.set()
+
     clients = _Clients(handle, max_clients, busy)
     with listener:
         listener.setblocking(False)
         loop.add_reader(listener, clients.accept, listener)
-        loop.add_reader(stop, stopped.set)
+        loop.add_reader(stop, woken)
         try:
             await stopped.wait()
         finally:

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import selectors
+import signal
 import socket
 import struct
 import time
@@ -55,19 +56,30 @@ NEVER = Deadline(None)
 class Stop:
     """A request to stop, which may come from a signal handler or another thread.
 
-    Selectors can wait for it: once set it stays readable, for any number of waiters.
+    Selectors can wait for it: once set it stays readable, for any number of waiters. Ask ``is_set`` when it
+    is readable: a signal makes it so a moment before Python's handler runs.
     """
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._set = False
+        self._wakes_on_signals = False
 
     def set(self) -> None:
         """Asks to stop. More than once is the same as once."""
         self._set = True
         with contextlib.suppress(OSError):  # full: it has been said often enough
             self._writer.send(b"!")
+
+    def wake_on_signals(self) -> None:
+        """Makes every signal that has a Python handler wake who waits; call it in the main thread.
+
+        Without that, a signal between Python's last look at its flags and the system call that waits is
+        seen only when that call returns.
+        """
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._wakes_on_signals = True
 
     def is_set(self) -> bool:
         return self._set
@@ -76,6 +88,8 @@ class Stop:
         return self._reader.fileno()
 
     def close(self) -> None:
+        if self._wakes_on_signals:
+            signal.set_wakeup_fd(-1)
         self._reader.close()
         self._writer.close()
 
@@ -166,7 +180,8 @@ class Stream:
             self._selector.register(self.socket, selectors.EVENT_READ)
             self._selector.register(stop, selectors.EVENT_READ)
         while not stop.is_set():
-            if self._selector.select(deadline.remaining()):
+            ready = self._selector.select(deadline.remaining())
+            if any(key.fileobj is self.socket for key, _ in ready):
                 return not stop.is_set()
         return False
 

@@ -1,0 +1,153 @@
+"""What the tests of the faces share: each face served from a thread, and a client of raw bytes."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+
+from lab.sockets import aio, blocking, threaded
+from lab.sockets.blocking import Deadline, Stop
+
+FACES = ("blocking", "threaded", "aio")
+MANY_AT_ONCE = ("threaded", "aio")
+PATIENCE = 30.0  # seconds: far more than anything here takes, also under load
+
+
+@dataclass
+class Upper:
+    """Each chunk comes back upper-cased. ``hold`` waits for ``go`` first, ``boom`` is a defect."""
+
+    idle: float = 60.0
+    sending: float = 60.0
+    holding: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def blocking(self, stream):
+        while chunk := stream.recv_request(deadline=Deadline(self.idle)):
+            if chunk == b"hold":
+                self.holding.set()
+                self.go.wait(PATIENCE)
+            stream.sendall(answer(chunk), Deadline(self.sending))
+
+    threaded = blocking
+
+    async def aio(self, stream):
+        while chunk := await stream.recv_request(deadline=Deadline(self.idle)):
+            if chunk == b"hold":
+                self.holding.set()
+                while not self.go.is_set():
+                    await asyncio.sleep(0.01)
+            await stream.sendall(answer(chunk), Deadline(self.sending))
+
+
+def answer(chunk):
+    if chunk == b"boom":
+        raise RuntimeError("a defect, made on purpose")
+    if chunk == b"much":
+        return b"x" * 50_000_000
+    return chunk.upper()
+
+
+class Server:
+    """A face that serves in a thread of this process."""
+
+    def __init__(self, face, handler, **options):
+        self.stop = Stop()
+        self.listener = blocking.listen("127.0.0.1", 0)
+        self.port = self.listener.getsockname()[1]
+        self.handler = handler
+        self._thread = threading.Thread(target=self._run, args=(face, options), name=f"server {face}")
+        self._error = None
+
+    def _run(self, face, options):
+        handle = getattr(self.handler, face)
+        try:
+            if face == "blocking":
+                blocking.serve(self.listener, handle, self.stop)
+            elif face == "threaded":
+                threaded.serve(self.listener, handle, self.stop, **options)
+            else:
+                asyncio.run(aio.serve(self.listener, handle, self.stop, **options))
+        except BaseException as error:
+            self._error = error
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.handler.go.set()
+        self.stop.set()
+        self.wait()
+        self.stop.close()
+
+    def wait(self):
+        """Until it has stopped."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the server doesn't stop"
+        if self._error is not None:
+            raise self._error
+
+    def client(self):
+        return Client(self.port)
+
+
+class Client:
+    """A peer of raw bytes."""
+
+    def __init__(self, port, timeout=PATIENCE):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def recv(self, count):
+        """``count`` bytes, or fewer at the end of the stream."""
+        data = b""
+        while len(data) < count and (chunk := self.socket.recv(count - len(data))):
+            data += chunk
+        return data
+
+    def rest(self):
+        """All up to the end of the stream."""
+        return self.recv(1 << 30)
+
+    def ask(self, data):
+        self.send(data)
+        return self.recv(len(data))
+
+    def reset(self):
+        """Closes with RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def wait_until(condition, what):
+    """Waits for a state that nothing announces."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, f"never: {what}"
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def nothing_left():
+    """What runs inside must leave no thread and no descriptor behind."""
+    threads, before = threading.active_count(), descriptors()
+    yield
+    wait_until(lambda: threading.active_count() <= threads, "the threads end")
+    wait_until(lambda: descriptors() <= before, "the descriptors are closed")

@@ -1,0 +1,312 @@
+"""Streams, deadlines, addresses, and the request to stop."""
+
+import contextlib
+import errno
+import select
+import signal
+import socket
+import threading
+
+import pytest
+
+from lab.sockets import blocking
+from lab.sockets.blocking import Deadline, Stop, Stream, format_address, plain_host
+from tests.sockets.faces import PATIENCE, Client, nothing_left, wait_until
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing():
+    with nothing_left():
+        yield
+
+
+@pytest.fixture
+def stop():
+    with contextlib.closing(Stop()) as stop:
+        yield stop
+
+
+@pytest.fixture
+def pair(stop):
+    """A stream of a server that may be told to stop, and its peer."""
+    with blocking.listen("127.0.0.1", 0) as listener, Client(listener.getsockname()[1]) as peer:
+        with Stream(listener.accept()[0], stop) as stream:
+            yield stream, peer
+            peer.socket.close()
+
+
+def test_a_deadline_is_a_moment():
+    deadline = Deadline(PATIENCE)
+    assert 0 < deadline.remaining() <= PATIENCE
+    assert Deadline(None).remaining() is None
+    with pytest.raises(TimeoutError):
+        Deadline(0).remaining()
+
+
+def test_recv_and_sendall(pair):
+    stream, peer = pair
+    stream.sendall(b"to the peer")
+    assert peer.recv(11) == b"to the peer"
+    peer.send(b"0123456789")
+    assert stream.recv_exactly(4) == b"0123"
+    buffer = bytearray(3)
+    assert stream.recv_into(memoryview(buffer)) == 3
+    assert buffer == b"456"
+    peer.socket.shutdown(socket.SHUT_WR)
+    assert stream.recv_exactly(10) == b"789"
+    assert stream.recv() == b""
+
+
+def test_the_peer_is_named(pair):
+    stream, peer = pair
+    assert stream.peer == "{}:{}".format(*peer.socket.getsockname())
+    assert stream.local == "{}:{}".format(*peer.socket.getpeername())
+
+
+@pytest.mark.parametrize("method", ["recv", "recv_request", "recv_exactly", "recv_into"])
+def test_every_recv_has_a_deadline(pair, method):
+    stream, _ = pair
+    first = {"recv": 10, "recv_request": 10, "recv_exactly": 10, "recv_into": memoryview(bytearray(10))}[
+        method
+    ]
+    with pytest.raises(TimeoutError):
+        getattr(stream, method)(first, Deadline(0.05))
+
+
+def test_a_trickling_peer_cant_stretch_a_deadline(pair):
+    stream, peer = pair
+    done = threading.Event()
+
+    def trickle():
+        while not done.wait(0.02):
+            peer.send(b"x")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        with pytest.raises(TimeoutError):
+            stream.recv_exactly(100_000, Deadline(0.3))
+    finally:
+        done.set()
+        thread.join(PATIENCE)
+
+
+def test_sendall_has_a_deadline_for_a_peer_that_doesnt_read(pair):
+    stream, _ = pair
+    with pytest.raises(TimeoutError):
+        stream.sendall(b"x" * 50_000_000, Deadline(0.1))
+
+
+def test_sendfile_sends_a_part_of_a_file(pair, tmp_path):
+    stream, peer = pair
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with open(tmp_path / "file", "rb") as file:
+        assert stream.sendfile(file, 2, 5, Deadline(PATIENCE)) == 5
+        assert stream.sendfile(file, 8, 5, Deadline(PATIENCE)) == 2
+    assert peer.recv(7) == b"2345689"
+
+
+def test_close_waits_for_the_peer_so_that_it_loses_nothing(pair):
+    stream, peer = pair
+    peer.send(b"unread" * 1000)
+    stream.sendall(b"the answer")
+    thread = threading.Thread(target=stream.close, args=(PATIENCE,))
+    thread.start()
+    assert peer.rest() == b"the answer"
+    assert thread.is_alive()
+    peer.socket.close()
+    thread.join(PATIENCE)
+    assert stream.socket.fileno() == -1
+
+
+def test_close_doesnt_wait_for_ever(pair):
+    stream, _ = pair
+    stream.close(linger=0.05)
+    assert stream.socket.fileno() == -1
+    stream.close()  # once more is nothing
+
+
+def test_abort_tells_the_peer(pair):
+    stream, peer = pair
+    stream.abort()
+    with pytest.raises(ConnectionResetError):
+        peer.recv(1)
+
+
+def test_a_stream_whose_block_failed_is_closed_at_once(stop):
+    with blocking.listen("127.0.0.1", 0) as listener, Client(listener.getsockname()[1]):
+        stream = Stream(listener.accept()[0])
+        with pytest.raises(ZeroDivisionError), stream:
+            raise ZeroDivisionError
+        assert stream.socket.fileno() == -1
+
+
+def test_a_vanished_peer_is_given_up_within_30_seconds(pair):
+    """What the kernel is told to do; that it does so is for the scenarios, which have a cable to pull."""
+    sock = pair[0].socket
+    tcp = socket.IPPROTO_TCP
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    probes = sock.getsockopt(tcp, socket.TCP_KEEPCNT) * sock.getsockopt(tcp, socket.TCP_KEEPINTVL)
+    assert sock.getsockopt(tcp, socket.TCP_KEEPIDLE) + probes <= 30
+    assert sock.getsockopt(tcp, socket.TCP_USER_TIMEOUT) == 30_000
+    assert sock.getsockopt(tcp, socket.TCP_NODELAY)
+
+
+# ----------------------------------------------------------- the request to stop
+
+
+def test_a_stop_is_seen_by_everyone_who_waits(stop):
+    assert not stop.is_set()
+    assert select.select([stop], [], [], 0)[0] == []
+    for _ in range(100_000):  # far more than its buffer takes
+        stop.set()
+    assert stop.is_set()
+    for _ in range(3):
+        assert select.select([stop], [], [], 0)[0] == [stop]
+
+
+def test_a_stream_between_requests_ends_when_told_to_stop(pair, stop):
+    stream, _ = pair
+    timer = threading.Timer(0.05, stop.set)
+    timer.start()
+    assert stream.recv_request(10, Deadline(PATIENCE)) == b""
+    timer.join()
+    assert stream.recv_request(10, Deadline(PATIENCE)) == b""
+
+
+def test_a_request_that_has_begun_is_read_to_its_end(pair, stop):
+    stream, peer = pair
+    peer.send(b"first half, ")
+    assert stream.recv_request(12) == b"first half, "
+    stop.set()
+    timer = threading.Timer(0.05, peer.send, [b"second half"])
+    timer.start()
+    assert stream.recv_exactly(11, Deadline(PATIENCE)) == b"second half"
+    timer.join()
+
+
+def test_no_signal_is_missed_wherever_it_hits(pair, stop):
+    """A signal may come between any two steps of recv_request: it ends the wait, or the next one."""
+    stream, _ = pair
+    previous = signal.signal(signal.SIGALRM, lambda *_: stop.set())
+    stop.wake_on_signals()
+    try:
+        for attempt in range(2000):
+            rewind(stop)
+            signal.setitimer(signal.ITIMER_REAL, 1e-6 + attempt % 500 * 1e-7)
+            assert stream.recv_request(10, Deadline(PATIENCE)) == b""
+            wait_until(stop.is_set, "the handler has run")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def rewind(stop):
+    """Makes it as new, to try again with the same stream."""
+    stop._set = False
+    stop._reader.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while stop._reader.recv(4096):
+            pass
+
+
+# ----------------------------------------------------------- addresses
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "text"),
+    [
+        (("192.0.2.1", 80), "192.0.2.1", "192.0.2.1:80"),
+        (("::ffff:192.0.2.1", 80, 0, 0), "192.0.2.1", "192.0.2.1:80"),
+        (("2001:db8::1", 80, 0, 0), "2001:db8::1", "[2001:db8::1]:80"),
+        (("::ffff:0:102:304", 80, 0, 0), "::ffff:0:102:304", "[::ffff:0:102:304]:80"),
+        (("::", 8001, 0, 0), "::", "[::]:8001"),
+        (("fe80::1%eth0", 80, 0, 2), "fe80::1%eth0", "[fe80::1%eth0]:80"),
+    ],
+)
+def test_addresses_are_shown_as_people_write_them(address, host, text):
+    assert plain_host(address) == host
+    assert format_address(address) == text
+
+
+def test_every_address_is_both_families():
+    with blocking.listen("", 0) as listener:
+        port = listener.getsockname()[1]
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, port), PATIENCE) as client:
+                stream = Stream(listener.accept()[0])
+                assert stream.peer == format_address(client.getsockname())
+                client.close()
+                stream.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_a_host_is_that_host(host):
+    with blocking.listen(host, 0) as listener:
+        with blocking.connect(host, listener.getsockname()[1], PATIENCE) as stream:
+            listener.accept()[0].close()
+            assert stream.recv() == b""
+
+
+def test_a_taken_port_is_named():
+    with blocking.listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(OSError, match="in use") as caught:
+            blocking.listen("127.0.0.1", port)
+    assert caught.value.errno == errno.EADDRINUSE
+    assert caught.value.filename == f"127.0.0.1:{port}"
+
+
+def test_a_port_is_free_again_although_its_connections_linger():
+    with blocking.listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with Client(port) as client:
+            listener.accept()[0].close()  # the server closes first: TIME_WAIT is on its side
+            assert client.rest() == b""
+    blocking.listen("127.0.0.1", port).close()
+
+
+def test_a_refused_connection_is_named():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # and doesn't listen
+        port = unused.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError) as caught:
+            blocking.connect("127.0.0.1", port)
+    assert caught.value.filename == f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".example", "a..b"])
+@pytest.mark.parametrize("face", [blocking.connect, blocking.listen])
+def test_a_name_that_isnt_one_is_an_oserror(host, face):
+    with pytest.raises(socket.gaierror) as caught:
+        face(host, 80)
+    assert caught.value.filename == f"{host}:80"
+
+
+def test_a_connect_that_nobody_answers_times_out():
+    with full_backlog() as port, pytest.raises(TimeoutError) as caught:
+        blocking.connect("127.0.0.1", port, 0.2)
+    assert caught.value.errno == errno.ETIMEDOUT
+    assert caught.value.filename == f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def full_backlog():
+    """A listener that nobody accepts from, with its queue full: a further SYN gets no answer."""
+    with blocking.listen("127.0.0.1", 0, backlog=0) as listener, contextlib.ExitStack() as stack:
+        address = listener.getsockname()
+        for _ in range(8):
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(address)
+        wait_until(lambda: not can_connect(address), "the backlog is full")
+        yield address[1]
+
+
+def can_connect(address):
+    with socket.socket() as sock:
+        sock.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            sock.connect(address)
+            return True
+        return False
