@@ -1,0 +1,46 @@
+"""Remote commands: run a command over there, get its output, its errors and its exit code here.
+
+What a naive remote shell forgets: output longer than one recv, stderr apart from stdout, a command that
+fails, and one that never ends. Here every answer is framed, verified by its digest, and has a deadline, past
+which the command dies with all that it started.
+"""
+
+MANY = 10 << 20  # bytes of output
+ENDLESS = "echo begun; sleep 86399 | cat"
+
+
+def run(lab):
+    with lab.server.start("lab-command serve --port 20000"):
+        addresses = command(lab, "ip -brief addr")
+        many = lab.client.run(f"lab-command run server 'yes 上海 | head -c {MANY}' | sha256sum", check=True)
+        expected = lab.server.run(f"yes 上海 | head -c {MANY} | sha256sum", check=True)
+        failing = command(lab, "exit 7")
+        complaint = command(lab, "ls /nowhere >/dev/null")
+        endless = command(lab, ENDLESS, "--timeout 1")
+        left = lab.server.run("pgrep --full --exact 'sleep 86399'")
+    return {
+        "addresses": addresses.stdout,
+        "addresses_there": lab.server.run("ip -brief addr").stdout,
+        "server_address": lab.server.address,
+        "many": many.stdout,
+        "many_there": expected.stdout,
+        "failing": [failing.exit_code, failing.stdout],
+        "complaint": [complaint.stdout, "/nowhere" in complaint.stderr, complaint.exit_code],
+        "endless": [endless.stdout, endless.exit_code],
+        "left_running": left.lines,
+    }
+
+
+def command(lab, line, options=""):
+    return lab.client.run(f"lab-command run {options} server '{line}'")
+
+
+def check(record):
+    assert record["addresses"] == record["addresses_there"]
+    assert record["server_address"] in record["addresses"]
+    assert len(record["many_there"].split()[0]) == 64
+    assert record["many"] == record["many_there"]
+    assert record["failing"] == [7, ""]
+    assert record["complaint"] == ["", True, 2]
+    assert record["endless"] == ["begun\n", 4]
+    assert record["left_running"] == [], "the command outlived its deadline"

@@ -1,0 +1,51 @@
+"""A simple remote shell: each answer is preceded by its length, so none sticks to the next one.
+
+Length framing: 4 bytes say how many follow (struct 'i', little-endian). The client knows where an answer
+ends, also where it is empty (`true`), and commands follow one another on one connection. `exit` closes the
+session; the server accepts again.
+"""
+
+import json
+
+FIRST = ["hostname", "seq 1000", "true", "ls /nowhere", "echo 上海"]
+SECOND = ["echo again"]
+
+
+def run(lab):
+    with lab.server.start("lab-command serve --protocol length --port 11111 --json") as server:
+        first, second = session(lab, FIRST), session(lab, SECOND)
+    return {
+        "first": first,
+        "second": second,
+        "long": lab.server.run("seq 1000").stdout,
+        "carried_out": [m["command"] for m in server.messages if m["event"] == "command"],
+        "server_exit_code": server.result.exit_code,
+    }
+
+
+def session(lab, commands):
+    """Plays one connection: the answer to each command, in order, and the client's exit code."""
+    script = "\n".join([*commands, "exit"])
+    client = lab.client.run("lab-command run --protocol length --port 11111 --json server", stdin=script)
+    answers = []
+    text = ""
+    for message in map(json.loads, client.stdout.splitlines()):
+        text += message.get("text", "")
+        if message["event"] == "exit":
+            answers.append(text)
+            text = ""
+    return {"answers": answers, "exit_code": client.exit_code}
+
+
+def check(record):
+    hostname, long, silent, complaint, chinese = record["first"]["answers"]
+    assert hostname == "win10\n"
+    assert long == record["long"]
+    assert len(long) > 1024, "longer than the one recv of a naive client"
+    assert silent == ""
+    assert "/nowhere" in complaint
+    assert chinese == "上海\n"
+    assert record["second"]["answers"] == ["again\n"], "the server accepts again"
+    assert record["first"]["exit_code"] == record["second"]["exit_code"] == 0
+    assert record["carried_out"] == FIRST + SECOND
+    assert record["server_exit_code"] == 0

@@ -1,0 +1,46 @@
+"""Fifty clients at once: a thread for each serves them together, an iterative server one by one.
+
+Both servers answer every client rightly in the end. The difference is who waits: the iterative server
+calls accept() again only when its client has gone, and until then the others sit in its backlog, connected
+(the kernel did that) but unanswered.
+"""
+
+SEND = "lab-echo send --mode upper --port 8000 --json"
+CLIENTS, MESSAGES = 50, 2
+
+
+def run(lab):
+    return {face: crowd(lab, face) for face in ("threaded", "blocking")}
+
+
+def crowd(lab, face):
+    hold = "--hold" if face == "threaded" else ""  # all stay until all are answered
+    with lab.server.start(f"lab-echo serve --mode upper --face {face} --port 8000 --json") as server:
+        clients = lab.client.run(f"{SEND} --connections {CLIENTS} --messages {MESSAGES} {hold} server")
+    report = clients.messages[-1]
+    return {
+        "opened": report["opened"],
+        "answered": report["answered"],
+        "failures": report["failures"],
+        "at_once": most_at_once(server.messages),
+        "exit_codes": [clients.exit_code, server.result.exit_code],
+    }
+
+
+def most_at_once(messages):
+    """How many clients the server was serving at the same time, by its own account."""
+    serving = most = 0
+    for message in messages:
+        serving += {"connected": 1, "closed": -1}.get(message["event"], 0)
+        most = max(most, serving)
+    return most
+
+
+def check(record):
+    for face in ("threaded", "blocking"):
+        assert record[face]["opened"] == CLIENTS
+        assert record[face]["answered"] == CLIENTS * MESSAGES
+        assert record[face]["failures"] == 0
+        assert record[face]["exit_codes"] == [0, 0]
+    assert record["threaded"]["at_once"] == CLIENTS
+    assert record["blocking"]["at_once"] == 1, "an iterative server served two clients at a time"

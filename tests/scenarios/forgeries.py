@@ -1,0 +1,103 @@
+"""What could go wrong in each scenario, as a change of its record that the check must reject."""
+
+from collections.abc import Callable
+from typing import Any
+
+Record = dict[str, Any]
+Forge = Callable[[Record], object]
+
+
+def put(path: str, value: Any) -> Forge:
+    """A forgery that sets one value: ``put("first.exit_code", 1)``; numbers in the path count in lists."""
+
+    def forge(record: Record) -> None:
+        place: Any = record
+        *parents, last = [int(word) if word.isdigit() else word for word in path.split(".")]
+        for word in parents:
+            place = place[word]
+        place[last] = value
+
+    return forge
+
+
+FORGERIES: dict[str, dict[str, Forge]] = {
+    "tcp-hello": {
+        "the server spoke before anybody came": put("events_before", ["listening", "connected"]),
+        "the server heard it twice": lambda r: r["server_heard"].append(r["server_heard"][0]),
+        "the answer came back as what was sent": lambda r: r.update(client_heard=r["server_heard"]),
+        "the answer was cut within a character": put("client_heard", ["我是服务"]),
+        "nothing listened": put("state_before", "CLOSE-WAIT"),
+        "the client failed with the right text": put("exit_codes.0", 1),
+    },
+    "reverse-echo": {
+        "reversed by bytes": put("first.1", "\ufffd水来自海"),
+        "the answers came in another order": lambda r: r["first"].reverse(),
+        "two answers stuck together": lambda r: r.update(first=["".join(r["first"])]),
+        "the second client was served by another server": put("servers", 2),
+        "both clients in one session": put("sessions", [4]),
+    },
+    "upper-threads": {
+        "the threads served one by one": put("threaded.at_once", 1),
+        "the iterative server served two at once": put("blocking.at_once", 2),
+        "one client too few": put("threaded.opened", 49),
+        "one answer was another client's": put("blocking.failures", 1),
+        "an answer is missing": put("threaded.answered", 99),
+    },
+    "async-echo": {
+        "one connection was closed before the last was open": put("at_once", 999),
+        "an answer is missing": put("answered", 2999),
+        "threads after all": put("server_threads", 2),
+        "memory grew with the connections": put("server_peak_memory", 1 << 30),
+        "no memory was measured": put("server_peak_memory", 0),
+    },
+    "udp-notice": {
+        "the sender learned of the missing receiver": put("early_exit_code", 1),
+        "the early datagram was kept for later": lambda r: r["bound"]["texts"].insert(0, "too early"),
+        "the datagram came twice": lambda r: r["bound"]["texts"].append(r["bound"]["texts"][0]),
+        "the router translated the port": put("bound.came_from", [40_000]),
+        "the router translated the address": put("ephemeral.sender", ["172.28.66.2"]),
+    },
+    "udp-echo": {
+        "the empty datagram never came back": put("answers.0", []),
+        "a fragment was lost": put("answers.3", [1472]),
+        "a datagram was cut in two": put("answers.4", [60_000, 5_507]),
+        "65,508 bytes were sent": put("too_long_exit_code", 0),
+        "the wrong error": put("too_long_error", "EPERM"),
+    },
+    "remote-command": {
+        "the command ran here instead of there": put("server_address", "192.168.40.129"),
+        "the end of the output is missing": put("many", "0" * 64 + "  -\n"),
+        "neither end had any output": lambda r: r.update(many="", many_there=""),
+        "a failing command looks like success": put("failing", [0, ""]),
+        "stderr was mixed into stdout": put("complaint", ["ls: cannot access '/nowhere'\n", False, 2]),
+        "the deadline killed only the shell": put("left_running", ["4711"]),
+        "the endless command was waited for": put("endless", ["begun\n", 0]),
+    },
+    "remote-session": {
+        "an answer stuck to the next": lambda r: r["first"]["answers"].insert(1, ""),
+        "the silent command answered": put("first.answers.2", "\n"),
+        "the long answer was cut at one recv": lambda r: r["first"]["answers"].__setitem__(
+            1, r["long"][:1024]
+        ),
+        "exit was sent to the shell": lambda r: r["carried_out"].append("exit"),
+        "the server didn't accept again": put("second.answers", []),
+    },
+    "file-transfer": {
+        "a digest differs on the server": put("stored.large", "0" * 64),
+        "a name was garbled": lambda r: r["stored"].update({"??/??.txt": r["stored"].pop("目录/文件.txt")}),
+        "a partial file was left behind": lambda r: r["stored"].update({".large.part": "0" * 64}),
+        "nothing came back": put("fetched", {}),
+        "all files became the same": lambda r: [
+            r[side].update(dict.fromkeys(r[side], "0" * 64)) for side in ("sent", "stored", "fetched")
+        ],
+        "the empty file isn't empty": put("sizes.0", 1),
+        "the executable bit is lost": put("mode.1", "644\n"),
+    },
+    "ssh-peer": {
+        "SSH let the impostor in": put("impostor", ["win10\n", 0, False]),
+        "SSH failed, but for another reason": put("impostor.2", False),
+        "the copy differs": put("digest_there", "0" * 64 + "  -\n"),
+        "both digests are empty": lambda r: r.update(digest_here="  -\n", digest_there="  -\n"),
+        "SSH lost the exit code": put("ssh.2", 0),
+    },
+}
