@@ -11,7 +11,7 @@ setup: ## make this machine ready: engine, images, .venv; only what is missing
 	@scripts/setup
 
 demo: setup ## play tcp-hello and remote-command, both hosts side by side
-	@$(python) -m lab demo
+	@$(python) -m lab run --columns tcp-hello remote-command
 
 test: setup lint ## all checks and all tests, across the hosts too
 	@$(python) -m pytest

@@ -33,6 +33,14 @@ def forged(value):
     return type(value)("forged") if isinstance(value, str) else type(value)() or None
 
 
+def rejects(scenario, record):
+    try:
+        scenario.check(record)
+    except AssertionError:
+        return True
+    return False
+
+
 def with_value(record, path, value):
     record = copy.deepcopy(record)
     *parents, last = path
@@ -89,9 +97,7 @@ def test_each_story_of_a_failure_is_rejected(outcome):
         record = copy.deepcopy(outcome.record)
         forge(record)
         assert record != outcome.record, f"{story}: forges nothing"
-        with pytest.raises(AssertionError):
-            outcome.scenario.check(record)
-            pytest.fail(f"accepted: {story}")
+        assert rejects(outcome.scenario, record), f"accepted: {story}"
 
 
 def test_every_scenario_has_forgeries_and_every_forgery_a_scenario():

@@ -1,0 +1,59 @@
+"""The stream of a docker exec, taken apart."""
+
+import socket
+import struct
+
+import pytest
+
+from lab.control.engine import Engine, ExecStream
+from lab.control.errors import EnvironmentFailure
+
+
+def chunk(stream, data):
+    return struct.pack(">BxxxL", stream, len(data)) + data
+
+
+WIRE = chunk(1, b"hello ") + chunk(2, b"complaint") + chunk(1, b"") + chunk(1, b"world")
+
+
+@pytest.fixture
+def ends():
+    here, there = socket.socketpair()
+    with here, there:
+        yield here, there
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 8, 9, len(WIRE)])
+@pytest.mark.parametrize("limit", [1, 4, 65_536])
+def test_stdout_comes_out_however_it_was_cut(ends, step, limit):
+    here, there = ends
+    stream = ExecStream(here)
+    received = b""
+    for start in range(0, len(WIRE), step):
+        there.sendall(WIRE[start : start + step])
+    there.shutdown(socket.SHUT_WR)
+    while part := stream.recv(limit):
+        assert len(part) <= limit
+        received += part
+    assert received == b"hello world"
+    assert stream.complaint == b"complaint"
+
+
+def test_what_is_sent_goes_out_as_it_is(ends):
+    here, there = ends
+    assert ExecStream(here).send(b"abc") == 3
+    assert there.recv(10) == b"abc"
+
+
+def test_a_deadline_holds(ends):
+    stream = ExecStream(ends[0])
+    stream.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        stream.recv(1)
+
+
+def test_no_engine_is_told_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
+    with pytest.raises(EnvironmentFailure, match="no Docker Engine answers") as caught:
+        Engine()
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,136 @@
+"""Whatever a scenario does ends in a verdict, an exit code and a record that says so."""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+
+from lab.control.errors import EnvironmentFailure, Unsupported
+from lab.control.lab import Lab, ignore
+from lab.control.play import play
+from lab.control.runner import play_all
+from lab.control.scenarios import Scenario
+from lab.evidence.events import Event
+
+
+@contextmanager
+def no_hosts(observe):
+    """A lab without hosts is enough for what happens around them."""
+    yield Lab([], observe, "empty")
+
+
+def scenario(run, check=lambda record: None):
+    return Scenario("made-up", "A title", "A lesson", run, check)
+
+
+def raising(error):
+    def run(lab):
+        raise error
+
+    return run
+
+
+def played(run, check=lambda record: None, tmp_path=None, **options):
+    return play(scenario(run, check), no_hosts, ignore, tmp_path, **options)
+
+
+def reject(record):
+    assert record["a"] == 2, "it must be two"
+
+
+def test_a_pass_leaves_its_record_and_is_the_latest(tmp_path):
+    outcome = played(lambda lab: {"a": 1}, tmp_path=tmp_path)
+    assert (outcome.verdict, outcome.reason, outcome.exit_code) == ("pass", "", 0)
+    kept = json.loads((tmp_path / "latest" / "record.json").read_text())
+    assert kept["verdict"] == "pass"
+    assert kept["record"] == {"a": 1}
+    assert (tmp_path / "latest").resolve() == outcome.folder
+    assert {"python", "paramiko", "kernel"} <= set(kept["versions"])
+
+
+def test_a_rejected_record_fails_with_the_assertion_as_it_stands(tmp_path):
+    outcome = played(lambda lab: {"a": 1}, reject, tmp_path)
+    assert (outcome.verdict, outcome.exit_code) == ("fail", 1)
+    assert 'assert record["a"] == 2' in outcome.reason
+    assert "it must be two" in outcome.reason
+    assert json.loads((outcome.folder / "record.json").read_text())["reason"] == outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "exit_code", "said"),
+    [
+        (AssertionError("in run"), "fail", 1, "in run"),
+        (ValueError("oops"), "fail", 1, "ValueError at test_play.py"),
+        (EnvironmentFailure("the host is gone"), "fail", 1, "the host is gone"),
+        (Unsupported("no IPv6 here"), "unsupported", 3, "no IPv6 here"),
+    ],
+)
+def test_what_a_scenario_raises_is_a_verdict(tmp_path, error, verdict, exit_code, said):
+    outcome = played(raising(error), tmp_path=tmp_path)
+    assert (outcome.verdict, outcome.exit_code) == (verdict, exit_code)
+    assert said in outcome.reason
+
+
+def test_ctrl_c_comes_through_and_the_record_says_so(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        played(raising(KeyboardInterrupt()), tmp_path=tmp_path)
+    kept = json.loads((tmp_path / "latest" / "record.json").read_text())
+    assert (kept["verdict"], kept["reason"]) == ("fail", "interrupted")
+
+
+def test_a_lab_that_cannot_be_reached_is_no_verdict_of_the_scenario(tmp_path):
+    def unreachable(observe):
+        raise EnvironmentFailure("no engine")
+
+    with pytest.raises(EnvironmentFailure, match="no engine"):
+        play(scenario(lambda lab: {}), unreachable, ignore, tmp_path)
+    assert json.loads((tmp_path / "latest" / "record.json").read_text())["verdict"] == "fail"
+
+
+def test_the_seed_repeats_the_choices(tmp_path):
+    def run(lab):
+        return {"numbers": [lab.random.random() for _ in range(3)]}
+
+    first = played(run, tmp_path=tmp_path)
+    seed = json.loads((first.folder / "record.json").read_text())["seed"]
+    assert played(run, tmp_path=tmp_path, seed=seed).record == first.record
+    assert played(run, tmp_path=tmp_path, seed=seed + 1).record != first.record
+
+
+def test_events_are_kept_and_shown_as_they_happen(tmp_path):
+    seen = []
+
+    def run(lab):
+        lab.note("a note")
+        assert [event.text for event in seen] == ["a note"]
+        return {}
+
+    outcome = play(scenario(run), no_hosts, seen.append, tmp_path)
+    lines = (outcome.folder / "events.jsonl").read_text().splitlines()
+    assert [Event.from_json(json.loads(line)) for line in lines] == seen
+    assert [event.kind for event in seen] == ["note", "verdict"]
+
+
+def test_two_runs_in_the_same_moment_get_folders_of_their_own(tmp_path):
+    folders = {played(lambda lab: {}, tmp_path=tmp_path).folder for _ in range(20)}
+    assert len(folders) == 20
+
+
+class Silent:
+    """A view that shows nothing."""
+
+    def begin(self, name, title):
+        pass
+
+    def observe(self, event):
+        pass
+
+    def end(self, outcome):
+        pass
+
+
+def test_the_worst_verdict_is_the_exit_code(tmp_path, monkeypatch):
+    runs = {"good": lambda lab: {}, "bad": raising(ValueError()), "odd": raising(Unsupported("x"))}
+    monkeypatch.setattr("lab.control.scenarios.load", lambda name: scenario(runs[name]))
+    for names, code in ((["good"], 0), (["bad", "good"], 1), (["good", "odd"], 3), ([], 0)):
+        assert play_all(names, no_hosts, Silent(), tmp_path) == code
