@@ -1,0 +1,161 @@
+// Packets as arrows: level from the host to the router's edge, slanted through the router by the time
+// it took there, level on the other segment. One that was lost ends in the air within the router.
+"use strict";
+
+const CROWD = 2500; // packets in view, past which those that fall on the same pixels are drawn once
+
+function drawPackets() {
+  const [from, to] = shownBetween(-2, view.height + 2);
+  const crowded = to - from > CROWD;
+  const paths = new Map(), heads = new Map(), drawn = new Set();
+  for (let position = from; position < to; position++) {
+    const i = view.shown[position];
+    const [first, second] = heights(i);
+    const colour = packetColour(i), dashed = packets.marks[i] & RETRANSMITTED ? "~" : "";
+    if (crowded) {
+      const key = `${colour}${packets.route[i]} ${Math.round(first)} ${Math.round(second)}`;
+      if (drawn.has(key)) continue;
+      drawn.add(key);
+    }
+    const way = wayOnScreen(i, first, second);
+    addTo(paths, dashed + colour, (path) => trail(path, way.points));
+    if (crowded && !way.air) continue;
+    addTo(heads, colour, (path) => (way.air === "end" ? cross(path, way.points.at(-1)) : head(path, way.points)));
+    if (way.air === "start") addTo(heads, colour, (path) => dot(path, way.points[0]));
+  }
+  strokePaths(paths, heads, crowded);
+  if (!crowded) drawLabels(from, to);
+  for (const item of [view.hover, view.selected]) if (item?.kind === "packet") drawChosen(item.index);
+}
+
+// A packet's way with heights in place of times.
+function wayOnScreen(i, first, second) {
+  const way = wayOf(i, view.layout);
+  const start = firstSeen(i);
+  return { air: way.air, points: way.points.map(([x, at]) => [x, at === start ? first : second]) };
+}
+
+function addTo(paths, key, add) {
+  let path = paths.get(key);
+  if (!path) paths.set(key, (path = new Path2D()));
+  add(path);
+}
+
+function strokePaths(paths, heads, crowded) {
+  pen.lineWidth = crowded ? 1 : 1.4;
+  for (const [key, path] of paths) {
+    pen.strokeStyle = key.replace("~", "");
+    pen.setLineDash(key.startsWith("~") ? [5, 3] : []);
+    pen.globalAlpha = crowded ? 0.6 : 1;
+    pen.stroke(path);
+  }
+  pen.setLineDash([]);
+  pen.globalAlpha = 1;
+  pen.lineWidth = 1.8;
+  for (const [colour, path] of heads) {
+    pen.fillStyle = pen.strokeStyle = colour;
+    pen.fill(path);
+    pen.stroke(path);
+  }
+  pen.lineWidth = 1;
+}
+
+function trail(path, points) {
+  path.moveTo(...points[0]);
+  for (const point of points.slice(1)) path.lineTo(...point);
+}
+
+function head(path, points) {
+  const [x, y] = points.at(-1);
+  const back = x > points.at(-2)[0] ? -7 : 7;
+  path.moveTo(x + Math.sign(back) * 1, y);
+  path.lineTo(x + back, y - 3);
+  path.lineTo(x + back, y + 3);
+  path.closePath();
+}
+
+function cross(path, [x, y]) {
+  for (const slope of [1, -1]) {
+    path.moveTo(x - 4.5, y - 4.5 * slope);
+    path.lineTo(x + 4.5, y + 4.5 * slope);
+  }
+}
+
+function dot(path, [x, y]) {
+  path.moveTo(x + 3, y);
+  path.arc(x, y, 3, 0, 2 * Math.PI);
+}
+
+// On the first stretch of its way each packet says what it is, as far as lines don't overlap.
+function drawLabels(from, to) {
+  pen.textBaseline = "alphabetic";
+  const free = { left: -Infinity, right: -Infinity };
+  for (let position = from; position < to; position++) {
+    const i = view.shown[position];
+    const [first] = heights(i);
+    const route = packets.route[i], rightward = route === 0 || route === 2;
+    const side = rightward ? "left" : "right";
+    if (first - free[side] < 15 || first < 4) continue;
+    free[side] = first;
+    drawLabel(i, rightward, first - 4);
+  }
+}
+
+function drawLabel(i, rightward, y) {
+  const way = wayOf(i, view.layout).points;
+  const xs = packets.marks[i] & UNSENT ? [way[0][0], way.at(-1)[0]] : [way[0][0], way[1][0]];
+  const [left, right] = [Math.min(...xs) + 8, Math.max(...xs) - 8];
+  const marks = marksInWords(i).filter((words) => words !== "reset");
+  let x = rightward ? left : right;
+  const put = (text, font, colour, limit) => {
+    pen.font = font;
+    const shown = shorten(text, limit);
+    const width = pen.measureText(shown).width;
+    pen.textAlign = "left";
+    pen.fillStyle = colour;
+    if (!rightward) x -= width;
+    backed(shown, x, y, width);
+    x += rightward ? width + 7 : -7;
+    return shown;
+  };
+  const rest = () => (rightward ? right - x : x - left);
+  put(labelOf(i), `600 ${LABEL}`, packetColour(i), rest());
+  if (marks.length && rest() > 24) put(marks.join(", "), LABEL, packetColour(i), rest());
+  const preview = rest() > 40 ? previewOf(i) : "";
+  if (preview) put(`“${preview}”`, `11.5px ${MONO}`, colours.soft, rest());
+}
+
+// Text on a ground of its own, so that lines which pass behind don't cut through it.
+function backed(text, x, y, width) {
+  const colour = pen.fillStyle;
+  pen.globalAlpha = 0.8;
+  pen.fillStyle = colours.page;
+  pen.fillRect(x - 2, y - 11, width + 4, 14);
+  pen.globalAlpha = 1;
+  pen.fillStyle = colour;
+  pen.fillText(text, x, y);
+}
+
+function drawChosen(i) {
+  const [first, second] = heights(i);
+  const way = wayOnScreen(i, first, second);
+  const path = new Path2D(), end = new Path2D();
+  trail(path, way.points);
+  if (way.air === "end") cross(end, way.points.at(-1));
+  else head(end, way.points);
+  const selected = isSelected("packet", i);
+  pen.lineCap = "round";
+  pen.globalAlpha = selected ? 0.32 : 0.18;
+  pen.strokeStyle = selected ? colours.focus : packetColour(i);
+  pen.lineWidth = 11;
+  pen.stroke(path);
+  pen.globalAlpha = 1;
+  pen.strokeStyle = pen.fillStyle = packetColour(i);
+  pen.lineWidth = 2.4;
+  pen.stroke(path);
+  pen.fill(end);
+  pen.stroke(end);
+  pen.lineWidth = 1;
+  pen.lineCap = "butt";
+  drawLabel(i, packets.route[i] === 0 || packets.route[i] === 2, first - 4);
+}

@@ -1,0 +1,222 @@
+"""Packets as the page wants them: a list for each field, and the bytes of all in one text.
+
+20,000 objects would take a browser seconds to parse and hold; lists of small numbers take it milliseconds.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from lab.evidence import pcap
+from lab.evidence.connections import endpoint
+from lab.evidence.packets import Packet
+from lab.evidence.passages import Passage
+from lab.evidence.trace.timeline import Clock
+from lab.evidence.traffic import Captured, Traffic
+
+MAX_PACKETS = 50_000  # in the page; of a longer run the first and the last
+MAX_BYTES = 4 << 20  # of all packets together, before base64
+LEAST = 96  # bytes of a packet that are kept in any case: its headers
+
+# The same bits as in data.js.
+LOST, RETRANSMITTED, DUPLICATE, CHANGED, RESET, UNSENT = 1, 2, 4, 8, 16, 32
+MARKS = {"retransmission": RETRANSMITTED, "duplicate": DUPLICATE, "corrupted": CHANGED}
+
+FIELDS = (
+    "route", "marks", "label", "protocol", "connection", "source", "target", "size", "wire",
+    "left", "right",
+)  # fmt: skip
+
+Frames: TypeAlias = dict[tuple[str, int], bytes]
+
+
+@dataclass
+class Table:
+    """Texts that many packets share, each once."""
+
+    texts: list[str] = field(default_factory=list)
+    _index: dict[str, int] = field(default_factory=dict)
+
+    def put(self, text: str) -> int:
+        if text not in self._index:
+            self._index[text] = len(self.texts)
+            self.texts.append(text)
+        return self._index[text]
+
+
+@dataclass
+class Connections:
+    """What belongs together: a TCP connection, the datagrams between two ports, ICMP between two nodes."""
+
+    names: Mapping[str, str]
+    table: list[str] = field(default_factory=list)
+    ends: dict[frozenset[str], int] = field(default_factory=dict)  # by "address:port" of both: the newest
+    _known: dict[tuple[str, frozenset[str]], int] = field(default_factory=dict)
+    _pieces: dict[tuple[str, str, int], int] = field(default_factory=dict)
+
+    def of(self, passage: Passage) -> int | None:
+        """The number of the connection that a packet belongs to; an ICMP error to that of which it tells."""
+        packet = passage.sent
+        piece = (packet.source, packet.destination, packet.ident)
+        if packet.fragment > 0:
+            return self._pieces.get(piece)
+        subject = packet.about or packet
+        if subject.protocol not in ("tcp", "udp", "icmp", "icmp6"):
+            return None
+        ends = (subject.source, subject.sport), (subject.destination, subject.dport)
+        key = (subject.protocol, frozenset(self._end(*end) for end in ends))
+        opens = subject is packet and packet.flags == "S" and not passage.mark
+        if opens or key not in self._known:
+            self._open(key, subject)
+        if packet.fragment == 0:
+            self._pieces[piece] = self._known[key]
+        return self._known[key]
+
+    def _open(self, key: tuple[str, frozenset[str]], packet: Packet) -> None:
+        arrow = "→" if packet.sport else "↔"
+        source = self._title(packet.source, packet.sport)
+        target = self._title(packet.destination, packet.dport)
+        self._known[key] = self.ends[key[1]] = len(self.table)
+        self.table.append(f"{packet.protocol.upper()} {source} {arrow} {target}")
+
+    def _title(self, address: str, port: int) -> str:
+        return self._end(self.names.get(address, address), port)
+
+    @staticmethod
+    def _end(address: str, port: int) -> str:
+        return endpoint(address, port) if port else address
+
+
+def pack(traffic: Traffic, folder: Path, clock: Clock, nodes: Sequence[str], left: str) -> dict[str, Any]:
+    """The page's packets: their fields, the connections they belong to, and their bytes.
+
+    ``left`` is the segment that is drawn on the left; ``nodes`` are the titles, in the page's order.
+    """
+    passages = _chosen(traffic.passages)
+    frames = _frames(folder, traffic.captures, passages)
+    labels, protocols, connections = Table(), Table(), Connections(traffic.names)
+    index = {title: number for number, title in enumerate(nodes)}
+    rows = []
+    for passage in passages:
+        packet = passage.sent
+        source, target = (traffic.names.get(a, "") for a in (packet.source, packet.destination))
+        rows.append(
+            {
+                "route": _route(passage, left),
+                "marks": _marks(passage),
+                "label": labels.put(packet.label),
+                "protocol": protocols.put(_protocol(packet)),
+                "connection": connections.of(passage),
+                "source": index.get(source, -1),
+                "target": index.get(target, -1),
+                "size": packet.length,
+                "wire": packet.size,
+                **_times(passage, left, clock),
+            }
+        )
+    kept, text = _bytes(passages, frames)
+    columns = {name: [row[name] for row in rows] for name in FIELDS}
+    return {
+        "packets": columns | kept,
+        "bytes": text,
+        "labels": labels.texts,
+        "protocols": protocols.texts,
+        "connections": connections.table,
+        "ends": connections.ends,
+        "left_out": len(traffic.passages) - len(passages),
+    }
+
+
+def _chosen(passages: list[Passage]) -> list[Passage]:
+    """All of them, or the first and the last of very many: how it began and how it ended."""
+    if len(passages) <= MAX_PACKETS:
+        return passages
+    return passages[: MAX_PACKETS // 2] + passages[-MAX_PACKETS // 2 :]
+
+
+def _route(passage: Passage, left: str) -> int:
+    """0 left to right, 1 right to left, 2 within the left segment, 3 within the right one."""
+    here = passage.sent.segment == left
+    if passage.fate == "stayed":
+        return 2 if here else 3
+    if passage.fate == "appeared":  # what was seen on a segment came from the other one
+        return 1 if here else 0
+    return 0 if here else 1
+
+
+def _times(passage: Passage, left: str, clock: Clock) -> dict[str, int | None]:
+    """When it was seen on each side; nowhere past the router where a part of it was lost."""
+    here = passage.sent.segment == left
+    sent: int | None = clock.micros(passage.sent.at)
+    arrived = None
+    if passage.fate == "appeared":
+        here, sent, arrived = not here, None, sent
+    elif passage.fate == "crossed" and passage.arrived is not None:
+        arrived = clock.micros(passage.arrived.at)
+    return {"left": sent, "right": arrived} if here else {"left": arrived, "right": sent}
+
+
+def _marks(passage: Passage) -> int:
+    marks = MARKS.get(passage.mark, 0)
+    marks |= LOST if passage.fate == "lost" else 0
+    marks |= UNSENT if passage.fate == "appeared" else 0
+    return marks | (RESET if "R" in passage.sent.flags else 0)
+
+
+def _protocol(packet: Packet) -> str:
+    return {"icmp6": "ICMPv6", "ip": "IP", "other": "other"}.get(packet.protocol, packet.protocol.upper())
+
+
+# --- bytes -----------------------------------------------------------------------------------------
+
+
+def _frames(folder: Path, captures: Mapping[str, Captured], passages: Sequence[Passage]) -> Frames:
+    """The captured bytes of each packet, by segment and number."""
+    wanted = {(p.segment, p.number) for passage in passages for p in (passage.sent, passage.arrived) if p}
+    return {
+        (name, number): frame.data
+        for name, capture in captures.items()
+        for number, frame in enumerate(pcap.read(folder / capture.file), 1)
+        if (name, number) in wanted
+    }
+
+
+def _bytes(passages: Sequence[Passage], frames: Frames) -> tuple[dict[str, list[int | None]], str]:
+    """How many bytes of each packet are kept, as first seen and as seen past the router; and all of them.
+
+    Each piece is padded to a multiple of three, so that its base64 can be read without the rest.
+    """
+    sent = [frames.get((p.sent.segment, p.sent.number), b"") for p in passages]
+    arrived = [_second(p, frames) for p in passages]
+    whole = sum(map(len, sent)) + sum(len(data or b"") for data in arrived)
+    if whole > MAX_BYTES:  # the second view is kept where it tells something that the first doesn't
+        arrived = [d if p.mark == "corrupted" else None for p, d in zip(passages, arrived, strict=True)]
+    limit = _limit([len(data) for data in [*sent, *filter(None, arrived)]])
+    pieces = [data[:limit] for pair in zip(sent, arrived, strict=True) for data in pair if data is not None]
+    text = base64.b64encode(b"".join(piece + bytes(-len(piece) % 3) for piece in pieces)).decode()
+    kept: list[int | None] = [min(len(data), limit) for data in sent]
+    kept2 = [None if data is None else min(len(data), limit) for data in arrived]
+    return {"kept": kept, "kept2": kept2}, text
+
+
+def _second(passage: Passage, frames: Frames) -> bytes | None:
+    arrived = passage.arrived
+    if arrived is None or passage.fate != "crossed":
+        return None
+    return frames.get((arrived.segment, arrived.number))
+
+
+def _limit(lengths: Sequence[int]) -> int:
+    """How many bytes each packet may keep, so that all of them together stay below MAX_BYTES."""
+    low, high = LEAST, max([LEAST, *lengths])
+    while low < high:
+        middle = (low + high + 1) // 2
+        if sum(min(length, middle) for length in lengths) <= MAX_BYTES:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,279 @@
+// The panel: what was chosen, in full. A packet's headers field by field, its bytes, its text.
+"use strict";
+
+const panel = document.getElementById("details");
+const MAX_HEX = 2048; // bytes shown at once; the rest at a click
+
+function showDetails(item) {
+  panel.replaceChildren(panelHead(titleOf(item)), ...{ packet: packetDetails, event: eventDetails, socket: socketDetails, band: bandDetails }[item.kind](item.index));
+  const opened = panel.hidden;
+  panel.hidden = false;
+  panel.scrollTop = 0;
+  if (opened) resize();
+}
+
+function closeDetails() {
+  if (panel.hidden) return false;
+  const inside = panel.contains(document.activeElement);
+  panel.hidden = true;
+  resize();
+  if (inside) canvas.focus();
+  return true;
+}
+
+function titleOf({ kind, index }) {
+  if (kind === "packet") return `${labelOf(index)}`;
+  if (kind === "socket") return `${run.sockets[index].state} on ${nodeName(run.sockets[index].node)}`;
+  if (kind === "band") return run.bands[index].text;
+  const event = run.events[index];
+  return `${event.node >= 0 ? nodeName(event.node) : "lab"}: ${EVENT_WORDS[event.kind] ?? event.kind}`;
+}
+
+const EVENT_WORDS = { start: "program started", stdout: "a line of output", stderr: "a line on stderr", exit: "program ended",
+  fault: "fault", link: "link changed", note: "note", verdict: "verdict", counter: "kernel counter" };
+
+function panelHead(title) {
+  const close = element("button", { type: "button", class: "close", "aria-label": "Close details (Esc)", text: "✕" });
+  close.addEventListener("click", closeDetails);
+  return element("div", { class: "panel-head" }, element("h2", { text: visible(title) }), close);
+}
+
+function facts(pairs) {
+  const list = element("dl", { class: "facts" });
+  for (const [name, value] of pairs) {
+    if (value === "" || value === null || value === undefined) continue;
+    list.append(element("dt", { text: name }), value instanceof Node ? element("dd", {}, value) : element("dd", { text: visible(String(value)) }));
+  }
+  return list;
+}
+
+// --- events, sockets, bands ----------------------------------------------------------------------
+
+function eventDetails(index) {
+  const event = run.events[index];
+  const data = Object.entries(event.data ?? {}).map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : value]);
+  const command = run.events.find((other) => other.program && other.program === event.program && other.kind === "start");
+  return [
+    facts([["at", `${clock(event.at)} s`], ["program", event.program ? `${event.program}${command ? `: ${command.text}` : ""}` : ""], ...data]),
+    element("pre", { class: "whole", text: event.text.split("\n").map(visible).join("\n") }),
+  ];
+}
+
+function socketDetails(index) {
+  const socket = run.sockets[index];
+  const life = run.sockets.map((other, place) => [other, place]).filter(([other]) => other.life === socket.life);
+  const steps = element("ol", { class: "life" });
+  for (const [step, place] of life) {
+    const text = `${clock(step.from)}  ${step.state}  for ${duration(step.to - step.from)}`;
+    steps.append(element("li", { text, ...(place === index ? { "aria-current": "true" } : {}) }));
+  }
+  return [
+    facts([["from", `${clock(socket.from)} s`], ["for", duration(socket.to - socket.from)], ["protocol", socket.protocol], ["local", socket.local],
+      ["remote", socket.remote], ["program", socket.owner], ["most that waited in it", socket.waiting ? number(socket.waiting) : ""]]),
+    element("h3", { text: "Its life, as sampled" }), steps,
+  ];
+}
+
+function bandDetails(index) {
+  const band = run.bands[index];
+  return [facts([["from", `${clock(band.from)} s`], ["to", `${clock(band.to)} s`], ["for", duration(band.to - band.from)],
+    ["where", band.node >= 0 ? nodeName(band.node) : "the link"]])];
+}
+
+// --- packets -------------------------------------------------------------------------------------
+
+function packetDetails(i) {
+  const box = element("div");
+  const sightings = packets.kept2[i] === null ? 1 : 2;
+  const parts = [packetFacts(i)];
+  if (sightings === 2) parts.push(sightingTabs(i, (second) => box.replaceChildren(...decoded(i, second))));
+  box.replaceChildren(...decoded(i, false));
+  return [...parts, box];
+}
+
+function packetFacts(i) {
+  const [near, far] = packets.route[i] % 2 ? ["right", "left"] : ["left", "right"];
+  const seen = (side) => (packets[side][i] === null ? "not seen" : `${clock(packets[side][i])} s`);
+  const crossed = packets.left[i] !== null && packets.right[i] !== null;
+  const took = crossed ? ` (${duration(packets[far][i] - packets[near][i])} later)` : "";
+  const connection = packets.connection[i];
+  return facts([
+    ["from, to", `${nodeName(packets.source[i])} → ${nodeName(packets.target[i])}`],
+    [`on ${run.segments[near]}`, seen(near)],
+    [`on ${run.segments[far]}`, packets.route[i] > 1 ? "" : seen(far) + took],
+    ["what became of it", fateOf(i)],
+    ["connection", connection === null ? "" : connectionButton(connection)],
+    ["size", `${bytesWord(packets.wire[i])} on the wire, ${bytesWord(packets.size[i])} of payload`],
+  ]);
+}
+
+function fateOf(i) {
+  const marks = packets.marks[i];
+  if (marks & LOST) return `lost between the segments${marks & RETRANSMITTED ? "; it was itself a retransmission" : ""}`;
+  return marksInWords(i).filter((words) => words !== "reset").join(", ");
+}
+
+function connectionButton(connection) {
+  const button = element("button", { type: "button", class: "link", text: visible(run.connections[connection]) });
+  button.addEventListener("click", () => setFilter("connection", filter.connection === String(connection) ? "" : String(connection)));
+  button.title = "show only this one, or all again";
+  return button;
+}
+
+function sightingTabs(i, show) {
+  const [near, far] = packets.route[i] % 2 ? ["right", "left"] : ["left", "right"];
+  const group = element("div", { class: "tabs", role: "group", "aria-label": "as seen on" });
+  [near, far].forEach((side, second) => {
+    const button = element("button", { type: "button", "aria-pressed": String(!second), text: `as seen on ${run.segments[side]}` });
+    button.addEventListener("click", () => {
+      for (const other of group.children) other.setAttribute("aria-pressed", String(other === button));
+      show(Boolean(second));
+    });
+    group.append(button);
+  });
+  return group;
+}
+
+function decoded(i, second) {
+  const bytes = second ? keptBytes(packets.offset2[i], packets.kept2[i]) : bytesOf(i);
+  const cut = packets.wire[i] - bytes.length;
+  if (!bytes.length) return [element("p", { class: "cut", text: "This page has none of its bytes; the capture has." })];
+  const { headers, payload, cut: headerCut } = decode(bytes);
+  relativeNumbers(i, headers);
+  const dump = hexDump(bytes);
+  const parts = [headerTree(headers, dump), ...payloadText(bytes.subarray(...payload)), element("h3", { text: "Bytes" }), dump.element];
+  if (cut > 0) parts.push(element("p", { class: "cut", text: `${bytesWord(cut)} of this packet aren't in this page${headerCut ? ", some of its header" : ""}; the capture has them, as far as it kept them` }));
+  return parts;
+}
+
+// Sequence numbers from 0, as the connection's first packets have them.
+function relativeNumbers(i, headers) {
+  const header = headers.find(({ title }) => title === "TCP");
+  if (!header || packets.connection[i] === null) return;
+  const own = initialNumber(i, packets.source[i]), peer = initialNumber(i, packets.target[i]);
+  const relative = (value, initial) => (value - initial) >>> 0;
+  const replace = (name, value, initial) => {
+    const field = header.fields.find((candidate) => candidate.name === name);
+    if (field && initial !== null) field.value = `${number(relative(value, initial))}  (${field.value})`;
+  };
+  replace("sequence number", header.sequence, own);
+  if (header.flags & 0x10) replace("acknowledgment number", header.acknowledgment, peer);
+}
+
+const initialNumbers = new Map();
+
+function initialNumber(i, node) {
+  const connection = packets.connection[i], key = `${connection} ${node}`;
+  if (!initialNumbers.has(key)) {
+    const first = packets.connection.findIndex((other, index) => other === connection && packets.source[index] === node);
+    const header = first < 0 ? null : decode(bytesOf(first)).headers.find(({ title }) => title === "TCP");
+    initialNumbers.set(key, header && header.flags & 2 ? header.sequence : null);
+  }
+  return initialNumbers.get(key);
+}
+
+function headerTree(headers, dump) {
+  const tree = element("div", { class: "headers" });
+  for (const header of headers) {
+    const summary = element("summary", {}, element("b", { text: header.title }), " ", element("span", { text: visible(header.note) }));
+    const list = element("dl", { class: "facts fields" });
+    for (const field of header.fields) {
+      const row = element("div", { class: "field", tabindex: "0" }, element("dt", { text: field.name }), element("dd", { text: visible(field.value) }));
+      lightUp(row, dump, field);
+      list.append(row);
+    }
+    const part = element("details", { ...(["Ethernet"].includes(header.title) ? {} : { open: "" }) }, summary, list);
+    lightUp(summary, dump, header);
+    tree.append(part);
+  }
+  return tree;
+}
+
+// While a field is pointed at, or has the focus, its bytes are marked in the dump.
+function lightUp(row, dump, { from, to }) {
+  for (const name of ["mouseenter", "focus"]) row.addEventListener(name, () => dump.mark(from, to));
+  for (const name of ["mouseleave", "blur"]) row.addEventListener(name, () => dump.mark(0, 0));
+}
+
+const ENCODINGS = [["utf-8", "UTF-8"], ["gb18030", "GBK"]];
+
+function payloadText(payload) {
+  if (!payload.length) return [];
+  const whole = (name) => {
+    try {
+      return new TextDecoder(name, { fatal: true }).decode(payload) !== null;
+    } catch {
+      return false;
+    }
+  };
+  const best = whole("utf-8") || !whole("gb18030") ? "utf-8" : "gb18030";
+  const text = element("pre", { class: "text" });
+  const group = element("div", { class: "tabs", role: "group", "aria-label": "decode as" });
+  const show = (name) => {
+    for (const button of group.children) button.setAttribute("aria-pressed", String(button.dataset.name === name));
+    text.replaceChildren(...shownLines(new TextDecoder(name).decode(payload)));
+  };
+  for (const [name, title] of ENCODINGS) {
+    const button = element("button", { type: "button", text: title, "data-name": name });
+    button.addEventListener("click", () => show(name));
+    group.append(button);
+  }
+  show(best);
+  return [element("div", { class: "row" }, element("h3", { text: `Payload as text, ${bytesWord(payload.length)}` }), group), text];
+}
+
+// Text with line ends as such, and other control characters marked as escapes.
+function shownLines(text) {
+  const parts = [];
+  let at = 0;
+  for (const found of text.matchAll(UNSAFE)) {
+    parts.push(text.slice(at, found.index), element("i", { text: visible(found[0]) }));
+    if (found[0] === "\n") parts.push("\n");
+    at = found.index + found[0].length;
+  }
+  parts.push(text.slice(at));
+  return parts.filter((part) => part !== "");
+}
+
+// --- bytes ---------------------------------------------------------------------------------------
+
+function hexDump(bytes, limit = MAX_HEX) {
+  const box = element("div", { class: "hex", tabindex: "0", role: "region", "aria-label": "bytes in hexadecimal" });
+  const cells = [];
+  const append = (from, to) => {
+    for (let start = from; start < to; start += 16) box.append(hexRow(bytes, start, Math.min(start + 16, to), cells));
+  };
+  const first = Math.min(limit, bytes.length);
+  append(0, first);
+  if (first < bytes.length) {
+    const more = element("button", { type: "button", class: "more", text: `show the other ${bytesWord(bytes.length - first)}` });
+    more.addEventListener("click", () => {
+      more.remove();
+      append(first, bytes.length);
+    });
+    box.append(more);
+  }
+  let marked = [0, 0];
+  const mark = (from, to) => {
+    const paint = (on) => {
+      for (let at = marked[0]; at < marked[1]; at++) for (const cell of cells[at] ?? []) cell.classList.toggle("marked", on);
+    };
+    paint(false);
+    marked = [from, to];
+    paint(true);
+  };
+  return { element: box, mark };
+}
+
+function hexRow(bytes, from, to, cells) {
+  const row = element("div", {}, element("span", { class: "offset", text: from.toString(16).padStart(4, "0") }));
+  const hex = element("span", { class: "octets" }), ascii = element("span", { class: "ascii" });
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at];
+    cells[at] = [element("span", { text: byte.toString(16).padStart(2, "0") }), element("span", { text: byte > 31 && byte < 127 ? String.fromCharCode(byte) : "·" })];
+    hex.append(cells[at][0], at - from === 7 ? "  " : " ");
+    ascii.append(cells[at][1]);
+  }
+  row.append(hex, ascii);
+  return row;
+}

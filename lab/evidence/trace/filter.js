@@ -1,0 +1,58 @@
+// What is shown, and what a search finds.
+"use strict";
+
+const filter = { connection: "", protocol: "", node: "", kinds: new Set(["packets", "output", "sockets", "faults"]), problems: false };
+
+function packetShown(i) {
+  if (!filter.kinds.has("packets")) return false;
+  if (filter.problems && !(packets.marks[i] & PROBLEM)) return false;
+  if (filter.connection !== "" && packets.connection[i] !== +filter.connection) return false;
+  if (filter.protocol !== "" && packets.protocol[i] !== +filter.protocol) return false;
+  return filter.node === "" || packets.source[i] === +filter.node || packets.target[i] === +filter.node;
+}
+
+const KIND_OF_EVENT = { start: "output", stdout: "output", stderr: "output", exit: "output" };
+
+function eventShown(event) {
+  if (!filter.kinds.has(KIND_OF_EVENT[event.kind] ?? "faults")) return false;
+  return filter.node === "" || event.node === +filter.node || event.node < 0;
+}
+
+function socketShown(socket) {
+  if (!filter.kinds.has("sockets")) return false;
+  if (filter.connection !== "" && socket.connection !== null && socket.connection !== +filter.connection) return false;
+  return filter.node === "" || socket.node === +filter.node;
+}
+
+// --- search --------------------------------------------------------------------------------------
+
+let haystack = null; // made at the first search: it reads every payload
+
+function search(needle) {
+  needle = needle.trim().toLowerCase();
+  if (!needle) return [];
+  haystack ??= { packets: Array.from({ length: count }, (_, i) => packetText(i)), events: run.events.map(eventText), sockets: run.sockets.map(socketText) };
+  const hits = [];
+  for (const i of view.shown) if (haystack.packets[i].includes(needle)) hits.push({ kind: "packet", index: i, at: firstSeen(i) });
+  run.events.forEach((event, index) => {
+    if (haystack.events[index].includes(needle) && eventShown(event)) hits.push({ kind: "event", index, at: event.at });
+  });
+  run.sockets.forEach((socket, index) => {
+    if (haystack.sockets[index].includes(needle) && socketShown(socket)) hits.push({ kind: "socket", index, at: socket.from });
+  });
+  return hits.sort((one, other) => one.at - other.at);
+}
+
+function packetText(i) {
+  const payload = packets.size[i] ? utf8.decode(payloadOf(i)) : "";
+  const connection = run.connections[packets.connection[i]] ?? "";
+  return `${labelOf(i)} ${run.protocols[packets.protocol[i]]} ${connection} ${marksInWords(i).join(" ")} ${payload}`.toLowerCase();
+}
+
+function eventText(event) {
+  return `${event.text} ${nodeName(event.node)}`.toLowerCase();
+}
+
+function socketText(socket) {
+  return `${socket.state} ${socket.local} ${socket.remote} ${socket.owner}`.toLowerCase();
+}

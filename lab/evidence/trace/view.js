@@ -1,0 +1,121 @@
+// What is in view: which packets, lines and sockets are shown, how high each stands, zoom and scroll.
+"use strict";
+
+const MIN_SQUEEZED = 60; // up to so many socket states, each gets the room for its word
+
+const view = {
+  squeezed: true, zoom: 1, scroll: 0, width: 0, height: 0,
+  shown: [], events: [], sockets: [], order: new Int32Array(count), reach: new Float64Array(0),
+  first: new Float64Array(count), second: new Float64Array(count),
+  eventY: new Float64Array(run.events.length),
+  socketFrom: new Float64Array(run.sockets.length), socketTo: new Float64Array(run.sockets.length),
+  bandFrom: new Float64Array(run.bands.length), bandTo: new Float64Array(run.bands.length),
+  selected: null, hover: null, hits: [], hit: -1,
+};
+
+const bars = placeSockets(run.sockets);
+
+// After a change of filter or scale: what is shown, and where. The moment at `anchor` (pixels from
+// the top of the view) stays there.
+function rebuild(anchor = 0) {
+  const at = view.scale ? view.scale.timeOf((view.scroll + anchor) / view.zoom) : 0;
+  view.shown = [];
+  for (let i = 0; i < count; i++) if (packetShown(i)) view.shown.push(i);
+  view.order.fill(-1);
+  view.shown.forEach((i, position) => { view.order[i] = position; });
+  view.events = run.events.map((_, index) => index).filter((index) => eventShown(run.events[index]));
+  view.sockets = run.sockets.map((_, index) => index).filter((index) => socketShown(run.sockets[index]));
+  view.scale = new Scale(rows(), view.squeezed, view.height);
+  let reach = -Infinity;
+  view.reach = Float64Array.from(view.shown, (i) => (reach = Math.max(reach, view.first[i], view.second[i])));
+  relayout();
+  if (at > 0) scrollTo(view.scale.heightOf(at) * view.zoom - anchor);
+  else scrollTo(view.scroll);
+}
+
+function relayout() {
+  view.layout = layOut(view.width, filter.kinds.has("sockets"), bars.bars, filter.kinds.has("output"));
+}
+
+// Every moment that takes part in the scale.
+function rows() {
+  const all = [];
+  const add = (at, column, room, into, index) => all.push({ at, column, room, into, index });
+  for (const i of view.shown) {
+    const side = packets.route[i] === 0 || packets.route[i] === 2 ? "left" : "right";
+    const first = firstSeen(i), last = lastSeen(i);
+    add(first, side, ROW, view.first, i);
+    if (last > first) add(last, null, 0, view.second, i);
+  }
+  for (const index of view.events) {
+    const event = run.events[index];
+    const column = event.node >= 0 && run.nodes[event.node].side !== "router" ? `text ${event.node}` : "all";
+    add(event.at, column, column === "all" ? ROW + 6 : ROW - 2, view.eventY, index);
+  }
+  const roomy = view.sockets.length <= MIN_SQUEEZED;
+  for (const index of view.sockets) {
+    const { from, to, node, state } = run.sockets[index];
+    const column = roomy ? `bar ${node} ${bars.place[index]}` : null;
+    add(from, column, state.length * 6.4 + 8, view.socketFrom, index);
+    add(to, column, 0, view.socketTo, index);
+  }
+  if (filter.kinds.has("faults")) run.bands.forEach((band, index) => {
+    add(band.from, "all", ROW + 6, view.bandFrom, index);
+    add(band.to, null, 0, view.bandTo, index);
+  });
+  all.sort((one, other) => one.at - other.at);
+  for (const i of view.shown) if (lastSeen(i) === firstSeen(i)) view.second[i] = -1;
+  const scaled = all.length ? all : [{ at: run.duration, column: null, room: 0, into: [], index: 0 }];
+  return scaled;
+}
+
+// The heights of a packet's two sightings on the screen; one seen once, or at one time, has one.
+function heights(i) {
+  const first = view.first[i] * view.zoom - view.scroll;
+  return [first, view.second[i] < 0 ? first : view.second[i] * view.zoom - view.scroll];
+}
+
+// Positions in view.shown of the packets that may be seen between two heights of the screen.
+function shownBetween(top, bottom) {
+  const from = bisect(view.reach, (top + view.scroll) / view.zoom);
+  const limit = (bottom + view.scroll) / view.zoom;
+  let to = from;
+  let low = from, high = view.shown.length;
+  while (low < high) {
+    to = (low + high) >> 1;
+    if (view.first[view.shown[to]] <= limit) low = to + 1;
+    else high = to;
+  }
+  return [from, low];
+}
+
+// --- moving about --------------------------------------------------------------------------------
+
+function totalHeight() {
+  return view.scale.height * view.zoom;
+}
+
+function scrollTo(y) {
+  view.scroll = Math.max(0, Math.min(y, totalHeight() - Math.min(view.height, totalHeight())));
+  redraw();
+}
+
+// Zooms so that the moment at `anchor` pixels from the top stays where it is.
+function zoomBy(factor, anchor = view.height / 2) {
+  const least = Math.min(1, view.height / view.scale.height);
+  const zoom = Math.max(least, Math.min(view.zoom * factor, 1e6));
+  const y = (view.scroll + anchor) / view.zoom;
+  view.zoom = zoom;
+  scrollTo(y * zoom - anchor);
+}
+
+function fit() {
+  view.zoom = Math.min(1, view.height / view.scale.height);
+  scrollTo(0);
+}
+
+function reveal(y) {
+  const height = y * view.zoom - view.scroll;
+  if (height < 40 || height > view.height - 40) scrollTo(y * view.zoom - view.height / 2);
+  else redraw();
+}

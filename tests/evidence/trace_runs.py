@@ -1,0 +1,229 @@
+"""Folders of runs as the lab leaves them, made up: packets byte by byte, on a clock that starts at 0."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dpkt
+
+from lab.evidence import pcap
+from lab.evidence.events import Event
+from lab.evidence.pcap import Frame
+
+STARTED = 1_795_000_000.0
+KALI, WIN10 = "192.168.40.129", "172.28.66.163"
+ROUTER = {"clients": "192.168.40.2", "servers": "172.28.66.2"}
+MACS = {KALI: b"\x02\x42\xc0\xa8\x28\x81", WIN10: b"\x02\x42\xac\x1c\x42\xa3"}
+ROUTER_MAC = b"\x02\x42\x00\x00\x00\x02"
+FLAGS = {"S": 2, "A": 16, "F": 1, "R": 4, "P": 8}
+
+NODES = {
+    "kali": {"names": ["client", "kali"], "addresses": [KALI], "addresses6": ["fd28:40::129"]},
+    "router": {"names": ["router"], "addresses": list(ROUTER.values()), "addresses6": []},
+    "win10": {"names": ["server", "win10"], "addresses": [WIN10], "addresses6": ["fd28:66::163"]},
+}
+CAPTURES = [
+    {"name": "clients", "file": "clients.pcapng", "networks": ["192.168.40.0/24"], "router": [ROUTER["clients"]]},
+    {"name": "servers", "file": "servers.pcapng", "networks": ["172.28.66.0/24"], "router": [ROUTER["servers"]]},
+]
+
+
+@dataclass
+class Run:
+    """A run under way: what is sent and said is written down until ``save`` leaves the folder."""
+
+    folder: Path
+    record: dict[str, Any] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    frames: dict[str, list[Frame]] = field(default_factory=lambda: {"clients": [], "servers": []})
+    snaplen: int = 65_535
+    _ident: int = 0
+
+    def say(self, at: float, node: str, kind: Any, text: str, program: int = 0, **data: Any) -> None:
+        self.events.append(Event(STARTED + at, node, kind, text, program, data or None))
+
+    def socket(
+        self, at: float, node: str, number: int, state: str, local: str, remote: str, was: str = ""
+    ) -> None:
+        about = {"id": number, "protocol": "tcp", "family": 4, "local": local, "remote": remote, "state": state}
+        queues = {"receive_queue": 0, "send_queue": 0, "pid": 41, "command": "python3"}
+        self.say(at, node, "socket", f"{state or 'gone'} {local}", **about, was=was, **queues)
+
+    def tcp(
+        self,
+        at: float,
+        ends: tuple[int, int],
+        flags: str,
+        seq: int,
+        ack: int = 0,
+        data: bytes = b"",
+        *,
+        back: bool = False,
+        delay: float | None = 0.00003,
+    ) -> None:
+        """One TCP packet from kali to win10 (``back``: the other way); a ``delay`` of None loses it."""
+        sport, dport = ends[::-1] if back else ends
+        segment = dpkt.tcp.TCP(
+            sport=sport, dport=dport, seq=seq, ack=ack, flags=sum(FLAGS[f] for f in flags), win=64240, data=data
+        )
+        if "S" in flags:
+            segment.opts = bytes.fromhex("020405b40402080a0000000100000000" + "01030307")
+        segment.off = 5 + len(segment.opts) // 4
+        self.ip(at, segment, dpkt.ip.IP_PROTO_TCP, back=back, delay=delay)
+
+    def udp(
+        self, at: float, ends: tuple[int, int], data: bytes, *, back: bool = False, delay: float | None = 0.00003
+    ) -> None:
+        sport, dport = ends[::-1] if back else ends
+        datagram = dpkt.udp.UDP(sport=sport, dport=dport, data=data)
+        datagram.ulen = 8 + len(data)
+        self.ip(at, datagram, dpkt.ip.IP_PROTO_UDP, back=back, delay=delay)
+
+    def ip(self, at: float, layer: Any, protocol: int, *, back: bool = False, delay: float | None) -> None:
+        self._ident += 1
+        source, target = (WIN10, KALI) if back else (KALI, WIN10)
+        path = ["servers", "clients"] if back else ["clients", "servers"]
+        for hop, segment in enumerate(path):
+            if hop and delay is None:
+                return
+            packet = dpkt.ip.IP(
+                src=_raw(source), dst=_raw(target), p=protocol, ttl=64 - hop, id=self._ident & 0xFFFF, data=layer
+            )
+            packet.len = len(packet)
+            src, dst = (ROUTER_MAC, MACS[target]) if hop else (MACS[source], ROUTER_MAC)
+            frame = bytes(dpkt.ethernet.Ethernet(src=src, dst=dst, data=packet))
+            self.seen(segment, at + (delay or 0) * hop, frame)
+
+    def seen(self, segment: str, at: float, frame: bytes) -> None:
+        self.frames[segment].append(Frame(STARTED + at, len(frame), frame[: self.snaplen]))
+
+    def save(self) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, frames in self.frames.items():
+            in_order = sorted(frames, key=lambda frame: frame.at)
+            pcap.write(self.folder / f"{name}.pcapng", name, self.snaplen, in_order)
+        write_events(self.folder, self.events)
+        about = {
+            "scenario": "tcp-hello", "title": "Hello: a client says its text, the server answers.", "verdict": "pass",
+            "reason": "", "seed": 2815246656, "started": STARTED, "seconds": 1.2, "nodes": NODES,
+            "versions": {"python": "3.11.7", "kernel": "6.18.44"}, "record": {}, "captures": CAPTURES,
+        }  # fmt: skip
+        (self.folder / "record.json").write_text(json.dumps(about | self.record))
+        return self.folder
+
+
+def write_events(folder: Path, events: Iterable[Event]) -> None:
+    lines = [json.dumps(event.as_json()) for event in sorted(events, key=lambda event: event.at)]
+    (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+
+def _raw(address: str) -> bytes:
+    return bytes(int(part) for part in address.split("."))
+
+
+def hello(folder: Path) -> Run:
+    """tcp-hello as it goes when nothing is wrong."""
+    run, ends = Run(folder), (43012, 8001)
+    local, remote, listening = f"{KALI}:43012", f"{WIN10}:8001", "0.0.0.0:8001"
+    run.say(0.11, "win10", "start", "lab-echo serve --mode hello --port 8001", 1)
+    run.socket(0.302, "win10", 1, "LISTEN", listening, "*")
+    run.say(0.304, "win10", "stdout", "listening on 0.0.0.0:8001", 1)
+    run.say(0.310, "lab", "note", "the server waits in accept")
+    run.say(0.42, "kali", "start", "lab-echo hello --host win10 --port 8001", 2)
+    run.tcp(0.51000, ends, "S", 1000)
+    run.socket(0.5101, "kali", 2, "SYN_SENT", local, remote)
+    run.tcp(0.51011, ends, "SA", 9000, 1001, back=True)
+    run.tcp(0.51024, ends, "A", 1001, 9001)
+    run.socket(0.5104, "kali", 2, "ESTABLISHED", local, remote, "SYN_SENT")
+    run.socket(0.5104, "win10", 3, "ESTABLISHED", remote, local)
+    run.tcp(0.5108, ends, "PA", 1001, 9001, "我是客户端".encode())
+    run.tcp(0.51087, ends, "A", 9001, 1016, back=True)
+    run.say(0.5113, "win10", "stdout", f"{KALI}:43012 says: 我是客户端", 1)
+    run.tcp(0.5115, ends, "PA", 9001, 1016, "我是服务端".encode(), back=True)
+    run.tcp(0.51156, ends, "A", 1016, 9016)
+    run.tcp(0.51158, ends, "FA", 9016, 1016, back=True)
+    run.socket(0.5118, "win10", 3, "FIN_WAIT2", remote, local, "ESTABLISHED")
+    run.say(0.5121, "kali", "stdout", "我是服务端", 2)
+    run.tcp(0.5123, ends, "FA", 1016, 9017)
+    run.tcp(0.51236, ends, "A", 9017, 1017, back=True)
+    run.socket(0.5126, "kali", 2, "", local, remote, "ESTABLISHED")
+    run.socket(0.5126, "win10", 3, "TIME_WAIT", remote, local, "FIN_WAIT2")
+    run.say(0.53, "kali", "exit", "exit code 0", 2)
+    run.say(0.75, "win10", "exit", "exit code 0", 1)
+    run.socket(0.752, "win10", 1, "", listening, "*", "LISTEN")
+    run.say(0.76, "lab", "verdict", "pass")
+    return run
+
+
+def lossy(folder: Path, seed: int = 7) -> Run:
+    """A transfer over a link that loses, delays and is cut for a while; the check fails."""
+    run, ends, chance = Run(folder), (51514, 11111), random.Random(seed)
+    run.say(0.05, "lab", "link", "loss 20% and delay 20 ms each way, by netem", backend="netem")
+    run.say(0.1, "win10", "start", "lab-transfer serve --port 11111", 1)
+    run.say(0.2, "win10", "stdout", "listening on 0.0.0.0:11111", 1)
+    run.say(0.3, "kali", "start", "lab-transfer put notes.txt win10:11111", 2)
+    at, seq = 0.4, 5001
+    for number, wait in enumerate((0.0, 1.02, 2.05)):
+        run.tcp(at + wait, ends, "S", 5000, delay=None if number < 2 else 0.0201)
+    at += 2.05
+    run.tcp(at + 0.0203, ends, "SA", 70000, 5001, back=True, delay=0.0199)
+    run.tcp(at + 0.0405, ends, "A", 5001, 70001, delay=0.02)
+    for number in range(24):
+        at += 0.05
+        data = f"line {number}: what is lost is sent again\n".encode()
+        lost = chance.random() < 0.2
+        run.tcp(at, ends, "PA", seq, 70001, data, delay=None if lost else 0.02 + chance.random() / 200)
+        if lost:
+            run.tcp(at + 0.22, ends, "PA", seq, 70001, data, delay=0.021)
+            at += 0.22
+        seq += len(data)
+        run.tcp(at + 0.0215, ends, "A", 70001, seq, back=True, delay=0.02)
+    run.say(at, "win10", "fault", "paused")
+    run.udp(at + 0.1, (40000, 9090), "在吗?".encode(), delay=0.02)
+    run.udp(at + 0.3, (40000, 9090), b"are you there?", delay=None)
+    run.say(at + 1.5, "win10", "fault", "resumed")
+    run.tcp(at + 1.7, ends, "RA", 70001, seq, back=True, delay=0.02)
+    run.say(at + 1.75, "kali", "stderr", "lab-transfer: win10:11111 reset the connection", 2)
+    run.say(at + 1.8, "kali", "exit", "exit code 1", 2)
+    reason = "file_resume.py:31: assert record['digest'] == record['sent']: nothing was stored"
+    run.say(at + 2, "lab", "verdict", f"fail: {reason}")
+    run.record = {
+        "scenario": "file-resume", "title": "A put that is cut in the middle goes on where it was.",
+        "verdict": "fail", "reason": reason, "seconds": at + 2,
+        "diagnosis": {"sentence": "win10 reset the connection to port 11111 while kali still sent.",
+                      "links": ["reset-on-close", "half-open"]},
+        "impairment": {"backend": "netem", "asked": {"there": {"loss": 0.2, "delay": 0.02}, "back": {"delay": 0.02}},
+                       "measured": {"there": {"loss": 0.1934, "delay": 0.02013}, "back": {"delay": 0.01996}}},
+    }  # fmt: skip
+    return run
+
+
+def long(folder: Path, packets: int = 20_000, payload: int = 1448) -> Run:
+    """Forty connections that send at once; one packet in a thousand is lost and sent again."""
+    run, chance = Run(folder, snaplen=256), random.Random(1)
+    content = random.Random(2).randbytes(payload)
+    sequence = [1] * 40
+    at = 0.2
+    run.say(0.1, "win10", "start", "lab-transfer serve --port 11111", 1)
+    for number in range(packets // 2):
+        which = number % 40
+        ends = (50000 + which, 11111)
+        at += chance.expovariate(4000)
+        lost = number % 1000 == 999
+        run.tcp(at, ends, "PA", sequence[which], 1, content, delay=None if lost else 0.00004)
+        if lost:
+            run.tcp(at + 0.0002, ends, "PA", sequence[which], 1, content)
+        sequence[which] += payload
+        run.tcp(at + 0.0003, ends, "A", 1, sequence[which], back=True)
+        if number % 100 == 0:
+            run.say(at, "kali", "stdout", f"{number * payload:,} bytes sent", 2)
+    run.record = {"scenario": "file-transfer", "title": "Forty files at once.", "seconds": at + 0.1}
+    return run
+
+
+SAMPLES: Sequence[Any] = (hello, lossy, long)
