@@ -10,18 +10,23 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import paramiko
 from docker.models.containers import Container
 
 from lab.control import engine
+from lab.control.capture import Capture
 from lab.control.engine import Engine
 from lab.control.errors import EnvironmentFailure, Unsupported, UsageError
 from lab.control.host import Host, Node
 from lab.control.ssh import CONNECT_TIMEOUT, Connection, Identity
+from lab.control.witness import Witness
+from lab.evidence.diagnosis import Diagnosis, diagnose
 from lab.evidence.events import Event, Observe
+from lab.evidence.states import SocketLife, lives
+from lab.evidence.traffic import Traffic
 
 KEYS = "/etc/socketlab/keys"
 USER = "lab"
@@ -40,6 +45,7 @@ class Lab:
         self.hosts = list(hosts)
         self.title = title
         self.random = random.Random()
+        self.witness: Witness | None = None  # while a scenario is played
         self._observe = observe
         self._by_name = {name: host for host in self.hosts for name in {host.name, *host.node.names}}
 
@@ -57,6 +63,27 @@ class Lab:
     def note(self, text: str) -> None:
         """A line of the scenario's own in the timeline."""
         self._observe(Event(time.time(), "lab", "note", text))
+
+    def packets(self) -> Traffic:
+        """What has passed between the hosts so far in this run. Raises UsageError outside of one."""
+        return self._witness().packets()
+
+    def states(self) -> list[SocketLife]:
+        """The sockets of all nodes so far in this run, each with its states through time."""
+        return lives(self._witness().evidence().events)
+
+    def diagnosis(self) -> Diagnosis:
+        """What the evidence so far says of what went wrong."""
+        return diagnose(self._witness().evidence())
+
+    def capture(self, host: str, expression: str = "") -> AbstractContextManager[Capture]:
+        """Captures on a host's own segment while the context lasts: HOST.pcapng in the run's folder."""
+        return self._witness().capture(self[host], expression)
+
+    def _witness(self) -> Witness:
+        if self.witness is None:
+            raise UsageError("packets and states are seen while a scenario is played")
+        return self.witness
 
     def connect(self) -> None:
         """Logs in to every node, all at once. Raises EnvironmentFailure."""

@@ -18,8 +18,11 @@ from typing import Any, Literal, TypeAlias
 from lab.control.errors import LabError, Unsupported
 from lab.control.lab import Lab
 from lab.control.scenarios import Record, Scenario
+from lab.control.witness import Options, watching
+from lab.evidence.diagnosis import Diagnosis, Evidence, diagnose
 from lab.evidence.events import Event, Observe
-from lab.evidence.record import Recorder
+from lab.evidence.record import Recorder, read_events
+from lab.evidence.traffic import Traffic
 
 Verdict: TypeAlias = Literal["pass", "fail", "unsupported"]
 OpenLab: TypeAlias = Callable[[Observe], AbstractContextManager[Lab]]
@@ -29,7 +32,9 @@ EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "unsupported": 3}
 
 @dataclass
 class Outcome:
-    """A played scenario. ``reason`` says why it didn't pass; ``folder`` holds what the run left."""
+    """A played scenario. ``reason`` says why it didn't pass, ``diagnosis`` what the evidence says of that;
+    ``traffic`` is what passed between the hosts, and ``folder`` holds what the run left.
+    """
 
     scenario: Scenario
     verdict: Verdict
@@ -37,6 +42,8 @@ class Outcome:
     record: Record
     seconds: float
     folder: Path
+    traffic: Traffic
+    diagnosis: Diagnosis
 
     @property
     def exit_code(self) -> int:
@@ -57,7 +64,13 @@ class _Watch:
 
 
 def play(
-    scenario: Scenario, open_lab: OpenLab, observe: Observe, runs: Path, *, seed: int | None = None
+    scenario: Scenario,
+    open_lab: OpenLab,
+    observe: Observe,
+    runs: Path,
+    *,
+    seed: int | None = None,
+    capture: Options | None = None,
 ) -> Outcome:
     """Plays ``scenario`` on the lab that ``open_lab`` gives. ``observe`` sees each event as it happens.
 
@@ -72,12 +85,20 @@ def play(
     record: Record = {}
     verdict: Verdict = "fail"
     reason = "interrupted"
+    traffic, diagnosis = Traffic([], [], {}), Diagnosis()
     try:
         with open_lab(watch.observe) as lab:
             lab.random = random.Random(seed)
             lab.connect()
             about["nodes"] = {host.title: _addresses(host.node) for host in lab.hosts}
-            verdict, reason, record = _judge(scenario, lab)
+            with watching(lab.hosts, watch.observe, recorder.folder, capture) as lab.witness:
+                verdict, reason, record = _judge(scenario, lab)
+            traffic = lab.witness.traffic
+            about |= lab.witness.plain()
+        if verdict == "fail":
+            diagnosis = diagnose(Evidence(read_events(recorder.folder), traffic, reason))
+        for event in traffic.events():
+            recorder.observe(event)
         watch.observe(Event(time.time(), "lab", "verdict", f"{verdict}{': ' if reason else ''}{reason}"))
     except LabError as error:
         reason = str(error)
@@ -85,8 +106,9 @@ def play(
     finally:
         about |= {"verdict": verdict, "reason": reason, "started": started}
         about |= {"seconds": round(time.time() - started, 3), "versions": _versions(), "record": record}
+        about["diagnosis"] = diagnosis.plain()
         recorder.finish(about)
-    return Outcome(scenario, verdict, reason, record, about["seconds"], recorder.folder)
+    return Outcome(scenario, verdict, reason, record, about["seconds"], recorder.folder, traffic, diagnosis)
 
 
 def _judge(scenario: Scenario, lab: Lab) -> tuple[Verdict, str, Record]:

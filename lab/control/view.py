@@ -15,6 +15,7 @@ from lab.protocols.text import printable
 
 MAX_LINES = 40  # shown of one program's output; all of it is in the run's folder
 COLOURS = {"win10": "bright_blue", "kali": "bright_green", "router": "bright_yellow", "lab": "bright_magenta"}
+QUIET_KINDS = ("verdict", "socket", "counter", "packet")  # told afterwards, or in the trace
 VERDICT_STYLES = {"pass": "bold green", "fail": "bold red", "unsupported": "bold yellow"}
 
 
@@ -75,7 +76,7 @@ class View:
             if self._shown[event.program] > MAX_LINES:
                 return None
             return Text(printable(event.text), "red" if event.kind == "stderr" else "")
-        return None if event.kind == "verdict" else Text(printable(event.text), "italic yellow")
+        return None if event.kind in QUIET_KINDS else Text(printable(event.text), "italic yellow")
 
     def _row(self, time_of_it: Text, cells: dict[str, Text]) -> None:
         """One line of the side-by-side view; a long text goes on in its own column."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.control.errors import LabError
 from lab.control.feed import Feed, deadline
 from lab.control.host import Host
 from lab.evidence.events import Event, Observe
@@ -43,8 +44,10 @@ class Clock:
 class Watch:
     """sockwatch on one node."""
 
-    def __init__(self, host: Host, observe: Observe) -> None:
+    def __init__(self, host: Host, observe: Observe, names: Mapping[str, str]) -> None:
+        """``names`` gives a node's name by address, for the text of events."""
         self.host = host
+        self._names = names
         self.clock = Clock()
         self.boot_id = ""
         self.ended = ""  # why it ended before the run did
@@ -66,13 +69,17 @@ class Watch:
             return
         best = Clock(uncertainty=float("inf"))
         for _ in range(CLOCK_QUESTIONS):
-            self._answers.clear()
-            asked = time.time()
-            feed.send(b"\n")
-            feed.wait_until(lambda: len(self._answers) > 0, "its clock", left())
-            there, heard = self._answers[0]
-            best = min(best, compare(asked, there, heard), key=lambda clock: clock.uncertainty)
+            best = min(best, self._ask(left()), key=lambda clock: clock.uncertainty)
         self.clock = best
+
+    def _ask(self, timeout: float) -> Clock:
+        """Asks for the node's clock once."""
+        self._answers.clear()
+        asked = time.time()
+        self._feed.send(b"\n")
+        self._feed.wait_until(lambda: len(self._answers) > 0, "its clock", timeout)
+        there, heard = self._answers[0]
+        return compare(asked, there, heard)
 
     def begin(self, clock: Clock) -> None:
         """Passes events on from now on, by this clock; those that came before, too."""
@@ -81,6 +88,12 @@ class Watch:
             for report in self._held:
                 self._pass_on(report)
             self._held = []
+
+    def flush(self) -> None:
+        """Returns when all that changed before this call has been passed on. A host that is gone tells no more."""
+        with suppress(LabError):
+            for _ in range(2):  # it looks after the first answer, and tells what it saw before the second
+                self._ask(START_TIMEOUT)
 
     def stop(self) -> None:
         """Returns when all that it saw has been passed on."""
@@ -106,9 +119,8 @@ class Watch:
                     self._held.append(report)
 
     def _pass_on(self, report: dict[str, Any]) -> None:
-        event = as_event(self.host.title, self.clock, report)
-        if event is not None:
-            self._observe(event)
+        event = as_event(self.host.title, self.clock, report, self._names)
+        self._observe(event)
 
 
 def compare(asked: float, there: float, heard: float) -> Clock:
@@ -116,7 +128,7 @@ def compare(asked: float, there: float, heard: float) -> Clock:
     return Clock(there - (asked + heard) / 2, (heard - asked) / 2)
 
 
-def as_event(node: str, clock: Clock, report: dict[str, Any]) -> Event | None:
+def as_event(node: str, clock: Clock, report: dict[str, Any], names: Mapping[str, str]) -> Event:
     """One line of sockwatch as an event."""
     at = clock.correct(report.pop("at"))
     if "counter" in report:
@@ -124,18 +136,29 @@ def as_event(node: str, clock: Clock, report: dict[str, Any]) -> Event | None:
         return Event(at, node, "counter", f"{name} {report['change']:+d}", data={"name": name, **report})
     if "cut" in report:
         return Event(at, node, "note", f"socket states are told no more after {report['cut']} changes")
-    return Event(at, node, "socket", describe(report), data=report)
+    return Event(at, node, "socket", describe(report, names), data=report)
 
 
-def describe(report: dict[str, Any]) -> str:
-    """A change of a socket in one line: "tcp *:8001 LISTEN", "tcp a:1 → b:2 SYN_SENT → ESTABLISHED"."""
-    where = report["local"] if report["remote"] == "*:*" else f"{report['local']} → {report['remote']}"
+def describe(report: dict[str, Any], names: Mapping[str, str]) -> str:
+    """A change of a socket in one line: "tcp *:8001 LISTEN", "tcp kali:40112 – win10:8001 SYN_SENT"."""
+    local, remote = (_named(report[side], names) for side in ("local", "remote"))
+    where = local if remote == "*:*" else f"{local} – {remote}"
     was, state = report["was"], report["state"] or "gone"
-    queues = ""
-    if report["receive_queue"] or (report["send_queue"] and state != "LISTEN"):
-        queues = f" (receive queue {report['receive_queue']}, send queue {report['send_queue']})"
     change = f"{was} → {state}" if was and was != state else state
-    return f"{report['protocol']} {where} {change}{queues}"
+    return f"{report['protocol']} {where} {change}{_queues(report)}"
+
+
+def _queues(report: dict[str, Any]) -> str:
+    received, unsent, state = report["receive_queue"], report["send_queue"], report["state"]
+    if state == "LISTEN":
+        return f", {received} of {unsent} wait to be accepted" if received else ""
+    parts = [f"{received} bytes to be read"] * bool(received) + [f"{unsent} bytes to be sent"] * bool(unsent)
+    return "".join(f", {part}" for part in parts) if state else ""
+
+
+def _named(where: str, names: Mapping[str, str]) -> str:
+    host, _, port = where.rpartition(":")
+    return f"{names.get(host.strip('[]'), host)}:{port}"
 
 
 def share(watches: Iterable[Watch]) -> None:

@@ -14,8 +14,10 @@ from lab.control.capture import LIMIT, SNAPLEN, Capture
 from lab.control.errors import LabError
 from lab.control.host import Host
 from lab.control.watch import Watch, share
+from lab.evidence.diagnosis import Evidence
 from lab.evidence.events import Observe
 from lab.evidence.packets import Packet
+from lab.evidence.record import read_events
 from lab.evidence.traffic import Traffic
 
 SETTLE = 0.1  # seconds that a packet gets to come out of the router, where its delay isn't known
@@ -43,27 +45,32 @@ class Witness:
     segments: list[Capture] = field(default_factory=list)
     captures: list[Capture] = field(default_factory=list)  # of hosts, on request
     watches: list[Watch] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))  # all of it, once stopped
 
     def start(self) -> None:
         """Returns when every packet and every state is seen from now on. Raises EnvironmentFailure."""
         routers = [host for host in self.hosts if host.node.role == "router"]
         with ThreadPoolExecutor(max_workers=16) as pool:
-            watches = pool.map(lambda host: Watch(host, self.observe), self.hosts)
-            segments = pool.map(
-                lambda job: self._capture(*job),
-                [
-                    (router, segment, address)
-                    for router in routers
-                    for segment, address in zip(router.node.segments, router.node.addresses, strict=True)
-                ],
-            )
-            self.watches, self.segments = list(watches), list(segments)
-            _each(pool, Watch.wait_until_watching, self.watches)
-            _each(pool, Capture.wait_until_listening, self.segments)
+            starting = [pool.submit(self._watch, host) for host in self.hosts]
+            for router in routers:
+                for segment, address in zip(router.node.segments, router.node.addresses, strict=True):
+                    starting.append(pool.submit(self._capture_segment, router, segment, address))
+            for job in starting:
+                job.result()
         share(self.watches)
         clocks = {watch.host.name: watch.clock for watch in self.watches}
         for capture in self.segments:
             capture.correct = clocks[capture.host.name].correct
+
+    def _watch(self, host: Host) -> None:
+        watch = Watch(host, self.observe, names(self.hosts))
+        self.watches.append(watch)
+        watch.wait_until_watching()
+
+    def _capture_segment(self, router: Host, segment: str, address: str) -> None:
+        capture = self._capture(router, segment, address)
+        self.segments.append(capture)
+        capture.wait_until_listening()
 
     def packets(self) -> Traffic:
         """Everything that passed before this call. Raises EnvironmentFailure, HostTimeout."""
@@ -84,7 +91,13 @@ class Witness:
         finally:
             capture.stop()
 
-    def stop(self) -> Traffic:
+    def evidence(self, reason: str = "") -> Evidence:
+        """Everything that was seen before this call. Raises EnvironmentFailure, HostTimeout."""
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            _each(pool, Watch.flush, self.watches)
+        return Evidence(read_events(self.folder), self.packets(), reason)
+
+    def stop(self) -> None:
         """Waits until what is under way has come out, ends everything, and writes the captures."""
         self._settle()
         with ThreadPoolExecutor(max_workers=16) as pool:
@@ -93,7 +106,7 @@ class Witness:
             list(stopping)
         for capture in [*self.segments, *self.captures]:
             capture.write(self.folder)
-        return self._traffic()
+        self.traffic = self._traffic()
 
     def plain(self) -> dict[str, Any]:
         """What the record says of the captures and the clocks."""

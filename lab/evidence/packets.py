@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import dpkt
+import dpkt  # type: ignore[import-untyped]  # it has no stubs
 
 FLAGS = {"S": "SYN", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG", "E": "ECE", "C": "CWR", "A": "ACK"}
 _FLAG_BITS = {"S": 0x02, "F": 0x01, "R": 0x04, "P": 0x08, "U": 0x20, "E": 0x40, "C": 0x80, "A": 0x10}

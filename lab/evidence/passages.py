@@ -129,7 +129,7 @@ class _Matching:
             self._pair(group, seen, mark)
 
     def _pair(self, near: list[Packet], far: list[Packet], mark: Mark) -> None:
-        """Packets that look the same: each that came out goes with the one that it followed most typically."""
+        """Packets that look the same: each that came out goes with what it followed most typically."""
         waiting, times = list(near), [p.at for p in near]
         in_step = len(near) == len(far)
         for packet in far:

@@ -20,7 +20,8 @@ class Recorder:
         self.folder = _new_folder(runs / scenario)
         (self.folder / "output").mkdir()
         self._runs = runs
-        self._events = open(self.folder / "events.jsonl", "w", encoding="utf-8")
+        # By the line, so that who reads it while the run goes on finds all that has happened.
+        self._events = open(self.folder / "events.jsonl", "w", encoding="utf-8", buffering=1)
         self._outputs: dict[str, IO[str]] = {}
 
     def observe(self, event: Event) -> None:
@@ -30,8 +31,9 @@ class Recorder:
             self._output(event.node).write(event.text + "\n")
 
     def finish(self, record: Mapping[str, Any]) -> None:
-        """Writes record.json, whole or not at all, and points runs/latest here."""
+        """Puts the events in order, writes record.json, whole or not at all, and points runs/latest here."""
         self.close()
+        _sort(self.folder / "events.jsonl")
         temporary = self.folder / "record.json.part"
         temporary.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         temporary.rename(self.folder / "record.json")
@@ -50,6 +52,19 @@ class Recorder:
         if node not in self._outputs:
             self._outputs[node] = open(self.folder / "output" / f"{node}.txt", "w", encoding="utf-8")
         return self._outputs[node]
+
+
+def read_events(folder: Path) -> list[Event]:
+    """The events of a run, in the order of time. Raises OSError, ValueError."""
+    with open(folder / "events.jsonl", encoding="utf-8") as file:
+        events = [Event.from_json(json.loads(line)) for line in file]
+    return sorted(events, key=lambda event: event.at)
+
+
+def _sort(file: Path) -> None:
+    """What several hosts saw comes in late and mixed; the timeline is told in order."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(sorted(lines, key=lambda line: json.loads(line)["at"])), encoding="utf-8")
 
 
 def _new_folder(parent: Path) -> Path:

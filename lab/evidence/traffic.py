@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lab.evidence import pcap
-from lab.evidence.connections import Connection, follow
+from lab.evidence.connections import Connection, endpoint, follow
 from lab.evidence.datagrams import Datagram, gather
+from lab.evidence.events import Event
 from lab.evidence.packets import Packet, decode, in_time
 from lab.evidence.passages import Passage, Segment, match
+
+
+MAX_EVENTS = 20_000  # packets that events.jsonl tells; all are in the captures
 
 
 @dataclass
@@ -98,6 +102,14 @@ class Traffic:
             if packet.segment == segment and all(getattr(packet, name) == value for name, value in wanted)
         ]
 
+    def events(self) -> Iterator[Event]:
+        """The packets as events of the timeline, at most MAX_EVENTS: the first of them, and a note."""
+        for passage in self.passages[:MAX_EVENTS]:
+            yield _event(passage, self.names)
+        if len(self.passages) > MAX_EVENTS:
+            left_out = len(self.passages) - MAX_EVENTS
+            yield Event(self.passages[MAX_EVENTS].sent.at, "lab", "note", f"{left_out} more packets passed")
+
     def plain(self, port: int | None = None) -> dict[str, Any]:
         """Connections and datagrams as plain values, for a record."""
         return {
@@ -105,6 +117,22 @@ class Traffic:
             "connections": [connection.plain() for connection in self.connections(port)],
             "datagrams": [datagram.plain() for datagram in self.datagrams(port)],
         }
+
+
+def _event(passage: Passage, names: Mapping[str, str]) -> Event:
+    packet, fate = passage.sent, passage.fate
+    source, destination = (names.get(a, a) for a in (packet.source, packet.destination))
+    how = f", {fate}" if fate in ("lost", "appeared") else ""
+    mark = f", {passage.mark}" if passage.mark else ""
+    data = {
+        "segment": packet.segment, "number": packet.number, "protocol": packet.protocol,
+        "source": endpoint(packet.source, packet.sport), "destination": endpoint(packet.destination, packet.dport),
+        "flags": packet.flags, "length": packet.length, "fate": fate, "mark": passage.mark,
+        "arrived": passage.arrived.at if passage.arrived else None,
+    }  # fmt: skip
+    return Event(
+        packet.at, "router", "packet", f"{source} → {destination} {packet.label}{how}{mark}", data=data
+    )
 
 
 def names_of(nodes: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, str]:
