@@ -37,7 +37,11 @@ def port():
 
 @contextlib.contextmanager
 def fake_server(*answers):
-    """Answers the n-th connection's first request with ``answers[n]`` and closes it."""
+    """Answers the n-th connection's first request with ``answers[n]`` and closes it.
+
+    Yields its port, and a semaphore that counts the connections it closed.
+    """
+    closed = threading.Semaphore(0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE)
 
@@ -49,12 +53,13 @@ def fake_server(*answers):
                     connection.recv(65_536)
                     connection.sendall(answer)
                     connection.shutdown(socket.SHUT_WR)
+                    closed.release()
                     while connection.recv(65_536):
                         pass
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield listener.getsockname()[1]
+        yield listener.getsockname()[1], closed
         thread.join(PATIENCE)
 
 
@@ -216,7 +221,7 @@ WRONG_MD5 = framing.encode({"md5": hashlib.md5(b"else").hexdigest()}, b"other")
     ],
 )
 def test_answer_that_is_not_whole(protocol, answer, words):
-    with fake_server(answer) as port:
+    with fake_server(answer) as (port, _):
         done = run(port, "ls", options=("--protocol", protocol))
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()
@@ -226,7 +231,7 @@ def test_answer_that_is_not_whole(protocol, answer, words):
 
 def test_server_that_closes_after_each_answer():
     whole = OUTPUT + EXIT_FRAME
-    with fake_server(whole) as port:
+    with fake_server(whole) as (port, _):
         done = run(port, "ls")
     assert (done.returncode, done.stdout) == (0, b"half of it\n")
 
@@ -353,7 +358,10 @@ def test_ctrl_c_ends_the_command_and_keeps_the_prompt(port, protocol):
     seconds = unique_sleep()
     with Terminal(port, "--protocol", protocol) as terminal:
         terminal.wait_for("127.0.0.1> ")
-        terminal.type("half a line\x03")
+        terminal.type("half a line")
+        terminal.wait_for("half a line")
+        # input() may see the signal only with the next key, where it came just before its wait.
+        terminal.type("\x03 ")
         terminal.wait_for("127.0.0.1> ")
         terminal.type(f"sleep {seconds}\n")
         wait_for_sleepers(seconds, 1)
@@ -369,11 +377,12 @@ def test_ctrl_c_ends_the_command_and_keeps_the_prompt(port, protocol):
 
 def test_prompt_connects_anew_when_the_server_had_closed():
     whole = OUTPUT + EXIT_FRAME
-    with fake_server(whole, whole) as port, Terminal(port) as terminal:
+    with fake_server(whole, whole) as (port, closed), Terminal(port) as terminal:
         for _ in range(2):
             terminal.wait_for("127.0.0.1> ")
             terminal.type("ls\n")
             terminal.wait_for("half of it")
+            assert closed.acquire(timeout=PATIENCE)
         terminal.wait_for("127.0.0.1> ")
         terminal.type("\x04")
         assert terminal.process.wait(PATIENCE) == 0

@@ -127,7 +127,7 @@ SCRIPT = "echo out\necho 你好\nexit\n"
 @pytest.mark.parametrize("protocol", ["raw", "length", "header"])
 def test_tutorial_server(protocol):
     with tutorial_server(f"command_{protocol}") as server:
-        options = ("--protocol", protocol, "--silence", "0.5")
+        options = ("--protocol", protocol, *(("--recv-size", 1024) if protocol == "raw" else ()))
         first = run(server.port, options=options, stdin=SCRIPT)
         assert (first.returncode, first.stdout, first.stderr) == (0, "out\n你好\n".encode(), b"")
         again = run(server.port, "echo", "again", options=options)

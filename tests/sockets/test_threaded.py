@@ -1,0 +1,76 @@
+"""What a thread for each client costs, and what happens when a resource runs out (aio: the same)."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.sockets.faces import MANY_AT_ONCE, PATIENCE, Client, Server, Upper, nothing_left, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("face", MANY_AT_ONCE)
+def test_a_shortage_of_descriptors_is_waited_out(face):
+    command = [sys.executable, "-m", "tests.sockets.starved_server", face]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            port = int(server.stdout.readline())
+            with contextlib.ExitStack() as stack:
+                crowd = [stack.enter_context(Client(port)) for _ in range(60)]
+                assert server.stdout.readline() == "can't accept for now: Too many open files\n"
+                assert crowd[0].ask(b"still served") == b"STILL SERVED"
+            with Client(port) as client:
+                assert client.ask(b"abc") == b"ABC"
+        finally:
+            server.terminate()
+            output = server.stdout.read()
+        assert server.wait(PATIENCE) == 0
+        assert "can't accept" not in output  # said once, not ten times a second
+
+
+def test_no_thread_to_be_had_ends_one_client(monkeypatch, caplog):
+    """The system's limit can't be reached here without harm to others, so the refusal is made."""
+    start = threading.Thread.start
+    refused = []
+
+    def refuse_once(thread):
+        if thread.name.startswith("127.0.0.1") and not refused:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with nothing_left(), Server("threaded", Upper()) as server:
+        monkeypatch.setattr(threading.Thread, "start", refuse_once)
+        with server.client() as client, pytest.raises(ConnectionResetError):
+            client.recv(1)
+        with server.client() as client:
+            assert client.ask(b"next") == b"NEXT"
+    assert "can't start a thread" in caplog.text
+
+
+def test_each_client_has_a_thread_and_gives_it_back():
+    with nothing_left(), Server("threaded", Upper()) as server:
+        before = threading.active_count()
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(server.client()) for _ in range(20)]
+            for client in clients:
+                assert client.ask(b"abc") == b"ABC"
+            assert threading.active_count() == before + 20
+        wait_until(lambda: threading.active_count() == before, "the threads end")
+
+
+def test_a_handler_that_never_ends_doesnt_keep_the_server(caplog):
+    """Its client is cut off, and the server is done; the thread is a daemon, and ends with the process."""
+    handler = Upper()
+    with nothing_left(), Server("threaded", handler, grace=0.05) as server, server.client() as client:
+        client.send(b"hold")
+        assert handler.holding.wait(PATIENCE)
+        server.stop.set()
+        server.wait()
+        assert client.rest() == b""
+        handler.go.set()
+    assert "cut off" in caplog.text
