@@ -38,6 +38,7 @@ def session(lab, commands):
 
 
 def check(record):
+    assert len(record["first"]["answers"]) == len(FIRST), "one answer a command"
     hostname, long, silent, complaint, chinese = record["first"]["answers"]
     assert hostname == "win10\n"
     assert long == record["long"]

@@ -21,9 +21,7 @@ def run(lab):
 
 def notice(lab, port, options=""):
     with lab.server.start(f"lab-udp serve --mode notice --port {port} --json") as receiver:
-        sender = lab.client.run(
-            ["lab-udp", "send", "--port", str(port), *options, "--json", lab.server.address, TEXT]
-        )
+        sender = lab.client.run(f"lab-udp send {options} --port {port} --json {lab.server.address} '{TEXT}'")
         receiver.wait_for_line("says")
     heard = [message for message in receiver.messages if message["event"] == "datagram"]
     return {

@@ -66,7 +66,7 @@ FORGERIES: dict[str, dict[str, Forge]] = {
     },
     "remote-command": {
         "the command ran here instead of there": put("server_address", "192.168.40.129"),
-        "the end of the output is missing": put("many", "0" * 64 + "  -\n"),
+        "the end of the output is missing": put("many", "0" * 64),
         "neither end had any output": lambda r: r.update(many="", many_there=""),
         "a failing command looks like success": put("failing", [0, ""]),
         "stderr was mixed into stdout": put("complaint", ["ls: cannot access '/nowhere'\n", False, 2]),
@@ -96,8 +96,8 @@ FORGERIES: dict[str, dict[str, Forge]] = {
     "ssh-peer": {
         "SSH let the impostor in": put("impostor", ["win10\n", 0, False]),
         "SSH failed, but for another reason": put("impostor.2", False),
-        "the copy differs": put("digest_there", "0" * 64 + "  -\n"),
-        "both digests are empty": lambda r: r.update(digest_here="  -\n", digest_there="  -\n"),
+        "the copy differs": put("digest_there", "0" * 64),
+        "both digests are empty": lambda r: r.update(digest_here="", digest_there=""),
         "SSH lost the exit code": put("ssh.2", 0),
     },
 }
