@@ -195,8 +195,8 @@ def lossy(folder: Path, seed: int = 7) -> Run:
     run.record = {
         "scenario": "file-resume", "title": "A put that is cut in the middle goes on where it was.",
         "verdict": "fail", "reason": reason, "seconds": at + 2,
-        "diagnosis": {"sentence": "win10 reset the connection to port 11111 while kali still sent.",
-                      "links": ["reset-on-close", "half-open"]},
+        "diagnosis": {"sentences": ["win10 reset the connection to port 11111 while kali still sent."],
+                      "see_also": ["reset-on-close", "half-open"]},
         "impairment": {"backend": "netem", "asked": {"there": {"loss": 0.2, "delay": 0.02}, "back": {"delay": 0.02}},
                        "measured": {"there": {"loss": 0.1934, "delay": 0.02013}, "back": {"delay": 0.01996}}},
     }  # fmt: skip

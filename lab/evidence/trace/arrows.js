@@ -2,31 +2,54 @@
 // it took there, level on the other segment. One that was lost ends in the air within the router.
 "use strict";
 
-const CROWD = 2500; // packets in view, past which those that fall on the same pixels are drawn once
+const CROWD = 2500; // packets in view, past which they are counted instead of drawn one by one
+const STRIPE = 4; // pixels of height whose packets are counted together
 
 function drawPackets() {
   const [from, to] = shownBetween(-2, view.height + 2);
   const crowded = to - from > CROWD;
-  const paths = new Map(), heads = new Map(), drawn = new Set();
+  if (crowded) drawCrowd(from, to);
+  const paths = new Map(), heads = new Map();
   for (let position = from; position < to; position++) {
     const i = view.shown[position];
-    const [first, second] = heights(i);
-    const colour = packetColour(i), dashed = packets.marks[i] & RETRANSMITTED ? "~" : "";
-    if (crowded) {
-      const key = `${colour}${packets.route[i]} ${Math.round(first)} ${Math.round(second)}`;
-      if (drawn.has(key)) continue;
-      drawn.add(key);
-    }
-    const way = wayOnScreen(i, first, second);
-    addTo(paths, dashed + colour, (path) => trail(path, way.points));
-    if (crowded && !way.air) continue;
+    if (crowded && !(packets.marks[i] & PROBLEM)) continue;
+    const way = wayOnScreen(i, ...heights(i)), colour = packetColour(i);
+    addTo(paths, (packets.marks[i] & RETRANSMITTED ? "~" : "") + colour, (path) => trail(path, way.points));
     addTo(heads, colour, (path) => (way.air === "end" ? cross(path, way.points.at(-1)) : head(path, way.points)));
     if (way.air === "start") addTo(heads, colour, (path) => dot(path, way.points[0]));
   }
-  strokePaths(paths, heads, crowded);
+  strokePaths(paths, heads);
   if (!crowded) drawLabels(from, to);
-  for (const item of [view.hover, view.selected]) if (item?.kind === "packet") drawChosen(item.index);
+  for (const item of [view.hover, view.selected]) if (item?.kind === "packet" && view.order[item.index] >= 0) drawChosen(item.index);
 }
+
+// From afar, a bar for each stripe says how many packets each side sent; only the problems are drawn.
+function drawCrowd(from, to) {
+  const stripes = [new Map(), new Map()];
+  for (let position = from; position < to; position++) {
+    const i = view.shown[position];
+    const stripe = Math.floor((onScreen(view.first[i])) / STRIPE), side = stripes[packets.route[i] % 2];
+    side.set(stripe, (side.get(stripe) ?? 0) + 1);
+  }
+  const most = Math.max(...stripes.flatMap((side) => [...side.values()]));
+  const starts = [laneOf(-1, "left", view.layout), laneOf(-1, "right", view.layout)];
+  stripes.forEach((side, back) => {
+    pen.fillStyle = colours.connections[back ? 1 : 0];
+    pen.globalAlpha = 0.55;
+    for (const [stripe, packetCount] of side) {
+      const length = Math.max(1, (view.layout.leg - 12) * packetCount / most);
+      pen.fillRect(back ? starts[1] - 6 - length : starts[0] + 6, stripe * STRIPE, length, STRIPE - 1);
+    }
+  });
+  pen.globalAlpha = 1;
+  const { edges } = view.layout;
+  const text = `${plural(to - from, "packet")} in view: zoom in to see them one by one`;
+  pen.font = `600 ${SMALL}`;
+  const width = pen.measureText(text).width + 16;
+  crowdNote = () => pill((edges.left + edges.right - width) / 2, view.height - 26, width, text, colours.soft, { kind: "", index: -1 }, true);
+}
+
+let crowdNote = null; // drawn last, over all else
 
 // A packet's way with heights in place of times.
 function wayOnScreen(i, first, second) {
@@ -41,16 +64,14 @@ function addTo(paths, key, add) {
   add(path);
 }
 
-function strokePaths(paths, heads, crowded) {
-  pen.lineWidth = crowded ? 1 : 1.4;
+function strokePaths(paths, heads) {
+  pen.lineWidth = 1.4;
   for (const [key, path] of paths) {
     pen.strokeStyle = key.replace("~", "");
     pen.setLineDash(key.startsWith("~") ? [5, 3] : []);
-    pen.globalAlpha = crowded ? 0.6 : 1;
     pen.stroke(path);
   }
   pen.setLineDash([]);
-  pen.globalAlpha = 1;
   pen.lineWidth = 1.8;
   for (const [colour, path] of heads) {
     pen.fillStyle = pen.strokeStyle = colour;
@@ -103,7 +124,8 @@ function drawLabels(from, to) {
 
 function drawLabel(i, rightward, y) {
   const way = wayOf(i, view.layout).points;
-  const xs = packets.marks[i] & UNSENT ? [way[0][0], way.at(-1)[0]] : [way[0][0], way[1][0]];
+  const { edges } = view.layout, middle = (edges.left + edges.right) / 2;
+  const xs = packets.marks[i] & UNSENT ? [way[0][0], way.at(-1)[0]] : [way[0][0], packets.route[i] > 1 ? way[1][0] : middle];
   const [left, right] = [Math.min(...xs) + 8, Math.max(...xs) - 8];
   const marks = marksInWords(i).filter((words) => words !== "reset");
   let x = rightward ? left : right;

@@ -57,14 +57,16 @@ function draw() {
   drawPackets();
   drawEvents();
   drawBandNames();
+  crowdNote?.();
+  crowdNote = null;
   drawOverview();
 }
 
 // --- the ground ----------------------------------------------------------------------------------
 
 function bandHeights(index) {
-  const from = view.bandFrom[index] * view.zoom - view.scroll;
-  return [from, Math.max(view.bandTo[index] * view.zoom - view.scroll, from + 3)];
+  const from = onScreen(view.bandFrom[index]);
+  return [from, Math.max(onScreen(view.bandTo[index]), from + 3)];
 }
 
 function drawBands() {
@@ -134,17 +136,17 @@ function drawRuler() {
 }
 
 function* rowTimes() {
-  const [from, to] = view.scaleRange = [bisect(view.scale.y, view.scroll / view.zoom), bisect(view.scale.y, (view.scroll + view.height) / view.zoom)];
+  const [from, to] = view.scaleRange = [bisect(view.scale.y, fromScreen(0)), bisect(view.scale.y, fromScreen(view.height))];
   const step = Math.max(1, Math.floor((to - from) / 4000)); // at a distance, thousands fall on one line
-  for (let row = Math.max(from, 1); row < to; row += step) yield [view.scale.at[row], view.scale.y[row] * view.zoom - view.scroll];
+  for (let row = Math.max(from, 1); row < to; row += step) yield [view.scale.at[row], onScreen(view.scale.y[row])];
 }
 
 function* stepTimes() {
-  const top = view.scale.timeOf(view.scroll / view.zoom), bottom = view.scale.timeOf((view.scroll + view.height) / view.zoom);
+  const top = view.scale.timeOf(fromScreen(0)), bottom = view.scale.timeOf(fromScreen(view.height));
   const rough = Math.max((bottom - top) / (view.height / 48), 1);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
-  for (let at = Math.ceil(top / step) * step; at <= bottom; at += step) yield [at, view.scale.heightOf(at) * view.zoom - view.scroll];
+  for (let at = Math.ceil(top / step) * step; at <= bottom; at += step) yield [at, onScreen(view.scale.heightOf(at))];
 }
 
 // Where waiting was squeezed away, the picture says how long it was.
@@ -154,7 +156,7 @@ function drawGaps() {
   pen.textAlign = "center";
   for (let row = Math.max(from, 1); row <= Math.min(to, view.scale.at.length - 1); row++) {
     const gap = view.scale.at[row] - view.scale.at[row - 1];
-    const top = view.scale.y[row - 1] * view.zoom - view.scroll, bottom = view.scale.y[row] * view.zoom - view.scroll;
+    const top = onScreen(view.scale.y[row - 1]), bottom = onScreen(view.scale.y[row]);
     if (gap < 1e5 || bottom - top < 30) continue;
     const y = (top + bottom) / 2 + 3;
     pen.strokeStyle = colours.line;
@@ -177,7 +179,7 @@ function drawSockets() {
   const hidden = new Map();
   for (const index of view.sockets) {
     const socket = run.sockets[index], place = bars.place[index];
-    const from = view.socketFrom[index] * view.zoom - view.scroll, to = view.socketTo[index] * view.zoom - view.scroll;
+    const from = onScreen(view.socketFrom[index]), to = onScreen(view.socketTo[index]);
     if (to < 0 || from > view.height) continue;
     if (place >= MAX_BARS) {
       hidden.set(socket.node, (hidden.get(socket.node) ?? 0) + 1);
@@ -216,7 +218,7 @@ function drawEvents() {
   const free = new Map();
   for (const index of view.events) {
     const event = run.events[index];
-    const y = view.eventY[index] * view.zoom - view.scroll;
+    const y = onScreen(view.eventY[index]);
     if (y < -ROW) continue;
     if (y > view.height + ROW) break;
     const node = run.nodes[event.node];
@@ -288,7 +290,7 @@ function pill(x, y, room, text, colour, target, centred = false) {
   pen.fillStyle = colour;
   pen.fillText(shown, left + 8, y + 9.5);
   if (isSelected(target.kind, target.index)) outline(left - 2, y - 2, width + 4, 22);
-  boxes.push({ x: left, y, width, height: 18, ...target });
+  if (target.kind) boxes.push({ x: left, y, width, height: 18, ...target });
 }
 
 // --- small strokes -------------------------------------------------------------------------------

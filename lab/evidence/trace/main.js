@@ -320,27 +320,28 @@ function resize() {
   placeHeads();
 }
 
-// The names of the lanes, above them.
+// The names of the lanes and segments, above them; the router's addresses stand at its edges.
 function placeHeads() {
-  const heads = document.getElementById("heads");
-  const { columns, edges } = view.layout;
-  heads.replaceChildren(...run.nodes.map((node, index) => {
-    const { text, lane } = columns[index];
-    const left = node.side === "router" ? edges.left : Math.min(text[0], lane - 2);
-    const width = node.side === "router" ? edges.right - edges.left : Math.abs(lane - left) + (node.side === "right" ? text[1] : 4);
-    const right = node.side === "right" ? text[0] + text[1] - left : width;
-    const head = element("div", { class: `head ${node.side}` }, element("b", { text: visible(node.title) }), element("span", { text: visible(node.note) }));
+  const { columns, edges, leg } = view.layout;
+  const made = [];
+  const place = (kind, left, width, ...children) => {
+    const head = element("div", { class: `head ${kind}` }, ...children);
     head.style.left = `${left}px`;
-    head.style.width = `${right}px`;
-    return head;
-  }));
-  for (const side of ["left", "right"]) {
-    const [from, to] = side === "left" ? [edges.left - view.layout.leg, edges.left] : [edges.right, edges.right + view.layout.leg];
-    const head = element("div", { class: "head segment", text: run.segments[side] });
-    head.style.left = `${from}px`;
-    head.style.width = `${to - from}px`;
-    heads.append(head);
-  }
+    head.style.width = `${Math.max(width, 0)}px`;
+    made.push(head);
+  };
+  run.nodes.forEach((node, index) => {
+    const name = element("b", { text: visible(node.title) });
+    if (node.side === "router") return place("router", edges.left - 20, edges.right - edges.left + 40, name);
+    const { text: [start, width], lane } = columns[index];
+    const [left, right] = node.side === "left" ? [Math.min(start, lane - 120), lane + 4] : [lane - 4, start + width];
+    place(node.side, left, right - left, name, element("span", { text: visible(node.addresses.join(" · ")) }));
+  });
+  const router = run.nodes.find(({ side }) => side === "router")?.addresses ?? [];
+  const segment = (side) => element("i", { text: visible(run.segments[side]) });
+  place("segment", edges.left - leg + 8, leg - 14, segment("left"), element("span", { text: router[0] ?? "" }));
+  place("segment back", edges.right + 6, leg - 14, segment("right"), element("span", { text: router[1] ?? "" }));
+  document.getElementById("heads").replaceChildren(...made);
 }
 
 function connectToolbar() {
@@ -373,7 +374,6 @@ function start() {
   resize();
   tellCounts();
   new ResizeObserver(resize).observe(stage);
-  if (!document.activeElement || document.activeElement === document.body) canvas.focus({ preventScroll: true });
   draw();
   document.documentElement.dataset.ready = Math.round(performance.now()); // milliseconds from the page's start to its picture
 }

@@ -10,7 +10,7 @@ function drawOverview() {
   pen.drawImage(overview, x, 0, width, view.height);
   const total = totalHeight();
   const top = view.scroll / total * view.height, height = Math.max(Math.min(view.height / total, 1) * view.height, 6);
-  pen.globalAlpha = 0.14;
+  pen.globalAlpha = 0.09;
   pen.fillStyle = colours.ink;
   pen.fillRect(x, top, width, height);
   pen.globalAlpha = 1;
@@ -51,7 +51,7 @@ function paintDensity(brush, width, place) {
   const length = (value) => (value ? 3 + (width - 9) * Math.log1p(value) / Math.log1p(most) : 0);
   lines.forEach(([plain, bad], index) => {
     if (plain) {
-      brush.fillStyle = colours["connection-0"] ?? colours.connections[0];
+      brush.fillStyle = colours.connections[0];
       brush.fillRect(6, index * 2, length(plain), 1.5);
     }
     if (bad) {

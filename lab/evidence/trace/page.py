@@ -36,7 +36,7 @@ class Page:
     notes: list[str]
 
 
-def collect(folder: Path) -> Page:
+def collect(folder: Path, traffic: Traffic | None = None) -> Page:
     """Everything of the run in ``folder``. What can't be read is missing, and the notes say so.
 
     Raises OSError, ValueError where there is no record.
@@ -46,7 +46,7 @@ def collect(folder: Path) -> Page:
         raise ValueError("record.json holds no object")
     notes: list[str] = []
     events = _events(folder, notes)
-    traffic = _traffic(folder, record, notes)
+    traffic = traffic or _traffic(folder, record, notes)
     clock = Clock(_start(record, events))
     segments, nodes = _nodes(record, events, traffic)
     titles = [node["title"] for node in nodes]
@@ -138,7 +138,7 @@ def _node(title: str, facts: Mapping[str, Any], left: Sequence[Any]) -> Row:
         side = "left"
     elif not addresses and title in ("kali", "client"):
         side = "left"
-    return {"title": title, "side": side, "note": " · ".join(addresses)}
+    return {"title": title, "side": side, "addresses": addresses}
 
 
 def _left_networks(known: Mapping[str, Any], traffic: Traffic | None) -> list[Any]:

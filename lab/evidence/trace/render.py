@@ -20,6 +20,7 @@ import jinja2
 from markupsafe import Markup
 
 from lab.evidence.trace.page import Page, collect
+from lab.evidence.traffic import Traffic
 from lab.protocols.text import printable
 
 HERE = Path(__file__).parent
@@ -32,14 +33,14 @@ CODE = (
 WORDS = {"pass": "passed", "fail": "failed", "unsupported": "unsupported"}
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, traffic: Traffic | None = None) -> Path:
     """Writes trace.html into the folder of a run, whole or not at all, and returns its path.
 
-    Raises OSError, ValueError where the folder holds no run.
+    ``traffic`` spares reading it from the captures. Raises OSError, ValueError where the folder holds no run.
     """
     target = folder / NAME
     temporary = folder / f"{NAME}.part"
-    temporary.write_text(render(collect(folder), folder), encoding="utf-8")
+    temporary.write_text(render(collect(folder, traffic), folder), encoding="utf-8")
     temporary.replace(target)
     return target
 
@@ -102,15 +103,14 @@ def _moment(seconds: object) -> str:
 # --- diagnosis and link ----------------------------------------------------------------------------
 
 
-def _diagnosis(record: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
-    """The sentence, and for each scenario that it points to its name and, where its file is here, a link."""
-    diagnosis = record.get("diagnosis")
-    if isinstance(diagnosis, str):
-        diagnosis = {"sentence": diagnosis}
-    if not isinstance(diagnosis, Mapping) or not diagnosis.get("sentence"):
-        return None
-    links = diagnosis.get("links") or []
-    return {"sentence": diagnosis["sentence"], "links": [_scenario(str(name), folder) for name in links]}
+def _diagnosis(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What it says, and of each scenario that shows the same its name and, where its file is here, a link."""
+    diagnosis = record.get("diagnosis") or {}
+    names = diagnosis.get("see_also", ())
+    return {
+        "sentences": diagnosis.get("sentences", ()),
+        "see_also": [_scenario(str(name), folder) for name in names],
+    }
 
 
 def _scenario(name: str, folder: Path) -> dict[str, str]:

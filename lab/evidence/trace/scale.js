@@ -9,8 +9,8 @@
 const ROW = 19; // pixels that one line of text needs
 
 class Scale {
-  // rows, sorted: {at, column, room, into, index}. `room` is what must stay free below it in its
-  // column (none where column is null); its height is put into into[index].
+  // rows, sorted: {at, column, above, below, into, index}. `above` and `below` are what must stay free
+  // around it in its column (none where column is null); its height is put into into[index].
   constructor(rows, squeezed, viewHeight) {
     this.at = new Float64Array(rows.length + 1);
     this.y = new Float64Array(rows.length + 1);
@@ -21,20 +21,20 @@ class Scale {
       this.at[index + 1] = row.at;
       row.into[row.index] = this.y[index + 1];
     });
-    this.height = this.y[rows.length] + 2 * ROW;
+    this.height = this.y[rows.length] + ROW;
   }
 
   squeeze(rows) {
     const free = new Map(); // column: the height from which on it is free
     let lowest = 0, before = this.at[0], height = ROW;
-    rows.forEach(({ at, column, room }, index) => {
+    rows.forEach(({ at, column, above, below }, index) => {
       height += 4.2 * Math.log2(1 + (at - before) / 20);
       before = at;
-      if (column === "all") height = Math.max(height, lowest + 4);
-      else if (column !== null) height = Math.max(height, free.get(column) ?? 0, free.get("all") ?? 0);
+      if (column === "all") height = Math.max(height, lowest + above);
+      else if (column !== null) height = Math.max(height, Math.max(free.get(column) ?? 0, free.get("all") ?? 0) + above);
       if (column !== null) {
-        free.set(column, height + room);
-        if (room <= ROW) lowest = Math.max(lowest, height + room);
+        free.set(column, height + below);
+        if (below <= ROW) lowest = Math.max(lowest, height + below);
       }
       this.y[index + 1] = height;
     });
@@ -42,7 +42,7 @@ class Scale {
 
   stretch(rows, viewHeight) {
     const span = Math.max((rows.at(-1)?.at ?? 1) - this.at[0], 1);
-    const perMicrosecond = Math.max(viewHeight - 4 * ROW, 100) / span;
+    const perMicrosecond = Math.max(viewHeight - 6 * ROW, 100) / span;
     rows.forEach(({ at }, index) => {
       this.y[index + 1] = ROW + (at - this.at[0]) * perMicrosecond;
     });

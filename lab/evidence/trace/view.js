@@ -1,7 +1,9 @@
 // What is in view: which packets, lines and sockets are shown, how high each stands, zoom and scroll.
 "use strict";
 
-const MIN_SQUEEZED = 60; // up to so many socket states, each gets the room for its word
+const ROOMY = 60; // up to so many socket states, each gets the room for its word
+
+const MARGIN = 12; // pixels above the run's first moment
 
 const view = {
   squeezed: true, zoom: 1, scroll: 0, width: 0, height: 0,
@@ -18,7 +20,7 @@ const bars = placeSockets(run.sockets);
 // After a change of filter or scale: what is shown, and where. The moment at `anchor` (pixels from
 // the top of the view) stays there.
 function rebuild(anchor = 0) {
-  const at = view.scale ? view.scale.timeOf((view.scroll + anchor) / view.zoom) : 0;
+  const at = view.scale ? view.scale.timeOf(fromScreen(anchor)) : 0;
   view.shown = [];
   for (let i = 0; i < count; i++) if (packetShown(i)) view.shown.push(i);
   view.order.fill(-1);
@@ -29,7 +31,7 @@ function rebuild(anchor = 0) {
   let reach = -Infinity;
   view.reach = Float64Array.from(view.shown, (i) => (reach = Math.max(reach, view.first[i], view.second[i])));
   relayout();
-  if (at > 0) scrollTo(view.scale.heightOf(at) * view.zoom - anchor);
+  if (at > 0) scrollTo(view.scale.heightOf(at) * view.zoom + MARGIN - anchor);
   else scrollTo(view.scroll);
 }
 
@@ -40,45 +42,55 @@ function relayout() {
 // Every moment that takes part in the scale.
 function rows() {
   const all = [];
-  const add = (at, column, room, into, index) => all.push({ at, column, room, into, index });
+  const add = (at, column, above, below, into, index) => all.push({ at, column, above, below, into, index });
   for (const i of view.shown) {
-    const side = packets.route[i] === 0 || packets.route[i] === 2 ? "left" : "right";
+    const [near, far] = packets.route[i] % 2 ? ["right", "left"] : ["left", "right"];
     const first = firstSeen(i), last = lastSeen(i);
-    add(first, side, ROW, view.first, i);
-    if (last > first) add(last, null, 0, view.second, i);
+    const unsent = packets.marks[i] & UNSENT;
+    add(first, unsent ? far : near, 16, 2, view.first, i);
+    if (last > first) add(last, far, 3, 2, view.second, i);
+    else view.second[i] = -1;
   }
   for (const index of view.events) {
     const event = run.events[index];
-    const column = event.node >= 0 && run.nodes[event.node].side !== "router" ? `text ${event.node}` : "all";
-    add(event.at, column, column === "all" ? ROW + 6 : ROW - 2, view.eventY, index);
+    const beside = event.node >= 0 && run.nodes[event.node].side !== "router";
+    if (beside) add(event.at, `text ${event.node}`, 9, 8, view.eventY, index);
+    else add(event.at, "all", 14, 12, view.eventY, index);
   }
-  const roomy = view.sockets.length <= MIN_SQUEEZED;
+  const roomy = view.sockets.length <= ROOMY;
   for (const index of view.sockets) {
     const { from, to, node, state } = run.sockets[index];
     const column = roomy ? `bar ${node} ${bars.place[index]}` : null;
-    add(from, column, state.length * 6.4 + 8, view.socketFrom, index);
-    add(to, column, 0, view.socketTo, index);
+    add(from, column, 0, Math.max(state.length * 6.4 + 8, ROW + 1), view.socketFrom, index);
+    add(to, column, 0, 0, view.socketTo, index);
   }
   if (filter.kinds.has("faults")) run.bands.forEach((band, index) => {
-    add(band.from, "all", ROW + 6, view.bandFrom, index);
-    add(band.to, null, 0, view.bandTo, index);
+    add(band.from, null, 0, 0, view.bandFrom, index);
+    add(band.to, null, 0, 0, view.bandTo, index);
   });
   all.sort((one, other) => one.at - other.at);
-  for (const i of view.shown) if (lastSeen(i) === firstSeen(i)) view.second[i] = -1;
-  const scaled = all.length ? all : [{ at: run.duration, column: null, room: 0, into: [], index: 0 }];
-  return scaled;
+  return all.length ? all : [{ at: run.duration, column: null, above: 0, below: 0, into: [], index: 0 }];
 }
 
 // The heights of a packet's two sightings on the screen; one seen once, or at one time, has one.
 function heights(i) {
-  const first = view.first[i] * view.zoom - view.scroll;
-  return [first, view.second[i] < 0 ? first : view.second[i] * view.zoom - view.scroll];
+  const first = onScreen(view.first[i]);
+  return [first, view.second[i] < 0 ? first : onScreen(view.second[i])];
+}
+
+// From the scale to pixels below the top of the view, and back.
+function onScreen(y) {
+  return y * view.zoom - view.scroll + MARGIN;
+}
+
+function fromScreen(height) {
+  return (height + view.scroll - MARGIN) / view.zoom;
 }
 
 // Positions in view.shown of the packets that may be seen between two heights of the screen.
 function shownBetween(top, bottom) {
-  const from = bisect(view.reach, (top + view.scroll) / view.zoom);
-  const limit = (bottom + view.scroll) / view.zoom;
+  const from = bisect(view.reach, fromScreen(top));
+  const limit = fromScreen(bottom);
   let to = from;
   let low = from, high = view.shown.length;
   while (low < high) {
@@ -92,7 +104,7 @@ function shownBetween(top, bottom) {
 // --- moving about --------------------------------------------------------------------------------
 
 function totalHeight() {
-  return view.scale.height * view.zoom;
+  return view.scale.height * view.zoom + 2 * MARGIN;
 }
 
 function scrollTo(y) {
@@ -102,20 +114,24 @@ function scrollTo(y) {
 
 // Zooms so that the moment at `anchor` pixels from the top stays where it is.
 function zoomBy(factor, anchor = view.height / 2) {
-  const least = Math.min(1, view.height / view.scale.height);
+  const least = fitting();
   const zoom = Math.max(least, Math.min(view.zoom * factor, 1e6));
-  const y = (view.scroll + anchor) / view.zoom;
+  const y = fromScreen(anchor);
   view.zoom = zoom;
-  scrollTo(y * zoom - anchor);
+  scrollTo(y * zoom + MARGIN - anchor);
+}
+
+function fitting() {
+  return Math.min(1, (view.height - 2 * MARGIN) / view.scale.height);
 }
 
 function fit() {
-  view.zoom = Math.min(1, view.height / view.scale.height);
+  view.zoom = fitting();
   scrollTo(0);
 }
 
 function reveal(y) {
-  const height = y * view.zoom - view.scroll;
-  if (height < 40 || height > view.height - 40) scrollTo(y * view.zoom - view.height / 2);
+  const height = onScreen(y);
+  if (height < 40 || height > view.height - 40) scrollTo(y * view.zoom + MARGIN - view.height / 2);
   else redraw();
 }
