@@ -11,10 +11,12 @@ from rich.text import Text
 
 from lab.control.play import Outcome
 from lab.evidence.events import Event
+from lab.evidence.sequence import sequence
 from lab.protocols.text import printable
 
 MAX_LINES = 40  # shown of one program's output; all of it is in the run's folder
 COLOURS = {"win10": "bright_blue", "kali": "bright_green", "router": "bright_yellow", "lab": "bright_magenta"}
+SEQUENCE_STYLES = {"time": "dim", "lane": "dim", "dim": "dim", "lost": "bold red", "mark": "yellow"}
 QUIET_KINDS = ("verdict", "socket", "counter", "packet")  # told afterwards, or in the trace
 VERDICT_STYLES = {"pass": "bold green", "fail": "bold red", "unsupported": "bold yellow"}
 
@@ -61,8 +63,20 @@ class View:
         self._console.print(line)
         for reason in outcome.reason.splitlines():
             self._console.print(Text(f"  {printable(reason)}", style))
+        self._explain(outcome)
+        self._console.print()
+        for spans in sequence(outcome.traffic, self._console.width):
+            self._console.print(Text.assemble(*((span.text, _style(span.style)) for span in spans)))
         self._console.print(Text(f"  what it left: {outcome.folder}", "dim"))
         self._console.print()
+
+    def _explain(self, outcome: Outcome) -> None:
+        """Why it failed, as far as the evidence says."""
+        for sentence in outcome.diagnosis.sentences:
+            self._console.print(Text(f"  {printable(sentence)}", "yellow"))
+        if outcome.diagnosis.see_also:
+            names = " or ".join(f"lab run {name}" for name in outcome.diagnosis.see_also)
+            self._console.print(Text(f"  the same on purpose: {names}", "dim"))
 
     def _text(self, event: Event) -> Text | None:
         if event.kind == "start":
@@ -91,6 +105,10 @@ class View:
                 line.append(" │ ", "dim").append(cell)
             line.rstrip()
             self._console.print(line, soft_wrap=True)
+
+
+def _style(what: str) -> str:
+    return SEQUENCE_STYLES.get(what) or _colour(what)
 
 
 def _colour(node: str) -> str:

@@ -57,6 +57,7 @@ class Witness:
                     starting.append(pool.submit(self._capture_segment, router, segment, address))
             for job in starting:
                 job.result()
+        self.segments.sort(key=lambda capture: capture.host.node.segments.index(capture.about.name))
         share(self.watches)
         clocks = {watch.host.name: watch.clock for watch in self.watches}
         for capture in self.segments:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from lab.evidence.packets import Packet
-from lab.evidence.passages import Passage, distance, sequence_space
+from lab.evidence.passages import Passage
+from lab.evidence.streams import Seen
 
 Handshake: TypeAlias = Literal["complete", "refused", "unanswered", "half", "unseen"]
 Side: TypeAlias = Literal["client", "server"]
@@ -135,7 +136,8 @@ class _Followed:
         self._client = client
         self._syn_at: float | None = None
         self._syn_seq: int | None = None
-        self._streams = {"client": _Stream(), "server": _Stream()}
+        self._sent = {"client": Seen(), "server": Seen()}
+        self._came_out = {"client": Seen(), "server": Seen()}
 
     def begins_anew(self, packet: Packet) -> bool:
         """Whether ``packet`` opens another connection with the same addresses and ports."""
@@ -160,10 +162,10 @@ class _Followed:
         self._ending(passage, side, way)
 
     def _count_bytes(self, passage: Passage, side: Side, way: Way) -> None:
-        intact = passage.fate != "lost" and passage.mark != "corrupted"
-        new, came_out = self._streams[side].feed(passage.sent, intact)
-        way.sent += new
-        way.bytes += came_out
+        packet = passage.sent
+        way.sent += min(packet.length, self._sent[side].add(packet))
+        if passage.fate != "lost" and passage.mark != "corrupted":
+            way.bytes += min(packet.length, self._came_out[side].add(packet))
 
     def _handshake(self, passage: Passage, side: Side, way: Way) -> None:
         packet, connection = passage.sent, self.connection
@@ -196,48 +198,6 @@ class _Followed:
             return
         if connection.handshake != "refused":
             connection.closed_first = connection.closed_first or who
-
-
-class _Stream:
-    """One side's bytes: how many were sent and how many came out, each counted once.
-
-    Positions are counted from the first packet seen, so that they don't wrap as sequence numbers do.
-    """
-
-    def __init__(self) -> None:
-        self._seq: int | None = None  # the sequence number of the end of what was sent ...
-        self._end = 0  # ... and its position
-        self._holes: list[tuple[int, int]] = []  # what was sent and didn't come out (yet)
-
-    def feed(self, packet: Packet, intact: bool) -> tuple[int, int]:
-        """Returns how many bytes of payload were sent, and came out, for the first time."""
-        if self._seq is None or "S" in packet.flags:
-            self._seq, self._end, self._holes = packet.seq, 0, []
-        start = self._end + distance(self._seq, packet.seq) + ("S" in packet.flags)
-        end = start + packet.length
-        new = max(0, min(packet.length, end - self._end))
-        if not intact:
-            self._holes += [(end - new, end)] if new else []
-        filled = self._fill(start, end) if intact and self._holes else 0
-        past = end + ("F" in packet.flags)
-        if past > self._end:
-            self._end, self._seq = past, (packet.seq + sequence_space(packet)) & 0xFFFFFFFF
-        return new, (new + filled if intact else 0)
-
-    def _fill(self, start: int, end: int) -> int:
-        """Takes [start, end) out of the holes; returns how many bytes that was."""
-        if start >= self._holes[-1][1]:  # they are in order, and most packets lie past the last
-            return 0
-        left, filled = [], 0
-        for low, high in self._holes:
-            overlap = min(end, high) - max(start, low)
-            if overlap <= 0:
-                left.append((low, high))
-                continue
-            filled += overlap
-            left += [part for part in ((low, start), (end, high)) if part[0] < part[1]]
-        self._holes = left
-        return filled
 
 
 def follow(passages: Iterable[Passage], names: dict[str, str]) -> list[Connection]:

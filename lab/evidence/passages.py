@@ -21,6 +21,7 @@ from statistics import median
 from typing import Literal, TypeAlias
 
 from lab.evidence.packets import Packet
+from lab.evidence.streams import Seen, distance, sequence_space
 
 Fate: TypeAlias = Literal["crossed", "lost", "stayed", "appeared"]
 Mark: TypeAlias = Literal["", "retransmission", "duplicate", "corrupted"]
@@ -191,11 +192,6 @@ def _overlap(one: Packet, other: Packet) -> int:
     return max(0, min(one.length, start + other.length) - max(0, start))
 
 
-def distance(start: int, end: int) -> int:
-    """From one TCP sequence number to another; negative where ``end`` lies before (they wrap at 2^32)."""
-    return ((end - start + 2**31) & 0xFFFFFFFF) - 2**31
-
-
 def _grouped(packets: Iterable[Packet], key: Key) -> dict[Hashable, list[Packet]]:
     groups: dict[Hashable, list[Packet]] = defaultdict(list)
     for packet in packets:
@@ -241,27 +237,20 @@ def _leftover(far: list[Packet], passages: list[Passage]) -> list[Passage]:
 
 def _mark_retransmissions(passages: Iterable[Passage]) -> None:
     """Marks TCP packets all of whose bytes (SYN and FIN count as one) had been sent before."""
-    sent_up_to: dict[Hashable, int] = {}
+    sent: dict[Hashable, Seen] = {}
+    first_syn: dict[Hashable, int] = {}
     for passage in passages:
         packet = passage.sent
-        if packet.protocol != "tcp" or passage.mark == "duplicate":
+        if packet.protocol != "tcp" or passage.mark or passage.fate == "appeared":
             continue
-        space = sequence_space(packet)
-        end = (packet.seq + space) & 0xFFFFFFFF
-        highest = sent_up_to.get(packet.flow)
-        if "S" in packet.flags and (highest is None or distance(highest, end) != 0):
-            sent_up_to[packet.flow] = end  # a new connection on these ports
-        elif highest is None or distance(highest, end) > 0:
-            sent_up_to[packet.flow] = end
-        elif space and not _probes(packet, highest) and passage.fate != "appeared" and not passage.mark:
+        if "S" in packet.flags and first_syn.get(packet.flow) != packet.seq:
+            first_syn[packet.flow] = packet.seq
+            sent[packet.flow] = Seen()  # a new connection, maybe on the ports of an older one
+        seen = sent.setdefault(packet.flow, Seen())
+        if not seen.add(packet) and sequence_space(packet) and not _probes(packet):
             passage.mark = "retransmission"
 
 
-def _probes(packet: Packet, highest: int) -> bool:
+def _probes(packet: Packet) -> bool:
     """A keepalive of one old byte: it asks whether the peer lives, and repeats nothing that was lost."""
-    return packet.length == 1 and packet.payload == b"\0" and distance(packet.seq, highest) == 1
-
-
-def sequence_space(packet: Packet) -> int:
-    """How far a TCP packet moves its sender's sequence number."""
-    return packet.length + ("S" in packet.flags) + ("F" in packet.flags)
+    return packet.length == 1 and packet.flags == "A" and packet.payload == b"\0"
