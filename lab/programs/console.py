@@ -49,7 +49,9 @@ class Console:
         JSON is pure ASCII: whole in any locale, and nothing in it can steer a terminal. Its "line" is what
         people would have read.
         """
-        line = json.dumps({"event": event, **fields, "line": text}) if self.as_json else printable(text)
+        line = printable(text)
+        if self.as_json:
+            line = json.dumps({"event": event, **fields, "line": line})
         print(line + "\n", end="", flush=True)  # in one write: lines of several threads stay whole
 
     def announce(self, listener: socket.socket, what: str = "listening on") -> None:

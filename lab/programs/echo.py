@@ -180,7 +180,7 @@ def send(options: argparse.Namespace) -> None:
 
 def say_hello(console: Console, options: argparse.Namespace, port: int) -> None:
     """Sends one text and prints the answer: all that comes until the server closes."""
-    text = message(" ".join(options.text) or HELLO_TEXT)
+    text = message(" ".join(options.text) if options.text else HELLO_TEXT)
     if len(text) > HELLO_LIMIT:
         raise Failure(f"the text has {len(text)} bytes; the server reads at most {HELLO_LIMIT}", USAGE)
     with blocking.connect(options.host, port, options.timeout) as stream:

@@ -25,7 +25,7 @@ def send(options: argparse.Namespace) -> int:
     payloads = make_payloads(options)
     link = Datagrams(options.host, options.port, local_port=options.bind, connected=options.connect)
     timeout = options.timeout or TIMEOUTS[options.mode]
-    with link, too_long_is_usage():
+    with link, telling(link):
         if options.mode == "notice":
             return send_notices(console, link, payloads, timeout)
         if options.mode == "echo":
@@ -35,14 +35,17 @@ def send(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def too_long_is_usage() -> Iterator[None]:
+def telling(link: Datagrams) -> Iterator[None]:
+    """Says in words what UDP's errors mean."""
     try:
         yield
+    except ConnectionRefusedError:
+        raise Failure(f"{link.peer}: Connection refused: that host says that nothing listens there") from None
     except OSError as error:
         if error.errno != errno.EMSGSIZE:
             raise
-        text = "the datagram is too long: over IPv4 UDP takes 65507 bytes (EMSGSIZE); nothing was sent of it"
-        raise Failure(text, USAGE) from None
+        what = "the datagram is too long, so nothing was sent: over IPv4 UDP takes 65507 bytes (EMSGSIZE)"
+        raise Failure(what, USAGE) from None
 
 
 def make_payloads(options: argparse.Namespace) -> Iterator[bytes]:

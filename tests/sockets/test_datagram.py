@@ -107,15 +107,17 @@ def test_a_taken_port_is_named():
         assert caught.value.filename == f"127.0.0.1:{port}"
 
 
+@contextlib.contextmanager
 def nobody():
-    """A port where nothing listens: it was free a moment ago, and isn't given away soon."""
+    """A port where nothing listens, and that nobody else gets: its socket hears somebody else only."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+        sock.connect(("127.0.0.1", 9))
+        yield sock.getsockname()[1]
 
 
 def test_unconnected_nobody_tells_that_nothing_listens():
-    with Datagrams("127.0.0.1", nobody()) as link:
+    with nobody() as port, Datagrams("127.0.0.1", port) as link:
         for _ in range(3):
             link.send(b"x")
         with pytest.raises(TimeoutError):
@@ -123,7 +125,7 @@ def test_unconnected_nobody_tells_that_nothing_listens():
 
 
 def test_connected_a_later_operation_is_refused():
-    with Datagrams("127.0.0.1", nobody(), connected=True) as link:
+    with nobody() as port, Datagrams("127.0.0.1", port, connected=True) as link:
         link.send(b"the first is sent")
         with pytest.raises(ConnectionRefusedError):
             link.recv(Deadline(PATIENCE))
