@@ -18,7 +18,7 @@ from rich.table import Table
 from lab.control import scenarios
 from lab.control.engine import Engine
 from lab.control.errors import EnvironmentFailure, LabError
-from lab.control.lab import from_engine
+from lab.control.outside import from_engine
 from lab.control.runner import play_all
 from lab.control.topology import Topology
 from lab.control.view import View

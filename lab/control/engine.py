@@ -175,32 +175,36 @@ class ExecStream:
         return b""
 
 
-def power_off(container: Container) -> None:
-    """A power cut: SIGKILL for everything on the host, nothing is flushed."""
-    _asked(container.kill)
+class ContainerPower:
+    """The power of one host."""
 
+    def __init__(self, container: Container) -> None:
+        self._container = container
 
-def power_on(container: Container) -> None:
-    """Starts the host and waits until it is healthy. Raises EnvironmentFailure."""
-    _asked(container.start)
-    deadline = time.monotonic() + BOOT_TIMEOUT
-    while True:
-        _asked(container.reload)
-        state = container.attrs["State"]
-        if state.get("Health", {}).get("Status", "healthy") == "healthy" and state["Running"]:
-            return
-        if time.monotonic() > deadline or not state["Running"]:
-            raise EnvironmentFailure(f"{container.name}: didn't come up (state {state['Status']})")
-        time.sleep(0.05)  # between two looks
+    def off(self) -> None:
+        """A power cut: SIGKILL for everything on the host, nothing is flushed."""
+        _asked(self._container.kill)
 
+    def on(self) -> None:
+        """Starts the host and waits until it is healthy. Raises EnvironmentFailure."""
+        container = self._container
+        _asked(container.start)
+        deadline = time.monotonic() + BOOT_TIMEOUT
+        while True:
+            _asked(container.reload)
+            state = container.attrs["State"]
+            if state["Running"] and state.get("Health", {}).get("Status", "healthy") == "healthy":
+                return
+            if time.monotonic() > deadline or not state["Running"]:
+                raise EnvironmentFailure(f"{container.name}: didn't come up (state {state['Status']})")
+            time.sleep(0.05)  # between two looks
 
-def pause(container: Container) -> None:
-    """Freezes every process of the host; its kernel still answers for open sockets."""
-    _asked(container.pause)
+    def pause(self) -> None:
+        """Freezes every process of the host; its kernel still answers for open sockets."""
+        _asked(self._container.pause)
 
-
-def resume(container: Container) -> None:
-    _asked(container.unpause)
+    def resume(self) -> None:
+        _asked(self._container.unpause)
 
 
 def _connect() -> docker.DockerClient:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,22 @@ class Node:
     segments: tuple[str, ...]
     addresses: tuple[str, ...]  # IPv4, one a segment
     addresses6: tuple[str, ...]
+
+    @classmethod
+    def described(cls, service: str, labels: Mapping[str, str], prefix: str = "") -> Node:
+        """The node that the labels of a Compose service describe; each value is words."""
+
+        def words(key: str) -> tuple[str, ...]:
+            return tuple(labels.get(prefix + key, "").split())
+
+        return cls(
+            name=service,
+            role=labels[prefix + "role"],
+            names=words("names"),
+            segments=words("segment"),
+            addresses=words("address"),
+            addresses6=words("address6"),
+        )
 
     @property
     def title(self) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from lab.control import scenarios
-from lab.control.lab import Lab, from_engine, ignore
+from lab.control.lab import Lab, ignore
+from lab.control.outside import from_engine
 from lab.control.play import Outcome, play
 from lab.control.topology import Topology
 

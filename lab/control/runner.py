@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lab.control import scenarios
 from lab.control.errors import LabError
-from lab.control.lab import from_mgmt
+from lab.control.inside import from_mgmt
 from lab.control.play import OpenLab, Outcome, play
 from lab.control.scenarios import Scenario
 from lab.control.view import View

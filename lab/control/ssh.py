@@ -6,6 +6,7 @@ strict host keys, and an output pump that can't deadlock between stdout, stderr 
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 import time
@@ -22,6 +23,7 @@ from lab.control.errors import EnvironmentFailure, HostTimeout
 # What goes wrong is raised and told in one line; paramiko would also log it, with a traceback.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
+USER = "lab"
 CONNECT_TIMEOUT = 15.0
 CHUNK = 1 << 16
 
@@ -42,6 +44,18 @@ class Identity:
     user: str
     key: paramiko.PKey
     host_key: paramiko.PKey
+
+    @classmethod
+    def of(cls, host: str, key: str, known_hosts: str) -> Identity:
+        """The lab's user with its private key, and the key that is known for this very host.
+
+        ``key`` and ``known_hosts`` are the contents of the files. Raises EnvironmentFailure.
+        """
+        for line in known_hosts.splitlines():
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
+            if entry and entry.key is not None and host in (entry.hostnames or ()):
+                return cls(USER, paramiko.Ed25519Key.from_private_key(io.StringIO(key)), entry.key)
+        raise EnvironmentFailure(f"{host}: known_hosts has no key for it")
 
 
 class Connection:

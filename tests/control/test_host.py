@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lab.control.errors import EnvironmentFailure, HostTimeout, UsageError
-from lab.control.lab import from_engine
+from lab.control.outside import from_engine
 from lab.control.program import CommandFailed, CommandTimeout
 
 pytestmark = pytest.mark.lab

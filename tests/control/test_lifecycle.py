@@ -12,7 +12,7 @@ import docker
 import pytest
 
 from lab.control.engine import Engine
-from lab.control.lab import from_engine
+from lab.control.outside import from_engine
 from lab.control.topology import Topology
 
 pytestmark = pytest.mark.lab
