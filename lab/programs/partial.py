@@ -23,7 +23,8 @@ from types import TracebackType
 
 from lab.programs.conveyor import BLOCK, Conveyor
 from lab.programs.refusing import refusing
-from lab.protocols.transfer import GRAIN, Path, Refusal, partial_name, shown
+from lab.protocols.names import Path, partial_name, shown
+from lab.protocols.transfer import GRAIN, Refusal
 
 SLOTS = 16
 _PAGE = 4096

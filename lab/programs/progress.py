@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+import unicodedata
 from typing import TextIO
 
 from lab.programs.console import Console, describe
@@ -82,10 +84,19 @@ class Report:
         part = done / size if size else 1.0
         bar = "█" * round(part * _WIDTH) + "░" * (_WIDTH - round(part * _WIDTH))
         left = seconds * (size - done) / done if done else 0.0
-        name = printable(path)[-30:]
-        line = f"{name} {bar} {part:4.0%} {human(done)}  {rate(done, seconds)}  {left:.0f} s left"
+        state = f"{bar} {part:4.0%} {human(done)}  {rate(done, seconds)}  {left:.0f} s left"
+        cells = shutil.get_terminal_size().columns - len(state) - 2
+        line = f"{fit(printable(path), cells)} {state}"
         self._terminal.write(f"\r{line}\x1b[K")
         self._terminal.flush()
+
+
+def fit(text: str, cells: int) -> str:
+    """The end of ``text`` that fits into ``cells`` of a terminal's line; CJK characters take two."""
+    for start in range(len(text)):
+        if sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text[start:]) <= cells:
+            return text[start:]
+    return ""
 
 
 def human(count: float) -> str:

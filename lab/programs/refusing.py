@@ -6,7 +6,8 @@ import contextlib
 import errno
 from collections.abc import Iterator
 
-from lab.protocols.transfer import Path, Refusal, shown
+from lab.protocols.names import Path, shown
+from lab.protocols.transfer import Refusal
 
 _CODES = {
     errno.ENOENT: ("not-found", "no such file or directory"),

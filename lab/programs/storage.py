@@ -18,16 +18,8 @@ from typing import BinaryIO
 from lab.programs.partial import Partials
 from lab.programs.refusing import refusing
 from lab.protocols.errors import LocalProtocolError
-from lab.protocols.transfer import (
-    MAX_COMPONENTS,
-    Entry,
-    Path,
-    Refusal,
-    Status,
-    check_name,
-    is_partial_name,
-    shown,
-)
+from lab.protocols.names import MAX_COMPONENTS, Path, check_name, is_partial_name, shown
+from lab.protocols.transfer import Entry, Refusal, Status
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a fifo can't hold us up

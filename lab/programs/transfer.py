@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +18,12 @@ from lab.programs.transfer_serve import serve
 from lab.programs.transfer_tree import Getting, Putting
 from lab.programs.transfer_wire import Timing
 from lab.protocols.errors import TruncatedError
-from lab.protocols.transfer import DEFAULT_PORT, Entry, Path, Refusal, shown, split_path
+from lab.protocols.names import Path, shown, split_path
+from lab.protocols.transfer import DEFAULT_PORT, Entry, Refusal
 from lab.sockets.blocking import HEADER_TIMEOUT, IDLE_TIMEOUT, MAX_CLIENTS, connect, listen
 
 NAME = "lab-transfer"
+logger = logging.getLogger(__name__)
 
 DESCRIPTION = f"""\
 Files between hosts. One end serves a directory, the other puts and gets:
@@ -93,6 +96,8 @@ def run_serve(options: argparse.Namespace) -> None:
     with Root(options.root) as root, contextlib.closing(console.stop_on_signals()) as stop:
         listener = listen(options.host, options.port)
         say.announce(listener)
+        what = "reads" if options.read_only else "reads and writes"
+        logger.info("whoever reaches this address %s the files below %s", what, options.root)
         serve(
             listener, root, say, stop,
             read_only=options.read_only, max_clients=options.max_clients, timing=timing,
@@ -174,6 +179,8 @@ def connected(options: argparse.Namespace) -> Iterator[tuple[Client, Report]]:
         except TimeoutError:
             text = f"{options.server}: nothing moved for {options.timeout:g} s{hint(report)}"
             raise Failure(text, TIMEOUT) from None
+        except BrokenPipeError:  # of our own output; a socket's is told as what the peer did
+            raise
         except (ConnectionError, TruncatedError) as error:
             text = f"{options.server}: connection lost: {console.describe(error)}{hint(report)}"
             raise Failure(text, FAILED) from None
@@ -217,10 +224,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         return one
 
     add_serve(add("serve", run_serve, "serve the files below a directory", SERVE))
-    for name, run, text, description in (
-        ("put", run_put, "store files on the server", PUT), ("get", run_get, "fetch files", GET),
-    ):  # fmt: skip
-        add_transfer(add(name, run, text, description), name)
+    add_transfer(add("put", run_put, "store files on the server", PUT), "LOCAL", "REMOTE", "")
+    add_transfer(add("get", run_get, "fetch files of the server", GET), "REMOTE", "LOCAL", ".")
     listing = add_server(add("list", run_list, "list a directory of the server"))
     listing.add_argument("path", nargs="?", default="", help="default: the server's root")
     listing.add_argument("-r", "--recursive", action="store_true", help="and what is below")
@@ -267,13 +272,10 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def add_transfer(parser: argparse.ArgumentParser, name: str) -> None:
+def add_transfer(parser: argparse.ArgumentParser, source: str, target: str, default: str) -> None:
     add_server(parser)
-    here, there = ("LOCAL", "REMOTE") if name == "put" else ("REMOTE", "LOCAL")
-    parser.add_argument("file", nargs="+", metavar=here)
-    parser.add_argument(
-        "--to", default="" if name == "put" else ".", metavar=there, help="a directory or a name"
-    )
+    parser.add_argument("file", nargs="+", metavar=source)
+    parser.add_argument("--to", default=default, metavar=target, help="a directory, or the name to get")
     parser.add_argument("-r", "--recursive", action="store_true", help="directories with all that is in them")
     parser.add_argument(
         "--no-resume", dest="resume", action="store_false",

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, TypeVar
 from lab.programs.partial import Incoming, hash_file
 from lab.programs.storage import Root, status_of
 from lab.programs.transfer_wire import Timing, Watch, Wire
-from lab.protocols.errors import ProtocolError, RemoteProtocolError
+from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
+from lab.protocols.names import Path
 from lab.protocols.transfer import (
     GRAIN,
     Content,
@@ -27,7 +28,6 @@ from lab.protocols.transfer import (
     MakeDirectory,
     Message,
     Partial,
-    Path,
     Put,
     Ready,
     Refusal,
@@ -105,7 +105,7 @@ class Client:
             return refusal
         except (OSError, ProtocolError):
             pass
-        return error
+        return TruncatedError(str(error)) if isinstance(error, OSError) else error
 
     def get(self, path: Path, root: Root, target: Path, watch: Watch, *, resume: bool = True) -> Outcome:
         """Fetches the file at ``path`` to ``target`` below ``root``, complete and verified or not at all."""

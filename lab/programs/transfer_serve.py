@@ -16,6 +16,7 @@ from lab.programs.partial import Incoming, Partials, hash_file
 from lab.programs.storage import Root, status_of
 from lab.programs.transfer_wire import Timing, Wire
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
+from lab.protocols.names import shown
 from lab.protocols.transfer import (
     ENTRIES_A_FRAME,
     Content,
@@ -39,7 +40,6 @@ from lab.protocols.transfer import (
     Stored,
     encode_answer,
     parse_request,
-    shown,
 )
 from lab.sockets import threaded
 from lab.sockets.blocking import MAX_CLIENTS, Deadline, Stop, Stream

@@ -12,8 +12,9 @@ from lab.programs.console import ENVIRONMENT, USAGE, Failure
 from lab.programs.progress import Report
 from lab.programs.storage import Root, escaped
 from lab.programs.transfer_client import Client
-from lab.protocols.errors import LocalProtocolError
-from lab.protocols.transfer import Entry, Path, Refusal, shown, split_path
+from lab.protocols.errors import LocalProtocolError, ProtocolError
+from lab.protocols.names import Path, shown, split_path
+from lab.protocols.transfer import Entry, Refusal
 
 MAX_ENTRIES = 1_000_000  # of one directory, so that a server can't fill our memory
 _FATAL = ("no-space", "busy", "timeout", "read-only")  # the next file would fare no better
@@ -75,7 +76,12 @@ class Putting:
             if not stat.S_ISREG(status.st_mode):
                 raise Failure(f"{escaped(source)}: not a regular file", ENVIRONMENT)
             watch = self._report.begin(source, status.st_size)
-            outcome = self._client.put(file, target, watch, resume=self._resume)
+            try:
+                outcome = self._client.put(file, target, watch, resume=self._resume)
+            except ProtocolError as error:
+                if error.code == "file-changed":
+                    raise ProtocolError(error.code, f"{escaped(source)}: {error}") from None
+                raise
         self._report.end("stored", source, shown(target), outcome)
 
 
@@ -127,7 +133,7 @@ class Getting:
     def _get_file(self, path: Path, target: Path, size: int) -> None:
         watch = self._report.begin(shown(path), size)
         outcome = self._client.get(path, self._root, target, watch, resume=self._resume)
-        where = os.path.join(self._prefix, *target)
+        where = os.path.normpath(os.path.join(self._prefix, *target))
         self._report.end("fetched", shown(path), where, outcome)
 
 

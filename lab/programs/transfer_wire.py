@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,7 +55,11 @@ class Wire:
         return self._file != "sending"
 
     def send(self, header: bytes) -> None:
-        self.stream.sendall(header, self.timing.patience())
+        """Raises TimeoutError, ConnectionResetError."""
+        try:
+            self.stream.sendall(header, self.timing.patience())
+        except BrokenPipeError:  # which is what one's own output is closed with, to the programs
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
 
     def receive(self, deadline: Deadline) -> Fields:
         """The next header. Raises TruncatedError where the stream ends, RemoteProtocolError, TimeoutError."""

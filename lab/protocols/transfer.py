@@ -9,33 +9,27 @@
 Strategy: every message is a frozen dataclass that checks itself when it is made, from our own values or
 from a peer's header alike, by one table of checks. A digest covers the whole file and comes after the
 payload, so that the sender reads a file once and the receiver verifies before the file gets its name.
-Names travel as lists of components, so no separator can be smuggled in.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeAlias
+from typing import Any
 
 from lab.protocols import framing
 from lab.protocols.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from lab.protocols.names import MAX_NAME, Path, check_name, check_path
 
 DEFAULT_PORT = 20_001
 ALGORITHM = "sha256"
-MAX_NAME = 255  # bytes of UTF-8 in one component
-MAX_COMPONENTS = 128
 MAX_SHOWN_NAME = 4 * MAX_NAME  # an unnamable name, each byte escaped as \xNN
 MAX_TEXT = 4096  # characters of an error's text
 ENTRIES_A_FRAME = 40  # with the longest names, all escaped, still below the longest header
 GRAIN = 1 << 20  # bytes: a transfer is resumed at a multiple of it
 KINDS = ("file", "directory", "symlink", "special", "unnamable")
-
-Path: TypeAlias = tuple[str, ...]  # below the root; () is the root itself
 
 
 class Refusal(ProtocolError):
@@ -46,51 +40,6 @@ class Refusal(ProtocolError):
     """
 
 
-def check_name(name: object) -> str:
-    """One component of a path. Raises LocalProtocolError ``name-refused`` where it can't be one."""
-    if not isinstance(name, str) or name in ("", ".", ".."):
-        raise _refused(name, "is no name of a file")
-    if "/" in name:
-        raise _refused(name, "has a slash")
-    # Cc: control characters and NUL; Zl, Zp: line and paragraph separators; Cs: what no UTF-8 can say.
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in name):
-        raise _refused(name, "has control characters, or isn't valid UTF-8")
-    if len(name.encode()) > MAX_NAME:
-        raise _refused(name, f"is longer than {MAX_NAME} bytes")
-    if is_partial_name(name):
-        raise _refused(name, "is the name of a partial file")
-    return name
-
-
-def split_path(text: str) -> Path:
-    """The components of a path as people write it: ``a/b``, ``./a``, ``a/``; ``.`` and "" are the root.
-
-    Raises LocalProtocolError ``name-refused``, also for an absolute path and one with ``..``.
-    """
-    if text.startswith("/"):
-        raise _refused(text, "is absolute; paths are relative to the server's root")
-    return _path([name for name in text.split("/") if name not in ("", ".")])
-
-
-def shown(path: Path) -> str:
-    """``path`` as people write it."""
-    return "/".join(path) or "."
-
-
-def partial_name(name: str, slot: int) -> str:
-    """The hidden name of what has arrived of ``name``. ``slot`` keeps apart several puts of one name."""
-    key = hashlib.sha256(name.encode()).hexdigest()[:24]
-    return f".transfer-{key}-{slot}.part"
-
-
-def is_partial_name(name: str) -> bool:
-    return re.fullmatch(r"\.transfer-[0-9a-f]{24}-\d{1,3}\.part", name) is not None
-
-
-def _refused(name: object, why: str) -> LocalProtocolError:
-    return LocalProtocolError("name-refused", f"name {str(name)[:300]!a} {why}")
-
-
 def _wrong(field: str, what: str) -> LocalProtocolError:
     return LocalProtocolError("bad-message", f"{field} {what}")
 
@@ -98,9 +47,7 @@ def _wrong(field: str, what: str) -> LocalProtocolError:
 def _path(value: object) -> Path:
     if not isinstance(value, list | tuple):
         raise _wrong("path", "is no list of names")
-    if len(value) > MAX_COMPONENTS:
-        raise LocalProtocolError("name-refused", f"a path of more than {MAX_COMPONENTS} names")
-    return tuple(check_name(name) for name in value)
+    return check_path(value)
 
 
 def _count(value: object) -> int:

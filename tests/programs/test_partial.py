@@ -13,7 +13,8 @@ import pytest
 
 from lab.programs.partial import SLOTS, Incoming, Partials
 from lab.programs.storage import Root
-from lab.protocols.transfer import GRAIN, Refusal, partial_name
+from lab.protocols.names import partial_name
+from lab.protocols.transfer import GRAIN, Refusal
 from tests.programs.transfer_rig import content, digest, names_in
 
 HIDDEN = partial_name("f", 0)

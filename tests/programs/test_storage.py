@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lab.programs.storage import Root, escaped
-from lab.protocols.transfer import Refusal, partial_name
+from lab.protocols.names import partial_name
+from lab.protocols.transfer import Refusal
 
 SECRET = b"what only the outside has"
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lab.protocols.transfer import partial_name
+from lab.protocols.names import partial_name
 from tests.programs.transfer_rig import (
     DEADLINE,
     MIB,
@@ -254,6 +254,20 @@ def test_a_hostile_answer_cant_steer_the_terminal() -> None:
 
     with raw_server(talk) as number:
         fails(1, r"\\x1b\[2J\\x07 two\\nlines", "stat", "--port", str(number), "127.0.0.1", "f")
+
+
+def test_a_reader_of_our_output_who_leaves_is_no_lost_connection(port: str, there: Path) -> None:
+    for number in range(2000):
+        (there / f"{number:0100d}").touch()
+    arguments = command("list", "--port", port, "127.0.0.1")
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        _, said = process.communicate(timeout=DEADLINE)
+    assert said == ""
 
 
 def test_a_server_that_ends_in_the_middle(here: Path) -> None:

@@ -12,7 +12,8 @@ from lab.programs.storage import Root
 from lab.programs.transfer_client import Outcome
 from lab.programs.transfer_wire import Timing
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
-from lab.protocols.transfer import Refusal, partial_name
+from lab.protocols.names import partial_name
+from lab.protocols.transfer import Refusal
 from tests.programs.transfer_rig import MIB, RawPeer, client, content, digest, names_in, raw_server, server
 
 HIDDEN = partial_name("f", 0)

@@ -14,7 +14,8 @@ import pytest
 
 from lab.programs.transfer_wire import Timing
 from lab.protocols.framing import MAX_HEADER
-from lab.protocols.transfer import GRAIN, Refusal, partial_name
+from lab.protocols.names import partial_name
+from lab.protocols.transfer import GRAIN, Refusal
 from tests.programs.transfer_rig import (
     MIB,
     RawPeer,

@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.protocols import framing, transfer
-from lab.protocols.errors import LocalProtocolError, RemoteProtocolError
+from lab.protocols.errors import RemoteProtocolError
+from lab.protocols.names import MAX_COMPONENTS, MAX_NAME
 from lab.protocols.transfer import (
     ANSWERS,
     ENTRIES_A_FRAME,
-    MAX_COMPONENTS,
-    MAX_NAME,
     REQUESTS,
     Content,
     Data,
@@ -25,21 +24,15 @@ from lab.protocols.transfer import (
     List,
     Put,
     Refusal,
-    check_name,
     encode_answer,
     encode_request,
     parse_answer,
     parse_request,
-    partial_name,
-    split_path,
 )
+from tests.protocols.test_names import BAD_NAMES, good_names
 
 DIGEST = "0123456789abcdef" * 4
 
-names = st.text(
-    st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="/"), min_size=1
-)
-good_names = names.filter(lambda name: name not in (".", "..") and len(name.encode()) <= MAX_NAME)
 paths = st.lists(good_names, max_size=5).map(tuple)
 sizes = st.integers(0, 2**53)
 flags = st.booleans()
@@ -133,54 +126,12 @@ def test_the_longest_entries_fit_one_header() -> None:
         assert parse_answer(header_of(encode_answer(many))) == many
 
 
-BAD_NAMES = {
-    "empty": "",
-    "dot": ".",
-    "dot-dot": "..",
-    "slash": "a/b",
-    "absolute": "/etc",
-    "nul": "a\0b",
-    "newline": "a\nb",
-    "escape": "\x1b[2J",
-    "delete": "\x7f",
-    "c1": "\x9b31m",
-    "line-separator": "a\u2028b",
-    "surrogate": "caf\udce9",
-    "256-bytes": "x" * 256,
-    "86-cjk": "文" * 86,
-    "partial": partial_name("a", 0),
-}
-
-
-@pytest.mark.parametrize("name", BAD_NAMES.values(), ids=BAD_NAMES.keys())
-def test_a_bad_name_is_refused(name: str) -> None:
-    with pytest.raises(LocalProtocolError) as told:
-        check_name(name)
-    assert told.value.code == "name-refused"
-    assert str(told.value).isprintable()
-
-
 @pytest.mark.parametrize("name", BAD_NAMES.values(), ids=BAD_NAMES.keys())
 @pytest.mark.parametrize("op", ["put", "get", "list", "stat", "remove", "mkdir", "find-partial"])
 def test_a_peers_bad_name_is_a_refusal_and_no_more(op: str, name: str) -> None:
     with pytest.raises(Refusal) as told:
         parse_request({"op": op, "path": ["ok", name], "total_size": 0})
     assert told.value.code == "name-refused"
-
-
-@pytest.mark.parametrize(
-    "name", ["a", "…", "上海 报告.txt", "x" * 255, "文" * 85, "-rf", " ", "~", "a\\b", "\u3000"]
-)
-def test_a_good_name_passes(name: str) -> None:
-    assert check_name(name) == name
-
-
-def test_paths_as_people_write_them() -> None:
-    assert split_path("./a//b/") == ("a", "b")
-    assert split_path("") == split_path(".") == ()
-    for bad in ("/a", "../a", "a/../b", "a/..", "a\0"):
-        with pytest.raises(LocalProtocolError):
-            split_path(bad)
 
 
 def test_a_path_has_no_end_of_components() -> None:
@@ -276,11 +227,3 @@ def test_garbage_is_told_from_messages(fields: dict[str, Any]) -> None:
     for parse in (parse_request, parse_answer):
         with pytest.raises(RemoteProtocolError):
             parse({**fields, "op": fields.get("op"), "status": fields.get("status"), "total_size": 0})
-
-
-@given(good_names, st.integers(0, 99))
-def test_a_partial_name_is_hidden_bounded_and_nobodys_file(name: str, slot: int) -> None:
-    hidden = partial_name(name, slot)
-    assert hidden.startswith(".")
-    assert len(hidden) < MAX_NAME
-    assert transfer.is_partial_name(hidden)

@@ -1,0 +1,64 @@
+"""Names of files from peers and people: which pass, and which are refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.protocols.errors import LocalProtocolError
+from lab.protocols.names import MAX_NAME, check_name, is_partial_name, partial_name, split_path
+
+names = st.text(
+    st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="/"), min_size=1
+)
+good_names = names.filter(lambda name: name not in (".", "..") and len(name.encode()) <= MAX_NAME)
+
+BAD_NAMES = {
+    "empty": "",
+    "dot": ".",
+    "dot-dot": "..",
+    "slash": "a/b",
+    "absolute": "/etc",
+    "nul": "a\0b",
+    "newline": "a\nb",
+    "escape": "\x1b[2J",
+    "delete": "\x7f",
+    "c1": "\x9b31m",
+    "line-separator": "a\u2028b",
+    "surrogate": "caf\udce9",
+    "256-bytes": "x" * 256,
+    "86-cjk": "文" * 86,
+    "partial": partial_name("a", 0),
+}
+
+
+@pytest.mark.parametrize("name", BAD_NAMES.values(), ids=BAD_NAMES.keys())
+def test_a_bad_name_is_refused(name: str) -> None:
+    with pytest.raises(LocalProtocolError) as told:
+        check_name(name)
+    assert told.value.code == "name-refused"
+    assert str(told.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "…", "上海 报告.txt", "x" * 255, "文" * 85, "-rf", " ", "~", "a\\b", "\u3000"]
+)
+def test_a_good_name_passes(name: str) -> None:
+    assert check_name(name) == name
+
+
+def test_paths_as_people_write_them() -> None:
+    assert split_path("./a//b/") == ("a", "b")
+    assert split_path("") == split_path(".") == ()
+    for bad in ("/a", "../a", "a/../b", "a/..", "a\0"):
+        with pytest.raises(LocalProtocolError):
+            split_path(bad)
+
+
+@given(good_names, st.integers(0, 99))
+def test_a_partial_name_is_hidden_bounded_and_nobodys_file(name: str, slot: int) -> None:
+    hidden = partial_name(name, slot)
+    assert hidden.startswith(".")
+    assert len(hidden) < MAX_NAME
+    assert is_partial_name(hidden)
