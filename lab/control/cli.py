@@ -16,12 +16,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab.control import scenarios
+from lab.control.capture import LIMIT, SNAPLEN
 from lab.control.engine import Engine
 from lab.control.errors import EnvironmentFailure, LabError
+from lab.control.live import Live, file_for
 from lab.control.outside import from_engine
 from lab.control.runner import play_all
 from lab.control.topology import Topology
 from lab.control.view import View
+from lab.control.witness import Options
 from lab.protocols.text import printable
 
 app = typer.Typer(
@@ -130,6 +133,12 @@ def run(
     keep: Annotated[bool, typer.Option("--keep", help="Leave a lab that had to be started running.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeat the random choices of an earlier run.")] = None,
     runs: Annotated[Path, typer.Option(help="Where runs leave their folder.")] = Path("runs"),
+    snaplen: Annotated[
+        int, typer.Option(help="Bytes that captures keep of each packet.", min=64, max=262_144)
+    ] = SNAPLEN,
+    capture_limit: Annotated[
+        int, typer.Option(help="MiB that each capture keeps, half from its start, half from its end.", min=1)
+    ] = LIMIT >> 20,
 ) -> None:
     """Play scenarios, and give their verdicts.
 
@@ -145,12 +154,49 @@ def run(
                 topology.up(quiet=not stderr.is_terminal)
             view = View(stdout, columns=("kali", "win10") if columns else ())
             code = play_all(
-                names, lambda observe: from_engine(topology.project, observe), view, runs, seed=seed
+                names,
+                lambda observe: from_engine(topology.project, observe),
+                view,
+                runs,
+                seed=seed,
+                capture=Options(snaplen, capture_limit << 20),
             )
         finally:
             if started and not keep:
                 topology.down(quiet=True)
     raise typer.Exit(code)
+
+
+@app.command()
+def capture(
+    host: Annotated[str, typer.Argument(help="server, client or router; win10 and kali will do.")],
+    expression: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILTER]...", help="As tcpdump takes it: tcp port 8001")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--write", "-w", metavar="FILE", help="Write pcapng; - is standard output.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-c", help="End after so many packets.", min=0)] = 0,
+    segment: Annotated[str, typer.Option(help="Of the router: clients or servers.")] = "",
+    project: Project = None,
+) -> None:
+    """Show the packets of a host as they pass, or write them for Wireshark. Ctrl-C ends it.
+
+    lab capture client tcp port 8001
+    lab capture router --segment servers -w - | wireshark -k -i -
+    """
+    topology = _topology(project)
+    with _told_in_one_line(), from_engine(topology.project) as lab:
+        live = Live(lab[host], segment=segment, expression=" ".join(expression or []), count=count)
+        try:
+            if file is None:
+                live.as_text(sys.stdout)
+            else:
+                with file_for(file) as out:
+                    live.into(out)
+        except KeyboardInterrupt:
+            pass  # it is how a capture ends
+        stderr.print(f"{live.count} packets{f' in {file}' if file else ''}")
 
 
 @app.command()

@@ -57,6 +57,11 @@ class Feed:
             raise EnvironmentFailure(f"{self.host.title}: {what}: {last[0]}")
         raise HostTimeout(f"{self.host.title}: {what}: not within {timeout:g} s")
 
+    def wait_for_end(self) -> None:
+        """Waits as long as it runs. A KeyboardInterrupt comes through at once."""
+        while self._thread.is_alive():
+            self._thread.join(0.2)  # a join without end can't be interrupted everywhere
+
     def send(self, data: bytes) -> None:
         """Writes to its standard input. A program that is gone gets nothing."""
         with suppress(paramiko.SSHException, OSError, EOFError):

@@ -15,6 +15,7 @@ from lab.control.inside import from_mgmt
 from lab.control.play import OpenLab, Outcome, play
 from lab.control.scenarios import Scenario
 from lab.control.view import View
+from lab.control.witness import Options
 from lab.protocols.text import printable
 
 RUNS = Path("/opt/socketlab/runs")
@@ -31,24 +32,35 @@ Scenarios:"""
 
 
 def play_all(
-    names: Sequence[str], open_lab: OpenLab, view: View, runs: Path, *, seed: int | None = None
+    names: Sequence[str],
+    open_lab: OpenLab,
+    view: View,
+    runs: Path,
+    *,
+    seed: int | None = None,
+    capture: Options | None = None,
 ) -> int:
     """Plays the scenarios one after the other. Returns the exit code: that of the worst verdict.
 
     All names are looked up before the first is played. Raises UsageError, EnvironmentFailure.
     """
     outcomes = [
-        play_one(scenario, open_lab, view, runs, seed)
+        play_one(scenario, open_lab, view, runs, seed, capture)
         for scenario in [scenarios.load(name) for name in names]
     ]
     return max((outcome.exit_code for outcome in outcomes), default=0)
 
 
 def play_one(
-    scenario: Scenario, open_lab: OpenLab, view: View, runs: Path, seed: int | None = None
+    scenario: Scenario,
+    open_lab: OpenLab,
+    view: View,
+    runs: Path,
+    seed: int | None = None,
+    capture: Options | None = None,
 ) -> Outcome:
     view.begin(scenario.name, scenario.title)
-    outcome = play(scenario, open_lab, view.observe, runs, seed=seed)
+    outcome = play(scenario, open_lab, view.observe, runs, seed=seed, capture=capture)
     view.end(outcome)
     return outcome
 
