@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from lab.control.capture import START_TIMEOUT, command
-from lab.control.errors import EnvironmentFailure, UsageError
+from lab.control.errors import EnvironmentFailure, LabError, UsageError
 from lab.control.feed import Feed
 from lab.control.host import Host
 from lab.evidence.pcap import PcapStream, Writer
@@ -92,15 +94,28 @@ def _last(feed: Feed) -> str:
     return (feed.errors.strip().splitlines() or ["the node went away"])[-1].removeprefix("tcpdump: ")
 
 
-def file_for(path: Path) -> IO[bytes]:
-    """The file to capture into; "-" is standard output. Raises UsageError."""
+@contextmanager
+def file_for(path: Path) -> Iterator[IO[bytes]]:
+    """The file to capture into; "-" is standard output. A new one goes again where the capture can't be made.
+
+    Raises UsageError.
+    """
     if str(path) == "-":
         if sys.stdout.isatty():
             raise UsageError(
                 "a capture is binary: pipe it, as in `lab capture client -w - | wireshark -k -i -`"
             )
-        return sys.stdout.buffer
+        yield sys.stdout.buffer
+        return
+    existed = path.exists()
     try:
-        return open(path, "wb")
+        file = open(path, "wb")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
+    try:
+        with file:
+            yield file
+    except LabError:
+        if not existed:
+            path.unlink(missing_ok=True)
+        raise
