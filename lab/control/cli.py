@@ -23,6 +23,7 @@ from lab.control.live import Live, file_for
 from lab.control.outside import from_engine
 from lab.control.runner import play_all
 from lab.control.topology import Topology
+from lab.control.trace_cli import trace
 from lab.control.view import View
 from lab.control.witness import Options
 from lab.protocols.text import printable
@@ -211,6 +212,9 @@ def shell(
             service = lab[host].name
         argv = topology.compose("exec", service, "bash", "-l")
         os.execvpe(argv[0], argv, topology.environment())
+
+
+app.command()(trace)
 
 
 def _topology(project: str | None) -> Topology:

@@ -19,6 +19,7 @@ from lab.control.errors import LabError, Unsupported
 from lab.control.lab import Lab
 from lab.control.scenarios import Record, Scenario
 from lab.control.witness import Options, watching
+from lab.evidence import trace
 from lab.evidence.diagnosis import Diagnosis, Evidence, diagnose
 from lab.evidence.events import Event, Observe
 from lab.evidence.record import Recorder, read_events
@@ -108,7 +109,17 @@ def play(
         about |= {"seconds": round(time.time() - started, 3), "versions": _versions(), "record": record}
         about["diagnosis"] = diagnosis.plain()
         recorder.finish(about)
+        _draw(recorder.folder, traffic, observe)
     return Outcome(scenario, verdict, reason, record, about["seconds"], recorder.folder, traffic, diagnosis)
+
+
+def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
+    """Writes the run's page. The verdict stands whatever comes of that; a failure is told, not raised."""
+    try:
+        trace.write(folder, traffic)
+    except Exception as error:
+        why = f"{trace.NAME} could not be written: {type(error).__name__}: {error}"
+        observe(Event(time.time(), "lab", "note", why))
 
 
 def _judge(scenario: Scenario, lab: Lab) -> tuple[Verdict, str, Record]:

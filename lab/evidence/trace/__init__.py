@@ -6,6 +6,6 @@ columns.py   packets, a list for each of their fields, and their bytes
 render.py    template.html with all of it, style.css and the *.js inlined
 """
 
-from lab.evidence.trace.render import write
+from lab.evidence.trace.render import NAME, write
 
-__all__ = ["write"]
+__all__ = ["NAME", "write"]

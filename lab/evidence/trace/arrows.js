@@ -32,7 +32,7 @@ function drawCrowd(from, to) {
     side.set(stripe, (side.get(stripe) ?? 0) + 1);
   }
   const most = Math.max(...stripes.flatMap((side) => [...side.values()]));
-  const starts = [laneOf(-1, "left", view.layout), laneOf(-1, "right", view.layout)];
+  const starts = [innermost("left", view.layout), innermost("right", view.layout)];
   stripes.forEach((side, back) => {
     pen.fillStyle = colours.connections[back ? 1 : 0];
     pen.globalAlpha = 0.55;
@@ -141,10 +141,12 @@ function drawLabel(i, rightward, y) {
     return shown;
   };
   const rest = () => (rightward ? right - x : x - left);
+  const before = rightward ? edges.left - 8 : edges.right + 8; // what isn't needed doesn't stand in the router
   put(labelOf(i), `600 ${LABEL}`, packetColour(i), rest());
   if (marks.length && rest() > 24) put(marks.join(", "), LABEL, packetColour(i), rest());
-  const preview = rest() > 40 ? previewOf(i) : "";
-  if (preview) put(`“${preview}”`, `11.5px ${MONO}`, colours.soft, rest());
+  const room = rightward ? before - x : x - before;
+  const preview = room > 40 ? previewOf(i) : "";
+  if (preview) put(`“${preview}”`, `11.5px ${MONO}`, colours.soft, room);
 }
 
 // Text on a ground of its own, so that lines which pass behind don't cut through it.

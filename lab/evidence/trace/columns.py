@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,8 +23,10 @@ MAX_BYTES = 4 << 20  # of all packets together, before base64
 LEAST = 96  # bytes of a packet that are kept in any case: its headers
 
 # The same bits as in data.js.
-LOST, RETRANSMITTED, DUPLICATE, CHANGED, RESET, UNSENT = 1, 2, 4, 8, 16, 32
+LOST, RETRANSMITTED, DUPLICATE, CHANGED, RESET, UNSENT, CHORE = 1, 2, 4, 8, 16, 32, 64
 MARKS = {"retransmission": RETRANSMITTED, "duplicate": DUPLICATE, "corrupted": CHANGED}
+# ICMPv6 by which neighbours find each other and say what they listen to (RFC 4861, RFC 3810).
+CHORES = {*range(130, 138), 143}
 
 FIELDS = (
     "route", "marks", "label", "protocol", "connection", "source", "target", "size", "wire",
@@ -65,7 +67,7 @@ class Connections:
         if packet.fragment > 0:
             return self._pieces.get(piece)
         subject = packet.about or packet
-        if subject.protocol not in ("tcp", "udp", "icmp", "icmp6"):
+        if subject.protocol not in ("tcp", "udp", "icmp", "icmp6") or _is_chore(subject):
             return None
         ends = (subject.source, subject.sport), (subject.destination, subject.dport)
         key = (subject.protocol, frozenset(self._end(*end) for end in ends))
@@ -100,15 +102,17 @@ def pack(traffic: Traffic, folder: Path, clock: Clock, nodes: Sequence[str], lef
     frames = _frames(folder, traffic.captures, passages)
     labels, protocols, connections = Table(), Table(), Connections(traffic.names)
     index = {title: number for number, title in enumerate(nodes)}
+    cards = _cards(passages, frames, traffic.names)
     rows = []
     for passage in passages:
         packet = passage.sent
-        source, target = (traffic.names.get(a, "") for a in (packet.source, packet.destination))
+        source = traffic.names.get(packet.source) or cards.get(_mac(packet, frames), "")
+        target = traffic.names.get(packet.destination, "")
         rows.append(
             {
                 "route": _route(passage, left),
                 "marks": _marks(passage),
-                "label": labels.put(packet.label),
+                "label": labels.put("ARP" if packet.protocol == "arp" else packet.label),
                 "protocol": protocols.put(_protocol(packet)),
                 "connection": connections.of(passage),
                 "source": index.get(source, -1),
@@ -164,7 +168,13 @@ def _marks(passage: Passage) -> int:
     marks = MARKS.get(passage.mark, 0)
     marks |= LOST if passage.fate == "lost" else 0
     marks |= UNSENT if passage.fate == "appeared" else 0
-    return marks | (RESET if "R" in passage.sent.flags else 0)
+    marks |= RESET if "R" in passage.sent.flags else 0
+    return marks | (CHORE if _is_chore(passage.sent) else 0)
+
+
+def _is_chore(packet: Packet) -> bool:
+    """Whether it only serves to find who has an address: nothing that a program sent."""
+    return packet.protocol == "arp" or (packet.protocol == "icmp6" and packet.icmp[0] in CHORES)
 
 
 def _protocol(packet: Packet) -> str:
@@ -201,6 +211,17 @@ def _bytes(passages: Sequence[Passage], frames: Frames) -> tuple[dict[str, list[
     kept: list[int | None] = [min(len(data), limit) for data in sent]
     kept2 = [None if data is None else min(len(data), limit) for data in arrived]
     return {"kept": kept, "kept2": kept2}, text
+
+
+def _mac(packet: Packet, frames: Frames) -> bytes:
+    """The Ethernet address that sent it."""
+    return frames.get((packet.segment, packet.number), b"")[6:12]
+
+
+def _cards(passages: Iterable[Passage], frames: Frames, names: Mapping[str, str]) -> dict[bytes, str]:
+    """Whose an Ethernet address is. Between neighbours IPv6 has addresses that no record knows."""
+    sent = [passage.sent for passage in passages if passage.fate != "appeared"]
+    return {_mac(packet, frames): names[packet.source] for packet in sent if packet.source in names}
 
 
 def _second(passage: Passage, frames: Frames) -> bytes | None:

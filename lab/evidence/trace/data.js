@@ -7,7 +7,7 @@ const packets = run.packets;
 const count = packets.left.length;
 
 // One bit each in packets.marks; columns.py has the same list.
-const LOST = 1, RETRANSMITTED = 2, DUPLICATE = 4, CHANGED = 8, RESET = 16, UNSENT = 32;
+const LOST = 1, RETRANSMITTED = 2, DUPLICATE = 4, CHANGED = 8, RESET = 16, UNSENT = 32, CHORE = 64;
 const PROBLEM = LOST | RETRANSMITTED | DUPLICATE | CHANGED | RESET;
 
 const MARK_WORDS = [
@@ -121,7 +121,7 @@ function clock(us, digits = 6) {
 }
 
 function nodeName(index) {
-  return index === null || index < 0 ? "?" : run.nodes[index].title;
+  return index === null || index < 0 ? "another node" : run.nodes[index].title;
 }
 
 function labelOf(i) {

@@ -3,8 +3,13 @@
 
 const filter = { connection: "", protocol: "", node: "", kinds: new Set(["packets", "output", "sockets", "faults"]), problems: false };
 
+// Neighbours looking for each other are shown on request; at once where there is nothing else.
+const chores = packets.marks.reduce((sum, marks) => sum + (marks & CHORE ? 1 : 0), 0);
+if (chores && chores === count) filter.kinds.add("chores");
+
 function packetShown(i) {
   if (!filter.kinds.has("packets")) return false;
+  if (packets.marks[i] & CHORE && !filter.kinds.has("chores")) return false;
   if (filter.problems && !(packets.marks[i] & PROBLEM)) return false;
   if (filter.connection !== "" && packets.connection[i] !== +filter.connection) return false;
   if (filter.protocol !== "" && packets.protocol[i] !== +filter.protocol) return false;

@@ -29,11 +29,11 @@ function layOut(width, sockets, bars, showOutput) {
   const sides = { left: [], right: [], router: [] };
   run.nodes.forEach((node, index) => sides[node.side].push(index));
   const hosts = sides.left.length + sides.right.length;
-  const band = Math.min(Math.max(room * 0.11, 64), 170);
+  const band = Math.min(Math.max(room * 0.1, 60), 170);
   const barRoom = run.nodes.map((_, index) => (sockets ? Math.min(bars[index], MAX_BARS) * BAR + (bars[index] ? 8 : 0) : 0));
   const legsAndText = room - band - barRoom.reduce((sum, value) => sum + value, 0) - 12 * hosts;
-  const text = showOutput ? Math.min(Math.max(legsAndText * 0.5 / Math.max(hosts, 1), 70), 460) : 14;
-  const leg = Math.max((legsAndText - text * hosts) / 2, 70);
+  const leg = Math.min(Math.max(legsAndText * (showOutput ? 0.2 : 0.45), 84), 420);
+  const text = Math.max((legsAndText - 2 * leg) / Math.max(hosts, 1), 14);
 
   const columns = run.nodes.map(() => null);
   let x = RULER;
@@ -72,13 +72,21 @@ function wayOf(i, layout) {
 function stayedWay(i, side, layout) {
   const at = firstSeen(i), edge = layout.edges[side];
   const fromRouter = run.nodes[packets.source[i]]?.side === "router";
+  const known = run.nodes[fromRouter ? packets.target[i] : packets.source[i]]?.side === side;
   const host = laneOf(fromRouter ? packets.target[i] : packets.source[i], side, layout);
   const points = [[host, at], [edge, at]];
-  return { points: fromRouter ? points.reverse() : points, air: null };
+  return { points: fromRouter ? points.reverse() : points, air: fromRouter || known ? null : "start" };
 }
 
-// A node that isn't in the record (or is the router itself) gets the outermost lane of its side.
+// A node that isn't in the record has no lane: its packets come from, or go to, somewhere on the segment.
 function laneOf(node, side, layout) {
-  const known = node >= 0 && run.nodes[node].side === side ? node : run.nodes.findIndex((candidate) => candidate.side === side);
-  return known < 0 ? layout.edges[side] + (side === "left" ? -layout.leg : layout.leg) : layout.columns[known].lane;
+  if (run.nodes[node]?.side === side) return layout.columns[node].lane;
+  return layout.edges[side] + (side === "left" ? -1 : 1) * layout.leg * 0.7;
+}
+
+// The lane next to the router.
+function innermost(side, layout) {
+  const lanes = run.nodes.map((node, index) => (node.side === side ? layout.columns[index].lane : null)).filter((lane) => lane !== null);
+  if (!lanes.length) return layout.edges[side] + (side === "left" ? -layout.leg : layout.leg);
+  return side === "left" ? Math.max(...lanes) : Math.min(...lanes);
 }

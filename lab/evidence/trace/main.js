@@ -265,8 +265,9 @@ function refilter() {
 
 function tellCounts() {
   const all = view.shown.length === count ? "" : ` of ${number(count)}`;
+  const hidden = chores && !filter.kinds.has("chores") ? ` (${number(chores)} ARP, ND hidden)` : "";
   const tally = (bit) => view.shown.reduce((sum, i) => sum + (packets.marks[i] & bit ? 1 : 0), 0);
-  const parts = [`${number(view.shown.length)}${all} ${count === 1 ? "packet" : "packets"}`];
+  const parts = [`${number(view.shown.length)}${all} ${count === 1 ? "packet" : "packets"}${hidden}`];
   for (const [bit, words] of [[LOST, "lost"], [RETRANSMITTED, "retransmitted"], [DUPLICATE, "duplicated"], [RESET, "reset"]]) {
     if (tally(bit)) parts.push(`${number(tally(bit))} ${words}`);
   }
@@ -348,10 +349,15 @@ function connectToolbar() {
   fillSelect("connection", "all connections", run.connections);
   fillSelect("protocol", "all protocols", run.protocols);
   fillSelect("node", "all hosts", run.nodes.map(({ title }) => title));
-  for (const chip of document.querySelectorAll("[data-kind]")) chip.addEventListener("click", () => {
-    chip.setAttribute("aria-pressed", String(!filter.kinds.has(chip.dataset.kind)));
-    setFilter("kind", chip.dataset.kind);
-  });
+  for (const chip of document.querySelectorAll("[data-kind]")) {
+    const { kind } = chip.dataset;
+    chip.hidden = kind === "chores" && !chores;
+    chip.setAttribute("aria-pressed", String(filter.kinds.has(kind)));
+    chip.addEventListener("click", () => {
+      setFilter("kind", kind);
+      chip.setAttribute("aria-pressed", String(filter.kinds.has(kind)));
+    });
+  }
   const on = (id, act) => document.getElementById(id).addEventListener("click", act);
   on("problems", ({ currentTarget }) => {
     filter.problems = !filter.problems;

@@ -46,7 +46,8 @@ def collect(folder: Path, traffic: Traffic | None = None) -> Page:
         raise ValueError("record.json holds no object")
     notes: list[str] = []
     events = _events(folder, notes)
-    traffic = traffic or _traffic(folder, record, notes)
+    if traffic is None or not traffic.captures:
+        traffic = _traffic(folder, record, notes)
     clock = Clock(_start(record, events))
     segments, nodes = _nodes(record, events, traffic)
     titles = [node["title"] for node in nodes]
@@ -66,6 +67,7 @@ def collect(folder: Path, traffic: Traffic | None = None) -> Page:
         "duration": end,
     }
     _note_cuts(notes, packed, left_out, traffic)
+    _note_clocks(notes, record)
     return Page(record, run, packed["bytes"], notes)
 
 
@@ -177,3 +179,13 @@ def _incomplete(capture: Any) -> str:
     if capture.ended:
         reasons.append(f"it ended before the run did: {capture.ended}")
     return f"the capture of {capture.name} isn't complete ({', '.join(reasons)})"
+
+
+def _note_clocks(notes: list[str], record: Mapping[str, Any]) -> None:
+    """Of a host whose clock isn't the controller's, times are as exact as its offset is known."""
+    for name, clock in (record.get("clocks") or {}).items():
+        uncertainty = float(clock.get("uncertainty") or 0)
+        if uncertainty > 0.0005:
+            notes.append(f"times of {name} are known to {uncertainty * 1000:.1f} ms only")
+        if clock.get("ended"):
+            notes.append(f"the sockets of {name} were not watched to the end: {clock['ended']}")

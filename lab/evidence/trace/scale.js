@@ -28,7 +28,7 @@ class Scale {
     const free = new Map(); // column: the height from which on it is free
     let lowest = 0, before = this.at[0], height = ROW;
     rows.forEach(({ at, column, above, below }, index) => {
-      height += 4.2 * Math.log2(1 + (at - before) / 20);
+      height += 3 * Math.log2(1 + (at - before) / 20);
       before = at;
       if (column === "all") height = Math.max(height, lowest + above);
       else if (column !== null) height = Math.max(height, Math.max(free.get(column) ?? 0, free.get("all") ?? 0) + above);
