@@ -8,7 +8,7 @@ import sys
 from lab.programs import console
 from lab.protocols.command import ENCODINGS, MAX_OUTPUT, PORTS, PROTOCOLS, TIMEOUT
 from lab.protocols.text import printable
-from lab.sockets.blocking import GRACE, HEADER_TIMEOUT, MAX_CLIENTS
+from lab.sockets.blocking import GRACE, HEADER_TIMEOUT, IDLE_TIMEOUT, MAX_CLIENTS
 
 DESCRIPTION = """\
 Runs commands on another host. One end serves, the other asks:
@@ -138,6 +138,10 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--header-timeout", type=console.positive_seconds, default=HEADER_TIMEOUT, metavar="SECONDS",
         help="from the first byte of a request's header to its last (default: %(default)g)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--idle-timeout", type=console.positive_seconds, default=IDLE_TIMEOUT, metavar="SECONDS",
+        help="the most that a client may be silent between two commands (default: %(default)g)",
     )  # fmt: skip
     parser.add_argument(
         "--grace", type=console.positive_seconds, default=GRACE, metavar="SECONDS",

@@ -71,6 +71,7 @@ class Session:
     def __init__(self, options: argparse.Namespace, screen: Screen) -> None:
         self._options, self._screen = options, screen
         self._asked = False  # a whole request is with the server and its answer isn't here yet
+        self._used = False
         self._connect()
 
     @property
@@ -85,8 +86,9 @@ class Session:
         sent, BrokenPipeError where nobody reads our output any more.
         """
         request = self._encode(command)
-        if self._is_stale():
+        if self._used and self._is_stale():
             self.reconnect()
+        self._used = True
         started = time.monotonic()
         try:
             with self._naming_the_server():

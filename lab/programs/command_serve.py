@@ -76,13 +76,14 @@ class Server:
         self._limits = Limits(options.timeout, options.max_output)
         self._encoding: str = options.encoding
         self._header_timeout: float = options.header_timeout
+        self._idle_timeout: float = options.idle_timeout
         self._say = say
 
     def handle(self, stream: Stream) -> None:
         """One session, from its first request to its end."""
         first = b""
         if self._protocol == "header":
-            first = _first_chunk(stream)
+            first = _first_chunk(stream, self._idle_timeout)
             if not first:
                 return
         if self._protocol == "frame" or is_frame(first):
@@ -93,7 +94,7 @@ class Server:
     # ------------------------------------------------------------------------------- frames
 
     def _frame_session(self, stream: Stream, first: bytes) -> None:
-        inbox = Inbox(stream, self._header_timeout)
+        inbox = Inbox(stream, self._header_timeout, self._idle_timeout)
         try:
             inbox.feed(first)
             while request := inbox.next_run():
@@ -117,7 +118,7 @@ class Server:
     def _tutorial_session(self, stream: Stream, first: bytes) -> None:
         """One chunk, one command: where a chunk ends is all that these protocols know."""
         try:
-            while chunk := first or stream.recv_request(MAX_COMMAND + 1):
+            while chunk := first or self._next_chunk(stream):
                 first = b""
                 if self._protocol == "length" and chunk.strip() == EXIT:
                     return
@@ -126,6 +127,9 @@ class Server:
         except ProtocolError as error:
             _tell(stream, tutorial_refusal(self._protocol, error))
             raise
+
+    def _next_chunk(self, stream: Stream) -> bytes:
+        return stream.recv_request(MAX_COMMAND + 1, Deadline(self._idle_timeout))
 
     def _answer_tutorial(self, stream: Stream, command: bytes) -> None:
         with contextlib.closing(Spool()) as spool:
@@ -179,8 +183,9 @@ class Server:
 class Inbox:
     """The requests of a frame session, in order; also while a command runs, to see its cancellation."""
 
-    def __init__(self, stream: Stream, header_timeout: float) -> None:
+    def __init__(self, stream: Stream, header_timeout: float, idle_timeout: float) -> None:
         self._stream = stream
+        self._idle_timeout = idle_timeout
         self._header_timeout = header_timeout
         self._decoder = RequestDecoder()
         self._waiting: collections.deque[Run] = collections.deque()
@@ -225,7 +230,7 @@ class Inbox:
 
     def _recv(self) -> bytes:
         if self._deadline is None:
-            return self._stream.recv_request()
+            return self._stream.recv_request(CHUNK, Deadline(self._idle_timeout))
         try:
             return self._stream.recv(CHUNK, self._deadline)
         except TimeoutError:
@@ -243,9 +248,9 @@ def _allow_descriptors(clients: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _first_chunk(stream: Stream) -> bytes:
+def _first_chunk(stream: Stream, idle_timeout: float) -> bytes:
     """The beginning of a session, as much of it as tells a command from a frame."""
-    chunk = stream.recv_request(MAX_COMMAND + 1)
+    chunk = stream.recv_request(MAX_COMMAND + 1, Deadline(idle_timeout))
     deadline = Deadline(AMBIGUOUS_GRACE)
     while chunk and is_frame(chunk) is None:
         try:

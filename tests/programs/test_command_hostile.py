@@ -135,3 +135,15 @@ def test_peer_that_leaves_early(port, data, how):
     with Peer(port) as peer:
         peer.ask("echo next")
         assert peer.answer()[0] == b"next\n"
+
+
+@pytest.mark.parametrize("protocol", ["raw", "length", "header", "frame"])
+def test_silent_peer_is_closed_and_logged_once(protocol):
+    with serving("--protocol", protocol, "--idle-timeout", "0.3") as server:
+        with Peer(server.port) as peer:
+            name = "{}:{}".format(*peer.socket.getsockname())
+            assert peer.rest() == b""
+        with Peer(server.port) as peer:
+            peer.send(b"echo next") if protocol != "frame" else peer.ask("echo next")
+            assert b"next" in peer.rest()
+    assert len([line for line in server.stderr if name in line]) == 1
