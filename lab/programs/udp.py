@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 
 from lab.programs.console import (
+    USAGE,
     Console,
+    Failure,
     Parser,
     count,
     main,
@@ -22,6 +24,7 @@ from lab.protocols.echo import encode
 from lab.protocols.text import printable, shown
 from lab.protocols.udp import (
     ECHO_PORT,
+    MAX_ANSWER,
     NOTICE_PORT,
     REQUEST_PORT,
     Answering,
@@ -76,6 +79,8 @@ class Server:
     def __init__(self, console: Console, answer: str | None) -> None:
         self._console = console
         self._answer = None if answer is None else encode(answer)
+        if self._answer is not None and len(self._answer) > MAX_ANSWER:
+            raise Failure(f"an answer of {len(self._answer)} bytes is above {MAX_ANSWER}", USAGE)
         self._answering = Answering(os.urandom(32))
 
     def notice(self, data: bytes, sender: Address) -> None:

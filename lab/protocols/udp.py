@@ -36,6 +36,7 @@ ID_SIZE = TOKEN_SIZE = 16
 NO_TOKEN = bytes(TOKEN_SIZE)
 HEAD = 1 + ID_SIZE
 REQUEST_HEAD = HEAD + TOKEN_SIZE
+MAX_ANSWER = MAX_DATAGRAM - HEAD
 
 FIRST_RETRY = 0.25  # seconds from sending a request to sending it again
 BACK_OFF = 2.0  # by which each wait is longer than the one before

@@ -1,0 +1,208 @@
+"""The architecture, as the imports show it: arrows go down only."""
+
+import ast
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAB = ROOT / "lab"
+
+BELOW = ("protocols", "sockets", "programs")  # the image boundary; from the bottom up
+# The columns of the house, side by side: each goes its own way. echo_x is of the column echo; what bears no
+# column's name is of none.
+COLUMNS = {
+    "protocols": {"echo", "udp", "command", "transfer"},
+    "sockets": {"threaded", "aio", "datagram"},
+    "programs": {"echo", "udp", "command", "transfer"},
+}
+ABOVE = ("control", "evidence")
+
+
+def modules(*layers):
+    """The modules of these layers, as dotted names."""
+    paths = sorted(path for layer in layers for path in (LAB / layer).rglob("*.py"))
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths
+    ]
+
+
+@functools.cache
+def imports(module):
+    """What ``module`` imports, as dotted names; from anywhere in it, functions and TYPE_CHECKING too."""
+    path = ROOT.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return frozenset(imported(ast.parse(path.read_text()), module, is_package=path.stem == "__init__"))
+
+
+def imported(tree, module, *, is_package=False):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".") if is_package else module.split(".")[:-1]
+                base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+            yield from (resolve(base, alias.name) for alias in node.names)
+
+
+def resolve(base, name):
+    """``from base import name``: the module that this is, or the one that ``name`` is taken from."""
+    path = ROOT.joinpath(*base.split("."), name)
+    return f"{base}.{name}" if path.is_dir() or path.with_suffix(".py").exists() else base
+
+
+def wrong_import(module, name):
+    """Why ``module`` may not import ``name``; None where it may."""
+    if name.split(".")[0] != "lab" or name == "lab":
+        return None
+    layer, target = module.split(".")[1], name.split(".")[1]
+    if layer in ABOVE:
+        return "the programs are started, never imported" if target == "programs" else None
+    if target not in BELOW or BELOW.index(target) > BELOW.index(layer):
+        return "upward"
+    columns = {column(module), column(name)} - {None}
+    if target == layer and len(columns) > 1:
+        return "sideways"
+    return None
+
+
+def column(module):
+    """The column of the house that ``module`` belongs to; None where it is of none."""
+    _, layer, *rest = module.split(".")
+    name = rest[0].split("_")[0] if rest else ""
+    return name if name in COLUMNS[layer] else None
+
+
+@pytest.mark.parametrize("module", modules(*BELOW, *ABOVE))
+def test_arrows_go_down_only(module):
+    wrong = {name: why for name in imports(module) if (why := wrong_import(module, name))}
+    assert wrong == {}
+
+
+def test_no_module_imports_itself_by_a_detour():
+    graph = {module: imports(module) - {module} for module in modules(*BELOW, *ABOVE)}
+    assert cycle(graph) is None
+
+
+def cycle(graph):
+    """A round trip through ``graph``, or None where there is none."""
+    while leaves := [module for module, targets in graph.items() if not targets & graph.keys()]:
+        graph = {module: targets for module, targets in graph.items() if module not in leaves}
+    return sorted(graph) or None
+
+
+@pytest.mark.parametrize("module", modules(*BELOW))
+def test_below_the_image_boundary_there_is_the_standard_library_only(module):
+    tops = {name.split(".")[0] for name in imports(module)}
+    assert tops - set(sys.stdlib_module_names) - {"lab"} == set()
+
+
+def test_the_package_itself_imports_nothing():
+    assert imports("lab") == frozenset()
+
+
+@pytest.mark.parametrize("module", modules("protocols"))
+def test_protocols_do_no_io(module):
+    forbidden = {
+        "socket",
+        "select",
+        "selectors",
+        "asyncio",
+        "threading",
+        "time",
+        "subprocess",
+        "os",
+        "signal",
+        "ssl",
+    }
+    found = {name.split(".")[0] for name in imports(module)} & forbidden
+    assert found == set()
+    assert called(module) & {"open", "print", "input"} == set()
+
+
+def called(module):
+    """The functions that ``module`` calls, as they are written."""
+    calls = (node.func for node in ast.walk(ast.parse(source(module))) if isinstance(node, ast.Call))
+    return {ast.unparse(function) for function in calls}
+
+
+@pytest.mark.parametrize("module", modules("programs"))
+def test_only_sockets_touch_sockets(module):
+    """Programs may name what the module socket gives (its errors, a type), and make no socket."""
+    assert {name for name in called(module) if name.startswith("socket.")} == set()
+
+
+def source(module):
+    path = ROOT.joinpath(*module.split("."))
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+
+
+def test_everything_below_the_boundary_loads_without_any_other_package():
+    """In an interpreter that sees neither site-packages nor the environment, nor the user's directory."""
+    names = modules(*BELOW)
+    code = (
+        f"import sys, importlib, json\nsys.path.insert(0, {str(ROOT)!r})\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "files = [[name, getattr(module, '__file__', None)] for name, module in sys.modules.items()]\n"
+        "print(json.dumps(files))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "error", "-c", code], capture_output=True, check=False
+    )
+    assert done.stderr == b""
+    loaded = dict(json.loads(done.stdout))
+    assert set(names) <= set(loaded)
+    foreign = {name.split(".")[0] for name in loaded} - set(sys.stdlib_module_names) - {"lab", "__main__"}
+    assert foreign == set()
+    assert not [file for file in loaded.values() if file and "site-packages" in file]
+
+
+# ----------------------------------------------------------- that these tests can fail
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "why"),
+    [
+        ("lab.protocols.echo", "from lab.sockets import blocking", "upward"),
+        ("lab.protocols.echo", "def f():\n    import lab.sockets.aio", "upward"),
+        ("lab.sockets.blocking", "from lab.programs.console import main", "upward"),
+        ("lab.programs.echo", "from lab.control import host", "upward"),
+        ("lab.sockets.aio", "from lab.evidence.pcap import x", "upward"),
+        ("lab.protocols.echo", "from . import udp", "sideways"),
+        ("lab.protocols.echo", "from lab.protocols.udp import Asking", "sideways"),
+        ("lab.sockets.aio", "from .threaded import serve", "sideways"),
+        ("lab.programs.command_serve", "from lab.programs import echo", "sideways"),
+        ("lab.control.host", "from lab.programs import echo", "the programs are started, never imported"),
+    ],
+)
+def test_a_wrong_import_is_seen(module, text, why):
+    assert [wrong_import(module, name) for name in imported(ast.parse(text), module)] == [why]
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("lab.sockets.aio", "from lab.sockets.blocking import Stop"),
+        ("lab.programs.echo", "from lab.sockets import aio, blocking, threaded"),
+        ("lab.programs.echo", "from lab.programs.console import main"),
+        ("lab.programs.command_serve", "from lab.programs.command import x"),
+        ("lab.protocols.echo", "import json, typing"),
+        ("lab.control.host", "from lab.evidence import pcap"),
+    ],
+)
+def test_a_right_import_is_let_through(module, text):
+    assert [wrong_import(module, name) for name in imported(ast.parse(text), module)] == [None] * text.count(
+        ","
+    ) + [None]
+
+
+def test_a_round_trip_is_seen():
+    graph = {"a": {"b", "json"}, "b": {"c"}, "c": {"b"}, "d": {"json"}}
+    assert cycle(graph) == ["a", "b", "c"]
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": set()}) is None
