@@ -28,9 +28,26 @@ NODES = {
     "win10": {"names": ["server", "win10"], "addresses": [WIN10], "addresses6": ["fd28:66::163"]},
 }
 CAPTURES = [
-    {"name": "clients", "file": "clients.pcapng", "networks": ["192.168.40.0/24"], "router": [ROUTER["clients"]]},
-    {"name": "servers", "file": "servers.pcapng", "networks": ["172.28.66.0/24"], "router": [ROUTER["servers"]]},
+    {
+        "name": "clients",
+        "file": "clients.pcapng",
+        "networks": ["192.168.40.0/24"],
+        "router": [ROUTER["clients"]],
+    },
+    {
+        "name": "servers",
+        "file": "servers.pcapng",
+        "networks": ["172.28.66.0/24"],
+        "router": [ROUTER["servers"]],
+    },
 ]
+LOSSY = {"to-servers": {"delay": 0.02, "loss": 0.2}, "to-clients": {"delay": 0.02}}
+
+
+def measure(what: str, asked: float, measured: float) -> dict[str, Any]:
+    """One check of the link, as the record has it."""
+    ends = {"low": measured * 0.98, "high": measured * 1.02}
+    return {"what": what, "asked": asked, "measured": measured, "ok": True, "note": "", **ends}
 
 
 @dataclass
@@ -50,7 +67,14 @@ class Run:
     def socket(
         self, at: float, node: str, number: int, state: str, local: str, remote: str, was: str = ""
     ) -> None:
-        about = {"id": number, "protocol": "tcp", "family": 4, "local": local, "remote": remote, "state": state}
+        about = {
+            "id": number,
+            "protocol": "tcp",
+            "family": 4,
+            "local": local,
+            "remote": remote,
+            "state": state,
+        }
         queues = {"receive_queue": 0, "send_queue": 0, "pid": 41, "command": "python3"}
         self.say(at, node, "socket", f"{state or 'gone'} {local}", **about, was=was, **queues)
 
@@ -69,7 +93,13 @@ class Run:
         """One TCP packet from kali to win10 (``back``: the other way); a ``delay`` of None loses it."""
         sport, dport = ends[::-1] if back else ends
         segment = dpkt.tcp.TCP(
-            sport=sport, dport=dport, seq=seq, ack=ack, flags=sum(FLAGS[f] for f in flags), win=64240, data=data
+            sport=sport,
+            dport=dport,
+            seq=seq,
+            ack=ack,
+            flags=sum(FLAGS[f] for f in flags),
+            win=64240,
+            data=data,
         )
         if "S" in flags:
             segment.opts = bytes.fromhex("020405b40402080a0000000100000000" + "01030307")
@@ -77,7 +107,13 @@ class Run:
         self.ip(at, segment, dpkt.ip.IP_PROTO_TCP, back=back, delay=delay)
 
     def udp(
-        self, at: float, ends: tuple[int, int], data: bytes, *, back: bool = False, delay: float | None = 0.00003
+        self,
+        at: float,
+        ends: tuple[int, int],
+        data: bytes,
+        *,
+        back: bool = False,
+        delay: float | None = 0.00003,
     ) -> None:
         sport, dport = ends[::-1] if back else ends
         datagram = dpkt.udp.UDP(sport=sport, dport=dport, data=data)
@@ -92,7 +128,12 @@ class Run:
             if hop and delay is None:
                 return
             packet = dpkt.ip.IP(
-                src=_raw(source), dst=_raw(target), p=protocol, ttl=64 - hop, id=self._ident & 0xFFFF, data=layer
+                src=_raw(source),
+                dst=_raw(target),
+                p=protocol,
+                ttl=64 - hop,
+                id=self._ident & 0xFFFF,
+                data=layer,
             )
             packet.len = len(packet)
             src, dst = (ROUTER_MAC, MACS[target]) if hop else (MACS[source], ROUTER_MAC)
@@ -109,9 +150,9 @@ class Run:
             pcap.write(self.folder / f"{name}.pcapng", name, self.snaplen, in_order)
         write_events(self.folder, self.events)
         about = {
-            "scenario": "tcp-hello", "title": "Hello: a client says its text, the server answers.", "verdict": "pass",
-            "reason": "", "seed": 2815246656, "started": STARTED, "seconds": 1.2, "nodes": NODES,
-            "versions": {"python": "3.11.7", "kernel": "6.18.44"}, "record": {}, "captures": CAPTURES,
+            "scenario": "tcp-hello", "title": "Hello: a client says its text, the server answers.",
+            "verdict": "pass", "reason": "", "seed": 2815246656, "started": STARTED, "seconds": 1.2,
+            "nodes": NODES, "versions": {"python": "3.11.7", "kernel": "6.18.44"}, "record": {}, "captures": CAPTURES,
         }  # fmt: skip
         (self.folder / "record.json").write_text(json.dumps(about | self.record))
         return self.folder
@@ -163,7 +204,7 @@ def hello(folder: Path) -> Run:
 def lossy(folder: Path, seed: int = 7) -> Run:
     """A transfer over a link that loses, delays and is cut for a while; the check fails."""
     run, ends, chance = Run(folder), (51514, 11111), random.Random(seed)
-    run.say(0.05, "lab", "link", "loss 20% and delay 20 ms each way, by netem", backend="netem")
+    run.say(0.05, "router", "link", "link: to-servers: 20 ms, 20% loss; to-clients: 20 ms", asked=LOSSY)
     run.say(0.1, "win10", "start", "lab-transfer serve --port 11111", 1)
     run.say(0.2, "win10", "stdout", "listening on 0.0.0.0:11111", 1)
     run.say(0.3, "kali", "start", "lab-transfer put notes.txt win10:11111", 2)
@@ -197,8 +238,12 @@ def lossy(folder: Path, seed: int = 7) -> Run:
         "verdict": "fail", "reason": reason, "seconds": at + 2,
         "diagnosis": {"sentences": ["win10 reset the connection to port 11111 while kali still sent."],
                       "see_also": ["reset-on-close", "half-open"]},
-        "impairment": {"backend": "netem", "asked": {"there": {"loss": 0.2, "delay": 0.02}, "back": {"delay": 0.02}},
-                       "measured": {"there": {"loss": 0.1934, "delay": 0.02013}, "back": {"delay": 0.01996}}},
+        "impairment": {"backend": "netem", "changes": [
+            {"at": STARTED + 0.05, "backend": "netem", "seed": "7/0", "asked": LOSSY, "measured": {
+                "to-servers": [measure("loss", 0.2, 0.1934), measure("delay", 0.02, 0.02013)],
+                "to-clients": [measure("loss", 0, 0), measure("delay", 0.02, 0.01996)],
+            }},
+        ]},
     }  # fmt: skip
     return run
 

@@ -215,7 +215,7 @@ function drawBar(socket, index, x, y, height) {
 // --- what programs said, and what the lab did ----------------------------------------------------
 
 function drawEvents() {
-  const free = new Map();
+  const last = new Map(); // by column: the line drawn last, and how many after it found no room
   for (const index of view.events) {
     const event = run.events[index];
     const y = onScreen(view.eventY[index]);
@@ -223,11 +223,32 @@ function drawEvents() {
     if (y > view.height + ROW) break;
     const node = run.nodes[event.node];
     const column = node && node.side !== "router" ? event.node : "all";
-    if (y - (free.get(column) ?? -Infinity) < 14 && !isSelected("event", index)) continue;
-    free.set(column, y);
+    const before = last.get(column);
+    if (before && y - before.y < 14 && !isSelected("event", index)) {
+      before.more++;
+      continue;
+    }
+    last.set(column, { y, more: 0, column });
+    if (before) drawMore(before);
     if (column === "all") drawNote(event, index, y);
     else drawLine(event, index, y);
   }
+  for (const line of last.values()) drawMore(line);
+}
+
+function drawMore({ y, more, column }) {
+  if (!more || column === "all") return;
+  const { text: [x, width], outward } = view.layout.columns[column];
+  const said = `+${number(more)}`;
+  pen.font = `600 ${SMALL}`;
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  const end = outward < 0 ? x + width + 6 : x + width + 8;
+  const room = pen.measureText(said).width;
+  pen.fillStyle = colours.page;
+  pen.fillRect(end - room - 3, y - 7, room + 5, 14);
+  pen.fillStyle = colours.soft;
+  pen.fillText(said, end, y + 0.5);
 }
 
 function drawLine(event, index, y) {
@@ -236,7 +257,7 @@ function drawLine(event, index, y) {
   pen.textBaseline = "middle";
   pen.textAlign = "left";
   pen.font = event.kind === "start" ? `600 ${CODE}` : CODE;
-  const colour = { stderr: colours.bad, exit: colours.soft }[event.kind] ?? colours.code;
+  const colour = { stderr: colours.bad, fault: colours.bad, counter: colours.warn, exit: colours.soft }[event.kind] ?? colours.code;
   const shown = shorten(lineText(event), width);
   const drawn = pen.measureText(shown).width;
   const edge = outward < 0 ? x + drawn + 4 : x - 4;
@@ -266,7 +287,8 @@ function drawNote(event, index, y) {
   pen.setLineDash([]);
   pen.globalAlpha = 1;
   const who = event.node >= 0 ? `${nodeName(event.node)}: ` : "";
-  pill(edges.left - reach, y - 9, edges.right - edges.left + 2 * reach, who + lineText(event).split("\\n")[0], colour, { kind: "event", index }, true);
+  const text = event.kind === "verdict" ? run.verdict : who + lineText(event).split("\\n")[0];
+  pill(edges.left - reach, y - 9, edges.right - edges.left + 2 * reach, text, colour, { kind: "event", index }, true);
 }
 
 // A name on a ground of its own colour; as wide as it needs, at most `room`.

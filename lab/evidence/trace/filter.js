@@ -20,7 +20,7 @@ const KIND_OF_EVENT = { start: "output", stdout: "output", stderr: "output", exi
 
 function eventShown(event) {
   if (!filter.kinds.has(KIND_OF_EVENT[event.kind] ?? "faults")) return false;
-  return filter.node === "" || event.node === +filter.node || event.node < 0;
+  return !event.band && (filter.node === "" || event.node === +filter.node || event.node < 0);
 }
 
 function socketShown(socket) {

@@ -10,15 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import time
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from lab.evidence.trace import heading
 from lab.evidence.trace.page import Page, collect
 from lab.evidence.traffic import Traffic
 from lab.protocols.text import printable
@@ -56,9 +54,9 @@ def render(page: Page, folder: Path) -> str:
             record=page.record,
             notes=page.notes,
             verdict=WORDS.get(str(page.record.get("verdict")), "not finished"),
-            diagnosis=_diagnosis(page.record, folder),
-            link=_link(page.record.get("impairment")),
-            started=_moment(page.record.get("started")),
+            diagnosis=heading.diagnosis(page.record, folder),
+            link=heading.link(page.record),
+            started=heading.moment(page.record),
             style=style,
             style_digest=_digest(style),
             code=code,
@@ -92,60 +90,3 @@ def _data(value: Any) -> Markup:
 def _digest(text: str) -> str:
     """As Content-Security-Policy wants it (CSP 3, 2.3.1)."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _moment(seconds: object) -> str:
-    if not isinstance(seconds, int | float):
-        return ""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-
-
-# --- diagnosis and link ----------------------------------------------------------------------------
-
-
-def _diagnosis(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What it says, and of each scenario that shows the same its name and, where its file is here, a link."""
-    diagnosis = record.get("diagnosis") or {}
-    names = diagnosis.get("see_also", ())
-    return {
-        "sentences": diagnosis.get("sentences", ()),
-        "see_also": [_scenario(str(name), folder) for name in names],
-    }
-
-
-def _scenario(name: str, folder: Path) -> dict[str, str]:
-    """A scenario's file is found from the run's folder, runs/<scenario>/<time>, and from there only."""
-    path = folder.resolve().parents[2] / "scenarios" / f"{name.replace('-', '_')}.py"
-    if not name.replace("-", "").isalnum() or not path.is_file():
-        return {"name": name, "href": ""}
-    return {"name": name, "href": Path(os.path.relpath(path, folder.resolve())).as_posix()}
-
-
-def _link(impairment: object) -> dict[str, Any] | None:
-    """Backend, and a row for each thing that was asked of the link or measured of it."""
-    if not isinstance(impairment, Mapping) or not impairment:
-        return None
-    asked, measured = _flat(impairment.get("asked")), _flat(impairment.get("measured"))
-    rows = [(name, asked.get(name, ""), measured.get(name, "")) for name in _merged(asked, measured)]
-    return {"backend": impairment.get("backend") or "none", "rows": rows}
-
-
-def _merged(*tables: Mapping[str, str]) -> Iterable[str]:
-    return dict.fromkeys(name for table in tables for name in table)
-
-
-def _flat(value: object, name: str = "") -> dict[str, str]:
-    """Nested values as one table: {"there": {"loss": 0.2}} has the row "there loss"."""
-    items: Iterable[tuple[Any, Any]]
-    if isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, list | tuple):
-        items = enumerate(value, 1)
-    else:
-        return {} if value in (None, "", 0, 0.0, False) else {name or "all": _number(value)}
-    tables = [_flat(inner, f"{name} {part}".strip()) for part, inner in items]
-    return {key: text for table in tables for key, text in table.items()}
-
-
-def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from lab.evidence.events import Event
 from lab.evidence.states import lives
+from lab.protocols.impairment import LinkSettings
 
 MAX_LINES = 400  # of one program's output: the first three quarters, and the last
 MAX_TEXT = 2000  # characters of one line
@@ -46,6 +47,8 @@ def lines(events: Sequence[Event], clock: Clock, nodes: Sequence[str]) -> tuple[
         }
         if event.data and event.kind in ("fault", "link", "counter"):
             row["data"] = event.data
+        if _edges(event)[0]:
+            row["band"] = True  # it is drawn as what it began
         rows.append(row)
     return rows, len(left_out)
 
@@ -100,15 +103,26 @@ def bands(events: Sequence[Event], clock: Clock, nodes: Sequence[str], end: int)
             band["to"] = clock.micros(event.at)
         if begins:
             at = clock.micros(event.at)
-            band = {"from": at, "to": max(end, at), "node": index.get(event.node, -1)}
-            current[event.node, begins] = band | {"kind": event.kind, "text": event.text}
+            band = {"from": at, "to": max(end, at), "node": index.get(event.node, -1), "text": event.text}
+            current[event.node, begins] = band | {"kind": _severity(event)}
             rows.append(current[event.node, begins])
     return rows
 
 
 def _edges(event: Event) -> tuple[str, str]:
     """What begins with an event, and what ends with it."""
+    if event.kind == "link" and "asked" in (event.data or {}):
+        return ("" if _asked(event).is_nothing else "link"), "link"
     if event.kind == "fault":
         begun = {ending: beginning for beginning, ending in ENDINGS.items()}
         return (event.text if event.text in ENDINGS else ""), begun.get(event.text, "")
     return "", ""
+
+
+def _severity(event: Event) -> str:
+    """A link that is cut is a fault, too."""
+    return "fault" if event.kind == "fault" or _asked(event).cut else "link"
+
+
+def _asked(event: Event) -> LinkSettings:
+    return LinkSettings.from_json((event.data or {})["asked"])
