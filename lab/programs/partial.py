@@ -49,9 +49,7 @@ class Partials:
             for slot in range(SLOTS):
                 incoming = self._lock(slot, os.O_CREAT)
                 if incoming is not None:
-                    incoming.restart()
-                    incoming.expect(size)
-                    return incoming
+                    return incoming.start_over(size)
         raise Refusal("conflict", f"{shown(self.path)}: {SLOTS} transfers of this name are under way")
 
     def resume(self) -> Incoming | None:
@@ -144,7 +142,6 @@ class Incoming:
         with refusing(self._path):
             status = os.fstatvfs(self.fd)
             if size - self.offset > status.f_bavail * status.f_frsize:
-                self.keep()
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._set_direct(size - self.offset > BLOCK)
 
@@ -153,12 +150,18 @@ class Incoming:
         self.hasher = hash_file(self.fd, self.offset, watch)
         return self.hasher.hexdigest()
 
-    def restart(self) -> None:
-        """Forgets what has arrived."""
-        with refusing(self._path):
-            os.ftruncate(self.fd, 0)
+    def start_over(self, size: int) -> Incoming:
+        """Forgets what has arrived; ``size`` bytes will."""
         self.offset = 0
         self.hasher = hashlib.sha256()
+        try:
+            with refusing(self._path):
+                os.ftruncate(self.fd, 0)
+            self.expect(size)
+        except Refusal:
+            self.discard()
+            raise
+        return self
 
     def write(self, data: memoryview) -> None:
         """Appends ``data``."""

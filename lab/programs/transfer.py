@@ -126,7 +126,7 @@ def run_list(options: argparse.Namespace) -> None:
             directory = pending.pop()
             below = []
             for entry in client.entries(directory):
-                show_entry(say, entry, directory if options.recursive else ())
+                show_entry(say, entry, directory, whole=options.recursive)
                 if entry.kind == "directory" and options.recursive:
                     below.append((*directory, entry.name))
             pending.extend(reversed(below))
@@ -192,13 +192,14 @@ def hint(report: Report) -> str:
     return "; the same command again goes on where this stopped" if report.resumable else ""
 
 
-def show_entry(say: Console, entry: Entry, directory: Path) -> None:
+def show_entry(say: Console, entry: Entry, directory: Path, *, whole: bool) -> None:
     path = "/".join((*directory, entry.name))
+    shown_path = path if whole else entry.name
     letter = {"file": "-", "directory": "d", "symlink": "l", "special": "?", "unnamable": "!"}[entry.kind]
     slash = "/" if entry.kind == "directory" else ""
     say.say(
         "entry",
-        f"{letter} {entry.mode:03o} {entry.size:>14} {when(entry.mtime)} {path}{slash}",
+        f"{letter} {entry.mode:03o} {entry.size:>14} {when(entry.mtime)} {shown_path}{slash}",
         path=path, kind=entry.kind, size=entry.size, mode=entry.mode, mtime=entry.mtime,
     )  # fmt: skip
 

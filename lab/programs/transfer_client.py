@@ -88,8 +88,8 @@ class Client:
         try:
             self._wire.send_file(header, file, hasher, offset, size, watch)
             self._wire.send(encode_request(Digest(hasher.hexdigest())))
-        except (ConnectionError, RemoteProtocolError) as error:
-            raise self._reason(error) from None
+        except (ConnectionError, RemoteProtocolError):
+            raise self._reason() from None
         stored = self._expect(Stored, work=size - offset)
         if (stored.size, stored.digest) != (size, hasher.hexdigest()):
             raise RemoteProtocolError(
@@ -97,15 +97,15 @@ class Client:
             )
         return stored
 
-    def _reason(self, error: ConnectionError | RemoteProtocolError) -> Exception:
-        """Why the server hung up or spoke while we were sending, if it said so."""
+    def _reason(self) -> ProtocolError:
+        """Why the server hung up or spoke while we were sending."""
         try:
             self._expect(Ready)
-        except Refusal as refusal:
-            return refusal
-        except (OSError, ProtocolError):
+        except ProtocolError as reason:  # a Refusal says it; a TruncatedError, that the server just left
+            return reason
+        except OSError:
             pass
-        return TruncatedError(str(error)) if isinstance(error, OSError) else error
+        return TruncatedError("the connection was closed in the middle of a file")
 
     def get(self, path: Path, root: Root, target: Path, watch: Watch, *, resume: bool = True) -> Outcome:
         """Fetches the file at ``path`` to ``target`` below ``root``, complete and verified or not at all."""
@@ -131,7 +131,7 @@ class Client:
             except Refusal as refusal:
                 if refusal.code != "conflict":
                     raise
-            incoming.restart()  # what is here is of another file
+            incoming.start_over(0)  # what is here is of another file
         return self._ask(Get(path), Content)
 
     def stat(self, path: Path, *, digest: bool = False) -> Status:

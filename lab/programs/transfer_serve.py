@@ -19,6 +19,7 @@ from lab.protocols.errors import ProtocolError, RemoteProtocolError
 from lab.protocols.names import shown
 from lab.protocols.transfer import (
     ENTRIES_A_FRAME,
+    MAX_TEXT,
     Content,
     Data,
     Digest,
@@ -110,15 +111,14 @@ class Session:
                 raise
             if refusal.code != "not-found":  # which clients ask about as a matter of course
                 logger.warning("%s: %s", self._peer, refusal)
-            self._send(Error(refusal.code, str(refusal)))
+            self._send(_error(refusal))
         return True
 
     def _say_why(self, error: ProtocolError | TimeoutError) -> None:
         """Tells the client, where it still listens, before the connection is closed."""
         if self._wire.may_answer:
-            code = error.code if isinstance(error, ProtocolError) else "timeout"
             with contextlib.suppress(OSError):
-                self._wire.stream.sendall(encode_answer(Error(code, str(error))), Deadline(1.0))
+                self._wire.stream.sendall(encode_answer(_error(error)), Deadline(1.0))
 
     def _send(self, answer: Message) -> None:
         self._wire.send(encode_answer(answer))
@@ -236,6 +236,11 @@ def _open_incoming(partials: Partials, put: Put) -> Incoming:
         incoming.release()
         raise
     return incoming
+
+
+def _error(error: ProtocolError | TimeoutError) -> Error:
+    code = error.code if isinstance(error, ProtocolError) else "timeout"
+    return Error(code, str(error)[:MAX_TEXT])  # it may name a path that is longer
 
 
 def _stale(path: tuple[str, ...], why: str) -> Refusal:

@@ -104,7 +104,7 @@ class Wire:
                 offset += count
                 watch(offset)
                 if self.stream.readable():
-                    raise RemoteProtocolError("interrupted", "the peer answered in the middle of the payload")
+                    raise RemoteProtocolError("interrupted", "the peer spoke or left in the middle of a file")
         self._file = "none"
 
     def _send_part(self, file: BinaryIO, offset: int, count: int) -> int:

@@ -195,6 +195,11 @@ def test_list_stat_mkdir_and_remove(port: str, there: Path) -> None:
     entries = {entry["path"]: entry["kind"] for entry in map(json.loads, lines)}
     assert entries == {"a": "directory", "a/b": "directory", "a/f": "file", "a/out": "symlink"}
     assert "a/" in ok("list", "--port", port, "127.0.0.1")
+    assert [line.split()[-1] for line in ok("list", "--port", port, "127.0.0.1", "a").splitlines()] == [
+        "b/", "f", "out",
+    ]  # fmt: skip
+    first = json.loads(ok("list", "--port", port, "--json", "127.0.0.1", "a").splitlines()[0])
+    assert first["path"] == "a/b"
     assert digest(b"abc") in ok("stat", "--port", port, "127.0.0.1", "a/f", "--digest")
     assert json.loads(ok("stat", "--port", port, "--json", "127.0.0.1", "a/f"))["size"] == 3
     fails(1, "a: the directory isn't empty", "remove", "--port", port, "127.0.0.1", "a")

@@ -250,6 +250,24 @@ def test_a_server_whose_disk_fills_is_heard_in_the_middle_of_a_put(tmp_path: Pat
     assert told.value.code == "no-space"
 
 
+@pytest.mark.parametrize("taken", [0, 100])
+def test_a_server_that_leaves_in_the_middle_of_a_put(tmp_path: Path, taken: int) -> None:
+    source = tmp_path / "large"
+    source.touch()
+    os.truncate(source, 512 * MIB)
+
+    def talk(peer: RawPeer) -> None:
+        peer.receive()
+        peer.send(status="partial", offset=0)
+        peer.receive()
+        peer.send(status="ready")
+        peer.receive()
+        peer.exactly(taken)
+
+    with raw_server(talk) as port, pytest.raises(TruncatedError):
+        put(port, source)
+
+
 @pytest.mark.parametrize("name", ["../f", "/f", "..", "a\0", "\x1b[2J"])
 def test_a_listing_with_a_hostile_name_is_no_listing(name: str) -> None:
     def talk(peer: RawPeer) -> None:

@@ -400,6 +400,14 @@ def test_another_frame_in_the_place_of_the_digest(root: Path) -> None:
     assert names_in(root) == []
 
 
+def test_a_path_too_long_to_be_shown_is_only_refused(root: Path) -> None:
+    with server(root) as port, RawPeer.to(port) as peer:
+        peer.send(op="stat", path=["x" * 255] * 100)
+        assert peer.receive()["code"] == "not-found"
+        peer.send(op="list", path=[])
+        assert peer.receive()["status"] == "end"
+
+
 # ------------------------------------------------------------------ deadlines and limits
 
 
