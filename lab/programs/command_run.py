@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import importlib
 import io
 import select
 import signal
@@ -27,18 +28,24 @@ LEAVE = ("exit", "quit")
 
 def run(options: argparse.Namespace) -> int:
     """The exit code of the program: that of the remote command where all else went well."""
-    screen = Screen(options)
-    session = Session(options, screen)
+    session = Session(options, Screen(options))
     try:
-        if options.command:
-            return status(session.ask(" ".join(options.command)))
-        if sys.stdin is None:  # closed by who started us
-            return console.OK
-        if sys.stdin.isatty():
-            return Prompt(session, options).run()
-        return run_script(session)
-    finally:
-        session.close()
+        code = _run(session, options)
+    except BaseException:
+        session.abort()
+        raise
+    session.close()
+    return code
+
+
+def _run(session: Session, options: argparse.Namespace) -> int:
+    if options.command:
+        return status(session.ask(" ".join(options.command)))
+    if sys.stdin is None:  # closed by who started us
+        return console.OK
+    if sys.stdin.isatty():
+        return Prompt(session, options).run()
+    return run_script(session)
 
 
 def run_script(session: Session) -> int:
@@ -70,6 +77,7 @@ class Session:
 
     def __init__(self, options: argparse.Namespace, screen: Screen) -> None:
         self._options, self._screen = options, screen
+        self._where = f"{options.host}:{options.port}"
         self._asked = False  # a whole request is with the server and its answer isn't here yet
         self._used = False
         self._connect()
@@ -95,6 +103,8 @@ class Session:
                 self._stream.sendall(request, Deadline(ANSWER_GRACE))
             self._asked = True
             ending = self._answer_raw() if self._options.protocol == "raw" else self._answer()
+        except TimeoutError:
+            raise Failure(f"{self._where}: no answer in time", console.TIMEOUT) from None
         finally:
             self._asked = False
         self._screen.exit(command, ending, time.monotonic() - started)
@@ -108,8 +118,18 @@ class Session:
 
     def reconnect(self) -> None:
         """A new connection in place of the old one; with it ends the command that may run there."""
-        self._stream.close(linger=0.0)
+        self.abort()
         self._connect()
+
+    def abort(self) -> None:
+        """Leaves in the middle: the command that may run is killed at once.
+
+        A tutorial server hardly survives a reset; it is left gently.
+        """
+        if self._options.protocol == "frame":
+            self._stream.abort()
+        else:
+            self._stream.close(linger=0.0)
 
     def close(self) -> None:
         """Leaves. A length server waits for the word, and takes the next client then."""
@@ -129,49 +149,44 @@ class Session:
 
     def _answer(self) -> Exit:
         while True:
-            for event in self._receive():
-                if isinstance(event, Exit):
-                    return event
-                self._screen.output(event)
-
-    def _receive(self) -> list[AnswerEvent]:
-        with self._naming_the_server():
-            data = self._stream.recv(deadline=Deadline(self._options.timeout + ANSWER_GRACE))
-            if data:
-                return list(self._decoder.feed(data))
-            self._decoder.end()
-            raise TruncatedError("the server closed the connection without an answer")
+            ending = self._show(self._receive(65_536, self._options.timeout + ANSWER_GRACE))
+            if ending is not None:
+                return ending
 
     def _answer_raw(self) -> Exit:
         """Nothing tells where a raw answer ends: it is what one recv brings, or all until a silence."""
-        once = self._options.recv_size
-        seconds = self._options.timeout if once else self._options.silence
-        while data := self._receive_raw(once or 65_536, Deadline(seconds)):
-            self._screen.output(Output("stdout", data))
-            if once:
-                break
+        if self._options.recv_size:
+            self._show(self._receive(self._options.recv_size, self._options.timeout))
+            return Exit()
+        with suppress(TimeoutError):
+            while True:
+                self._show(self._receive(65_536, self._options.silence))
         return Exit()
 
-    def _receive_raw(self, limit: int, deadline: Deadline) -> bytes:
+    def _receive(self, limit: int, seconds: float) -> list[AnswerEvent]:
         with self._naming_the_server():
-            try:
-                data = self._stream.recv(limit, deadline)
-            except TimeoutError:
-                return b""
-            if not data:
-                raise TruncatedError("the server closed the connection, maybe in the middle of an answer")
-            return data
+            data = self._stream.recv(limit, Deadline(seconds))
+            if data:
+                return list(self._decoder.feed(data))
+            self._decoder.end()
+            raise TruncatedError("the server closed the connection before a whole answer")
+
+    def _show(self, events: list[AnswerEvent]) -> Exit | None:
+        for event in events:
+            if isinstance(event, Exit):
+                return event
+            self._screen.output(event)
+        return None
 
     @contextmanager
     def _naming_the_server(self) -> Iterator[None]:
         """What goes wrong in here goes wrong with the server, and says so."""
-        where = f"{self._options.host}:{self._options.port}"
         try:
             yield
         except TimeoutError:
-            raise Failure(f"{where}: no answer in time", console.TIMEOUT) from None
+            raise
         except (ProtocolError, OSError) as error:
-            raise Failure(f"{where}: {console.describe(error)}", console.exit_code(error)) from None
+            raise Failure(f"{self._where}: {console.describe(error)}", console.exit_code(error)) from None
 
     def _is_stale(self) -> bool:
         """Whether the server closed meanwhile, as it does with the idle."""
@@ -262,9 +277,7 @@ class Prompt:
     def run(self) -> int:
         """The status of the last command."""
         with suppress(ImportError):
-            import readline  # noqa: F401  its import alone gives input() line editing and history
-
-            _ = readline
+            importlib.import_module("readline")  # that alone gives input() line editing and history
         print("Each command runs in a shell of its own: cd and variables don't last.", file=sys.stderr)
         print("Ctrl-C interrupts a command, Ctrl-D or exit leaves.", file=sys.stderr)
         last = console.OK
