@@ -56,7 +56,8 @@ stdout comes to stdout and stderr to stderr, as they come and byte for byte; hea
 answers are verified by their digest.
 
 The exit code is that of the remote command (128 + n where signal n ended it); of a script, that
-of the first command that failed. raw and length don't transmit it: 0. Our own failures:
+of the first command that failed. raw and length don't transmit it: 0. Our own failures
+stand at the end of this text.
 """
 
 EXIT_CODES = """\
@@ -68,6 +69,8 @@ exit codes:
   4  timeout
 130  interrupted
 """
+
+MAX_LENGTH = 2**31 - 65_536  # an int32 says it, and a remark of ours fits behind
 
 AMBIGUOUS = "--json tells them from the remote command's own.\n"
 
@@ -96,7 +99,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     actions = parser.add_subparsers(dest="action", required=True, metavar="serve|run")
     serve = actions.add_parser("serve", help="run commands for clients", description=SERVE, epilog=EXIT_CODES)
     run = actions.add_parser(
-        "run", help="run commands on a server", description=RUN, epilog=EXIT_CODES + AMBIGUOUS
+        "run",
+        help="run commands on a server",
+        description=RUN,
+        epilog=EXIT_CODES + AMBIGUOUS,
+        usage="%(prog)s [options] HOST [COMMAND ...]",
     )
     for one in (serve, run):
         _add_common(one)
@@ -107,6 +114,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         options.port = PORTS[options.protocol]
     if options.action == "run":
         _check_run(run, options)
+    elif options.protocol == "length" and options.max_output > MAX_LENGTH:
+        parser.error(f"--max-output: a length answer has at most {MAX_LENGTH} bytes")
     return options
 
 

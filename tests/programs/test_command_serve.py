@@ -366,6 +366,7 @@ def test_what_ran_is_told_to_machines():
         (("--host", "name.invalid"), 3),
         (("--port", "65536"), 2),
         (("--max-output", "0"), 2),
+        (("--max-output", "2147483648", "--protocol", "length"), 2),
         (("--encoding", "idna"), 2),
     ],
 )
