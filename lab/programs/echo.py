@@ -5,39 +5,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 
 from lab.programs.console import (
-    USAGE,
     Console,
-    Failure,
     Parser,
     allow_descriptors,
     count,
-    describe,
-    exit_code,
-    input_lines,
     main,
     port_number,
     positive_seconds,
     stop_on_signals,
 )
-from lab.programs.crowd import Crowd, Tally
+from lab.programs.echo_send import send
 from lab.protocols.echo import (
     HELLO_ANSWER,
-    HELLO_LIMIT,
     HELLO_PORT,
-    HELLO_TEXT,
-    QUIT,
     REVERSE_PORT,
     UPPER_PORT,
-    Answer,
     Hello,
     Reverse,
     Session,
     Upper,
-    message,
 )
 from lab.sockets import aio, blocking, threaded
 from lab.sockets.blocking import IDLE_TIMEOUT, MAX_CLIENTS, Deadline, Stream
@@ -45,7 +34,6 @@ from lab.sockets.blocking import IDLE_TIMEOUT, MAX_CLIENTS, Deadline, Stream
 PORTS = {"hello": HELLO_PORT, "reverse": REVERSE_PORT, "upper": UPPER_PORT}
 FACES = {"hello": "blocking", "reverse": "blocking", "upper": "threaded"}  # as in the tutorials
 TIMEOUT = 10.0  # seconds for a connection, and for each answer
-ANSWER_LIMIT = 65_536  # bytes of an answer to hello
 
 HELP = """\
 The first TCP programs of every socket tutorial, as server (serve) and client (send).
@@ -154,7 +142,7 @@ def serve(options: argparse.Namespace) -> None:
         face = options.face or FACES[mode]
         if face != "blocking":
             allow_descriptors(options.max_clients)
-        listener = blocking.listen(options.host, PORTS[mode] if options.port is None else options.port)
+        listener = blocking.listen(options.host, options.port)
         console.announce(listener, f"{mode} ({face}), listening on")
         if face == "blocking":
             blocking.serve(listener, server.handle, stop)
@@ -162,105 +150,6 @@ def serve(options: argparse.Namespace) -> None:
             threaded.serve(listener, server.handle, stop, max_clients=options.max_clients)
         else:
             asyncio.run(aio.serve(listener, server.handle_async, stop, max_clients=options.max_clients))
-
-
-def send(options: argparse.Namespace) -> None:
-    console = Console(as_json=options.json)
-    port = PORTS[options.mode] if options.port is None else options.port
-    if options.connections is not None:
-        send_crowd(console, options, port)
-    elif options.mode == "hello":
-        say_hello(console, options, port)
-    else:
-        for text in options.text:
-            message(text)  # all of them can be sent, or none is
-        with blocking.connect(options.host, port, options.timeout) as stream:
-            ask(console, stream, options)
-
-
-def say_hello(console: Console, options: argparse.Namespace, port: int) -> None:
-    """Sends one text and prints the answer: all that comes until the server closes."""
-    text = message(" ".join(options.text) if options.text else HELLO_TEXT)
-    if len(text) > HELLO_LIMIT:
-        raise Failure(f"the text has {len(text)} bytes; the server reads at most {HELLO_LIMIT}", USAGE)
-    with blocking.connect(options.host, port, options.timeout) as stream:
-        stream.sendall(text, Deadline(options.timeout))
-        answer = receive_hello(stream, Deadline(options.timeout)).decode(errors="backslashreplace")
-    if not answer:
-        raise Failure("the server closed the connection without an answer")
-    console.say("answer", answer, text=answer, peer=stream.peer)
-
-
-def receive_hello(stream: Stream, deadline: Deadline) -> bytes:
-    """All that comes until the server closes; a server that stays open after its answer is forgiven."""
-    answer = b""
-    while len(answer) < ANSWER_LIMIT:
-        try:
-            chunk = stream.recv(ANSWER_LIMIT - len(answer), deadline)
-        except TimeoutError:
-            if not answer:
-                raise
-            break
-        if not chunk:
-            break
-        answer += chunk
-        deadline = Deadline(1.0)
-    return answer
-
-
-def ask(console: Console, stream: Stream, options: argparse.Namespace) -> None:
-    """Sends each text, and prints its answer before the next one is sent."""
-    for text in options.text or lines():
-        if text == QUIT:
-            break
-        stream.sendall(message(text), Deadline(options.timeout))
-        answer = receive_answer(stream, Answer(options.mode, text), Deadline(options.timeout))
-        console.say("answer", answer, sent=text, text=answer)
-    if options.mode == "reverse":
-        stream.sendall(QUIT.encode(), Deadline(options.timeout))
-
-
-def receive_answer(stream: Stream, answer: Answer, deadline: Deadline) -> str:
-    """The whole answer to one message. Raises RemoteProtocolError where it is another one."""
-    while not answer.received(stream.recv(deadline=deadline)):
-        pass
-    return answer.text
-
-
-def lines() -> Iterator[str]:
-    """The messages on standard input, a line each."""
-    for text in input_lines():
-        if text:
-            yield text
-        else:
-            print("lab-echo: an empty line isn't sent: TCP would send nothing", file=sys.stderr)
-
-
-def send_crowd(console: Console, options: argparse.Namespace, port: int) -> None:
-    """Many connections at once, and one line about what became of them."""
-    if options.text:
-        raise Failure("--connections makes its own messages: leave TEXT out", USAGE)
-    if options.mode == "hello" and options.messages > 1:
-        raise Failure("hello has one message: leave --messages out", USAGE)
-    allow_descriptors(options.connections)
-    tally = asyncio.run(talk(options, port))
-    console.say("crowd", tally.summary(), **tally.fields())
-    if tally.failures:
-        first = tally.failures[0]
-        raise Failure(f"{len(tally.failures)} failed, the first: {describe(first)}", exit_code(first))
-
-
-async def talk(options: argparse.Namespace, port: int) -> Tally:
-    crowd = Crowd(
-        options.host,
-        port,
-        options.mode,
-        connections=options.connections,
-        messages=options.messages,
-        hold=options.hold,
-        timeout=options.timeout,
-    )
-    return await crowd.run()
 
 
 def parser() -> Parser:
@@ -311,6 +200,8 @@ def parser() -> Parser:
 
 def run() -> None:
     options = parser().parse_texts()
+    if options.port is None:
+        options.port = PORTS[options.mode]
     options.run(options)
 
 

@@ -83,13 +83,17 @@ def encode(text: str) -> bytes:
 
 
 def message(text: str) -> bytes:
-    """``text`` as one message. Raises LocalProtocolError where it is empty or no text.
+    """``text`` as one message. Raises LocalProtocolError where it is empty, no text, or longer than a chunk.
 
-    Nothing is what TCP sends for an empty message: the server wouldn't notice, and both would wait.
+    Nothing is what TCP sends for an empty message: the server wouldn't notice, and both would wait. And a
+    long one would come back while it is still being sent: both would send, and nobody read.
     """
     if not text:
         raise LocalProtocolError("empty-message", "an empty text can't be sent: TCP would send nothing")
-    return encode(text)
+    data = encode(text)
+    if len(data) > CHUNK_LIMIT:
+        raise LocalProtocolError("too-long", f"a message of {len(data)} bytes is above {CHUNK_LIMIT}")
+    return data
 
 
 def _reversed(text: str) -> set[bytes]:

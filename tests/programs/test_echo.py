@@ -307,7 +307,7 @@ def test_a_second_interrupt_doesnt_wait(face):
                 server.process.send_signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     server.process.wait(0.1)
-        assert server.wait() == 130
+        assert server.wait() in (130, -signal.SIGINT)  # a third one may hit the interpreter as it ends
     finally:
         server.process.kill()
         server.wait()

@@ -115,7 +115,9 @@ def test_the_end_of_the_stream_is_no_answer():
     assert caught.value.code == "closed"
 
 
-@pytest.mark.parametrize(("text", "code"), [("", "empty-message"), ("\udcff", "text-invalid")])
+@pytest.mark.parametrize(
+    ("text", "code"), [("", "empty-message"), ("\udcff", "text-invalid"), ("上" * 21_846, "too-long")]
+)
 def test_what_tcp_cant_send_as_a_message_is_refused(text, code):
     with pytest.raises(LocalProtocolError) as caught:
         message(text)
