@@ -1,4 +1,4 @@
-"""TCP connections as the packets tell them: handshake, bytes each way, resets, retransmissions, who closed."""
+"""TCP connections as the packets tell them: handshake, bytes each way, retransmissions, and the end."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lab.evidence import rules
-from lab.evidence.rules import Evidence, Finding
+from lab.evidence.rules import RULES
+from lab.evidence.rules.case import Evidence, Finding
 
 MAX_SENTENCES = 2
 
@@ -21,7 +21,7 @@ __all__ = ["Diagnosis", "Evidence", "diagnose"]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the evidence says; empty where it says nothing. ``see_also`` names scenarios that show the same."""
+    """What the evidence says, if anything. ``see_also`` names scenarios that show the same."""
 
     sentences: tuple[str, ...] = ()
     see_also: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
 
 def _findings(evidence: Evidence) -> Iterator[Finding]:
-    for rank, rule in enumerate(rules.RULES):
+    for rank, rule in enumerate(RULES):
         for finding in rule(evidence):
             yield finding.ranked(rank)
 

@@ -19,16 +19,16 @@ class Event:
 
     ``data`` says more to machines. What it holds depends on the kind:
 
-    socket   a socket of the host changed: id (the same through its life), protocol (tcp | udp), family (4 | 6;
-             6 takes IPv4 too, unless it is told not to), local and remote ("address:port", IPv6 in brackets,
-             "*" for any), state (LISTEN, SYN_SENT, …; of UDP OPEN or CONNECTED; "" when it is gone), was (the
-             state before, "" when it is new), receive_queue and send_queue (bytes; of a LISTEN socket:
-             connections that wait, and the backlog), pid and command of who has it (of LISTEN and UDP
-             sockets, where it can be told)
+    socket   a socket of the host changed: id (the same through its life), protocol (tcp | udp), family (4, or
+             6, which takes IPv4 too unless it is told not to), local and remote ("address:port", IPv6 in
+             brackets, "*" for any), state (LISTEN …; of UDP OPEN or CONNECTED; "" when it is gone),
+             was (the state before, "" when it is new), receive_queue and send_queue (bytes; of a LISTEN
+             socket: connections that wait, and the backlog), pid and command of who has it (of LISTEN and
+             UDP sockets, where it can be told)
     counter  a counter of the host's kernel moved: name ("Udp.RcvbufErrors"), value, change
     packet   a packet that passed: segment and number (in its capture), source and destination
-             ("address:port"), protocol, flags, length, fate and mark (see passages), arrived (seconds since the
-             epoch at which it was seen past the router; None where it wasn't)
+             ("address:port"), protocol, flags, length, fate and mark (see passages), arrived (the time at
+             which it was seen past the router; None where it wasn't)
     """
 
     at: float

@@ -16,7 +16,6 @@ from lab.evidence.events import Event
 from lab.evidence.packets import Packet, decode, in_time
 from lab.evidence.passages import Passage, Segment, match
 
-
 MAX_EVENTS = 20_000  # packets that events.jsonl tells; all are in the captures
 
 
@@ -33,12 +32,12 @@ class Captured:
     cut: int = 0  # that were seen and not kept: the file holds the first and the last of a long run
     dropped: int = 0  # that the kernel couldn't hand over
     snaplen: int = 0  # bytes kept of each packet
-    filter: str = ""
+    filter: str = ""  # of the capture: what it left out on purpose
     ended: str = ""  # why it ended before the run did
 
     @property
     def complete(self) -> bool:
-        return not (self.cut or self.dropped or self.ended or self.filter)
+        return not (self.cut or self.dropped or self.ended)
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -126,7 +125,8 @@ def _event(passage: Passage, names: Mapping[str, str]) -> Event:
     mark = f", {passage.mark}" if passage.mark else ""
     data = {
         "segment": packet.segment, "number": packet.number, "protocol": packet.protocol,
-        "source": endpoint(packet.source, packet.sport), "destination": endpoint(packet.destination, packet.dport),
+        "source": endpoint(packet.source, packet.sport),
+        "destination": endpoint(packet.destination, packet.dport),
         "flags": packet.flags, "length": packet.length, "fate": fate, "mark": passage.mark,
         "arrived": passage.arrived.at if passage.arrived else None,
     }  # fmt: skip

@@ -20,6 +20,7 @@ STATES = {
     1: "ESTABLISHED", 2: "SYN_SENT", 3: "SYN_RECV", 4: "FIN_WAIT1", 5: "FIN_WAIT2", 6: "TIME_WAIT",
     7: "CLOSE", 8: "CLOSE_WAIT", 9: "LAST_ACK", 10: "LISTEN", 11: "CLOSING", 12: "SYN_RECV",
 }  # fmt: skip
+AFTER_FIN = ("CLOSE_WAIT", "LAST_ACK", "CLOSING")
 ALL_STATES = 0x1FFF
 MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address in an IPv6 one
 TCP, UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
@@ -101,6 +102,8 @@ def parse(protocol: int, raw: bytes) -> Sample:
     family, state, _, _, sport, dport, source, destination, _, cookie, _, receive, send, _, inode = (
         SOCKET.unpack_from(raw)
     )
+    if STATES.get(state) in AFTER_FIN and protocol == TCP:
+        receive = max(0, receive - 1)  # the kernel counts the FIN, until the program has read the end
     return Sample(
         protocol,
         family,
