@@ -18,7 +18,7 @@ from lab.control.view import View
 from lab.control.witness import Options
 from lab.protocols.text import printable
 
-RUNS = Path("/opt/socketlab/runs")
+RUNS = Path("runs")  # below the image's working directory
 
 WELCOME = """\
 The lab is up: client (kali) ── router ── server (win10).
