@@ -13,7 +13,8 @@ setup: ## make this machine ready: engine, images, .venv; only what is missing
 demo: setup ## play tcp-hello and remote-command, both hosts side by side
 	@$(python) -m lab run --columns tcp-hello remote-command
 
-test: setup lint ## all checks and all tests, across the hosts too
+test: setup lint ## all checks and all tests, across the hosts and in a browser too
+	@scripts/setup --tests
 	@$(python) -m pytest
 
 lint: setup ## ruff and mypy
