@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from lab.control import scenarios
 from lab.control.capture import LIMIT, SNAPLEN
 from lab.control.engine import Engine
-from lab.control.errors import EnvironmentFailure, LabError
+from lab.control.errors import EnvironmentFailure
+from lab.control.link_cli import app as link_app
 from lab.control.live import Live, file_for
 from lab.control.outside import from_engine
 from lab.control.runner import play_all
+from lab.control.telling import told_in_one_line
 from lab.control.topology import Topology
 from lab.control.trace_cli import trace
 from lab.control.view import View
@@ -46,6 +45,8 @@ ServersPrefix = Annotated[str | None, typer.Option(help="The servers' /24.", sho
 ClientsPrefix = Annotated[str | None, typer.Option(help="The clients' /24.", show_default="192.168.40")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")]
 
+app.add_typer(link_app, name="link")
+
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
@@ -63,7 +64,7 @@ def up(
     this one; it gets free prefixes unless they are given.
     """
     topology = _new_topology(project, servers_prefix, clients_prefix)
-    with _told_in_one_line():
+    with told_in_one_line():
         topology.up(quiet=quiet)
         with from_engine(topology.project) as lab:
             lab.connect()
@@ -78,7 +79,7 @@ def up(
 def down(project: Project = None, quiet: Quiet = False) -> None:
     """Stop the lab and remove all that it made: containers, networks, keys. Nothing else is touched."""
     topology = _topology(project)
-    with _told_in_one_line():
+    with told_in_one_line():
         removed = topology.down(quiet=quiet)
         if not quiet:
             stdout.print(
@@ -90,7 +91,7 @@ def down(project: Project = None, quiet: Quiet = False) -> None:
 def status(project: Project = None) -> None:
     """Show each node: is it up, and where it can be reached. Exit code 3 unless all are."""
     topology = _topology(project)
-    with _told_in_one_line(), Engine() as engine:
+    with told_in_one_line(), Engine() as engine:
         nodes = engine.nodes(topology.project)
         if not nodes:
             others = ", ".join(engine.projects())
@@ -117,7 +118,7 @@ def status(project: Project = None) -> None:
 @app.command("list")
 def list_scenarios() -> None:
     """List the scenarios."""
-    with _told_in_one_line():
+    with told_in_one_line():
         table = Table("scenario", "what it shows", box=None, header_style="bold")
         for name in scenarios.names():
             table.add_row(f"[bold]{name}[/]", printable(scenarios.title(name)))
@@ -146,7 +147,7 @@ def run(
     A lab that isn't up is started for it, and taken down afterwards unless [bold]--keep[/] is given.
     """
     topology = _new_topology(project, servers_prefix, clients_prefix)
-    with _told_in_one_line():
+    with told_in_one_line():
         for name in names:
             scenarios.load(name)
         started = not topology.exists()
@@ -187,7 +188,7 @@ def capture(
     lab capture router --segment servers -w - | wireshark -k -i -
     """
     topology = _topology(project)
-    with _told_in_one_line(), from_engine(topology.project) as lab:
+    with told_in_one_line(), from_engine(topology.project) as lab:
         live = Live(lab[host], segment=segment, expression=" ".join(expression or []), count=count)
         try:
             if file is None:
@@ -207,7 +208,7 @@ def shell(
 ) -> None:
     """Open a shell on a host of the running lab."""
     topology = _topology(project)
-    with _told_in_one_line():
+    with told_in_one_line():
         with from_engine(topology.project) as lab:
             service = lab[host].name
         argv = topology.compose("exec", service, "bash", "-l")
@@ -218,13 +219,13 @@ app.command()(trace)
 
 
 def _topology(project: str | None) -> Topology:
-    with _told_in_one_line():
+    with told_in_one_line():
         return Topology.from_environment(project)
 
 
 def _new_topology(project: str | None, servers_prefix: str | None, clients_prefix: str | None) -> Topology:
     """The lab to bring up. One that has a name of its own, and no prefixes, gets free ones."""
-    with _told_in_one_line():
+    with told_in_one_line():
         topology = Topology.from_environment(project)
         if servers_prefix or clients_prefix:
             return replace(
@@ -242,23 +243,6 @@ def _state(state: dict[str, object]) -> str:
     if state.get("Status") == "running" and isinstance(health, dict):
         return str(health.get("Status"))
     return str(state.get("Status"))
-
-
-@contextmanager
-def _told_in_one_line() -> Iterator[None]:
-    """Turns what keeps the lab from working into one line and its exit code."""
-    try:
-        yield
-    except LabError as error:
-        stderr.print(f"[bold red]lab:[/] {_escaped(error)}")
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
-        stderr.print("[bold red]lab:[/] interrupted")
-        raise typer.Exit(130) from None
-
-
-def _escaped(error: LabError) -> str:
-    return escape("\n".join(printable(line) for line in str(error).splitlines()))
 
 
 def main() -> NoReturn:

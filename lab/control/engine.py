@@ -204,7 +204,22 @@ class ContainerPower:
         _asked(self._container.pause)
 
     def resume(self) -> None:
-        _asked(self._container.unpause)
+        """Of a host that isn't paused: nothing."""
+        if self._status() == "paused":
+            _asked(self._container.unpause)
+
+    def restore(self) -> bool:
+        """Brings back a host that was left off or paused. True where it was."""
+        status = self._status()
+        if status == "paused":
+            self.resume()
+        elif status != "running":
+            self.on()
+        return status != "running"
+
+    def _status(self) -> str:
+        _asked(self._container.reload)
+        return str(self._container.attrs["State"]["Status"])
 
 
 def _connect() -> docker.DockerClient:

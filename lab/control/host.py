@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import paramiko
 
 from lab.control.errors import EnvironmentFailure
+from lab.control.faults import PATIENCE, Faults, Power
 from lab.control.program import (
     MAX_OUTPUT,
     RUN_TIMEOUT,
@@ -71,16 +72,7 @@ class Node:
         return self.addresses6[0]
 
 
-class Power(Protocol):
-    """Who can cut a node's power: the engine, or nobody (the runner has no engine)."""
-
-    def off(self) -> None: ...
-    def on(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-
-
-class Host:
+class Host(Faults):
     """A node that is logged in to. The connection is made at first need, and again after a power cut."""
 
     def __init__(self, node: Node, dial: Callable[[], Connection], power: Power, observe: Observe) -> None:
@@ -115,22 +107,14 @@ class Host:
         At the deadline its process group is killed and CommandTimeout raised, with the output so far.
         With ``check`` an end other than exit code 0 raises CommandFailed.
         """
-        program = self._execute(command, timeout)
-        if stdin:
-            program.send(stdin)
-        program.close_stdin()
-        try:
-            if not program.follow(time.monotonic() + timeout):
-                program.signal("KILL")
-                program.follow(time.monotonic() + STOP_TIMEOUT)
-                raise CommandTimeout(program.result, f"killed after {timeout:g} s")
-        except BaseException:
-            program.stop(timeout=0.5)
-            raise
-        program.close()
-        if check and not program.result.ok:
-            raise CommandFailed(program.result)
-        return program.result
+        result = _finish(self._execute(command, timeout, self._observe), stdin, timeout)
+        if check and not result.ok:
+            raise CommandFailed(result)
+        return result
+
+    def ask(self, command: str, *, stdin: str | bytes = b"", timeout: float = PATIENCE) -> Result:
+        """``run`` for the controller's own questions: nothing of it stands in the timeline."""
+        return _finish(self._execute(command, timeout, _nobody), stdin, timeout)
 
     @contextmanager
     def start(
@@ -140,7 +124,7 @@ class Host:
 
         ``announce`` "" waits for nothing. Raises CommandFailed, with its output, where it ends before.
         """
-        program = self._execute(command, timeout)
+        program = self._execute(command, timeout, self._observe)
         follower = program.follow_in_background()
         try:
             if announce:
@@ -171,25 +155,6 @@ class Host:
             file.prefetch(size)
             return file.read()
 
-    def power_off(self) -> None:
-        """Cuts the power: everything on the host is gone at once, without a FIN. Raises Unsupported."""
-        self._fault("power cut", self._power.off)
-        self.disconnect()
-
-    def power_on(self) -> None:
-        """Starts the host again; returns when it can be logged in to. Raises Unsupported."""
-        self._fault("power on", self._power.on)
-        self.connect()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Freezes every process of the host while the context lasts. Raises Unsupported."""
-        self._fault("paused", self._power.pause)
-        try:
-            yield
-        finally:
-            self._fault("resumed", self._power.resume)
-
     def connect(self) -> Connection:
         """The warm connection, made or made again where there is none. Raises EnvironmentFailure."""
         with self._lock:
@@ -203,10 +168,10 @@ class Host:
                 self._connection.close()
                 self._connection = None
 
-    def _execute(self, command: Command, timeout: float) -> Program:
+    def _execute(self, command: Command, timeout: float, observe: Observe) -> Program:
         line = command if isinstance(command, str) else shlex.join(command)
         session = self.connect().execute(line, timeout=min(timeout, CONNECT_TIMEOUT))
-        return Program(session, Result(line, self.title), self._observe)
+        return Program(session, Result(line, self.title), observe)
 
     @contextmanager
     def _files(self) -> Iterator[paramiko.SFTPClient]:
@@ -215,6 +180,23 @@ class Host:
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise EnvironmentFailure(f"{self.name}: {error}") from error
 
-    def _fault(self, text: str, act: Callable[[], None]) -> None:
-        self._observe(Event(time.time(), self.title, "fault", text))
-        act()
+
+def _finish(program: Program, stdin: str | bytes, timeout: float) -> Result:
+    """Feeds it, waits for its end, and kills it where that doesn't come in time."""
+    if stdin:
+        program.send(stdin)
+    program.close_stdin()
+    try:
+        if not program.follow(time.monotonic() + timeout):
+            program.signal("KILL")
+            program.follow(time.monotonic() + STOP_TIMEOUT)
+            raise CommandTimeout(program.result, f"killed after {timeout:g} s")
+    except BaseException:
+        program.stop(timeout=0.5)
+        raise
+    program.close()
+    return program.result
+
+
+def _nobody(_: Event) -> None:
+    """Observes nothing."""

@@ -51,3 +51,7 @@ class NoPower:
         raise Unsupported("power needs the engine: play this scenario from outside, with `lab run`")
 
     off = on = pause = resume = _refuse
+
+    def restore(self) -> bool:
+        """Nothing: a host that is off can't be reached anyway."""
+        return False

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from lab.control.capture import Capture
 from lab.control.errors import UsageError
 from lab.control.host import Host
+from lab.control.link import Link
 from lab.control.witness import Witness
 from lab.evidence.diagnosis import Diagnosis, diagnose
 from lab.evidence.events import Event, Observe
@@ -29,6 +30,7 @@ class Lab:
         self.title = title
         self.random = random.Random()
         self.witness: Witness | None = None  # while a scenario is played
+        self.link = Link(self.hosts, observe)
         self._observe = observe
         self._by_name = {name: host for host in self.hosts for name in {host.name, *host.node.names}}
 
@@ -72,6 +74,12 @@ class Lab:
         """Logs in to every node, all at once. Raises EnvironmentFailure."""
         with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
             for _ in pool.map(Host.connect, self.hosts):
+                pass
+
+    def restore(self) -> None:
+        """Heals the faults that a run which was killed may have left. Raises EnvironmentFailure."""
+        with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
+            for _ in pool.map(Host.restore, self.hosts):
                 pass
 
     def close(self) -> None:

@@ -90,10 +90,18 @@ def play(
     try:
         with open_lab(watch.observe) as lab:
             lab.random = random.Random(seed)
+            lab.restore()
             lab.connect()
+            lab.link.begin(str(seed))
             about["nodes"] = {host.title: _addresses(host.node) for host in lab.hosts}
             with watching(lab.hosts, watch.observe, recorder.folder, capture) as lab.witness:
-                verdict, reason, record = _judge(scenario, lab)
+                try:
+                    verdict, reason, record = _judge(scenario, lab)
+                finally:
+                    lab.link.end()
+                    about["impairment"] = lab.link.plain()
+            if verdict == "pass" and lab.link.failure:
+                verdict, reason = "fail", lab.link.failure
             traffic = lab.witness.traffic
             about |= lab.witness.plain()
         if verdict == "fail":

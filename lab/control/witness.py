@@ -19,9 +19,11 @@ from lab.evidence.events import Observe
 from lab.evidence.packets import Packet
 from lab.evidence.record import read_events
 from lab.evidence.traffic import Traffic
+from lab.protocols.fates import PROBE_PORT
 
 SETTLE = 0.1  # seconds that a packet gets to come out of the router, where its delay isn't known
 MAX_SETTLE = 2.0
+NO_PROBES = f"not udp port {PROBE_PORT}"  # those that measure the link are no traffic of the scenario
 
 T = TypeVar("T")
 
@@ -69,7 +71,7 @@ class Witness:
         watch.wait_until_watching()
 
     def _capture_segment(self, router: Host, segment: str, address: str) -> None:
-        capture = self._capture(router, segment, address)
+        capture = self._capture(router, segment, address, NO_PROBES)
         self.segments.append(capture)
         capture.wait_until_listening()
 

@@ -21,12 +21,11 @@ from lab.programs.console import ENVIRONMENT, USAGE, Failure, Parser, main
 from lab.programs.queueing import COUNTED, Lines, Tally
 from lab.protocols import traffic_control as tc
 from lab.protocols.impairment import LinkSettings
-from lab.protocols.traffic_control import FAMILIES, Interfaces
+from lab.protocols.traffic_control import BACKENDS, FAMILIES, Interfaces
 from lab.sockets.nfqueue import Queue, overflowed
 
 JsonObject: TypeAlias = dict[str, Any]
 
-BACKENDS = ("netem", "nfqueue", "statistic")  # the best first
 STATE = Path("/run/socketlab")  # only root writes there
 MAX_REQUEST = 1 << 20
 READY_TIMEOUT = 5.0
@@ -35,9 +34,10 @@ HELP = """\
 Reads one request, answers, exits; what it set up stays.
   {"op": "show"}
   {"op": "clear", "interfaces": {"clients": ADDRESS, "servers": ADDRESS}}
-  {"op": "apply", "interfaces": …, "link": …, "seed": TEXT, "backend": null}
+  {"op": "apply", "interfaces": …, "link": …, "seed": "7", "backend": null}
 "clients" and "servers" are the router's own addresses on the two segments; "link" is what
-lab/protocols/impairment.py says; "backend" is netem, nfqueue, statistic, or null for the best there is.
+lab/protocols/impairment.py says; "backend" is netem, nfqueue, statistic, or null for the one in
+force, else the best there is; a null "seed" keeps the one in force, too.
 The answer tells what the kernel can do ("can"), what was found ("before") and what is now ("now").
 
 Example:  echo '{"op": "show"}' | sudo /usr/lib/socketlab/impair
@@ -74,11 +74,12 @@ def _handle(request: JsonObject) -> JsonObject:
         return answer
     link = LinkSettings.from_json(request.get("link", {})) if request["op"] == "apply" else LinkSettings()
     interfaces = _interfaces(request.get("interfaces"))
-    backend = _choose(request.get("backend"), can)
+    in_force = before or {}
+    backend = _choose(request.get("backend") or in_force.get("backend"), can)
     if gaps := _gaps(backend, link, can):
         return answer | {"unsupported": gaps, "backend": backend}
     try:
-        now = _apply(link, interfaces, backend, _seed(request), can, before)
+        now = _apply(link, interfaces, backend, _seed(request.get("seed"), in_force), can, before)
     except BaseException:
         _remove_all(interfaces, before)
         raise
@@ -208,7 +209,7 @@ def _free_queues(link: LinkSettings, before: Any) -> dict[str, int]:
 
 
 def _found() -> JsonObject | None:
-    """What was set before and still should hold; None where nothing was, or before the router's last start."""
+    """What was set before and still should hold; None where nothing was since the router's start."""
     try:
         state = json.loads((STATE / "link.json").read_text())
     except (FileNotFoundError, ValueError):
@@ -286,8 +287,8 @@ def _owner(owners: Mapping[Any, str], address: str) -> str:
         raise Failure(f"no interface has {address!r}", USAGE) from None
 
 
-def _seed(request: JsonObject) -> str:
-    seed = request.get("seed", "0")
+def _seed(asked: object, in_force: JsonObject) -> str:
+    seed = in_force.get("seed", "0") if asked is None else asked
     if not isinstance(seed, str) or len(seed) > 200:
         raise Failure("the seed is no text, or too long", USAGE)
     return seed

@@ -6,7 +6,8 @@ and then the sockets are looked at at once: a second answer says that all change
 
     python3 -m lab.programs.sockwatch --address 192.168.40.129
 
-Left out: the controller's way in (port 22, except on the addresses given) and Docker's resolver.
+Left out: the controller's way in (port 22, except on the addresses given), the probes that measure the
+link, and Docker's resolver.
 Exit codes: 0 ok, 2 wrong use, 3 no sock_diag in this kernel.
 """
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from lab.programs import console
+from lab.protocols.fates import PROBE_PORT
 from lab.sockets import sockdiag
 from lab.sockets.sockdiag import Sample
 
@@ -100,7 +102,7 @@ class Tracker:
             known.seen, known.sample, known.reported = seen, sample, now
 
     def _concerns_the_lab(self, sample: Sample) -> bool:
-        if sample.local[0] == RESOLVER:
+        if sample.local[0] == RESOLVER or sample.local[1] == PROBE_PORT:
             return False
         return SSH_PORT not in (sample.local[1], sample.remote[1]) or sample.local[0] in self._addresses
 

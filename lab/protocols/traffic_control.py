@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from lab.protocols.fates import PROBE_PORT
 from lab.protocols.impairment import DIRECTIONS, TO_SERVERS, Drop, Impairment, LinkSettings, flag_bits
 
+BACKENDS = ("netem", "nfqueue", "statistic")  # the best first
+
 CHAIN = "SOCKETLAB-LINK"
 DROPS = "SOCKETLAB-DROPS"
 LINE_BUFFER = 0.2  # seconds of packets that may wait for a line with a rate; more are dropped, as in a router
