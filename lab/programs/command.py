@@ -172,7 +172,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="raw: the silence that is taken for an answer's end (default: %(default)g)",
     )  # fmt: skip
     parser.add_argument("host", metavar="HOST")
-    parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
+    command = parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
+    command.required = False  # for the message when HOST is missing
 
 
 def _check_run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
