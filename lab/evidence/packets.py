@@ -127,7 +127,7 @@ def _network(layer: Any, size: int) -> dict[str, Any]:
         whole = layer.len or size
         facts = {"ttl": layer.ttl, "ident": layer.id}
         if layer.mf or layer.offset:
-            facts |= {"fragment": layer.offset, "more_fragments": bool(layer.mf)}
+            facts |= {"fragment": 8 * layer.offset, "more_fragments": bool(layer.mf)}
         return facts | _transport(layer, layer.data, layer.p, whole - 4 * layer.hl)
     if isinstance(layer, dpkt.ip6.IP6):
         facts = {"ttl": layer.hlim}

@@ -24,6 +24,7 @@ MAX_ROWS = 24
 LEG = 30  # cells from one lane to the next
 MIN_LEG = 16
 PREVIEW = 12  # characters of a payload that are shown
+MARKS = {"retransmission": " again", "corrupted": " corrupted"}
 SLOW = 0.0015  # seconds through the router that are worth a word
 
 
@@ -57,7 +58,8 @@ def sequence(traffic: Traffic, width: int = 100, rows: int = MAX_ROWS) -> list[l
     found = list(_merged(_rows(traffic, lanes)))
     if not found:
         return []
-    leg = max(MIN_LEG, min(LEG, (width - 12) // max(1, len(lanes) - 1)))
+    room = width - 10 - _cells(lanes[-1])  # beside the time, and the last lane's name
+    leg = max(MIN_LEG, min(LEG, room // max(1, len(lanes) - 1)))
     first = found[0].passage.sent.at
     lines = [_heading(lanes, leg)]
     shown, left_out = _ends(found, rows)
@@ -189,18 +191,17 @@ def _leg(row: Row, number: int, width: int, rightward: bool) -> Span:
         word = "✗ lost" if number == 1 else ""
         return Span(f" {word}".ljust(width) if rightward else f"{word} ".rjust(width), "lost")
     style = "mark" if passage.mark else row.source
+    if passage.mark == "duplicate":  # it was sent once, and came out again
+        return Span(_dashes("copy", width, rightward) if number == 1 else " " * width, style)
     if number == 0:
-        mark = {"retransmission": " again", "duplicate": " copy", "corrupted": " corrupted"}.get(
-            passage.mark, ""
-        )
-        return Span(_dashes(row.label + mark, width, rightward), style)
+        return Span(_dashes(row.label, width, rightward, MARKS.get(passage.mark, "")), style)
     slow = passage.delay is not None and passage.delay >= SLOW and number == 1
     return Span(_dashes(f"{(passage.delay or 0) * 1000:.0f} ms" if slow else "", width, rightward), style)
 
 
-def _dashes(label: str, width: int, rightward: bool) -> str:
-    """An arrow of ``width`` cells with its label at the sender's end."""
-    text = f" {_cut(label, width - 5)} " if label else ""
+def _dashes(label: str, width: int, rightward: bool, mark: str = "") -> str:
+    """An arrow of ``width`` cells with its label, and its mark, at the sender's end."""
+    text = f" {_cut(label, width - 5 - len(mark))}{mark} " if label else ""
     line = "─" * (width - 2 - _cells(text))
     return f"─{text}{line}▶" if rightward else f"◀{line}{text}─"
 

@@ -281,7 +281,8 @@ def split_character(lab):
 
 CASES = [
     healthy, healthy_second_try, refused, refused_loopback, refused_early, refused_ipv6, to_itself,
-    wrong_host, unknown_name, partitioned, way_back_cut, power_cut, frozen, backlog_full, address_in_use, time_wait,
+    wrong_host, unknown_name, partitioned, way_back_cut, power_cut, frozen, backlog_full,
+    address_in_use, time_wait,
     reset_unread, send_after_close, cable_pulled, both_send, never_read, reader_stuck, empty_message,
     waits_for_more, closed_early, overrun, udp_refused, udp_lost, no_route, gbk, split_character,
 ]  # fmt: skip
