@@ -1,0 +1,54 @@
+"""A remote command from the client: lab-command run against ssh."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from benchmarks.rig import Rig, serving
+from benchmarks.run import in_ms
+from benchmarks.table import SECONDS, Table, Way, alternate, timed
+from lab.control.host import Host
+
+MANY = 200  # commands on one connection
+PORT = 20_400
+TIMEOUT = 120.0
+OURS, MUX = "lab-command run, on an open session", "ssh, multiplexed"
+ONE, ONE_SSH = "lab-command run, one command", "ssh, one command"
+# A connection for all: the master ends with the last of them.
+MASTER = "-o ControlMaster=auto -o ControlPersist=60 -o ControlPath=/tmp/bench-master"
+
+
+def measure(rig: Rig) -> Iterator[Table]:
+    client = rig.lab.client
+    table = Table("A remote command (`true`), client to server, across the router", SECONDS, base=ONE_SSH)
+    table.remarks |= {
+        OURS: f"{MANY} lines on standard input, less the time of one line, a command",
+        MUX: f"{MANY} times a client process on one connection, less the first one, a command",
+        ONE: "process, connection, command",
+        ONE_SSH: "process, connection, login, command",
+    }
+    with serving(rig.lab.server, f"lab-command serve --port {PORT}"):
+        ways = {
+            OURS: each_of_many(client, f"yes true | head -n %d | lab-command run --port {PORT} server"),
+            MUX: each_of_many(client, f"for i in $(seq %d); do ssh -n {MASTER} server true; done"),
+            ONE: timed(lambda: client.run(f"lab-command run --port {PORT} server true", check=True)),
+            ONE_SSH: timed(lambda: client.run("ssh -n server true", check=True)),
+        }
+        try:
+            alternate(table, ways, rig.rounds(7))
+        finally:
+            client.run(f"ssh {MASTER} -O exit server")
+    table.at_most(3.0, "a `true` by lab-command on an open session, in ms", in_ms(table.median(OURS)))
+    yield table
+
+
+def each_of_many(client: Host, command: str) -> Way:
+    """The time that one more of MANY takes; ``command`` has a %d for how many."""
+
+    def seconds(count: int) -> float:
+        started = time.perf_counter()
+        client.run(command % count, check=True, timeout=TIMEOUT)
+        return time.perf_counter() - started
+
+    return lambda: (seconds(MANY + 1) - seconds(1)) / MANY

@@ -1,0 +1,63 @@
+"""From nothing to a command on each host, against bare `docker compose up --wait`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from benchmarks.rig import SERVICES, Rig
+from benchmarks.table import SECONDS, Table, Way, alternate
+from lab.control.outside import from_engine
+from lab.control.topology import COMPOSE_FILE, Topology
+
+TIMEOUT = 180
+BARE, API, CLI = "docker compose up --wait", "Topology.up, Host.run on each", "lab up"
+
+
+def measure(rig: Rig) -> Iterator[Table]:
+    table = Table("From nothing to a command on each of the three nodes", SECONDS, base=BARE)
+    table.remarks[BARE] = "healthy; nobody has logged in yet"
+    table.remarks[API] = "picks free prefixes, up, logged in, `true` on each node"
+    table.remarks[CLI] = "a process: imports, free prefixes, up, logged in to each node"
+    actions = {BARE: bare, API: through_python, CLI: through_cli}
+    ways = {name: from_nothing(action, rig.project("-up")) for name, action in actions.items()}
+    alternate(table, ways, rig.rounds(5))
+    table.at_most(1.25, "Topology.up and Host.run, as a multiple of bare Compose", table.times(API, BARE))
+    table.at_most(1.25, "lab up, as a multiple of bare Compose", table.times(CLI, BARE))
+    yield table
+
+
+def from_nothing(action: Callable[[Topology], object], project: str) -> Way:
+    """The seconds of ``action``; the lab that it leaves is taken down."""
+
+    def way() -> float:
+        topology = Topology.beside(project)
+        try:
+            started = time.perf_counter()
+            action(topology)
+            return time.perf_counter() - started
+        finally:
+            topology.down(quiet=True)
+
+    return way
+
+
+def bare(topology: Topology) -> None:
+    argv = topology.compose("up", "--detach", "--wait", *SERVICES)
+    subprocess.run(argv, env=topology.environment(), capture_output=True, check=True, timeout=TIMEOUT)
+
+
+def through_python(topology: Topology) -> None:
+    topology = Topology.beside(topology.project)  # as a user has to
+    topology.up(SERVICES, quiet=True)
+    with from_engine(topology.project) as lab:
+        lab.connect()
+        for host in lab.hosts:
+            host.run("true", check=True)
+
+
+def through_cli(topology: Topology) -> None:
+    argv = [sys.executable, "-m", "lab", "up", "--quiet", "--project", topology.project]
+    subprocess.run(argv, cwd=COMPOSE_FILE.parent, capture_output=True, check=True, timeout=TIMEOUT)
