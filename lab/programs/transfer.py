@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 from lab.programs import console
-from lab.programs.console import ENVIRONMENT, FAILED, OK, TIMEOUT, Console, Failure
+from lab.programs.console import ENVIRONMENT, FAILED, OK, Console, Failure
 from lab.programs.progress import Report, human
 from lab.programs.storage import Root
 from lab.programs.transfer_client import Client
@@ -24,6 +25,12 @@ from lab.sockets.blocking import HEADER_TIMEOUT, IDLE_TIMEOUT, MAX_CLIENTS, conn
 
 NAME = "lab-transfer"
 logger = logging.getLogger(__name__)
+
+# Not EPIPE: that is our own output, whose reader left; a socket's is told as what the peer did.
+CONNECTION_LOST = {
+    errno.ECONNRESET, errno.ECONNABORTED, errno.ETIMEDOUT,
+    errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN,
+}  # fmt: skip
 
 DESCRIPTION = f"""\
 Files between hosts. One end serves a directory, the other puts and gets:
@@ -176,16 +183,21 @@ def connected(options: argparse.Namespace) -> Iterator[tuple[Client, Report]]:
             raise
         except Refusal as refusal:
             raise Failure(str(refusal), ENVIRONMENT if refusal.code == "no-space" else FAILED) from None
-        except TimeoutError:
-            text = f"{options.server}: nothing moved for {options.timeout:g} s{hint(report)}"
-            raise Failure(text, TIMEOUT) from None
-        except BrokenPipeError:  # of our own output; a socket's is told as what the peer did
-            raise
-        except (ConnectionError, TruncatedError) as error:
-            text = f"{options.server}: connection lost: {console.describe(error)}{hint(report)}"
-            raise Failure(text, FAILED) from None
+        except (TruncatedError, OSError) as error:
+            if (what := lost(error, options.timeout)) is None:
+                raise  # a local file's
+            raise Failure(f"{options.server}: {what}{hint(report)}", console.exit_code(error)) from None
         finally:
             report.clear()
+
+
+def lost(error: TruncatedError | OSError, timeout: float) -> str | None:
+    """What happened to the connection; None where ``error`` isn't about it."""
+    if isinstance(error, TimeoutError) and not error.errno:
+        return f"nothing moved for {timeout:g} s"
+    if isinstance(error, TruncatedError) or error.errno in CONNECTION_LOST:
+        return f"connection lost: {console.describe(error)}"
+    return None
 
 
 def hint(report: Report) -> str:

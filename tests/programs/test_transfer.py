@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from lab.programs.transfer import lost
 from lab.protocols.names import partial_name
 from tests.programs.transfer_rig import (
     DEADLINE,
@@ -470,3 +472,19 @@ def test_a_disk_that_fills_meanwhile_is_told_and_its_space_given_back(small_disk
         assert second.at_end()
     wait_until(lambda: names_in(root) == ["f"], "the partial file goes")
     assert (root / "f").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TimeoutError("timed out"), "nothing moved for 60 s"),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), "connection lost: Connection timed out"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "connection lost: No route to host"),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "connection lost: reset"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), None),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "f"), None),
+    ],
+    ids=str,
+)
+def test_what_is_told_of_a_lost_connection(error: OSError, said: str | None) -> None:
+    assert lost(error, 60.0) == said
