@@ -150,6 +150,8 @@ def flip_bit(packet: bytes, where: float) -> bytes:
     ``where`` in 0–1 says which. The IP header stays whole, else a router would drop the packet on its way.
     """
     header = parse(packet)
+    if not header.addresses:  # no whole IP header
+        return packet
     begin = header.payload_at if header.payload_at < len(packet) else _transport_at(packet)
     if begin >= len(packet):
         return packet

@@ -149,9 +149,8 @@ def _judge_delays(asked: Impairment, delays: Sequence[float]) -> list[Check]:
         early = [delay for delay in delays if delay < border]
         short = _uniform_below(border, asked.delay, asked.jitter)
         checks.append(_share("reordering", asked.reordering, len(early), len(delays), background=short))
-    held = sorted(delay for delay in delays if not early or delay >= border)
-    if not held:
-        return checks
+    # Where all of them are early, there is no delay at all.
+    held = sorted(delay for delay in delays if not 0 < len(early) < len(delays) or delay >= border)
     # A packet may have to wait for itself on a slow line; the middle of n even draws varies by jitter/√n.
     slack = TOLERANCE + 5 * asked.jitter / math.sqrt(len(held))
     own = (PROBE_SIZE + OVERHEAD) * 8 / asked.rate if asked.rate else 0.0
