@@ -1,13 +1,13 @@
-"""One lab for all of tests/infra, brought up by Compose alone, beside any other lab."""
+"""The session's lab, used by Compose alone."""
 
 import json
-import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from lab.control.topology import Topology
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("server", "client")
@@ -16,23 +16,17 @@ NODES = (*HOSTS, "router")
 
 @dataclass(frozen=True)
 class ComposeLab:
-    """A Compose project with prefixes of its own, in ranges that Docker gives to nobody."""
+    """The session's lab as somebody sees it who has Compose and nothing else."""
 
-    number: int
+    topology: Topology
 
     @property
     def project(self) -> str:
-        return f"socketlab-infra-{self.number}"
+        return self.topology.project
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            "LAB_CLIENTS_PREFIX": f"10.40.{self.number}",
-            "LAB_CLIENTS_PREFIX6": f"fd28:40:{self.number}",
-            "LAB_SERVERS_PREFIX": f"10.66.{self.number}",
-            "LAB_SERVERS_PREFIX6": f"fd28:66:{self.number}",
-            "LAB_MGMT_PREFIX": f"10.99.{self.number}",
-        }
+        return self.topology.environment()
 
     @property
     def addresses(self) -> dict[str, tuple[str, str]]:
@@ -46,7 +40,7 @@ class ComposeLab:
         return subprocess.run(
             ["docker", "compose", "--project-name", self.project, *argv],
             cwd=ROOT,
-            env={**os.environ, **self.environment},
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -75,12 +69,5 @@ class ComposeLab:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[ComposeLab]:
-    lab = ComposeLab(os.getpid() % 250)
-    try:
-        up = lab.compose("up", "--detach", "--wait", *NODES, timeout=300)
-        assert up.returncode == 0, up.stderr + lab.compose("logs").stdout
-        yield lab
-    finally:
-        down = lab.compose("down", "--volumes", "--timeout", "1")
-        assert down.returncode == 0, down.stderr
+def lab(lab_topology: Topology) -> ComposeLab:
+    return ComposeLab(lab_topology)
