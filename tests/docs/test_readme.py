@@ -1,0 +1,95 @@
+"""README and docs: what they show works as it stands, and nothing is left unsaid."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lab.control import scenarios
+from lab.control.cli import app
+from lab.control.lab import ignore
+from lab.control.outside import from_engine
+from lab.control.play import play
+from lab.control.view import View
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    groups = {group.name for group in app.registered_groups}
+    return groups | {command.name or command.callback.__name__ for command in app.registered_commands}
+
+
+def test_every_command_is_in_readme_and_every_command_in_readme_exists():
+    named = set(re.findall(r"(?:`|, `)lab ([a-z]+)", README))
+    assert named == commands()
+
+
+def test_every_make_target_in_readme_exists():
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))
+    assert {"demo", "test"} <= named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_module_is_on_the_map():
+    the_map = (ROOT / "docs/whats-here.md").read_text()
+    for module in (ROOT / "lab").rglob("*.py"):
+        name = module.relative_to(ROOT).as_posix()
+        assert module.name == "__init__.py" or f"`{module.stem}`" in the_map or name in the_map, name
+
+
+def test_every_file_on_the_map_exists():
+    for name in re.findall(r"^\| `([\w./-]+)`", (ROOT / "docs/whats-here.md").read_text(), re.MULTILINE):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.lab
+def test_the_scenario_of_readme_passes(lab_topology, tmp_path, monkeypatch):
+    (source,) = [block for block in blocks("python") if "def run(lab)" in block]
+    (tmp_path / "a_letter.py").write_text(source)
+    monkeypatch.setattr(scenarios, "FOLDER", tmp_path)
+    outcome = play(
+        scenarios.load("a-letter"), lambda o: from_engine(lab_topology.project, o), ignore, tmp_path / "runs"
+    )
+    assert (outcome.verdict, outcome.reason) == ("pass", "")
+    with pytest.raises(AssertionError):
+        outcome.scenario.check({**outcome.record, "heard": []})
+
+
+@pytest.mark.lab
+def test_the_test_of_readme_passes(lab):
+    (source,) = [block for block in blocks("python") if "def test_two_hosts" in block]
+    names = {}
+    exec(compile(source, "README.md", "exec"), names)
+    names["test_two_hosts"](lab)
+
+
+@pytest.mark.lab
+def test_the_output_in_readme_is_what_a_run_prints(lab_topology, tmp_path):
+    (shown,) = [block for block in blocks("") if "▶ tcp-hello" in block]
+    console = Console(file=io.StringIO(), width=100)
+    view = View(console)
+    scenario = scenarios.load("tcp-hello")
+    view.begin(scenario.name, scenario.title)
+    view.end(play(scenario, lambda o: from_engine(lab_topology.project, o), view.observe, tmp_path))
+    assert likeness(shown) == likeness(console.file.getvalue())
+
+
+def likeness(output):
+    """The lines up to the verdict, without numbers and in any order: two hosts speak at once."""
+    lines = output.partition("PASS")[0].splitlines()
+    return sorted(re.sub(r"[\d.]+", "0", line).rstrip() for line in lines)
