@@ -89,7 +89,15 @@ class Capture:
         self._kept = Kept(limit)
         self._decoded: list[Packet] = []
         self._lock = threading.Lock()
-        self._feed = Feed(host, command(address, snaplen, expression), self._take)
+        self._command = command(address, snaplen, expression)
+        self._feed = Feed(host, self._command, self._take)
+
+    def resume(self) -> None:
+        """Captures again after the host was off. The gap stands in ``about``."""
+        self._stream = PcapStream()
+        self._feed = Feed(self.host, self._command, self._take)
+        self.wait_until_listening()
+        self.about.ended = "its host was off for a while"
 
     def wait_until_listening(self, timeout: float = START_TIMEOUT) -> None:
         """Returns when packets are seen from now on. Raises EnvironmentFailure, HostTimeout."""

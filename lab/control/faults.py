@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from lab.control.errors import EnvironmentFailure
 from lab.control.program import Result
@@ -41,6 +41,7 @@ class Faults:
     """What can happen to a host. Part of ``Host``."""
 
     title: str
+    returned: list[Callable[[Any], None]]  # called when the host is back after its power was off
     _power: Power
     _observe: Observe
 
@@ -53,6 +54,8 @@ class Faults:
         """Starts the host again; returns when it can be logged in to. Raises Unsupported."""
         self._fault(POWER, "end", self._power.on)
         self.connect()
+        for resume in self.returned:
+            resume(self)
 
     @contextmanager
     def without_power(self) -> Iterator[None]:

@@ -27,6 +27,7 @@ class Feed:
         self._errors = bytearray()
         self._failure: Exception | None = None
         self._ended = False
+        self.ended_at: float | None = None  # on our clock
         self._session = host.connect().execute(command)
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -92,7 +93,7 @@ class Feed:
             self._failure = error
             self.signal("KILL")
         with self._news:
-            self._ended = True
+            self._ended, self.ended_at = True, time.time()
             self._news.notify_all()
 
     def _keep(self, stream: str, data: bytes) -> None:

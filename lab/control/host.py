@@ -82,6 +82,7 @@ class Host(Faults):
         self._dial = dial
         self._power = power
         self._observe = observe
+        self.returned = []
         self._connection: Connection | None = None
         self._lock = threading.Lock()
 

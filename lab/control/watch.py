@@ -21,6 +21,7 @@ from lab.control.host import Host
 from lab.evidence.events import Event, Observe
 
 START_TIMEOUT = 10.0
+FLUSH_TIMEOUT = 2.0  # a frozen host doesn't answer
 CLOCK_QUESTIONS = 5
 PROGRAM = "python3 -m lab.programs.sockwatch"
 
@@ -57,8 +58,13 @@ class Watch:
         self._held: list[dict[str, Any]] = []  # what came before the clock was known
         self._passing = False
         self._lock = threading.Lock()
-        words = [f"--address {address}" for address in (*host.node.addresses, *host.node.addresses6)]
-        self._feed = Feed(host, " ".join([PROGRAM, *words]), self._take)
+        self._alive: dict[int, dict[str, Any]] = {}  # sockets by number, as last told
+        self._feed = self._start()
+
+    def _start(self) -> Feed:
+        node = self.host.node
+        words = [f"--address {address}" for address in (*node.addresses, *node.addresses6)]
+        return Feed(self.host, " ".join([PROGRAM, *words]), self._take)
 
     def wait_until_watching(self, timeout: float = START_TIMEOUT) -> None:
         """Returns when it looks, and its clock has been read. Raises EnvironmentFailure, HostTimeout."""
@@ -89,16 +95,33 @@ class Watch:
                 self._pass_on(report)
             self._held = []
 
+    def resume(self) -> None:
+        """Watches again after the host was off: what it had is gone, and it counts from anew."""
+        self._bury()
+        self._rest = b""
+        self._answers.clear()
+        self._feed = self._start()
+        self._feed.wait_until(lambda: len(self._answers) > 0, "can't watch its sockets", START_TIMEOUT)
+
+    def _bury(self) -> None:
+        """Tells that the sockets of a host that went away are gone."""
+        at = self._feed.ended_at or time.time()
+        for report in list(self._alive.values()):
+            gone = {**report, "state": "", "was": report["state"]}
+            self._observe(Event(at, self.host.title, "socket", describe(gone, self._names), data=gone))
+        self._alive.clear()
+
     def flush(self) -> None:
-        """Returns when all that changed before this call has been passed on. A host that is gone tells no more."""
+        """Returns when all that changed before has been passed on. A host that is gone tells no more."""
         with suppress(LabError):
             for _ in range(2):  # it looks after the first answer, and tells what it saw before the second
-                self._ask(START_TIMEOUT)
+                self._ask(FLUSH_TIMEOUT)
 
     def stop(self) -> None:
         """Returns when all that it saw has been passed on."""
         if self._feed.ended:
             self.ended = self._feed.errors.strip().rpartition("\n")[2] or "its host went away"
+            self._bury()
         self._feed.close_stdin()
         if not self._feed.finish():
             self.ended = "it didn't end by itself"
@@ -120,6 +143,10 @@ class Watch:
 
     def _pass_on(self, report: dict[str, Any]) -> None:
         event = as_event(self.host.title, self.clock, report, self._names)
+        if event.kind == "socket" and event.data is not None:
+            self._alive[event.data["id"]] = event.data
+            if not event.data["state"]:
+                del self._alive[event.data["id"]]
         self._observe(event)
 
 

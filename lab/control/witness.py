@@ -64,6 +64,17 @@ class Witness:
         clocks = {watch.host.name: watch.clock for watch in self.watches}
         for capture in self.segments:
             capture.correct = clocks[capture.host.name].correct
+        for host in self.hosts:
+            host.returned.append(self._resume)
+
+    def _resume(self, host: Host) -> None:
+        """What was lost with a host's power goes on when it is back."""
+        for watch in self.watches:
+            if watch.host is host:
+                watch.resume()
+        for capture in [*self.segments, *self.captures]:
+            if capture.host is host:
+                capture.resume()
 
     def _watch(self, host: Host) -> None:
         watch = Watch(host, self.observe, names(self.hosts))
@@ -102,6 +113,9 @@ class Witness:
 
     def stop(self) -> None:
         """Waits until what is under way has come out, ends everything, and writes the captures."""
+        for host in self.hosts:
+            if self._resume in host.returned:
+                host.returned.remove(self._resume)
         self._settle()
         with ThreadPoolExecutor(max_workers=16) as pool:
             stopping = pool.map(Watch.stop, self.watches)

@@ -29,7 +29,7 @@ EXPECTED = {
         "connect-errors",
     ),
     "way_back_cut": (["win10 answered", "came out", "the way back is cut"], "connect-errors"),
-    "power_cut": (["SYNs to win10:8001", "win10 answered nothing", "power cut"], "connect-errors"),
+    "power_cut": (["SYNs to win10:8001", "host unreachable", "out of action (power cut)"], "connect-errors"),
     "frozen": (["got all 5 bytes", "out of action (paused)"], ""),
     "backlog_full": (["win10 answered nothing", "backlog is full", "ListenOverflows"], "backlog"),
     "address_in_use": (["Port 8001 of win10 is taken", "lab.programs.echo", "pid"], "address-in-use"),
@@ -151,3 +151,21 @@ def test_a_diagnosis_is_plain_in_the_record():
     plain = diagnose(recorded("refused")).plain()
     assert plain["see_also"] == ["connect-errors"]
     assert isinstance(plain["sentences"][0], str)
+
+
+def test_a_fault_that_is_over_is_not_the_cause():
+    began = Event(1.0, "win10", "fault", "power cut", data={"fault": "power cut", "edge": "begin"})
+    ended = Event(2.0, "win10", "fault", "power on", data={"fault": "power cut", "edge": "end"})
+    nothing = Traffic([], [], {})
+    assert Evidence([began, ended], nothing).done_to("win10", 1.5) == "power cut"
+    assert Evidence([began, ended], nothing).done_to("win10", 2.5) == ""
+    assert Evidence([began], nothing).done_to("kali", 1.5) == ""
+
+
+def test_a_link_that_was_cleared_is_not_the_cause():
+    cut = Event(1.0, "router", "link", "link: both ways: cut", data={"asked": {}})
+    measured = Event(1.5, "router", "link", "link measured: 0%", data={"measured": {}})
+    cleared = Event(2.0, "router", "link", "link: unimpaired", data={"asked": {}})
+    evidence = Evidence([cut, measured, cleared], Traffic([], [], {}))
+    assert [event.text for event in evidence.faults(1.7)] == ["link: both ways: cut"]
+    assert evidence.faults(2.5) == []

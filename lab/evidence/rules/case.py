@@ -86,18 +86,26 @@ class Evidence:
             if event.kind in ("stdout", "stderr") and pattern.search(event.text):
                 yield event, runs.get(event.program)
 
-    def faults(self, before: float, *nodes: str) -> list[Event]:
-        """What was done to the link or to these nodes before a moment, the last first."""
+    def faults(self, moment: float, *nodes: str) -> list[Event]:
+        """What was done to the link or to these nodes and lasted at a moment; the last first."""
         wanted = {"lab", "router", *nodes}
-        kinds = ("fault", "link")
-        return [e for e in reversed(self.events) if e.kind in kinds and e.at <= before and e.node in wanted]
+        lasting: dict[str, Event] = {}
+        for event in self.events:
+            if event.at <= moment and event.node in wanted and event.kind in ("fault", "link"):
+                data = event.data or {}
+                fault = "link" if event.kind == "link" else f"{event.node} {data.get('fault', event.text)}"
+                if data.get("edge") == "end" or event.text.endswith("unimpaired"):
+                    lasting.pop(fault, None)
+                elif event.kind == "fault" or "measured" not in data:
+                    lasting[fault] = event
+        return sorted(lasting.values(), key=lambda event: -event.at)
 
     def listeners(self, node: str, at: float) -> list[SocketLife]:
         return [s for s in self.sockets if s.node == node and s.state_at(at) == "LISTEN"]
 
-    def done_to(self, node: str, before: float) -> str:
-        """The last thing that was done to a node itself before a moment: "power cut", "paused"; else ""."""
-        done = [e.text for e in self.faults(before, node) if e.node == node]
+    def done_to(self, node: str, moment: float) -> str:
+        """What was done to a node itself and lasted at a moment: "power cut", "paused"; else ""."""
+        done = [event.text for event in self.faults(moment, node) if event.node == node]
         return done[0] if done else ""
 
     def moved(self, node: str, counter: str, since: float = 0.0) -> int:

@@ -66,6 +66,7 @@ def _unread(evidence: Evidence, connection: Connection, by_server: bool) -> bool
 
 def vanished(evidence: Evidence) -> Iterator[Finding]:
     """A peer that is gone without FIN or RST: what was sent to it is sent again and again."""
+    evidence = evidence.then
     for group in alike(evidence, lambda c: c.handshake == "complete" and not c.closed):
         connection = group[0]
         for sender, receiver, way in (
@@ -82,7 +83,7 @@ def vanished(evidence: Evidence) -> Iterator[Finding]:
                     things(group),
                     ("half-open",),
                 )
-            elif out := [e for e in done if e.node == receiver]:
+            elif out := [e for e in done if e.node == receiver and e.text != "paused"]:
                 yield Finding(
                     f"{receiver} went away without a FIN ({out[0].text}), so {sender} holds half a "
                     f"connection and waits.",

@@ -12,7 +12,7 @@ LOOPBACK = ("127.", "[::1]")
 
 def refused(evidence: Evidence) -> Iterator[Finding]:
     """A RST in answer to a SYN, and no later attempt that went well."""
-    for group in alike(evidence, lambda c: c.handshake == "refused" and not _made_later(evidence, c)):
+    for group in alike(evidence.then, lambda c: c.handshake == "refused" and not _made_later(evidence, c)):
         first = group[0]
         why, see_also = _why_refused(evidence, first)
         times = f" ({len(group)} times)" if len(group) > 1 else ""
@@ -56,6 +56,7 @@ def _why_refused(evidence: Evidence, connection: Connection) -> tuple[str, tuple
 
 def unanswered(evidence: Evidence) -> Iterator[Finding]:
     """A SYN that nobody answered: where it was seen last says why."""
+    evidence = evidence.then
     unlucky = ("unanswered", "half")
     for group in alike(evidence, lambda c: c.handshake in unlucky and not c.closed_first):
         first = group[0]
@@ -102,7 +103,9 @@ def _stuck(evidence: Evidence, connection: Connection) -> str:
 
 def _why_unreachable(evidence: Evidence, connection: Connection) -> str:
     if connection.server in evidence.traffic.names.values():
-        return f": {connection.server} doesn't answer on its segment, so its power is off or its cable pulled"
+        done = evidence.done_to(connection.server, connection.ended)
+        why = f"it is out of action ({done})" if done else "its power is off or its cable pulled"
+        return f": {connection.server} doesn't answer on its segment; {why}"
     return f": {connection.server} is no host of the lab, and nothing leaves it"
 
 
