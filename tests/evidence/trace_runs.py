@@ -152,7 +152,8 @@ class Run:
         about = {
             "scenario": "tcp-hello", "title": "Hello: a client says its text, the server answers.",
             "verdict": "pass", "reason": "", "seed": 2815246656, "started": STARTED, "seconds": 1.2,
-            "nodes": NODES, "versions": {"python": "3.11.7", "kernel": "6.18.44"}, "record": {}, "captures": CAPTURES,
+            "nodes": NODES, "versions": {"python": "3.11.7", "kernel": "6.18.44"}, "record": {},
+            "captures": CAPTURES,
         }  # fmt: skip
         (self.folder / "record.json").write_text(json.dumps(about | self.record))
         return self.folder

@@ -74,7 +74,8 @@ function decode(bytes) {
     if (!(error instanceof Cut)) throw error;
     cut = true;
   }
-  return { headers: reader.headers, payload: [Math.min(reader.at, bytes.length), Math.min(reader.end, bytes.length)], cut };
+  const end = Math.min(reader.end, bytes.length);
+  return { headers: reader.headers, payload: [cut ? end : Math.min(reader.at, end), end], cut };
 }
 
 function ethernet(reader) {

@@ -14,7 +14,7 @@ let boxes = []; // what was drawn with a box that can be clicked: {x, y, width, 
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   const value = (name) => style.getPropertyValue(`--${name}`).trim();
-  const names = ["page", "ink", "soft", "faint", "line", "lane", "band", "bad", "warn", "note", "good", "code", "focus", "fault", "mark"];
+  const names = ["page", "ink", "soft", "faint", "line", "lane", "band", "bad", "warn", "note", "good", "code", "focus", "fault", "impaired"];
   colours = Object.fromEntries(names.map((name) => [name, value(name)]));
   colours.connections = Array.from({ length: 8 }, (_, index) => value(`connection-${index}`));
   colours.states = { LISTEN: value("connection-0"), ESTABLISHED: value("good"), TIME_WAIT: value("faint"), CLOSE_WAIT: value("warn"),
@@ -50,6 +50,7 @@ function draw() {
   pen.fillStyle = colours.page;
   pen.fillRect(0, 0, view.width, view.height);
   boxes = [];
+  drawRouter();
   drawBands();
   drawLanes();
   drawRuler();
@@ -74,10 +75,10 @@ function drawBands() {
   run.bands.forEach((band, index) => {
     const [from, to] = bandHeights(index);
     if (to < 0 || from > view.height) return;
-    const [x, width] = bandPlace(band);
-    pen.fillStyle = band.kind === "fault" ? colours.fault : colours.band;
+    const [x, width] = bandPlace(band), fault = band.kind === "fault";
+    pen.fillStyle = fault ? colours.fault : colours.impaired;
     pen.fillRect(x, from, width, to - from);
-    pen.fillStyle = band.kind === "fault" ? colours.bad : colours.warn;
+    pen.fillStyle = fault ? colours.bad : colours.warn;
     pen.fillRect(x, from, 3, to - from);
     pen.fillRect(x, from, width, 1);
     pen.fillRect(x, to - 1, width, 1);
@@ -95,22 +96,30 @@ function bandPlace(band) {
   return [left, Math.max(text[0] + text[1], lane) + 8 - left];
 }
 
+// Where it begins a band says what it is, in full; what began above the view says it at the top.
 function drawBandNames() {
   if (!filter.kinds.has("faults")) return;
+  const { edges } = view.layout;
   run.bands.forEach((band, index) => {
     const [from, to] = bandHeights(index);
     if (to < 0 || from > view.height) return;
     const [x, width] = bandPlace(band);
-    const y = Math.min(Math.max(from, 2), Math.max(to - ROW, from));
-    pill(x + 3, y, width - 3, visible(band.text), band.kind === "fault" ? colours.bad : colours.warn, { kind: "band", index });
+    const colour = band.kind === "fault" ? colours.bad : colours.warn, target = { kind: "band", index };
+    const inRouter = run.nodes[band.node]?.side === "router", reach = inRouter ? noteReach() : 0;
+    if (inRouter && from > -9) pill(edges.left - reach, from - 9, width + 2 * reach, visible(band.text), colour, target, true);
+    else pill(x + 3, Math.min(Math.max(from, 2), Math.max(to - ROW, from)), width - 6, visible(band.text), colour, target);
   });
+}
+
+function drawRouter() {
+  const { edges } = view.layout;
+  pen.fillStyle = colours.band;
+  pen.fillRect(edges.left, 0, edges.right - edges.left, view.height);
 }
 
 function drawLanes() {
   const { columns, edges } = view.layout;
-  const bottom = Math.min(view.height, totalHeight() - view.scroll);
-  pen.fillStyle = colours.band;
-  pen.fillRect(edges.left, 0, edges.right - edges.left, bottom);
+  const bottom = view.height;
   pen.fillStyle = colours.lane;
   for (const edge of [edges.left, edges.right]) pen.fillRect(edge - 0.5, 0, 1, bottom);
   run.nodes.forEach((node, index) => {
@@ -277,9 +286,9 @@ function lineText(event) {
 }
 
 function drawNote(event, index, y) {
-  const { edges, leg } = view.layout;
+  const { edges } = view.layout;
   const colour = { verdict: { pass: colours.good, fail: colours.bad }[run.verdict] ?? colours.warn, fault: colours.bad, link: colours.warn }[event.kind] ?? colours.note;
-  const reach = Math.min(leg * 0.8, 320);
+  const reach = noteReach();
   pen.strokeStyle = colour;
   pen.globalAlpha = 0.5;
   pen.setLineDash([1, 3]);
@@ -289,6 +298,11 @@ function drawNote(event, index, y) {
   const who = event.node >= 0 ? `${nodeName(event.node)}: ` : "";
   const text = event.kind === "verdict" ? run.verdict : who + lineText(event).split("\\n")[0];
   pill(edges.left - reach, y - 9, edges.right - edges.left + 2 * reach, text, colour, { kind: "event", index }, true);
+}
+
+// How far a note reaches into the segments on both sides of the router.
+function noteReach() {
+  return Math.min(view.layout.leg * 0.8, 320);
 }
 
 // A name on a ground of its own colour; as wide as it needs, at most `room`.

@@ -77,7 +77,7 @@ def _events(folder: Path, notes: list[str]) -> list[Event]:
     try:
         text = (folder / "events.jsonl").read_text(encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        notes.append(f"events.jsonl can't be read: {error.strerror}")
+        notes.append(f"there is no events.jsonl: {error.strerror}")
         return []
     for line in text.split("\n"):
         try:
@@ -86,7 +86,7 @@ def _events(folder: Path, notes: list[str]) -> list[Event]:
         except (ValueError, TypeError):
             bad += 1
     if bad:
-        notes.append(f"{bad} lines of events.jsonl can't be read")
+        notes.append(f"lines of events.jsonl can't be read: {bad}")
     return sorted(events, key=lambda event: event.at)
 
 
@@ -132,15 +132,16 @@ def _nodes(
 
 
 def _node(title: str, facts: Mapping[str, Any], left: Sequence[Any]) -> Row:
-    addresses = list(facts.get("addresses", ()))
+    families = [list(facts.get(key) or ()) for key in ("addresses", "addresses6")]
+    addresses = [ipaddress.ip_address(address) for family in families for address in family]
     side = "right"
-    if len(addresses) > 1 or title == "router":
+    if title == "router" or any(len(family) > 1 for family in families):
         side = "router"
-    elif any(ipaddress.ip_address(address) in network for address in addresses for network in left):
+    elif any(address in network for address in addresses for network in left):
         side = "left"
     elif not addresses and title in ("kali", "client"):
         side = "left"
-    return {"title": title, "side": side, "addresses": addresses}
+    return {"title": title, "side": side, "addresses": families[0] or families[1]}
 
 
 def _left_networks(known: Mapping[str, Any], traffic: Traffic | None) -> list[Any]:

@@ -65,7 +65,9 @@ function rows() {
     add(to, column, 0, 0, view.socketTo, index);
   }
   if (filter.kinds.has("faults")) run.bands.forEach((band, index) => {
-    add(band.from, null, 0, 0, view.bandFrom, index);
+    const beside = run.nodes[band.node] && run.nodes[band.node].side !== "router";
+    if (beside) add(band.from, `text ${band.node}`, 9, ROW, view.bandFrom, index);
+    else add(band.from, "all", 14, 12, view.bandFrom, index);
     add(band.to, null, 0, 0, view.bandTo, index);
   });
   all.sort((one, other) => one.at - other.at);

@@ -1,0 +1,356 @@
+"""The page of a run, as a file: what it holds, what it leaves out and says so, and what it never has."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from lab.evidence import pcap, trace
+from lab.evidence.trace import columns, timeline
+from lab.evidence.trace.page import collect
+from lab.evidence.traffic import load
+from tests.evidence.trace_runs import KALI, STARTED, WIN10, Run, hello, long, lossy
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "runs" / "tcp-hello" / "2026-11-18T11-06-40.000Z"
+
+
+def notes(page):
+    return "\n".join(page.notes)
+
+
+def kept_bytes(page, index, second=False):
+    """A packet's bytes, found as data.js finds them."""
+    packets = page.run["packets"]
+    offset = 0
+    for number in range(index + 1):
+        first, other = packets["kept"][number], packets["kept2"][number] or 0
+        start, length = (offset + -(-first // 3) * 3, other) if second else (offset, first)
+        offset += -(-first // 3) * 3 + -(-other // 3) * 3
+    return base64.b64decode(page.bytes[start // 3 * 4 : -(-(start + length) // 3) * 4])[:length]
+
+
+# --- packets -----------------------------------------------------------------------------------------
+
+
+def test_packets_have_their_way_their_times_and_their_names(folder):
+    run = collect(hello(folder).save()).run
+    packets = run["packets"]
+    titles = [node["title"] for node in run["nodes"]]
+    assert titles == ["kali", "router", "win10"]
+    assert [node["side"] for node in run["nodes"]] == ["left", "router", "right"]
+    assert packets["route"] == [0, 1, 0, 0, 1, 1, 0, 1, 0, 1]
+    assert (packets["left"][0], packets["right"][0]) == (510_000, 510_030)
+    assert (packets["left"][1], packets["right"][1]) == (510_140, 510_110)
+    assert (titles[packets["source"][1]], titles[packets["target"][1]]) == ("win10", "kali")
+    assert run["labels"][packets["label"][0]] == "SYN"
+    assert packets["size"][3] == 15
+    assert run["connections"] == ["TCP kali:43012 → win10:8001"]
+    assert set(packets["connection"]) == {0}
+
+
+def test_every_column_has_every_packet(folder):
+    packets = collect(lossy(folder).save()).run["packets"]
+    assert {len(column) for column in packets.values()} == {65}
+
+
+def test_both_sightings_of_a_packet_are_kept(folder):
+    page = collect(hello(folder).save())
+    clients = [frame.data for frame in pcap.read(folder / "clients.pcapng")]
+    servers = [frame.data for frame in pcap.read(folder / "servers.pcapng")]
+    assert kept_bytes(page, 0) == clients[0]
+    assert kept_bytes(page, 0, second=True) == servers[0]
+    assert kept_bytes(page, 1) == servers[1]
+    assert notes(page) == ""
+
+
+def test_a_lost_packet_and_its_retransmission_are_marked(folder):
+    packets = collect(lossy(folder).save()).run["packets"]
+    assert packets["marks"][:3] == [
+        columns.LOST, columns.LOST | columns.RETRANSMITTED, columns.RETRANSMITTED,
+    ]  # fmt: skip
+    assert packets["right"][0] is None
+    assert packets["right"][2] == 2_470_100
+    assert packets["marks"][-1] == columns.RESET
+
+
+def test_a_duplicate_and_a_corrupted_packet_are_marked(folder):
+    run = Run(folder)
+    run.udp(0.1, (3000, 2000), b"once")
+    run.seen("servers", 0.2, run.frames["servers"][0].data)
+    run.udp(0.3, (3000, 2000), b"whole")
+    changed = bytearray(run.frames["servers"].pop().data)
+    changed[-1] ^= 1
+    run.seen("servers", 0.31, bytes(changed))
+    page = collect(run.save())
+    assert sorted(page.run["packets"]["marks"]) == [0, columns.DUPLICATE, columns.CHANGED]
+    assert kept_bytes(page, 2, second=True) == bytes(changed)
+
+
+def test_what_came_from_nowhere_has_no_first_sighting(folder):
+    run = hello(folder)
+    run.frames["clients"] = [f for f in run.frames["clients"] if f.at > STARTED + 0.511]
+    packets = collect(run.save()).run["packets"]
+    assert packets["marks"][0] == columns.UNSENT
+    assert (packets["route"][0], packets["left"][0], packets["right"][0]) == (0, None, 510_030)
+
+
+def test_the_same_ports_again_are_another_connection(folder):
+    run = Run(folder)
+    for number in range(3):
+        run.tcp(number, (40000, 80), "S", 1000 * number)
+        run.tcp(number + 0.1, (40000, 80), "RA", 0, 1000 * number + 1, back=True)
+    found = collect(run.save()).run
+    assert found["packets"]["connection"] == [0, 0, 1, 1, 2, 2]
+    assert len(found["connections"]) == 3
+
+
+def test_an_icmp_error_belongs_to_what_it_tells_of(folder):
+    run = Run(folder)
+    run.udp(0.1, (3000, 2000), b"anybody?")
+    quoted = run.frames["servers"][0].data[14 : 14 + 28]
+    run.ip(0.11, bytes([3, 3, 0, 0, 0, 0, 0, 0]) + quoted, 1, back=True, delay=0.00002)
+    found = collect(run.save()).run
+    assert found["packets"]["connection"] == [0, 0]
+    assert found["protocols"] == ["UDP", "ICMP"]
+
+
+def test_neighbours_looking_for_each_other_are_chores_and_belong_to_nothing(folder):
+    run = Run(folder)
+    request = "ffffffffffff0242c0a82881080600010800060400010242c0a82881c0a82881000000000000c0a82802"
+    run.udp(0.1, (3000, 2000), b"so that its Ethernet address is known")
+    run.seen("clients", 0.2, bytes.fromhex(request))
+    found = collect(run.save()).run
+    assert found["packets"]["marks"] == [0, columns.CHORE]
+    assert found["packets"]["route"] == [0, 2]
+    assert found["packets"]["connection"] == [0, None]
+    assert found["nodes"][found["packets"]["source"][1]]["title"] == "kali"
+
+
+# --- limits ------------------------------------------------------------------------------------------
+
+
+def test_bytes_past_the_limit_are_cut_and_it_is_said(folder, monkeypatch):
+    monkeypatch.setattr(columns, "MAX_BYTES", 100_000)
+    page = collect(long(folder, 800).save())
+    assert len(page.bytes) < 100_000 * 4 / 3 + 4 * 801
+    assert "of 400 packets this page has only the first bytes" in notes(page)
+    assert min(page.run["packets"]["kept"]) == 54  # an ACK is whole
+    assert max(page.run["packets"]["kept"]) >= columns.LEAST
+    assert set(page.run["packets"]["kept2"]) == {None}
+
+
+def test_of_very_many_packets_the_first_and_the_last_are_kept(folder, monkeypatch):
+    monkeypatch.setattr(columns, "MAX_PACKETS", 100)
+    page = collect(long(folder, 400).save())
+    assert len(page.run["packets"]["left"]) == 100
+    assert "300 packets in the middle of the run are only in the captures" in notes(page)
+    whole = load(folder).passages
+    last = max(page.run["packets"]["left"][-1], page.run["packets"]["right"][-1])
+    assert last == round((max(whole[-1].sent.at, whole[-1].arrived.at) - STARTED) * 1e6)
+
+
+def test_of_much_output_the_middle_is_left_out_and_it_is_said(folder):
+    run = Run(folder)
+    for number in range(2 * timeline.MAX_LINES):
+        run.say(number / 1000, "kali", "stdout", f"line {number}", 1)
+    run.say(2, "kali", "stdout", "x" * 10_000, 2)
+    page = collect(run.save())
+    said = [row["text"] for row in page.run["events"]]
+    assert len(said) == timeline.MAX_LINES + 1
+    assert (said[0], said[-2]) == ("line 0", f"line {2 * timeline.MAX_LINES - 1}")
+    assert said[-1].endswith("… (10,000 characters)")
+    assert f"{timeline.MAX_LINES} lines of output are only in the folder output/" in notes(page)
+
+
+def test_what_a_capture_lacks_is_said(folder):
+    run = hello(folder)
+    run.record["captures"] = [
+        {
+            "name": "clients",
+            "file": "clients.pcapng",
+            "networks": ["192.168.40.0/24"],
+            "router": [],
+            "cut": 7,
+        },
+        {
+            "name": "servers",
+            "file": "servers.pcapng",
+            "networks": ["172.28.66.0/24"],
+            "router": [],
+            "dropped": 3,
+        },
+    ]
+    said = notes(collect(run.save()))
+    assert "the capture of clients isn't complete (7 packets were seen and not kept)" in said
+    assert "the capture of servers isn't complete (the kernel dropped 3 packets)" in said
+
+
+def test_a_clock_that_isn_t_sure_is_told(folder):
+    run = hello(folder)
+    run.record["clocks"] = {"win10": {"offset": 1.0, "uncertainty": 0.004}, "kali": {"uncertainty": 0.0}}
+    assert notes(collect(run.save())) == "times of win10 are known to 4.0 ms only"
+
+
+# --- sockets, faults, the link -----------------------------------------------------------------------
+
+
+def test_each_state_of_a_socket_is_a_bar_from_when_to_when(folder):
+    page = collect(hello(folder).save())
+    client = [row for row in page.run["sockets"] if row["local"] == f"{KALI}:43012"]
+    assert [(row["state"], row["from"], row["to"]) for row in client] == [
+        ("SYN_SENT", 510_100, 510_400),
+        ("ESTABLISHED", 510_400, 512_600),
+    ]
+    assert {row["connection"] for row in client} == {0}
+    assert {row["owner"] for row in client} == {"python3 (41)"}
+    left = next(row for row in page.run["sockets"] if row["state"] == "TIME_WAIT")
+    assert left["to"] == page.run["duration"]
+
+
+def test_a_fault_lasts_until_it_is_ended_or_to_the_end(folder):
+    run = Run(folder, {"seconds": 9})
+    run.say(1, "win10", "fault", "power cut")
+    run.say(2, "kali", "fault", "paused")
+    run.say(3, "win10", "fault", "power on")
+    page = collect(run.save())
+    bands = [(band["text"], band["from"], band["to"]) for band in page.run["bands"]]
+    assert bands == [("power cut", 1_000_000, 3_000_000), ("paused", 2_000_000, 9_000_000)]
+
+
+def test_a_setting_of_the_link_lasts_until_the_next(folder):
+    run = Run(folder, {"seconds": 9})
+    nothing = {"to-servers": {}, "to-clients": {}, "cut": [], "drops": []}
+    for at, asked in ((1, {"to-servers": {"loss": 0.1}}), (2, {"cut": ["to-servers"]}), (3, nothing)):
+        run.say(at, "router", "link", "link: whatever", asked=nothing | asked)
+    run.say(4, "router", "link", "link measured: loss 10%", measured={})
+    page = collect(run.save())
+    bands = [(band["kind"], band["from"], band["to"]) for band in page.run["bands"]]
+    assert bands == [("link", 1_000_000, 2_000_000), ("fault", 2_000_000, 3_000_000)]
+    assert [row.get("band", False) for row in page.run["events"]] == [True, True, False, False]
+
+
+# --- the file ----------------------------------------------------------------------------------------
+
+
+class Elements(HTMLParser):
+    """Start tags with their attributes, and what stands in scripts and styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self._within = [], {}, ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self._within = tag
+
+    def handle_endtag(self, tag):
+        self._within = ""
+
+    def handle_data(self, data):
+        self.texts.setdefault(self._within, []).append(data)
+
+
+def test_nothing_is_loaded_from_anywhere(folder):
+    text = trace.write(lossy(folder).save()).read_text()
+    elements = Elements(text)
+    loads = [(tag, a) for tag, a in elements.tags if {"src", "href", "action", "data", "poster"} & a.keys()]
+    assert loads == [("link", {"rel": "icon", "href": "data:,"})]
+    assert not re.search(r"https?:|url\(|@import|\bimport\(|fetch\(|XMLHttpRequest|WebSocket|sendBeacon", text)
+
+
+def test_the_policy_names_the_very_code_and_style(folder):
+    elements = Elements(trace.write(hello(folder).save()).read_text())
+    policy = next(
+        a["content"] for tag, a in elements.tags if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy.startswith("default-src 'none'; ")
+    for tag in ("script", "style"):
+        digest = base64.b64encode(hashlib.sha256(elements.texts[tag][-1].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_a_link_leads_to_the_scenario_where_its_file_is_there(folder):
+    run = lossy(folder)
+    scenarios = folder.parents[2] / "scenarios"
+    scenarios.mkdir()
+    (scenarios / "half_open.py").touch()
+    text = trace.write(run.save()).read_text()
+    links = [attributes["href"] for tag, attributes in Elements(text).tags if tag == "a"]
+    assert links == ["../../../scenarios/half_open.py"]
+    assert (folder / links[0]).resolve() == scenarios / "half_open.py"
+
+
+def test_the_data_ends_no_script(folder):
+    run = hello(folder)
+    run.say(0.5, "kali", "stdout", "</script><script>alert(1)</script><!--&amp;\u2028")
+    text = trace.write(run.save()).read_text()
+    assert len(re.findall(r"(?i)</script", text)) == 3
+    said = json.loads(re.search(r'id="run">(.*?)</script>', text)[1])["events"]
+    assert "</script><script>alert(1)</script><!--&amp;\u2028" in [row["text"] for row in said]
+
+
+def test_the_same_run_gives_the_same_page(folder):
+    run = lossy(folder).save()
+    assert trace.write(run).read_bytes() == trace.write(run).read_bytes()
+
+
+def test_traffic_that_is_at_hand_gives_the_same_page(folder):
+    run = lossy(folder).save()
+    assert trace.write(run, load(run)).read_bytes() == trace.write(run).read_bytes()
+
+
+def test_a_page_is_written_whole_or_not_at_all(folder, monkeypatch):
+    run = hello(folder).save()
+    page = trace.write(run)
+    before = page.read_bytes()
+    (run / "record.json").write_text("[]")
+    with pytest.raises(ValueError, match="no object"):
+        trace.write(run)
+    assert page.read_bytes() == before
+    assert not list(run.glob("*.part"))
+
+
+def test_a_run_that_never_began_has_a_page_that_says_so(folder):
+    run = Run(folder, {"nodes": {}, "captures": [], "verdict": "fail", "reason": "no lab is up"})
+    page = collect(run.save())
+    assert "nothing was captured in this run" in notes(page)
+    assert page.run["nodes"] == []
+    assert "no lab is up" in trace.write(folder).read_text()
+
+
+def test_captures_that_can_t_be_read_are_told(folder):
+    hello(folder).save()
+    (folder / "servers.pcapng").write_bytes(b"no capture at all")
+    page = collect(folder)
+    assert "the captures can't be read" in notes(page)
+    assert page.run["packets"]["left"] == []
+    assert page.run["events"]
+
+
+def test_a_line_of_events_that_was_cut_is_told(folder):
+    hello(folder).save()
+    with open(folder / "events.jsonl", "a") as file:
+        file.write('{"at": 1795, "node": "ka')
+    assert "lines of events.jsonl can't be read: 1" in notes(collect(folder))
+
+
+def test_hosts_without_ipv4_have_their_side_too(folder):
+    run = hello(folder)
+    run.record["captures"] = [
+        {"name": "clients", "file": "clients.pcapng", "networks": ["fd28:40::/64"], "router": []},
+        {"name": "servers", "file": "servers.pcapng", "networks": ["fd28:66::/64"], "router": []},
+    ]
+    run.record["nodes"] = {
+        "kali": {"addresses6": ["fd28:40::129"]},
+        "router": {"addresses6": ["fd28:40::2", "fd28:66::2"]},
+        "win10": {"addresses": [WIN10], "addresses6": ["fd28:66::163"]},
+    }
+    sides = {node["title"]: node["side"] for node in collect(run.save()).run["nodes"]}
+    assert sides == {"kali": "left", "router": "router", "win10": "right"}
