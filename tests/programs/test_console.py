@@ -164,6 +164,19 @@ def test_a_signal_stops(number):
     assert (done.returncode, done.stdout, done.stderr) == (0, b"True\n", b"")
 
 
+def test_a_signal_that_hits_another_thread_stops_too():
+    body = f"""
+        import select, threading
+        with __import__("contextlib").closing(stop_on_signals()) as stop:
+            kill = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            thread = threading.Timer(0.05, kill)
+            thread.start()
+            print(bool(select.select([stop], [], [], {PATIENCE / 2})[0]))
+            thread.join()
+    """
+    assert program(textwrap.dedent(body)).stdout == b"True\n"
+
+
 def test_a_second_interrupt_doesnt_wait():
     body = f"""
         import os, time

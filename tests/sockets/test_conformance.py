@@ -50,6 +50,7 @@ def test_a_reset_ends_one_client_and_is_logged_once(face, caplog):
         assert client.ask(b"abc") == b"ABC"
         peer = "{}:{}".format(*client.socket.getsockname())
         client.reset()
+        wait_until(lambda: caplog.records, "it is logged")
         with server.client() as client:
             assert client.ask(b"next") == b"NEXT"
     assert [record.getMessage() for record in caplog.records] == [f"{peer}: Connection reset by peer"]
