@@ -29,7 +29,7 @@ ONEOFF_LABEL = "com.docker.compose.oneoff"
 ROLE_LABEL = "socketlab.role"
 LAB_LABEL = "socketlab.lab"
 
-Labels: TypeAlias = dict[str, str]
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Engine:
@@ -64,11 +64,11 @@ class Engine:
         )
         return sorted({c.labels[PROJECT_LABEL] for c in found if PROJECT_LABEL in c.labels})
 
-    def subnets(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-        """The subnets of all networks here, whoever made them."""
+    def subnets(self) -> list[tuple[Network, str]]:
+        """The subnets of all networks here, whoever made them, each with its network's name."""
         networks = _asked(self._client.networks.list)
-        pools = [pool for n in networks for pool in (n.attrs.get("IPAM") or {}).get("Config") or []]
-        return [ipaddress.ip_network(pool["Subnet"]) for pool in pools if pool.get("Subnet")]
+        pools = [(pool, n.name) for n in networks for pool in (n.attrs.get("IPAM") or {}).get("Config") or []]
+        return [(ipaddress.ip_network(pool["Subnet"]), name) for pool, name in pools if pool.get("Subnet")]
 
     def resources(self, project: str) -> list[Any]:
         """Every container, network and volume of the lab ``project``, in the order to remove them.

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from lab.control.engine import Engine
+from lab.control.engine import Engine, Network
 from lab.control.errors import EnvironmentFailure, UsageError
 
 COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
@@ -36,7 +36,6 @@ VARIABLES = {
     "servers_prefix6": "LAB_SERVERS_PREFIX6",
     "clients_prefix6": "LAB_CLIENTS_PREFIX6",
 }
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # Compose's own rule
 
@@ -67,7 +66,7 @@ class Topology:
     def beside(cls, project: str) -> Topology:
         """A lab with prefixes that no network on this engine has. Raises EnvironmentFailure."""
         with Engine() as engine:
-            taken = engine.subnets()
+            taken = [subnet for subnet, _ in engine.subnets()]
         for number in range(1, 100):
             topology = cls(
                 project,
@@ -118,14 +117,42 @@ class Topology:
         Raises EnvironmentFailure.
         """
         existed = self.exists()
+        if not existed:
+            self._require_free_prefixes()
         argv = self.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT), *services)
         try:
             _run(argv, self.environment(), quiet=quiet, timeout=UP_TIMEOUT + 30)
+        except EnvironmentFailure as error:
+            said = self._last_words()
+            self._undo(existed)
+            raise EnvironmentFailure(f"{error}\n{said}".strip()) from None
         except BaseException:
-            if not existed:
-                with suppress(EnvironmentFailure):  # the first failure is the one to tell
-                    self.down(quiet=True)
+            self._undo(existed)
             raise
+
+    def _undo(self, existed: bool) -> None:
+        if not existed:
+            with suppress(EnvironmentFailure):  # the first failure is the one to tell
+                self.down(quiet=True)
+
+    def _last_words(self) -> str:
+        """What the hosts logged last: why one of them didn't come up."""
+        with suppress(OSError, subprocess.SubprocessError):
+            logs = self.compose("logs", "--no-color", "--tail", "5")
+            done = subprocess.run(logs, env=self.environment(), capture_output=True, text=True, timeout=10)
+            return done.stdout.strip()
+        return ""
+
+    def _require_free_prefixes(self) -> None:
+        with Engine() as engine:
+            taken = [(s, n) for s, n in engine.subnets() if not n.startswith(f"{self.project}_")]
+        for mine in self.networks():
+            for subnet, name in taken:
+                if overlap(mine, subnet):
+                    raise EnvironmentFailure(
+                        f"{mine} is taken by the network {name} (a lab? `lab down -p NAME` removes it); "
+                        "or choose others with --servers-prefix and --clients-prefix"
+                    )
 
     def down(self, *, quiet: bool = False) -> int:
         """Removes everything that the lab made, whatever state it is in. Returns how much that was.
@@ -198,7 +225,8 @@ def _run(argv: list[str], environment: dict[str, str], *, quiet: bool, timeout: 
         os.close(leash)
     if child.returncode != 0:
         words = b"".join(filter(None, (said, complained))).decode(errors="replace").strip()
-        raise EnvironmentFailure(_explain(words) or f"docker compose failed (exit code {child.returncode})")
+        last = "\n".join(words.splitlines()[-15:])
+        raise EnvironmentFailure(last or f"docker compose failed (exit code {child.returncode})")
 
 
 def overlap(one: Network, other: Network) -> bool:
@@ -220,13 +248,3 @@ def _private(network: str, prefix: str, example: str) -> Network:
     if not parsed.is_private:
         raise UsageError(f"{prefix} is a public address range; a lab lives in private ones, like {example}")
     return parsed
-
-
-def _explain(words: str) -> str:
-    """Compose's complaint, with what to do about the usual ones."""
-    if "overlaps with other one" in words or "Pool overlaps" in words:
-        return (
-            "the prefixes are taken by another network here (maybe another lab); choose others with "
-            f"--servers-prefix and --clients-prefix [{words.splitlines()[-1]}]"
-        )
-    return "\n".join(words.splitlines()[-15:])

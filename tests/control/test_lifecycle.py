@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import docker
 import pytest
 
 from lab.control.engine import Engine
+from lab.control.errors import EnvironmentFailure
 from lab.control.outside import from_engine
 from lab.control.topology import Topology
 
@@ -140,13 +142,24 @@ def test_after_sigkill_of_up_down_leaves_nothing(topology, moment):
     assert left_of(topology.project) == []
 
 
-def test_a_start_that_fails_takes_down_what_it_made(topology, lab_topology):
-    """The prefixes are those of a lab that is up: the networks can't be made."""
+def test_taken_prefixes_are_told_with_who_has_them(topology, lab_topology):
     clash = Topology(topology.project, lab_topology.servers_prefix, lab_topology.clients_prefix)
     code, _, err = finish(lab_command(clash, "up", "-q"))
     assert code == 3
-    assert "prefixes are taken" in err
+    assert f"{lab_topology.servers_prefix}.0/24 is taken by the network {lab_topology.project}_servers" in err
     assert "--servers-prefix" in err
+    assert left_of(topology.project) == []
+
+
+def test_a_start_that_fails_takes_down_what_it_made(topology, tmp_path):
+    """A host whose health never comes right."""
+    broken = tmp_path / "docker-compose.yml"
+    text = (ROOT / "docker-compose.yml").read_text().replace("/usr/lib/socketlab/health", "/bin/false")
+    broken.write_text(
+        text.replace("start_period: 20s", "start_period: 0s").replace("interval: 30s", "interval: 1s")
+    )
+    with pytest.raises(EnvironmentFailure, match="unhealthy"):
+        replace(topology, compose_file=broken).up(quiet=True)
     assert left_of(topology.project) == []
 
 
