@@ -135,7 +135,7 @@ class Capture:
     def stop(self) -> None:
         """Flushes and ends it. What went wrong stands in ``about``: the packets so far are kept."""
         if self._feed.ended:
-            self.about.ended = self._feed.errors.strip().rpartition("\n")[2] or "its host went away"
+            self.about.ended = self._feed.last_words
         try:
             if not self._feed.ended:
                 self.flush()

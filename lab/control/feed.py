@@ -42,6 +42,13 @@ class Feed:
     def ended(self) -> bool:
         return self._ended
 
+    @property
+    def last_words(self) -> str:
+        """Why it ended: what broke here, or the last that it said."""
+        if self._failure is not None:
+            return str(self._failure) or type(self._failure).__name__
+        return (self.errors.strip().splitlines() or ["its host went away"])[-1]
+
     def wait_until(self, true: Callable[[], bool], what: str, timeout: float) -> None:
         """Waits until ``true()``, which is asked again whenever the program said something.
 
@@ -51,11 +58,8 @@ class Feed:
             done = self._news.wait_for(lambda: self._ended or true(), timeout)
             if true():
                 return
-        if self._failure is not None:
-            raise EnvironmentFailure(f"{self.host.title}: {what}: {self._failure}")
         if done:
-            last = self.errors.strip().splitlines()[-1:] or ["it ended"]
-            raise EnvironmentFailure(f"{self.host.title}: {what}: {last[0]}")
+            raise EnvironmentFailure(f"{self.host.title}: {what}: {self.last_words}")
         raise HostTimeout(f"{self.host.title}: {what}: not within {timeout:g} s")
 
     def wait_for_end(self) -> None:

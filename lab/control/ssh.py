@@ -157,7 +157,10 @@ class Session:
         self._channel.shutdown_write()
 
     def send_signal(self, name: str) -> None:
-        """Sends the signal ("TERM", "KILL") to the command's whole process group; sshd delivers it."""
+        """Sends the signal ("TERM", "KILL") to the command's whole process group; sshd delivers it.
+
+        Not on a channel that is closed: sshd would end the connection with all that runs on it.
+        """
         message = Message()
         message.add_byte(cMSG_CHANNEL_REQUEST)
         message.add_int(self._channel.remote_chanid)
@@ -165,7 +168,9 @@ class Session:
         message.add_boolean(False)
         message.add_string(name)
         transport: Any = self._channel.transport
-        transport._send_user_message(message)
+        with self._channel.lock:  # which paramiko holds while it closes the channel
+            if not self._channel.closed:
+                transport._send_user_message(message)
 
     def close(self) -> None:
         self._channel.close()

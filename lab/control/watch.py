@@ -120,7 +120,7 @@ class Watch:
     def stop(self) -> None:
         """Returns when all that it saw has been passed on."""
         if self._feed.ended:
-            self.ended = self._feed.errors.strip().rpartition("\n")[2] or "its host went away"
+            self.ended = self._feed.last_words
             self._bury()
         self._feed.close_stdin()
         if not self._feed.finish():

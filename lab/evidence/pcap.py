@@ -134,7 +134,8 @@ def _byte_order(data: bytes, start: int) -> str:
 def _enhanced(body: bytes, order: str, scales: list[float]) -> Frame:
     try:
         interface, high, low, kept, size = struct.unpack_from(order + "IIIII", body)
-        return Frame((high << 32 | low) * scales[interface], size, body[20 : 20 + kept])
+        seconds, fraction = divmod(high << 32 | low, round(1 / scales[interface]))
+        return Frame(seconds + fraction * scales[interface], size, body[20 : 20 + kept])
     except (struct.error, IndexError):
         raise NotACapture("a packet block without its interface") from None
 

@@ -1,0 +1,234 @@
+"""Captures on a real lab: ready before the traffic, whole after it, bounded, and honest about cuts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from lab.control.capture import PER_FRAME, Capture, Kept, command
+from lab.control.errors import EnvironmentFailure, UsageError
+from lab.control.lab import Lab, ignore
+from lab.control.witness import Options, watching
+from lab.evidence import pcap
+from lab.evidence.pcap import Frame
+from lab.evidence.traffic import load
+
+needs_lab = pytest.mark.lab
+UDP = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+
+
+def frames(count, size=100):
+    return [Frame(float(n), size, bytes(size)) for n in range(count)]
+
+
+def test_a_short_capture_is_kept_whole():
+    kept = Kept(10_000)
+    for frame in frames(20):
+        kept.add(frame)
+    assert (kept.frames(), kept.cut, kept.settled) == (frames(20), 0, 20)
+
+
+def test_a_long_one_keeps_its_start_and_its_end_within_the_limit():
+    kept = Kept(20 * (100 + PER_FRAME))
+    for frame in frames(1_000):
+        kept.add(frame)
+    times = [frame.at for frame in kept.frames()]
+    assert times == [*range(10), *range(990, 1_000)]
+    assert (kept.cut, kept.settled) == (980, 10)
+
+
+def test_a_frame_larger_than_the_limit_is_cut_and_counted():
+    kept = Kept(1_000)
+    kept.add(Frame(0.0, 5_000, bytes(5_000)))
+    assert (kept.frames(), kept.cut) == ([], 1)
+
+
+def test_a_filter_can_t_break_out_of_its_word():
+    assert command("1.2.3.4", 256, "tcp; reboot").endswith("-- 'tcp; reboot'")
+
+
+@contextmanager
+def witnessed(lab, tmp_path, **options):
+    (tmp_path / "events.jsonl").touch()
+    events = []
+    with watching(lab.hosts, events.append, tmp_path, Options(**options)) as witness:
+        yield witness
+
+
+@needs_lab
+def test_every_packet_of_a_burst_is_there_at_once(lab, tmp_path):
+    """The last datagram is asked for as soon as its sender ended: that is what tcpdump would lose."""
+    with witnessed(lab, tmp_path) as witness:
+        for count in (1, 500, 37):
+            before = len(witness.packets().seen("servers", dport=7099))
+            send = f"for n in range({count}): s.sendto(b'%d' % n, ({lab.server.address!r}, 7099))"
+            lab.client.run(["python3", "-c", UDP + send], check=True)
+            traffic = witness.packets()
+            assert len(traffic.seen("servers", dport=7099)) - before == count
+            assert len(traffic.seen("clients", dport=7099)) - before == count
+    assert len(witness.traffic.datagrams(7099)) == 538
+    assert not any(datagram.lost for datagram in witness.traffic.datagrams(7099))
+    assert witness.traffic.complete
+
+
+@needs_lab
+def test_segments_are_found_by_address_and_mgmt_is_on_neither(lab, tmp_path):
+    with witnessed(lab, tmp_path) as witness:
+        lab.client.run("true", check=True)  # SSH, which passes over mgmt
+        ping = f"ping -c 1 -W 2 {lab.server.address}"
+        assert lab.client.run(ping).ok
+        traffic = witness.packets()
+    for name, address in zip(lab.router.node.segments, lab.router.node.addresses, strict=True):
+        assert address in traffic.captures[name].router
+        assert [p.label for p in traffic.seen(name, protocol="icmp")] == [
+            "ICMP echo request",
+            "ICMP echo reply",
+        ]
+        assert not traffic.seen(name, dport=22)
+        assert not traffic.seen(name, sport=22)
+
+
+@needs_lab
+def test_files_are_left_that_say_the_same(lab, tmp_path):
+    with witnessed(lab, tmp_path) as witness:
+        lab.client.run(["python3", "-c", UDP + f"s.sendto(b'x', ({lab.server.address!r}, 7098))"], check=True)
+    nodes = {h.title: {"addresses": h.node.addresses, "addresses6": h.node.addresses6} for h in lab.hosts}
+    (tmp_path / "record.json").write_text(json.dumps(witness.plain() | {"nodes": nodes}))
+    again = load(tmp_path)
+    assert [d.plain() for d in again.datagrams()] == [d.plain() for d in witness.traffic.datagrams()]
+    assert {path.name for path in tmp_path.glob("*.pcapng")} == {"clients.pcapng", "servers.pcapng"}
+
+
+@needs_lab
+def test_packets_are_cut_at_snaplen_and_keep_their_length(lab, tmp_path):
+    with witnessed(lab, tmp_path, snaplen=128) as witness:
+        send = f"s.sendto(b'x' * 1400, ({lab.server.address!r}, 7097))"
+        lab.client.run(["python3", "-c", UDP + send], check=True)
+        (packet,) = witness.packets().seen("servers", dport=7097)
+    assert packet.length == 1400
+    assert len(packet.payload) == 128 - 14 - 20 - 8
+    assert max(len(frame.data) for frame in pcap.read(tmp_path / "servers.pcapng")) == 128
+
+
+@needs_lab
+def test_what_was_left_out_of_a_long_capture_is_told(lab, tmp_path):
+    with witnessed(lab, tmp_path, limit=20_000) as witness:
+        send = f"for n in range(2000): s.sendto(b'%d' % n, ({lab.server.address!r}, 7096))"
+        lab.client.run(["python3", "-c", UDP + send], check=True)
+    about = witness.traffic.captures["clients"]
+    assert about.cut > 1_500
+    assert not witness.traffic.complete
+    payloads = [packet.payload for packet in witness.traffic.seen("clients", dport=7096)]
+    assert payloads[0] == b"0"
+    assert payloads[-1] == b"1999"
+    assert len(list(pcap.read(tmp_path / "clients.pcapng"))) == about.packets
+
+
+@needs_lab
+def test_a_host_is_captured_on_request(lab, tmp_path):
+    with witnessed(lab, tmp_path) as witness:
+        with witness.capture(lab.server, "udp port 7095"):
+            send = f"for port in (7095, 7094): s.sendto(b'x', ({lab.server.address!r}, port))"
+            lab.client.run(["python3", "-c", UDP + send], check=True)
+    assert len(list(pcap.read(tmp_path / "win10.pcapng"))) == 1
+    assert [about["name"] for about in witness.plain()["captures"]] == ["clients", "servers", "win10"]
+
+
+@needs_lab
+def test_what_can_t_be_captured_is_said_in_one_line(lab):
+    for address, expression, why in (
+        ("203.0.113.1", "", "no interface has"),
+        (lab.router.address, "tcp prt", "filter"),
+    ):
+        capture = Capture(lab.router, "x", address, expression=expression)
+        with pytest.raises(EnvironmentFailure, match=why):
+            capture.wait_until_listening()
+
+
+@needs_lab
+def test_a_capture_whose_program_dies_says_so(lab, tmp_path):
+    with witnessed(lab, tmp_path) as witness:
+        witness.segments[0]._feed.signal("KILL")
+        witness.segments[0]._feed.finish()
+    assert witness.segments[0].about.ended
+    assert not witness.traffic.complete
+    assert witness.segments[1].about.ended == ""
+
+
+@needs_lab
+def test_nothing_is_left_running_on_the_hosts(lab, tmp_path):
+    with witnessed(lab, tmp_path):
+        pass
+    for host in lab.hosts:
+        assert host.run("pgrep -fa 'tcpdump|sockwatch' | grep -v pgrep").stdout == ""
+
+
+def live(topology, *words):
+    argv = [sys.executable, "-m", "lab", "capture", "-p", topology.project, *words]
+    return subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"NO_COLOR": "1"}
+    )
+
+
+def knock(lab):
+    lab.client.run(["python3", "-c", UDP + f"s.sendto(b'knock', ({lab.server.address!r}, 7093))"], check=True)
+
+
+@needs_lab
+def test_lab_capture_shows_packets_as_they_pass_until_ctrl_c(lab, lab_topology):
+    with live(lab_topology, "client", "udp", "port", "7093") as child:
+        assert b"capturing on kali" in child.stderr.readline()
+        knock(lab)
+        assert b"7093: UDP, length 5" in child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=20)
+    assert (child.returncode, said.decode().splitlines()) == (0, ["1 packets"])
+
+
+@needs_lab
+def test_lab_capture_writes_a_file_that_wireshark_reads(lab, lab_topology, tmp_path):
+    file = tmp_path / "a.pcapng"
+    with live(
+        lab_topology, "router", "--segment", "servers", "-c", "1", "-w", str(file), "udp port 7093"
+    ) as child:
+        child.stderr.readline()
+        knock(lab)
+        child.communicate(timeout=20)
+    assert child.returncode == 0
+    (frame,) = pcap.read(file)
+    assert frame.data.endswith(b"knock")
+    assert abs(frame.at - time.time()) < 60
+
+
+@needs_lab
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["client", "tcp prt 5"], 2, b"no filter"),
+        (["client", "--segment", "servers"], 2, b"isn't on a segment 'servers'"),
+        (["nobody"], 2, b"no node 'nobody'"),
+        (["client", "-w", "/nowhere/a.pcapng"], 2, b"/nowhere/a.pcapng: No such file"),
+    ],
+)
+def test_lab_capture_refuses_in_one_line(lab_topology, words, code, said):
+    with live(lab_topology, *words) as child:
+        _, errors = child.communicate(timeout=30)
+    assert (child.returncode, len(errors.splitlines())) == (code, 1)
+    assert said in errors
+
+
+@needs_lab
+def test_a_capture_that_fails_leaves_no_file(lab_topology, tmp_path):
+    with live(lab_topology, "client", "-w", str(tmp_path / "a.pcapng"), "tcp prt 5") as child:
+        child.communicate(timeout=30)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_packets_are_seen_only_while_something_is_played():
+    with pytest.raises(UsageError, match="while a scenario is played"):
+        Lab([], ignore, "empty").packets()
