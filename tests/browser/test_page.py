@@ -321,11 +321,23 @@ def test_dragging_pans(show):
 # --- a long run, small windows, colours --------------------------------------------------------------
 
 
+def spell(page):
+    """Draws the picture once more. Returns the texts in it."""
+    page.run(
+        "const plain = pen.fillText; window.written = []; pen.fillText = function (text, ...at) {"
+        " window.written.push(text); plain.call(this, text, ...at); }; redraw()"
+    )
+    page.frame()
+    return page.run("return window.written")
+
+
 def test_twenty_thousand_packets_open_and_can_be_used(show):
     page = show(long)
     assert page.find("#counts").text.startswith("20,010 packets · 10 lost · 10 retransmitted")
     page.press("0")
     page.frame()
+    written = spell(page)
+    assert "20,010 packets in view: zoom in to see them one by one" in written
     page.press("p")
     page.until(lambda: page.find("#counts").text.startswith("20 of 20,010 packets"))
     panel = page.click_packet(page.run("return view.shown[0]"))
@@ -411,6 +423,19 @@ def test_socket_states_are_bars_with_their_words(show):
     panel = page.panel()
     assert panel.startswith("ESTABLISHED on kali")
     assert [line.split()[1] for line in page.texts(".life li")] == ["SYN_SENT", "ESTABLISHED"]
+
+
+def test_sockets_without_room_are_counted(show):
+    def crowd(folder):
+        run = Run(folder)
+        for number in range(20):
+            run.socket(
+                0.1, "win10", number, "ESTABLISHED", "172.28.66.163:80", f"192.168.40.129:{number + 1}"
+            )
+        return run
+
+    page = show(crowd)
+    assert "+14 sockets" in spell(page)
 
 
 def test_a_fault_is_a_band_from_its_start_to_its_end(show):

@@ -1,4 +1,4 @@
-"""`lab trace` finds a run and its page; each played run leaves one, and a page that fails changes no verdict."""
+"""`lab trace` finds a run and its page. Each run leaves one; a page that fails changes no verdict."""
 
 import json
 import webbrowser

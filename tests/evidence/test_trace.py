@@ -213,6 +213,16 @@ def test_each_state_of_a_socket_is_a_bar_from_when_to_when(folder):
     assert left["to"] == page.run["duration"]
 
 
+def test_a_socket_that_lingers_from_before_the_run_is_left_out(folder):
+    run = hello(folder)
+    run.socket(0.1, "kali", 8, "TIME_WAIT", f"{KALI}:40001", f"{WIN10}:8001")
+    run.socket(0.6, "kali", 9, "TIME_WAIT", f"{KALI}:43012", f"{WIN10}:8001")
+    rows = collect(run.save()).run["sockets"]
+    assert [row["local"] for row in rows if row["state"] == "TIME_WAIT" and row["node"] == 0] == [
+        f"{KALI}:43012"
+    ]
+
+
 def test_a_fault_lasts_until_it_is_ended_or_to_the_end(folder):
     run = Run(folder, {"seconds": 9})
     run.say(1, "win10", "fault", "power cut")
@@ -262,7 +272,9 @@ def test_nothing_is_loaded_from_anywhere(folder):
     elements = Elements(text)
     loads = [(tag, a) for tag, a in elements.tags if {"src", "href", "action", "data", "poster"} & a.keys()]
     assert loads == [("link", {"rel": "icon", "href": "data:,"})]
-    assert not re.search(r"https?:|url\(|@import|\bimport\(|fetch\(|XMLHttpRequest|WebSocket|sendBeacon", text)
+    assert not re.search(
+        r"https?:|url\(|@import|\bimport\(|fetch\(|XMLHttpRequest|WebSocket|sendBeacon", text
+    )
 
 
 def test_the_policy_names_the_very_code_and_style(folder):

@@ -2,12 +2,12 @@
 // it took there, level on the other segment. One that was lost ends in the air within the router.
 "use strict";
 
-const CROWD = 2500; // packets in view, past which they are counted instead of drawn one by one
+const CROWDED = 3; // pixels of height a packet, below which they are counted instead of drawn one by one
 const STRIPE = 4; // pixels of height whose packets are counted together
 
 function drawPackets() {
   const [from, to] = shownBetween(-2, view.height + 2);
-  const crowded = to - from > CROWD;
+  const crowded = (to - from) * CROWDED > view.height;
   if (crowded) drawCrowd(from, to);
   const paths = new Map(), heads = new Map();
   for (let position = from; position < to; position++) {
@@ -46,7 +46,7 @@ function drawCrowd(from, to) {
   const text = `${plural(to - from, "packet")} in view: zoom in to see them one by one`;
   pen.font = `600 ${SMALL}`;
   const width = pen.measureText(text).width + 16;
-  crowdNote = () => pill((edges.left + edges.right - width) / 2, view.height - 26, width, text, colours.soft, { kind: "", index: -1 }, true);
+  crowdNote = () => pill((edges.left + edges.right - width) / 2, 6, width, text, colours.soft, { kind: "", index: -1 }, true);
 }
 
 let crowdNote = null; // drawn last, over all else

@@ -185,18 +185,28 @@ function drawGaps() {
 function drawSockets() {
   pen.font = TINY;
   pen.textBaseline = "middle";
-  const hidden = new Map();
+  const without = run.nodes.map(() => new Set()); // sockets in view for which there is no room
   for (const index of view.sockets) {
     const socket = run.sockets[index], place = bars.place[index];
     const from = onScreen(view.socketFrom[index]), to = onScreen(view.socketTo[index]);
     if (to < 0 || from > view.height) continue;
-    if (place >= MAX_BARS) {
-      hidden.set(socket.node, (hidden.get(socket.node) ?? 0) + 1);
-      continue;
-    }
-    drawBar(socket, index, view.layout.columns[socket.node].bars + place * BAR, from, Math.max(to - from, 2));
+    if (place >= MAX_BARS) without[socket.node].add(socket.life);
+    else drawBar(socket, index, view.layout.columns[socket.node].bars + place * BAR, from, Math.max(to - from, 2));
   }
-  view.hiddenBars = hidden;
+  without.forEach(({ size }, node) => {
+    if (size) drawBarsLeftOut(size, view.layout.columns[node].bars);
+  });
+}
+
+function drawBarsLeftOut(size, x) {
+  const text = `+${plural(size, "socket")}`;
+  pen.font = `600 ${SMALL}`;
+  pen.textAlign = "left";
+  const width = pen.measureText(text).width + 6;
+  pen.fillStyle = colours.page;
+  pen.fillRect(x - 3, 2, width, 16);
+  pen.fillStyle = colours.soft;
+  pen.fillText(text, x, 10.5);
 }
 
 function drawBar(socket, index, x, y, height) {
@@ -225,6 +235,7 @@ function drawBar(socket, index, x, y, height) {
 
 function drawEvents() {
   const last = new Map(); // by column: the line drawn last, and how many after it found no room
+  const taken = filter.kinds.has("faults") ? run.bands.map((_, index) => bandHeights(index)[0]) : [];
   for (const index of view.events) {
     const event = run.events[index];
     const y = onScreen(view.eventY[index]);
@@ -233,8 +244,9 @@ function drawEvents() {
     const node = run.nodes[event.node];
     const column = node && node.side !== "router" ? event.node : "all";
     const before = last.get(column);
-    if (before && y - before.y < 14 && !isSelected("event", index)) {
-      before.more++;
+    const named = column === "all" && taken.some((height) => Math.abs(height - y) < 17);
+    if ((named || (before && y - before.y < 14)) && !isSelected("event", index)) {
+      if (before) before.more++;
       continue;
     }
     last.set(column, { y, more: 0, column });

@@ -70,10 +70,16 @@ def _left_out(events: Sequence[Event]) -> set[int]:
 def sockets(
     events: Sequence[Event], clock: Clock, nodes: Sequence[str], ends: Mapping[frozenset[str], int], end: int
 ) -> list[Row]:
-    """One row for each state of each socket: from when to when it was in it, as sampled."""
+    """One row for each state of each socket: from when to when it was in it, as sampled.
+
+    ``ends`` has the connections whose packets were seen, by both ends. What only lingers in TIME_WAIT and has
+    none is from before the run.
+    """
     index = {title: number for number, title in enumerate(nodes)}
     rows = []
     for number, life in enumerate(lives(events)):
+        if life.names == ["TIME_WAIT"] and frozenset((life.local, life.remote)) not in ends:
+            continue
         about: Row = {
             "life": number,
             "node": index[life.node],
