@@ -52,17 +52,28 @@ def bystander(client):
     volume.remove()
 
 
-def lab_command(topology, *words, **options):
-    argv = [sys.executable, "-m", "lab", *words, "-p", topology.project]
-    return subprocess.Popen(
-        argv,
-        cwd=ROOT,
-        env=topology.environment(),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+@pytest.fixture
+def lab_command(topology):
+    """Starts `lab WORDS` for the topology; whatever is still running at the end is killed."""
+    processes = []
+
+    def start(*words, of=topology):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lab", *words, "-p", of.project],
+            cwd=ROOT,
+            env=of.environment(),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate(timeout=30)
 
 
 def left_of(project):
@@ -98,19 +109,19 @@ def others(client, project):
     return {r.id for r in resources if project not in r.name and "socketlab" not in r.name}
 
 
-def test_up_logs_in_and_down_leaves_nothing_and_touches_nobody(topology, client, bystander):
+def test_up_logs_in_and_down_leaves_nothing_and_touches_nobody(lab_command, topology, client, bystander):
     before = others(client, topology.project)
-    code, out, err = finish(lab_command(topology, "up"))
+    code, out, err = finish(lab_command("up"))
     assert code == 0, err
     assert "lab shell" in out
     assert len(left_of(topology.project)) == 7  # three containers, three networks, the keys
 
-    code, out, err = finish(lab_command(topology, "down"))
+    code, out, err = finish(lab_command("down"))
     assert code == 0, err
     assert "Removed 7" in out
     assert left_of(topology.project) == []
     assert others(client, topology.project) >= {r for r in before if r}
-    assert finish(lab_command(topology, "down"))[:2] == (0, "There was no lab.\n")
+    assert finish(lab_command("down"))[:2] == (0, "There was no lab.\n")
 
 
 def test_down_of_a_project_that_is_no_lab_touches_nothing(topology, client, bystander):
@@ -121,8 +132,8 @@ def test_down_of_a_project_that_is_no_lab_touches_nothing(topology, client, byst
 
 
 @pytest.mark.parametrize("moment", ["Network", "Creating", "Starting", "Waiting"])
-def test_ctrl_c_in_the_middle_of_up_leaves_nothing(topology, moment):
-    process = lab_command(topology, "up", start_new_session=True)
+def test_ctrl_c_in_the_middle_of_up_leaves_nothing(lab_command, topology, moment):
+    process = lab_command("up")
     wait_for_stderr(process, moment)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: Compose is told too
     code, _, err = finish(process)
@@ -132,19 +143,19 @@ def test_ctrl_c_in_the_middle_of_up_leaves_nothing(topology, moment):
 
 
 @pytest.mark.parametrize("moment", ["Creating", "Waiting"])
-def test_after_sigkill_of_up_down_leaves_nothing(topology, moment):
-    process = lab_command(topology, "up", start_new_session=True)
+def test_after_sigkill_of_up_down_leaves_nothing(lab_command, topology, moment):
+    process = lab_command("up")
     wait_for_stderr(process, moment)
     process.kill()
     finish(process)
-    code, _, err = finish(lab_command(topology, "down"))
+    code, _, err = finish(lab_command("down"))
     assert code == 0, err
     assert left_of(topology.project) == []
 
 
-def test_taken_prefixes_are_told_with_who_has_them(topology, lab_topology):
+def test_taken_prefixes_are_told_with_who_has_them(lab_command, topology, lab_topology):
     clash = Topology(topology.project, lab_topology.servers_prefix, lab_topology.clients_prefix)
-    code, _, err = finish(lab_command(clash, "up", "-q"))
+    code, _, err = finish(lab_command("up", "-q", of=clash))
     assert code == 3
     assert f"{lab_topology.servers_prefix}.0/24 is taken by the network {lab_topology.project}_servers" in err
     assert "--servers-prefix" in err
