@@ -31,7 +31,7 @@ from lab.protocols.traffic_control import BACKENDS
 
 COMMAND = "sudo -n /usr/lib/socketlab/impair"
 TIMEOUT = 20.0
-ATTEMPTS = 3  # to measure: a machine that is busy at one moment disturbs delays, not what was set
+ATTEMPTS = 5  # to measure: a machine that is busy for a moment makes packets late, whatever was set
 QUICK = 200  # probes that show whether a direction is cut
 
 
@@ -228,7 +228,7 @@ class Link:
 
     def begin(self, seed: str) -> None:
         """The start of a run: what an earlier one may have left is cleared."""
-        self.seed, self.changes, self.failure, self._settings = seed, [], "", None
+        self.seed, self.backend, self.changes, self.failure, self._settings = seed, None, [], "", None
         if self._router() is None:
             self._settings = LinkSettings()
         else:

@@ -182,6 +182,8 @@ def _become_lines(link: LinkSettings, seed: str, queues: Mapping[str, int], tall
     """In the child: never returns."""
     code = 1
     try:
+        with suppress(OSError):  # without CAP_SYS_NICE packets may be late on a busy machine
+            os.setpriority(os.PRIO_PROCESS, 0, -20)
         os.setsid()  # the session of the request ends, and its signals with it
         os.closerange(3, tell)  # the lock among them
         os.closerange(tell + 1, 1024)

@@ -154,7 +154,7 @@ def _judge_delays(asked: Impairment, delays: Sequence[float]) -> list[Check]:
     # A packet may have to wait for itself on a slow line; the middle of n even draws varies by jitter/√n.
     slack = TOLERANCE + 5 * asked.jitter / math.sqrt(len(held))
     own = (PROBE_SIZE + OVERHEAD) * 8 / asked.rate if asked.rate else 0.0
-    middle, spread = _quantile(held, 0.5), (_quantile(held, 0.9) - _quantile(held, 0.1)) / 2 / 0.8
+    middle, spread = _quantile(held, 0.5), (_quantile(held, 0.8) - _quantile(held, 0.2)) / 2 / 0.6
     low, high = middle - slack - own, middle + slack
     checks.append(Check("delay", asked.delay, middle, max(0.0, low), high, low <= asked.delay <= high))
     slack += asked.jitter * 0.1

@@ -12,7 +12,7 @@ from .conftest import NODES, ROOT
 ALLOWED = {
     "server": {"NET_ADMIN", "NET_RAW", "SETUID", "SETGID"},
     "client": {"NET_ADMIN", "NET_RAW", "SETUID", "SETGID"},
-    "router": {"NET_ADMIN", "NET_RAW", "SETUID", "SETGID"},
+    "router": {"NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "SYS_NICE"},
     "runner": {"CHOWN", "DAC_OVERRIDE", "SETUID", "SETGID", "SETPCAP"},
 }
 

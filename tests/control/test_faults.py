@@ -1,0 +1,141 @@
+"""Faults of real hosts: what they do, and that they are healed however their context ends."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from lab.control.errors import EnvironmentFailure
+from lab.control.outside import from_engine
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def seen():
+    return []
+
+
+@pytest.fixture
+def lab(lab_topology, seen):
+    with from_engine(lab_topology.project, seen.append) as lab:
+        lab.connect()
+        yield lab
+        lab.restore()
+
+
+def faults(seen):
+    return [(event.text, event.data) for event in seen if event.kind == "fault"]
+
+
+def edges(name, end):
+    return [
+        (name, {"fault": name, "edge": "begin"}),
+        (end, {"fault": name, "edge": "end"}),
+    ]
+
+
+def reaches(lab, version=4):
+    return lab.client.run(f"ping -{version} -c 1 -W 1 server", timeout=30).ok
+
+
+def test_a_pulled_cable_takes_the_segment_and_leaves_the_way_in(lab, seen):
+    global6 = "ip -6 -o address | grep -v fe80 | cut -c1-60"
+    routes = f"ip route; ip -6 route | grep -v 'fe80\\|multicast'; ip -br -4 address; {global6}"
+    before = lab.server.run(routes).lines
+    with lab.server.cable_pulled():
+        assert not reaches(lab)
+        assert not reaches(lab, 6)
+        states = {
+            link["ifname"]: link["operstate"] for link in json.loads(lab.server.run("ip -j link").stdout)
+        }
+        assert list(states.values()).count("DOWN") == 1
+    assert reaches(lab)
+    assert reaches(lab, 6)
+    assert sorted(lab.server.run(routes).lines) == sorted(before)
+    assert faults(seen) == edges("cable pulled", "cable plugged in")
+
+
+def test_a_connection_outlives_a_short_cut_of_the_cable(lab):
+    with lab.server.start("lab-echo serve --mode upper --port 8078"):
+        with lab.client.start("nc -4 server 8078", announce="") as client:
+            client.send("one\n")
+            client.wait_for_line("ONE")
+            with lab.client.cable_pulled():
+                pass
+            client.send("two\n")
+            client.wait_for_line("TWO", timeout=20)
+
+
+def test_only_two_words_may_be_said_to_the_cable_and_hosts_cannot_impair(lab):
+    for command in ("cable", "cable cut", "cable plug plug", "impair", "boot x"):
+        assert not lab.client.run(f"sudo -n /usr/lib/socketlab/{command} </dev/null").ok
+    assert not lab.router.run("sudo -n /usr/lib/socketlab/impair --help").ok
+
+
+def test_a_full_disk_takes_nothing_more_and_has_room_again(lab, seen):
+    with lab.server.disk_full() as path:
+        result = lab.server.run(f"echo hello >{path}/file")
+        assert "No space left" in result.stderr
+    assert lab.server.run(f"echo hello >{path}/file && rm {path}/file").ok
+    assert faults(seen) == edges("disk full", "disk has room again")
+
+
+def test_a_disk_with_little_room_takes_that_much(lab):
+    with lab.server.disk_full(free=64 << 10) as path:
+        assert not lab.server.run(f"head -c 128K /dev/zero >{path}/file").ok
+        size = int(lab.server.run(f"stat -c %s {path}/file; rm {path}/file").stdout)
+    assert size == 64 << 10
+
+
+def test_more_room_than_the_disk_has_is_refused_and_healed(lab):
+    with pytest.raises(EnvironmentFailure), lab.server.disk_full(free=1 << 30):
+        pytest.fail("it can't be")
+    assert lab.server.run("test ! -e /mnt/small/.full").ok
+
+
+def test_without_power_and_back(lab, seen):
+    with lab.server.without_power():
+        with pytest.raises(EnvironmentFailure):
+            lab.server.run("true")
+        assert not reaches(lab)
+    assert lab.server.run("true").ok
+    assert reaches(lab)
+    assert faults(seen) == edges("power cut", "power on")
+
+
+def test_a_reboot_forgets_what_ran(lab):
+    begun = "cut -d' ' -f22 /proc/1/stat"
+    before = lab.client.run(begun).stdout
+    lab.client.reboot()
+    assert lab.client.run(begun).stdout != before
+    assert reaches(lab, 6)
+
+
+def stop(end):
+    if end is KeyboardInterrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)  # it comes before this is over
+    raise end
+
+
+@pytest.mark.parametrize("fault", ["cable_pulled", "disk_full", "paused", "without_power"])
+@pytest.mark.parametrize("end", [ZeroDivisionError, KeyboardInterrupt])
+def test_every_fault_is_healed_also_on_an_error_and_on_ctrl_c(lab, fault, end):
+    with pytest.raises(end), getattr(lab.server, fault)():
+        stop(end)
+    assert lab.server.run("test ! -e /mnt/small/.full").ok
+    assert reaches(lab)
+
+
+def test_what_a_killed_run_left_is_healed(lab_topology, lab, seen):
+    lab.server.ask("sudo -n /usr/lib/socketlab/cable unplug")
+    lab.server.ask("touch /mnt/small/.full")
+    lab.client._power.pause()
+    with from_engine(lab_topology.project, seen.append) as again:
+        again.restore()
+        assert reaches(again)
+        assert again.server.run("test ! -e /mnt/small/.full").ok
+    assert any(event.kind == "note" and event.node == "kali" for event in seen)
