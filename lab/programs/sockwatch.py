@@ -145,14 +145,12 @@ def address(where: tuple[str, int]) -> str:
 def owner(inode: int) -> dict[str, Any]:
     """The process that holds the socket ``inode``, as far as this user may see it."""
     wanted = f"socket:[{inode}]"
-    for process in os.scandir("/proc"):
-        if not process.name.isdigit():
-            continue
+    for process in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):  # gone meanwhile, or another user's
-            for descriptor in os.scandir(f"/proc/{process.name}/fd"):
-                if os.readlink(descriptor.path) == wanted:
-                    command = Path(f"/proc/{process.name}/cmdline").read_bytes()
-                    return {"pid": int(process.name), "command": _words(command)}
+            for descriptor in os.listdir(f"/proc/{process}/fd"):
+                if os.readlink(f"/proc/{process}/fd/{descriptor}") == wanted:
+                    command = Path(f"/proc/{process}/cmdline").read_bytes()
+                    return {"pid": int(process), "command": _words(command)}
     return {}
 
 
