@@ -59,8 +59,8 @@ CASES = (
     Case(
         "lab-udp request",
         f"lab-udp serve --mode request --port {PORT}",
-        "5,000 requests",
-        on_client(f"lab-udp send --mode request --port {PORT} --count 5000 server x >/dev/null"),
+        "4,000 requests of 1,000 bytes",
+        on_client(f"lab-udp send --mode request --port {PORT} --size 1000 --count 4000 server >/dev/null"),
     ),
     Case(
         "lab-command",

@@ -187,17 +187,8 @@ class ContainerPower:
 
     def on(self) -> None:
         """Starts the host and waits until it is healthy. Raises EnvironmentFailure."""
-        container = self._container
-        _asked(container.start)
-        deadline = time.monotonic() + BOOT_TIMEOUT
-        while True:
-            _asked(container.reload)
-            state = container.attrs["State"]
-            if state["Running"] and state.get("Health", {}).get("Status", "healthy") == "healthy":
-                return
-            if time.monotonic() > deadline or not state["Running"]:
-                raise EnvironmentFailure(f"{container.name}: didn't come up (state {state['Status']})")
-            time.sleep(0.05)  # between two looks
+        _asked(self._container.start)
+        wait_until_up([self._container], BOOT_TIMEOUT)
 
     def pause(self) -> None:
         """Freezes every process of the host; its kernel still answers for open sockets."""
@@ -220,6 +211,26 @@ class ContainerPower:
     def _status(self) -> str:
         _asked(self._container.reload)
         return str(self._container.attrs["State"]["Status"])
+
+
+def wait_until_up(containers: Iterable[Container], timeout: float) -> None:
+    """Returns when all are healthy. Raises EnvironmentFailure at once where one has ended or is unhealthy."""
+    deadline = time.monotonic() + timeout
+    for container in containers:
+        while (state := _state(container)) != "healthy":
+            if time.monotonic() > deadline or state not in ("starting", "created"):
+                raise EnvironmentFailure(f"{container.name}: didn't come up: {state}")
+            time.sleep(0.03)  # between two looks
+
+
+def _state(container: Container) -> str:
+    """One of healthy, starting, unhealthy, or what Docker calls a container that doesn't run."""
+    _asked(container.reload)
+    state = container.attrs["State"]
+    health = (state.get("Health") or {}).get("Status", "none")
+    if state["Status"] != "running":
+        return str(state["Status"])
+    return "healthy" if health == "none" else str(health)  # none: the image has no check
 
 
 def _connect() -> docker.DockerClient:

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.control.engine import Engine, Network
+from lab.control.engine import Engine, Network, wait_until_up
 from lab.control.errors import EnvironmentFailure, UsageError
 
 COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
-UP_TIMEOUT = 120  # seconds until every host must be healthy
+UP_TIMEOUT = 120.0  # seconds for Compose to start all hosts, and as much for them to become healthy
 DOWN_TIMEOUT = 60.0
 INTERRUPT_TIMEOUT = 15.0  # for Compose to end after a Ctrl-C
 SETTLE = 1.0
@@ -119,9 +119,12 @@ class Topology:
         existed = self.exists()
         if not existed:
             self._require_free_prefixes()
-        argv = self.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT), *services)
         try:
-            _run(argv, self.environment(), quiet=quiet, timeout=UP_TIMEOUT + 30)
+            _run(
+                self.compose("up", "--detach", *services), self.environment(), quiet=quiet, timeout=UP_TIMEOUT
+            )
+            with Engine() as engine:  # and not --wait, which looks only twice a second
+                wait_until_up(engine.nodes(self.project), UP_TIMEOUT)
         except EnvironmentFailure as error:
             said = self._last_words()
             self._undo(existed)

@@ -131,7 +131,7 @@ def test_down_of_a_project_that_is_no_lab_touches_nothing(topology, client, byst
     assert client.volumes.get(f"{bystander}_keys")
 
 
-@pytest.mark.parametrize("moment", ["Network", "Creating", "Starting", "Waiting"])
+@pytest.mark.parametrize("moment", ["Network", "Creating", "Starting", "Started"])
 def test_ctrl_c_in_the_middle_of_up_leaves_nothing(lab_command, topology, moment):
     process = lab_command("up")
     wait_for_stderr(process, moment)
@@ -142,7 +142,7 @@ def test_ctrl_c_in_the_middle_of_up_leaves_nothing(lab_command, topology, moment
     assert left_of(topology.project) == []
 
 
-@pytest.mark.parametrize("moment", ["Creating", "Waiting"])
+@pytest.mark.parametrize("moment", ["Creating", "Started"])
 def test_after_sigkill_of_up_down_leaves_nothing(lab_command, topology, moment):
     process = lab_command("up")
     wait_for_stderr(process, moment)
