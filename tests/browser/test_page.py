@@ -310,6 +310,29 @@ def test_wheel_scrolls_and_with_control_zooms_where_the_pointer_is(show):
     assert abs(page.run("return fromScreen(arguments[0])", height) - before) < 1
 
 
+def test_two_fingers_zoom_and_one_pans(show):
+    page = show(lossy)
+    top = page.run("return canvas.getBoundingClientRect().top")
+
+    def touch(kind, *heights):
+        points = [{"x": 500 + 40 * at, "y": top + height, "id": at} for at, height in enumerate(heights)]
+        page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    before = page.run("return fromScreen(200)")
+    touch("touchStart", 150)
+    touch("touchStart", 150, 250)
+    touch("touchMove", 100, 300)
+    touch("touchEnd")
+    assert 1.5 < page.run("return view.zoom") < 3
+    assert abs(page.run("return fromScreen(200)") - before) < 12
+    scroll = page.run("return view.scroll")
+    touch("touchStart", 300)
+    touch("touchMove", 250)
+    touch("touchMove", 200)
+    touch("touchEnd")
+    assert page.run("return view.scroll") == scroll + 100
+
+
 def test_dragging_pans(show):
     page = show(lossy)
     chain = ActionChains(page.driver).move_to_element(page.find("#chart"))

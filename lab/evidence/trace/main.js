@@ -1,84 +1,7 @@
 // Pointer, keys, tool bar; and the start.
 "use strict";
 
-const status = document.getElementById("status");
-const searchField = document.getElementById("search");
-const stage = document.getElementById("stage");
 const help = document.getElementById("help");
-
-// --- choosing ------------------------------------------------------------------------------------
-
-// Selects an item, brings it into view, and tells it to those who don't see the picture.
-function select(item, { open = !panel.hidden, bring = true } = {}) {
-  view.selected = item;
-  if (!item) return redraw();
-  if (open) showDetails(item);
-  if (bring) reveal(heightOf(item));
-  say(spoken(item));
-  redraw();
-}
-
-function heightOf({ kind, index }) {
-  return { packet: view.first, event: view.eventY, socket: view.socketFrom, band: view.bandFrom }[kind][index];
-}
-
-function spoken(item) {
-  if (item.kind === "packet") return `packet ${number(view.order[item.index] + 1)} of ${number(view.shown.length)}: ${describe(item.index)}`;
-  if (item.kind === "event") return `${titleOf(item)}: ${visible(run.events[item.index].text)}`;
-  return titleOf(item);
-}
-
-function say(text) {
-  status.textContent = text;
-}
-
-// The next or previous packet that is shown; within its connection where `same` is set.
-function step(by, same = false) {
-  if (!view.shown.length) return;
-  const selected = view.selected?.kind === "packet" ? view.selected.index : -1;
-  let position = selected >= 0 ? view.order[selected] + by : by > 0 ? nearestToTop() : view.shown.length - 1;
-  if (selected >= 0 && same) {
-    while (view.shown[position] !== undefined && packets.connection[view.shown[position]] !== packets.connection[selected]) position += by;
-  }
-  const next = view.shown[position];
-  if (next !== undefined) select({ kind: "packet", index: next });
-}
-
-function nearestToTop() {
-  const [from, to] = shownBetween(0, view.height);
-  return Math.min(from, Math.max(to - 1, 0));
-}
-
-// What is under a point: boxes before lines, the nearest line within 6 pixels.
-function itemAt(x, y) {
-  for (let at = boxes.length - 1; at >= 0; at--) {
-    const box = boxes[at];
-    if (x >= box.x && x <= box.x + box.width && y >= box.y && y <= box.y + box.height) return { kind: box.kind, index: box.index };
-  }
-  let nearest = null, distance = 7;
-  const [from, to] = shownBetween(y - 20, y + 20);
-  for (let position = from; position < to; position++) {
-    const i = view.shown[position];
-    const away = distanceTo(wayOnScreen(i, ...heights(i)).points, x, y, i);
-    if (away < distance) [nearest, distance] = [{ kind: "packet", index: i }, away];
-  }
-  return nearest;
-}
-
-function distanceTo(points, x, y, i) {
-  let least = Infinity;
-  for (let at = 1; at < points.length; at++) least = Math.min(least, toSegment(points[at - 1], points[at], x, y));
-  // Its label stands above the first stretch.
-  const [[one, height], [other]] = points;
-  if (x > Math.min(one, other) && x < Math.max(one, other) && height - y > 0 && height - y < 14) least = Math.min(least, 5);
-  return least;
-}
-
-function toSegment([x1, y1], [x2, y2], x, y) {
-  const length = (x2 - x1) ** 2 + (y2 - y1) ** 2;
-  const along = length ? Math.max(0, Math.min(1, ((x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)) / length)) : 0;
-  return Math.hypot(x - x1 - along * (x2 - x1), y - y1 - along * (y2 - y1));
-}
 
 // --- pointer -------------------------------------------------------------------------------------
 
@@ -205,82 +128,7 @@ function openSelected() {
   panel.querySelector("button").focus();
 }
 
-// --- search and filter ---------------------------------------------------------------------------
-
-const found = document.getElementById("found");
-let soughtFor = "";
-let typing = 0;
-
-searchField.addEventListener("input", () => {
-  clearTimeout(typing);
-  typing = setTimeout(find, count > 5000 ? 200 : 60);
-});
-
-function find() {
-  clearTimeout(typing);
-  if (searchField.value === soughtFor) return;
-  soughtFor = searchField.value;
-  view.hits = search(soughtFor);
-  view.hit = -1;
-  tellHits();
-  if (view.hits.length) hit(1);
-  view.hit = -1; // Enter then starts with the one that is shown
-  redraw();
-}
-
-function hit(by) {
-  const { length } = view.hits;
-  if (!length) return;
-  view.hit = view.hit < 0 ? (by > 0 ? 0 : length - 1) : (view.hit + by + length) % length;
-  const { kind, index } = view.hits[view.hit];
-  select({ kind, index });
-  tellHits();
-}
-
-function tellHits() {
-  const { length } = view.hits;
-  found.textContent = !soughtFor.trim() ? "" : length ? `${view.hit < 0 ? 1 : number(view.hit + 1)} of ${number(length)}` : "nothing found";
-}
-
-function setFilter(name, value) {
-  if (name === "kind") filter.kinds[filter.kinds.has(value) ? "delete" : "add"](value);
-  else filter[name] = value;
-  const field = document.getElementById(name);
-  if (field) field.value = value;
-  refilter();
-}
-
-function refilter() {
-  overview = null;
-  rebuild(view.height / 2);
-  if (view.selected?.kind === "packet" && view.order[view.selected.index] < 0) view.selected = null;
-  if (soughtFor) {
-    view.hits = search(soughtFor);
-    view.hit = -1;
-    tellHits();
-  }
-  tellCounts();
-  placeHeads();
-}
-
-function tellCounts() {
-  const all = view.shown.length === count ? "" : ` of ${number(count)}`;
-  const hidden = chores && !filter.kinds.has("chores") ? ` (${number(chores)} ARP, ND hidden)` : "";
-  const tally = (bit) => view.shown.reduce((sum, i) => sum + (packets.marks[i] & bit ? 1 : 0), 0);
-  const parts = [`${number(view.shown.length)}${all} ${count === 1 ? "packet" : "packets"}${hidden}`];
-  for (const [bit, words] of [[LOST, "lost"], [RETRANSMITTED, "retransmitted"], [DUPLICATE, "duplicated"], [RESET, "reset"]]) {
-    if (tally(bit)) parts.push(`${number(tally(bit))} ${words}`);
-  }
-  document.getElementById("counts").textContent = parts.join(" · ");
-}
-
-function fillSelect(name, title, values) {
-  const field = document.getElementById(name);
-  field.append(element("option", { value: "", text: title }));
-  values.forEach((text, index) => field.append(element("option", { value: String(index), text: visible(text) })));
-  field.hidden = values.length < 2;
-  field.addEventListener("change", () => setFilter(name, field.value));
-}
+// --- theme, size, start --------------------------------------------------------------------------
 
 function setSqueezed(on) {
   view.squeezed = on;
@@ -289,8 +137,6 @@ function setSqueezed(on) {
   document.getElementById("squeeze").setAttribute("aria-pressed", String(on));
   rebuild(view.height / 2);
 }
-
-// --- theme, size, start --------------------------------------------------------------------------
 
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -371,7 +217,6 @@ function connectToolbar() {
   on("theme", switchTheme);
   on("help-button", () => help.showModal());
   on("help-close", () => help.close());
-  for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", () => navigator.clipboard?.writeText(button.dataset.copy));
 }
 
 function start() {
@@ -379,7 +224,7 @@ function start() {
   connectToolbar();
   resize();
   tellCounts();
-  new ResizeObserver(resize).observe(stage);
+  new ResizeObserver(resize).observe(canvas.parentElement);
   draw();
   document.documentElement.dataset.ready = Math.round(performance.now()); // milliseconds from the page's start to its picture
 }

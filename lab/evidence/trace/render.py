@@ -25,8 +25,8 @@ HERE = Path(__file__).parent
 NAME = "trace.html"
 # In this order: each uses what stands before it.
 CODE = (
-    "data.js", "decode.js", "scale.js", "layout.js", "filter.js", "view.js", "draw.js", "arrows.js",
-    "overview.js", "details.js", "main.js",
+    "data.js", "decode.js", "scale.js", "layout.js", "filter.js", "view.js", "draw.js", "ground.js",
+    "arrows.js", "lines.js", "overview.js", "details.js", "choose.js", "find.js", "main.js",
 )  # fmt: skip
 WORDS = {"pass": "passed", "fail": "failed", "unsupported": "unsupported"}
 

@@ -1,0 +1,173 @@
+// The ground of the picture: bands of what lasts, lanes, the times, and the sockets' bars.
+"use strict";
+
+function bandHeights(index) {
+  const from = onScreen(view.bandFrom[index]);
+  return [from, Math.max(onScreen(view.bandTo[index]), from + 3)];
+}
+
+function drawBands() {
+  if (!filter.kinds.has("faults")) return;
+  run.bands.forEach((band, index) => {
+    const [from, to] = bandHeights(index);
+    if (to < 0 || from > view.height) return;
+    const [x, width] = bandPlace(band), fault = band.kind === "fault";
+    pen.fillStyle = fault ? colours.fault : colours.impaired;
+    pen.fillRect(x, from, width, to - from);
+    pen.fillStyle = fault ? colours.bad : colours.warn;
+    pen.fillRect(x, from, 3, to - from);
+    pen.fillRect(x, from, width, 1);
+    pen.fillRect(x, to - 1, width, 1);
+  });
+}
+
+// A fault of a host covers its column; one of the link, or of all, covers everything.
+function bandPlace(band) {
+  const { columns, edges, end } = view.layout;
+  const node = run.nodes[band.node];
+  if (!node) return [RULER, end - RULER];
+  if (node.side === "router") return [edges.left, edges.right - edges.left];
+  const { text, lane } = columns[band.node];
+  const left = Math.min(text[0], lane) - 6;
+  return [left, Math.max(text[0] + text[1], lane) + 8 - left];
+}
+
+// Where it begins a band says what it is, in full; what began above the view says it at the top.
+function drawBandNames() {
+  if (!filter.kinds.has("faults")) return;
+  const { edges } = view.layout;
+  run.bands.forEach((band, index) => {
+    const [from, to] = bandHeights(index);
+    if (to < 0 || from > view.height) return;
+    const [x, width] = bandPlace(band);
+    const colour = band.kind === "fault" ? colours.bad : colours.warn, target = { kind: "band", index };
+    const inRouter = run.nodes[band.node]?.side === "router", reach = inRouter ? noteReach() : 0;
+    if (inRouter && from > -9) pill(edges.left - reach, from - 9, width + 2 * reach, visible(band.text), colour, target, true);
+    else pill(x + 3, Math.min(Math.max(from, 2), Math.max(to - ROW, from)), width - 6, visible(band.text), colour, target);
+  });
+}
+
+function drawRouter() {
+  const { edges } = view.layout;
+  pen.fillStyle = colours.band;
+  pen.fillRect(edges.left, 0, edges.right - edges.left, view.height);
+}
+
+function drawLanes() {
+  const { columns, edges } = view.layout;
+  const bottom = view.height;
+  pen.fillStyle = colours.lane;
+  for (const edge of [edges.left, edges.right]) pen.fillRect(edge - 0.5, 0, 1, bottom);
+  run.nodes.forEach((node, index) => {
+    if (node.side !== "router") pen.fillRect(columns[index].lane - 1, 0, 2, bottom);
+  });
+}
+
+// Squeezed, the time stands beside what happened; unsqueezed, at round steps.
+function drawRuler() {
+  pen.font = SMALL;
+  pen.textBaseline = "middle";
+  pen.textAlign = "right";
+  let last = -Infinity;
+  for (const [at, y] of view.squeezed ? rowTimes() : stepTimes()) {
+    if (y - last < ROW - 2 || y < 8) continue;
+    last = y;
+    pen.fillStyle = colours.soft;
+    pen.fillText(clock(at), RULER - 14, y);
+    pen.fillStyle = colours.line;
+    pen.fillRect(RULER - 9, y - 0.5, 5, 1);
+  }
+  if (view.squeezed) drawGaps();
+}
+
+// The rows of the scale that are in view.
+function rowsInView() {
+  return [bisect(view.scale.y, fromScreen(0)), bisect(view.scale.y, fromScreen(view.height))];
+}
+
+function* rowTimes() {
+  const [from, to] = rowsInView();
+  const step = Math.max(1, Math.floor((to - from) / 4000)); // at a distance, thousands fall on one line
+  for (let row = Math.max(from, 1); row < to; row += step) yield [view.scale.at[row], onScreen(view.scale.y[row])];
+}
+
+function* stepTimes() {
+  const top = view.scale.timeOf(fromScreen(0)), bottom = view.scale.timeOf(fromScreen(view.height));
+  const rough = Math.max((bottom - top) / (view.height / 48), 1);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+  for (let at = Math.ceil(top / step) * step; at <= bottom; at += step) yield [at, onScreen(view.scale.heightOf(at))];
+}
+
+// Where waiting was squeezed away, the picture says how long it was.
+function drawGaps() {
+  const [from, to] = rowsInView();
+  if (to - from > 3000) return;
+  pen.textAlign = "center";
+  for (let row = Math.max(from, 1); row <= Math.min(to, view.scale.at.length - 1); row++) {
+    const gap = view.scale.at[row] - view.scale.at[row - 1];
+    const top = onScreen(view.scale.y[row - 1]), bottom = onScreen(view.scale.y[row]);
+    if (gap < 1e5 || bottom - top < 30) continue;
+    const y = (top + bottom) / 2 + 3;
+    pen.strokeStyle = colours.line;
+    pen.setLineDash([2, 5]);
+    strokeLine([[RULER, y], [view.layout.end, y]]);
+    pen.setLineDash([]);
+    pen.fillStyle = colours.soft;
+    pen.font = `italic ${SMALL}`;
+    pen.textAlign = "right";
+    pen.fillText(`⋮ ${duration(gap)}`, RULER - 14, y);
+  }
+  pen.font = SMALL;
+}
+
+// --- sockets -------------------------------------------------------------------------------------
+
+function drawSockets() {
+  pen.font = TINY;
+  pen.textBaseline = "middle";
+  const without = run.nodes.map(() => new Set()); // sockets in view for which there is no room
+  for (const index of view.sockets) {
+    const socket = run.sockets[index], place = bars.place[index];
+    const from = onScreen(view.socketFrom[index]), to = onScreen(view.socketTo[index]);
+    if (to < 0 || from > view.height) continue;
+    if (place >= MAX_BARS) without[socket.node].add(socket.life);
+    else drawBar(socket, index, view.layout.columns[socket.node].bars + place * BAR, from, Math.max(to - from, 2));
+  }
+  without.forEach(({ size }, node) => {
+    if (size) drawBarsLeftOut(size, view.layout.columns[node].bars);
+  });
+}
+
+function drawBarsLeftOut(size, x) {
+  const text = `+${plural(size, "socket")}`;
+  pen.font = `600 ${SMALL}`;
+  pen.textAlign = "left";
+  const width = pen.measureText(text).width + 6;
+  pen.fillStyle = colours.page;
+  pen.fillRect(x - 3, 2, width, 16);
+  pen.fillStyle = colours.soft;
+  pen.fillText(text, x, 10.5);
+}
+
+function drawBar(socket, index, x, y, height) {
+  const colour = stateColour(socket.state), width = BAR - 3;
+  pen.globalAlpha = socket.state === "TIME_WAIT" ? 0.16 : 0.22;
+  pen.fillStyle = colour;
+  pen.fillRect(x, y, width, height);
+  pen.globalAlpha = 1;
+  pen.fillRect(x, y, 2.5, height);
+  pen.fillRect(x, y, width, 1);
+  if (isSelected("socket", index)) outline(x - 1, y - 1, width + 2, height + 2);
+  boxes.push({ x, y, width, height, kind: "socket", index });
+  // The word stands in what is visible of the bar.
+  const top = Math.max(y, 0), bottom = Math.min(y + height, view.height);
+  if (bottom - top < socket.state.length * 5.9 + 4) return;
+  pen.save();
+  pen.translate(x + width / 2 + 1.5, top + 4);
+  pen.rotate(Math.PI / 2);
+  pen.textAlign = "left";
+  pen.fillStyle = colours.ink;
+  pen.fillText(socket.state, 0, 0);
+  pen.restore();
+}
