@@ -1,0 +1,289 @@
+"""The benchmarks' arithmetic and their words; what they measure is up to `make bench`. Nothing is timed."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from benchmarks import __main__ as program
+from benchmarks import report
+from benchmarks.load import SIZE
+from benchmarks.rig import Rig, peak_in, tool
+from benchmarks.table import BITS_PER_SECOND, BYTES, PER_SECOND, SECONDS, CannotMeasure, Table, alternate
+from lab.control.errors import EnvironmentFailure
+
+NAMES = {"up", "run", "transfer", "command", "echo", "memory"}
+
+
+def shown(table):
+    console = Console(width=200, highlight=False)
+    with console.capture() as capture:
+        report.show(console, table)
+    return capture.get()
+
+
+def filled(unit, base="scp", **ways):
+    table = Table("Copies", unit, base)
+    for way, values in ways.items():
+        for value in values:
+            table.add(way, value)
+    return table
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"),
+    [
+        (SECONDS, "4.00 × slower"),
+        (BYTES, "4.00 × larger"),
+        (BITS_PER_SECOND, "4.00 × faster"),
+        (PER_SECOND, "4.00 × faster"),
+    ],
+)
+def test_the_ratio_says_which_one_is_better(unit, words):
+    table = filled(unit, scp=[2.0, 2.0, 90.0], ours=[8.0, 1.0, 8.0])
+    assert table.compared("ours") == words
+    assert table.compared("scp") == ""
+    assert table.times("ours", "scp") == 4.0
+
+
+def test_the_ratio_turns_round():
+    assert filled(SECONDS, scp=[6.0], ours=[2.0]).compared("ours") == "3.00 × faster"
+    assert filled(BITS_PER_SECOND, scp=[6.0], ours=[2.0]).compared("ours") == "3.00 × slower"
+
+
+@pytest.mark.parametrize(("value", "reached"), [(1.2, True), (1.25, True), (1.26, False), (None, None)])
+def test_a_limit_from_above(value, reached):
+    table = Table("t", SECONDS)
+    table.at_most(1.25, "x", value)
+    assert table.goals[0].reached is reached
+
+
+@pytest.mark.parametrize(("value", "reached"), [(3.1, True), (3.0, True), (2.9, False), (None, None)])
+def test_a_limit_from_below(value, reached):
+    table = Table("t", SECONDS)
+    table.at_least(3.0, "x", value)
+    assert table.goals[0].reached is reached
+
+
+def test_the_table_shows_medians_spread_ratio_and_goals():
+    table = filled(SECONDS, scp=[0.004, 0.002, 0.003], ours=[0.001])
+    table.at_least(3.0, "ours, as a multiple", 2.5)
+    table.at_most(1.25, "something else", 1.0)
+    text = shown(table)
+    assert "3.00 ms" in text
+    assert "2.00 ms … 4.00 ms" in text
+    assert "3.00 × faster" in text
+    assert "ours, as a multiple ≥ 3: 2.5  not reached" in text
+    assert "something else ≤ 1.25: 1  reached" in text
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "text"),
+    [
+        (SECONDS, 0.00241, "2.41 ms"),
+        (SECONDS, 2.5, "2.50 s"),
+        (SECONDS, 3e-6, "3.00 µs"),
+        (BITS_PER_SECOND, 6.87e9, "6.87 Gbit/s"),
+        (PER_SECOND, 21_900.0, "21.9 k/s"),
+        (BYTES, 25.3 * 2**20, "25.3 MiB"),
+        (BYTES, 0, "0.00 B"),
+    ],
+)
+def test_values_for_people(unit, value, text):
+    assert unit.show(value) == text
+
+
+def test_ways_take_turns_and_the_warm_up_does_not_count():
+    calls = []
+
+    def way(name):
+        calls.append(name)
+        return float(len(calls))
+
+    table = Table("t", SECONDS)
+    alternate(table, {name: lambda name=name: way(name) for name in "ab"}, 2)
+    assert calls == ["a", "b", "a", "b", "a", "b"]
+    assert table.rows == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CannotMeasure("rsync isn't on this machine"),
+        EnvironmentFailure("rsync isn't on this machine"),
+        subprocess.CalledProcessError(127, "rsync", stderr=b"warning\nrsync isn't on this machine\n"),
+        FileNotFoundError("rsync isn't on this machine"),
+    ],
+)
+def test_a_way_that_fails_is_said_and_the_others_are_measured(error):
+    calls = []
+
+    def fails():
+        calls.append(1)
+        if len(calls) == 2:  # what it gave before doesn't count then
+            raise error
+        return 1.0
+
+    table = Table("t", SECONDS)
+    alternate(table, {"rsync": fails, "scp": lambda: 2.0}, 4, warm_up=False)
+    assert len(calls) == 2
+    assert table.rows == {"scp": [2.0] * 4}
+    assert "rsync isn't on this machine" in table.missing["rsync"]
+    assert "rsync: not measured: " in shown(table)
+    assert not table.complete
+
+
+def test_a_defect_of_the_benchmark_is_no_missing_tool():
+    with pytest.raises(ZeroDivisionError):
+        alternate(Table("t", SECONDS), {"a": lambda: 1 / 0}, 1)
+
+
+def test_a_goal_that_lacks_its_values_is_not_reached_and_not_complete():
+    table = filled(BITS_PER_SECOND, ours=[5.0])
+    table.at_least(3.0, "as a multiple of scp", table.times("ours", "scp"))
+    assert table.compared("ours") == ""
+    assert "as a multiple of scp ≥ 3: –  not measured" in shown(table)
+    assert not table.complete
+
+
+def test_a_tool_that_is_not_here_is_named():
+    with pytest.raises(CannotMeasure, match="no-such-tool isn't on this machine"):
+        tool("no-such-tool")
+
+
+def test_peak_memory_is_taken_from_the_status():
+    assert peak_in("VmPeak:\t  99 kB\nVmHWM:\t   25900 kB\nVmRSS:\t 1 kB\n") == 25900 * 1024
+    with pytest.raises(CannotMeasure):
+        peak_in("VmRSS:\t 1 kB\n")
+
+
+def test_all_benchmarks_are_found_with_a_title():
+    found = program.catalog()
+    assert NAMES <= set(found)
+    assert all(program.title(measure) for measure in found.values())
+
+
+def test_list_names_them():
+    result = CliRunner().invoke(program.app, ["--list"])
+    assert result.exit_code == 0
+    assert NAMES <= {line.split()[0] for line in result.stdout.splitlines()}
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    result = CliRunner().invoke(program.app, ["no-such"])
+    assert result.exit_code == 2
+    assert "no-such" in result.stdout
+    assert "transfer" in result.stdout
+
+
+@pytest.fixture
+def catalog(monkeypatch):
+    """Puts other benchmarks, that need no lab, in the place of ours."""
+
+    def put(**measures):
+        monkeypatch.setattr(program, "catalog", lambda: measures)
+
+    return put
+
+
+def copies(rig):
+    table = filled(SECONDS, scp=[3.0] * rig.rounds(5), ours=[1.0])
+    table.at_least(3.0, "as often as scp", table.factor("ours"))
+    yield table
+
+
+def half(rig):
+    yield filled(SECONDS, scp=[1.0])
+    raise EnvironmentFailure("no Docker Engine answers")
+
+
+def test_json_holds_every_value_and_what_it_depends_on(catalog, tmp_path):
+    catalog(copies=copies)
+    path = tmp_path / "new" / "result.json"
+    result = CliRunner().invoke(program.app, ["--rounds", "2", "--json", str(path)])
+    assert result.exit_code == 0, result.stdout
+    content = json.loads(path.read_text())
+    (table,) = content["benchmarks"]["copies"]
+    assert table["rows"]["scp"]["values"] == [3.0, 3.0]
+    assert table["rows"]["ours"]["factor"] == 3.0
+    assert table["goals"] == [
+        {"text": "as often as scp", "value": 3.0, "limit": 3.0, "at_most": False, "reached": True}
+    ]
+    assert {"cpu", "cores", "kernel", "load_average", "load_average_after"} <= set(content["machine"])
+    assert {"python", "engine", "compose", "python-paramiko"} <= set(content["versions"])
+
+
+def test_what_could_not_be_measured_is_said_and_the_rest_goes_on(catalog, tmp_path):
+    catalog(half=half, copies=copies)
+    path = tmp_path / "result.json"
+    result = CliRunner().invoke(program.app, ["--json", str(path)])
+    assert result.exit_code == 1
+    assert "half: not measured: no Docker Engine answers" in result.stdout
+    content = json.loads(path.read_text())["benchmarks"]
+    assert content["half"][0]["rows"]["scp"]["values"] == [1.0]
+    assert content["half"][1]["missing"] == {"half": "no Docker Engine answers"}
+    assert content["copies"][0]["rows"]["ours"]["values"] == [1.0]
+
+
+def test_a_goal_that_is_missed_is_no_failure(catalog, tmp_path):
+    def slow(rig):
+        table = filled(SECONDS, scp=[1.0], ours=[5.0])
+        table.at_least(3.0, "as often as scp", table.factor("ours"))
+        yield table
+
+    catalog(slow=slow)
+    result = CliRunner().invoke(program.app, ["--json", str(tmp_path / "result.json")])
+    assert result.exit_code == 0
+    assert "not reached" in result.stdout
+
+
+def test_the_lab_is_not_started_without_need():
+    with Rig() as rig:
+        assert rig.rounds(7) == 7
+    assert Rig(3).rounds(7) == 3
+
+
+@contextmanager
+def echoing(answer):
+    """A server that answers one connection with ``answer`` of each chunk, in two parts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                while data := connection.recv(SIZE):
+                    data = answer(data)
+                    connection.sendall(data[:10])
+                    connection.sendall(data[10:])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(10)
+
+
+def run_load(port, connections, messages):
+    argv = [sys.executable, "-I", program.benchmarks.__path__[0] + "/load.py"]
+    argv += ["127.0.0.1", str(port), str(connections), str(messages)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+
+def test_the_load_counts_verified_answers():
+    with echoing(bytes.upper) as port:
+        done = run_load(port, 1, 20)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["answered"] == 20
+
+
+def test_the_load_refuses_a_wrong_answer():
+    with echoing(bytes.lower) as port:
+        done = run_load(port, 1, 20)
+    assert done.returncode != 0
+    assert "the server answered" in done.stderr
+    assert not done.stdout
