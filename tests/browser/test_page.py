@@ -190,15 +190,10 @@ def test_every_control_has_a_name_and_shows_its_focus(show):
 
 def test_search_finds_payload_lines_flags_and_ports(show):
     page = show(hello)
-    for needle, tally in (
-        ("我是服务端", "1 of 2"),
-        ("fin ack", "1 of 2"),
-        ("listening on", "1 of 1"),
-        ("8001", "1 of 19"),
-    ):
+    for needle, tally in (("我是服务端", 2), ("fin ack", 2), ("listening on", 1), ("8001", 19)):
         page.press("/")
-        page.press(needle, Keys.ENTER)
-        page.until(lambda tally=tally: page.find("#found").text.endswith(tally[2:]))
+        page.press(needle)
+        page.until(lambda tally=tally: page.find("#found").text == f"1 of {tally}")
         page.press(Keys.ESCAPE)
         assert page.run("return view.selected !== null")
     page.press("/")
@@ -209,7 +204,7 @@ def test_search_finds_payload_lines_flags_and_ports(show):
 def test_n_goes_to_the_next_match(show):
     page = show(lossy)
     page.press("/")
-    page.press("retransmission", Keys.ENTER)
+    page.press("retransmission")
     page.until(lambda: page.find("#found").text == "1 of 11")
     first = page.run("return view.selected.index")
     page.press(Keys.ESCAPE, "n")
@@ -217,6 +212,10 @@ def test_n_goes_to_the_next_match(show):
     assert page.run("return view.selected.index") > first
     page.press("N")
     assert page.run("return view.selected.index") == first
+    page.press("/", Keys.ENTER)
+    assert page.find("#found").text == "2 of 11"
+    ActionChains(page.driver).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
+    assert page.find("#found").text == "1 of 11"
 
 
 def choose(page, field, text):

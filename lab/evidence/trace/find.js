@@ -11,16 +11,16 @@ searchField.addEventListener("input", () => {
   typing = setTimeout(find, count > 5000 ? 200 : 60);
 });
 
+// Looks for what the field has, and shows the first match. Returns whether that was still to be done.
 function find() {
   clearTimeout(typing);
-  if (searchField.value === soughtFor) return;
+  if (searchField.value === soughtFor) return false;
   soughtFor = searchField.value;
   view.hits = search(soughtFor);
   view.hit = -1;
   tellHits();
-  if (view.hits.length) hit(1);
-  view.hit = -1; // Enter then starts with the one that is shown
-  redraw();
+  hit(1);
+  return true;
 }
 
 function hit(by) {
@@ -34,7 +34,7 @@ function hit(by) {
 
 function tellHits() {
   const { length } = view.hits;
-  found.textContent = !soughtFor.trim() ? "" : length ? `${view.hit < 0 ? 1 : number(view.hit + 1)} of ${number(length)}` : "nothing found";
+  found.textContent = !soughtFor.trim() ? "" : length ? `${number(Math.max(view.hit, 0) + 1)} of ${number(length)}` : "nothing found";
 }
 
 function setFilter(name, value) {

@@ -117,8 +117,7 @@ function escape(event) {
 function searchKey(event) {
   if (event.key !== "Enter") return;
   event.preventDefault();
-  find(); // what was typed a moment ago may not have been looked for yet
-  hit(event.shiftKey ? -1 : 1);
+  if (!find()) hit(event.shiftKey ? -1 : 1); // what was typed a moment ago is looked for first
 }
 
 function openSelected() {
