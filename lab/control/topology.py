@@ -13,6 +13,7 @@ import select
 import shutil
 import subprocess
 import time
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -67,7 +68,9 @@ class Topology:
         """A lab with prefixes that no network on this engine has. Raises EnvironmentFailure."""
         with Engine() as engine:
             taken = [subnet for subnet, _ in engine.subnets()]
-        for number in range(1, 100):
+        # Each project begins to look elsewhere, so that two that start at once don't choose the same.
+        first = zlib.crc32(project.encode())
+        for number in (1 + (first + step) % 99 for step in range(99)):
             topology = cls(
                 project,
                 f"172.28.{66 + number}",
