@@ -57,9 +57,9 @@ class Lab:
         """The sockets of all nodes so far in this run, each with its states through time."""
         return lives(self._witness().evidence().events)
 
-    def diagnosis(self) -> Diagnosis:
-        """What the evidence so far says of what went wrong."""
-        return diagnose(self._witness().evidence())
+    def diagnosis(self, since: float = 0.0) -> Diagnosis:
+        """What the evidence says of what went wrong so far, or since a moment (as time.time() gives it)."""
+        return diagnose(self._witness().evidence(since))
 
     def capture(self, host: str, expression: str = "") -> AbstractContextManager[Capture]:
         """Captures on a host's own segment while the context lasts: HOST.pcapng in the run's folder."""

@@ -105,11 +105,14 @@ class Witness:
         finally:
             capture.stop()
 
-    def evidence(self, reason: str = "") -> Evidence:
-        """Everything that was seen before this call. Raises EnvironmentFailure, HostTimeout."""
+    def evidence(self, since: float = 0.0) -> Evidence:
+        """Everything that was seen before this call, and of packets and programs what began after ``since``.
+
+        Raises EnvironmentFailure, HostTimeout.
+        """
         with ThreadPoolExecutor(max_workers=16) as pool:
             _each(pool, Watch.flush, self.watches)
-        return Evidence(read_events(self.folder), self.packets(), reason)
+        return Evidence(read_events(self.folder), self.packets()).since(since)
 
     def stop(self) -> None:
         """Waits until what is under way has come out, ends everything, and writes the captures."""

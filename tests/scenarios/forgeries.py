@@ -100,4 +100,15 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "both digests are empty": lambda r: r.update(digest_here="", digest_there=""),
         "SSH lost the exit code": put("ssh.2", 0),
     },
+    "connect-errors": {
+        "refused, and the program saw a timeout": put("refused.connect", "connect_ex: ETIMEDOUT"),
+        "refused in the program's eyes only": put("refused.packets.handshake", "unanswered"),
+        "the diagnosis says nothing": put("refused.diagnosis", ""),
+        "hung up with FIN": put("reset.raised", []),
+        "the client reset it itself": put("reset.packets.reset_by", "kali"),
+        "one SYN, and then it gave up": put("timed out.packets.from_client.syns", 1),
+        "a SYN came through the partition": put("timed out.packets.from_client.syns_arrived", 1),
+        "no router answered": put("unreachable.packets.unreachable", ""),
+        "unreachable, told as a partition": lambda r: r["unreachable"].update(r["timed out"]),
+    },
 }

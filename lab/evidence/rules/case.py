@@ -57,6 +57,14 @@ class Evidence:
         failed = [program for program in self.programs if program.failed]
         return [p for p in failed if p.command in self.reason] or failed
 
+    def since(self, moment: float) -> Evidence:
+        """Without the packets, and the programs and what they said, of before a moment."""
+        packets = [packet for packet in self.traffic.packets if packet.at >= moment]
+        traffic = Traffic(packets, self.traffic.captures.values(), self.traffic.names)
+        said = ("start", "stdout", "stderr", "exit", "counter")
+        events = [event for event in self.events if event.kind not in said or event.at >= moment]
+        return Evidence(events, traffic, self.reason)
+
     @cached_property
     def then(self) -> Evidence:
         """The evidence as it was when the last program that failed ended: what came later is no cause."""
