@@ -48,29 +48,33 @@ def knock(lab, address):
     client = lab.client.run(["python3", "/tmp/knock.py", address])
     (attempt,) = [c for c in lab.packets().connections(8001) if c.started >= began]
     return {
-        "connect": client.lines[0],
-        "raised": client.stderr.splitlines()[-1:],
-        "packets": attempt.plain(),
+        "program": client.lines + client.stderr.splitlines()[-1:],
+        "syn": [attempt.from_client.syns > 1, attempt.from_client.syns_arrived],
+        "packets": [attempt.handshake, attempt.reset_by, attempt.unreachable],
         "diagnosis": lab.diagnosis(began).text,
     }
 
 
 def check(record):
+    assert list(record) == ["refused", "reset", "timed out", "unreachable"]
     refused, reset, timed_out, unreachable = record.values()
-    assert refused["connect"] == "connect_ex: ECONNREFUSED"
-    assert refused["packets"]["handshake"] == "refused"
+    assert refused["program"] == ["connect_ex: ECONNREFUSED"]
+    assert refused["syn"] == [False, 1], "one, and it got through"
+    assert refused["packets"] == ["refused", "win10", ""]
     assert "nothing listens" in refused["diagnosis"]
 
-    assert reset["connect"] == "connect_ex: 0"
-    assert reset["raised"] == ["ConnectionResetError: [Errno 104] Connection reset by peer"]
-    assert (reset["packets"]["handshake"], reset["packets"]["reset_by"]) == ("complete", "win10")
+    assert reset["program"][0] == "connect_ex: 0"
+    assert reset["program"][1:] == ["ConnectionResetError: [Errno 104] Connection reset by peer"]
+    assert reset["syn"] == [False, 1]
+    assert reset["packets"] == ["complete", "win10", ""]
     assert "win10 reset the connection" in reset["diagnosis"]
 
-    assert timed_out["connect"] == "connect_ex: ETIMEDOUT"
-    assert timed_out["packets"]["from_client"]["syns"] >= 2, "a SYN that isn't answered is sent again"
-    assert timed_out["packets"]["from_client"]["syns_arrived"] == 0
+    assert timed_out["program"] == ["connect_ex: ETIMEDOUT"]
+    assert timed_out["syn"] == [True, 0], "sent again and again, and none came out of the router"
+    assert timed_out["packets"] == ["unanswered", "", ""]
     assert "partition" in timed_out["diagnosis"]
 
-    assert unreachable["connect"] == "connect_ex: ENETUNREACH"
-    assert "unreachable" in unreachable["packets"]["unreachable"]
+    assert unreachable["program"] == ["connect_ex: ENETUNREACH"]
+    assert unreachable["syn"] == [True, 0]
+    assert unreachable["packets"] == ["unanswered", "", "ICMP network unreachable"]
     assert "10.99.99.99 is no host of the lab" in unreachable["diagnosis"]
