@@ -24,7 +24,7 @@ from lab.evidence.pcap import Frame, PcapStream
 from lab.evidence.traffic import Captured
 
 SNAPLEN = 256  # bytes kept of each packet: all headers, and the start of the payload
-LIMIT = 32 << 20  # bytes kept of each capture, half from its start and half from its end
+LIMIT = 8 << 20  # bytes kept of each capture, half from its start and half from its end
 KERNEL_BUFFER = 8192  # KiB, for what comes while nobody reads
 START_TIMEOUT = 10.0
 FLUSH_TIMEOUT = 5.0
@@ -60,6 +60,14 @@ class Kept:
 
     def frames(self) -> list[Frame]:
         return [*self._first, *self._last]
+
+    @property
+    def gap(self) -> tuple[float, float] | None:
+        """From when to when packets were left out."""
+        if not self.cut:
+            return None
+        start = self._first[-1].at if self._first else 0.0
+        return start, self._last[0].at if self._last else float("inf")
 
     @property
     def settled(self) -> int:
@@ -147,8 +155,7 @@ class Capture:
     def packets(self) -> list[Packet]:
         """What has been captured so far."""
         with self._lock:
-            frames = self._kept.frames()
-            self.about.cut, self.about.packets = self._kept.cut, len(frames)
+            frames = self._frames()
             known = self._decoded[: self._kept.settled]
         new = enumerate(frames[len(known) :], len(known) + 1)
         known += [decode(frame.data, frame.at, frame.size, self.about.name, number) for number, frame in new]
@@ -158,9 +165,14 @@ class Capture:
     def write(self, folder: Path) -> None:
         """Writes the capture's file into ``folder``."""
         with self._lock:
-            frames = self._kept.frames()
-            self.about.cut, self.about.packets = self._kept.cut, len(frames)
+            frames = self._frames()
         pcap.write(folder / self.about.file, self.about.interface, self.about.snaplen, frames)
+
+    def _frames(self) -> list[Frame]:
+        """What is kept; and what isn't stands in ``about``."""
+        frames = self._kept.frames()
+        self.about.packets, self.about.cut, self.about.gap = len(frames), self._kept.cut, self._kept.gap
+        return frames
 
     def _take(self, data: bytes) -> None:
         with self._lock:

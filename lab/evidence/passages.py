@@ -23,9 +23,10 @@ from typing import Literal, TypeAlias
 from lab.evidence.packets import Packet
 from lab.evidence.streams import Seen, distance, sequence_space
 
-Fate: TypeAlias = Literal["crossed", "lost", "stayed", "appeared"]
+Fate: TypeAlias = Literal["crossed", "lost", "stayed", "appeared", "unknown"]
 Mark: TypeAlias = Literal["", "retransmission", "duplicate", "corrupted"]
 
+DOUBT = 0.05  # seconds around a gap of a capture in which a packet may be missing for that reason
 SLACK = 0.0005  # seconds by which a packet may seem to leave the router before it came
 
 
@@ -38,6 +39,7 @@ class Passage:
     stayed    its destination is on the segment, or the router itself (ARP, neighbour discovery, a ping of
               the router), or the router sent it (an ICMP error)
     appeared  seen past the router only (``sent`` is ``arrived``): nothing like it went in
+    unknown   seen on one segment, while the capture of the other left packets out
     """
 
     sent: Packet
@@ -199,8 +201,13 @@ def _grouped(packets: Iterable[Packet], key: Key) -> dict[Hashable, list[Packet]
     return groups
 
 
-def match(packets: Sequence[Packet], segments: Iterable[Segment]) -> list[Passage]:
-    """Every packet of the segments' captures, in the order of time, each once. ``packets`` are in order."""
+def match(
+    packets: Sequence[Packet], segments: Iterable[Segment], gaps: Sequence[tuple[float, float]] = ()
+) -> list[Passage]:
+    """Every packet of the segments' captures, in the order of time, each once. ``packets`` are in order.
+
+    ``gaps`` are the times in which a capture left packets out.
+    """
     sides: Mapping[str, list[Packet]] = {"near": [], "far": [], "stays": []}
     where = Map(segments)
     for packet in packets:
@@ -216,6 +223,7 @@ def match(packets: Sequence[Packet], segments: Iterable[Segment]) -> list[Passag
     passages += _leftover(matching.far, passages)
     passages += [Passage(packet, None, "stayed") for packet in sides["stays"]]
     passages.sort(key=lambda passage: passage.sent.at)
+    _doubt(passages, gaps)
     _mark_retransmissions(passages)
     return passages
 
@@ -233,6 +241,18 @@ def _leftover(far: list[Packet], passages: list[Passage]) -> list[Passage]:
         else:
             result.append(Passage(packet, packet, "appeared"))
     return result
+
+
+def _doubt(passages: Iterable[Passage], gaps: Sequence[tuple[float, float]]) -> None:
+    """What misses its other half near a gap may have it in the gap: nothing is known of it."""
+    if not gaps:
+        return
+    delays = [passage.delay for passage in passages if passage.delay is not None]
+    margin = DOUBT + max(delays, default=0.0)
+    for passage in passages:
+        at = passage.sent.at
+        if passage.fate in ("lost", "appeared") and any(a - margin < at < b + margin for a, b in gaps):
+            passage.fate = "unknown"
 
 
 def _mark_retransmissions(passages: Iterable[Passage]) -> None:

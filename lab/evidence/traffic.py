@@ -30,6 +30,7 @@ class Captured:
     router: tuple[str, ...] = ()  # the router's own addresses there
     packets: int = 0  # that are in the file
     cut: int = 0  # that were seen and not kept: the file holds the first and the last of a long run
+    gap: tuple[float, float] | None = None  # from when to when those passed
     dropped: int = 0  # that the kernel couldn't hand over
     snaplen: int = 0  # bytes kept of each packet
     filter: str = ""  # of the capture: what it left out on purpose
@@ -66,7 +67,8 @@ class Traffic:
     def passages(self) -> list[Passage]:
         """Each packet once, with its fate."""
         segments = [Segment(c.name, c.networks, c.router) for c in self.captures.values()]
-        return match(self.packets, segments)
+        gaps = [capture.gap for capture in self.captures.values() if capture.gap]
+        return match(self.packets, segments, gaps)
 
     @cached_property
     def _connections(self) -> list[Connection]:

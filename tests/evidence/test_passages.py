@@ -175,3 +175,14 @@ def test_every_packet_is_in_one_passage():
     passages = traffic(crossed(tcp(1.0, "S")), tcp(2.0, "S"), udp(3.0), crossed(udp(4.0, back=True))).passages
     assert [p.sent.at for p in passages] == [1.0, 2.0, 3.0, 4.0]
     assert WIN10 == passages[3].sent.source
+
+
+def test_what_a_capture_left_out_isn_t_lost():
+    """Two captures of a long run never leave out the very same packets."""
+    sent = [udp(n * 0.01, ident=n + 1) for n in range(300)]
+    came = [past(packet) for n, packet in enumerate(sent) if not 100 <= n < 200 and n != 20]
+    passages = match(in_time([*sent, *came]), SEGMENTS, [(0.991, 2.001)])
+    lost = [p.sent.ident - 1 for p in passages if p.fate == "lost"]
+    unknown = [p.sent.ident - 1 for p in passages if p.fate == "unknown"]
+    assert (lost, unknown) == ([20], list(range(100, 200)))
+    assert not any(p.fate == "unknown" for p in match(in_time([*sent, *came]), SEGMENTS))
