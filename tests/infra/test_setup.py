@@ -316,3 +316,31 @@ def test_requirements_are_pinned_hashed_and_name_no_index() -> None:
 def test_an_old_python_is_not_taken(machine: Path, setup: SetUp) -> None:
     stand_in(machine, "python3", "exit 1")
     refused(setup(call="remedy_python", SOCKETLAB_OS_RELEASE="/dev/null"), "no Python 3.11")
+
+
+# --- browser ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome"])
+def test_a_browser_and_its_driver_are_both_needed(machine: Path, setup: SetUp, name: str) -> None:
+    probe = "probe_browser && echo there || echo $lack"
+    assert "no Chromium and chromedriver" in setup(call=probe).stdout
+    stand_in(machine, name, "exit 1")
+    assert "no Chromium and chromedriver" in setup(call=probe).stdout
+    stand_in(machine, "chromedriver", "exit 1")
+    assert setup(call=probe).stdout == "there\n"
+
+
+def test_debian_has_a_browser_elsewhere_it_is_told_what_to_install(
+    machine: Path, setup: SetUp, tmp_path: Path
+) -> None:
+    stand_in(machine, "id", "echo 0")
+    stand_in(machine, "apt-get", "echo $*; exit 100")
+    release = tmp_path / "os-release"
+    release.write_text("ID=debian\nVERSION_ID=13")
+    refused(setup(call="remedy_browser", SOCKETLAB_OS_RELEASE=str(release)), "chromium chromium-driver")
+    release.write_text("ID=fedora\nVERSION_ID=41")
+    refused(
+        setup(call="probe_browser || remedy_browser", SOCKETLAB_OS_RELEASE=str(release)),
+        "no Chromium and chromedriver",
+    )
