@@ -1,0 +1,128 @@
+"""The link: what is delivered against what was asked, for a grid of settings; what each backend carries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from benchmarks.rig import Rig
+from benchmarks.table import BITS_PER_SECOND, SECONDS, CannotMeasure, Table, Unit, alternate
+from lab.control.host import Host
+from lab.control.lab import Lab
+from lab.control.link import Link
+from lab.protocols.impairment import Impairment
+from lab.protocols.probing import TOLERANCE
+
+STREAMS = 4  # one stream alone is held back by its window, at 40 ms there and back
+SECONDS_EACH = 5
+WAY = "to-servers"
+
+SHARE = Unit("share", "more", "less", True, ((0.01, "%"), (1e-9, "%")))
+PLAIN = "plain forwarding"
+
+GRID = [
+    Impairment(delay=0.001), Impairment(delay=0.005), Impairment(delay=0.02), Impairment(delay=0.1),
+    Impairment(delay=0.02, jitter=0.005), Impairment(delay=0.1, jitter=0.05),
+    Impairment(loss=0.01), Impairment(loss=0.1), Impairment(loss=0.5),
+    Impairment(duplication=0.1), Impairment(delay=0.02, reordering=0.25), Impairment(corruption=0.1),
+    Impairment(rate=1e6), Impairment(rate=10e6), Impairment(rate=50e6),
+    Impairment(delay=0.02, jitter=0.005, loss=0.05, duplication=0.05, corruption=0.05, rate=20e6),
+]  # fmt: skip
+
+CARRYING: dict[str, tuple[str, Impairment]] = {
+    "nfqueue, 20 ms each way": ("nfqueue", Impairment(delay=0.02)),
+    "nfqueue, 20 ms each way, 0.001% loss": ("nfqueue", Impairment(delay=0.02, loss=0.00001)),
+    "nfqueue, 20 ms ± 1 ms each way": ("nfqueue", Impairment(delay=0.02, jitter=0.001)),
+    "nfqueue, 20 ms each way, rate 1 Gbit/s": ("nfqueue", Impairment(delay=0.02, rate=1e9)),
+    "statistic, 0.001% loss": ("statistic", Impairment(loss=0.00001)),
+    "tbf, rate 1 Gbit/s": ("statistic", Impairment(rate=1e9)),
+    "netem, 20 ms each way": ("netem", Impairment(delay=0.02)),
+}
+
+
+def measure(rig: Rig) -> Iterator[Table]:
+    lab = rig.lab
+    lab.link.begin("1")
+    try:
+        yield from delivered(lab.link, rig.rounds(1))
+        yield carried(lab, rig.rounds(3))
+    finally:
+        lab.link.clear()
+
+
+def delivered(link: Link, rounds: int) -> Iterator[Table]:
+    """One table for each kind: rows are settings, values are measured minus asked, or measured over asked."""
+    tables = {
+        "delay": Table("Delay: how far from what was asked", SECONDS),
+        "jitter": Table("Jitter: how far from what was asked", SECONDS),
+        "rate": Table("Rate: how far from what was asked, as a part of it", SHARE),
+    }
+    shares = Table("Loss, duplication, reordering, corruption: how far from what was asked", SHARE)
+    for asked in GRID * rounds:
+        link.set_each(asked, asked, verify=False)
+        for check in link.verify()[WAY]:
+            if not check.asked:
+                continue
+            table = tables.get(check.what, shares)
+            off = abs(check.measured - check.asked)
+            table.add(
+                f"{check.what} of {asked.describe()}", off / check.asked if check.what == "rate" else off
+            )
+            if check.ok is not True:
+                table.miss(f"{check.what} of {asked.describe()}", check.note or "not what was asked")
+    for table in tables.values():
+        table.notes.append(
+            f"Backend {link.show().backend}; one-way, {WAY}; each row one setting, measured once a round."
+        )
+        yield table
+    worst = max((max(values) for values in tables["delay"].rows.values()), default=None)
+    tables["delay"].at_most(TOLERANCE, "the worst delay's distance, in seconds", worst)
+    yield shares
+
+
+def carried(lab: Lab, rounds: int) -> Table:
+    table = Table(
+        f"TCP from client to server across the link, {STREAMS} streams", BITS_PER_SECOND, base=PLAIN
+    )
+    ways: dict[str, Callable[[], float]] = {PLAIN: lambda: carrying(lab, None, Impairment())}
+    for name, (backend, asked) in CARRYING.items():
+        ways[name] = lambda backend=backend, asked=asked: carrying(lab, backend, asked)  # type: ignore[misc]
+    alternate(table, ways, rounds)
+    table.at_least(700e6, "nfqueue with 20 ms each way, in bit/s", table.median("nfqueue, 20 ms each way"))
+    table.notes.append(
+        "iperf3 and the program that holds the packets share the machine's processors. Where all packets "
+        "fare alike, TCP's bursts stay in one piece (GSO); a loss, however small, needs each packet by itself."
+    )
+    return table
+
+
+def carrying(lab: Lab, backend: str | None, asked: Impairment) -> float:
+    with (
+        prepared(lab.link, backend, asked),
+        lab.server.start("iperf3 -s -1 --forceflush", announce="Server listening"),
+    ):
+        return iperf(lab.client)
+
+
+def iperf(client: Host) -> float:
+    command = f"iperf3 -c server -4 -J -P {STREAMS} -O 1 -t {SECONDS_EACH}"
+    result = client.run(command, timeout=60)
+    try:
+        return float(json.loads(result.stdout)["end"]["sum_received"]["bits_per_second"])
+    except (ValueError, KeyError):
+        raise CannotMeasure(result.describe()) from None
+
+
+@contextmanager
+def prepared(link: Link, backend: str | None, asked: Impairment) -> Iterator[None]:
+    """The link as asked, by that backend, while the context lasts. Raises Unsupported."""
+    link.clear()
+    link.backend = backend
+    try:
+        if not asked.is_nothing:
+            link.set_each(asked, asked, verify=False)
+        yield
+    finally:
+        link.backend = None
+        link.clear()
