@@ -92,7 +92,7 @@ def carried(lab: Lab, rounds: int) -> Table:
     table.at_least(700e6, "nfqueue with 20 ms each way, in bit/s", table.median("nfqueue, 20 ms each way"))
     table.notes.append(
         "iperf3 and the program that holds the packets share the machine's processors. Where all packets "
-        "fare alike, TCP's bursts stay in one piece (GSO); a loss, however small, needs each packet by itself."
+        "fare alike, TCP's bursts stay in one piece (GSO); any loss, however small, needs them one by one."
     )
     return table
 

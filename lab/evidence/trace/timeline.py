@@ -15,7 +15,12 @@ MAX_TEXT = 2000  # characters of one line
 MAX_STATES = 5000  # of sockets
 
 # How a fault of a host ends, by how it begins.
-ENDINGS = {"power cut": "power on", "paused": "resumed"}
+ENDINGS = {
+    "power cut": "power on",
+    "paused": "resumed",
+    "cable pulled": "cable plugged in",
+    "disk full": "disk has room again",
+}
 
 Row: TypeAlias = dict[str, Any]
 
