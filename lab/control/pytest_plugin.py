@@ -120,7 +120,8 @@ class ScenarioItem(pytest.Item):
         outcome = self.config.stash[_BENCH].play(self.name)
         self.add_report_section("call", "run", f"what it left: {outcome.folder}")
         if outcome.verdict != "pass":
-            pytest.fail(f"{outcome.verdict}: {outcome.reason}", pytrace=False)
+            why = "\n".join([f"{outcome.verdict}: {outcome.reason}", *outcome.diagnosis.sentences])
+            pytest.fail(why, pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, f"scenario {self.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -181,9 +181,10 @@ def _each(pool: ThreadPoolExecutor, act: Callable[[T], None], things: Iterable[T
 def watching(
     hosts: list[Host], observe: Observe, folder: Path, options: Options | None = None
 ) -> Iterator[Witness]:
-    """A witness for the length of the context; what went wrong in it, it ends and leaves its files."""
+    """A witness for the length of the context. Its files are left in ``folder`` whatever happens in it."""
     witness = Witness(hosts, observe, folder, options or Options())
-    with ExitStack() as stack:
-        stack.callback(witness.stop)
+    try:
         witness.start()
         yield witness
+    finally:
+        witness.stop()

@@ -59,7 +59,6 @@ class Known:
     seen: bytes  # what sockdiag.changing() was then
     sample: Sample
     reported: float
-    alive: bool = True
 
 
 class Tracker:
