@@ -169,3 +169,21 @@ def test_a_link_that_was_cleared_is_not_the_cause():
     evidence = Evidence([cut, measured, cleared], Traffic([], [], {}))
     assert [event.text for event in evidence.faults(1.7)] == ["link: both ways: cut"]
     assert evidence.faults(2.5) == []
+
+
+def test_a_refused_datagram_isn_t_taken_for_a_connection_to_itself():
+    """A connected UDP socket is refused, too; its datagram did leave."""
+    evidence = recorded("udp_refused")
+    start = next(event for event in evidence.events if event.kind == "start")
+    said = Event(
+        start.at + 0.1, "kali", "stderr", "ConnectionRefusedError: Connection refused", start.program
+    )
+    text = diagnose(Evidence(sorted([*evidence.events, said], key=lambda e: e.at), evidence.traffic)).text
+    assert "no packet left it" not in text
+    assert "nothing listens on UDP port 9090" in text
+
+
+def test_what_is_only_asked_of_a_later_moment_isn_t_told_of_an_earlier_one():
+    evidence = recorded("refused")
+    assert diagnose(evidence.since(evidence.events[0].at)).sentences == diagnose(evidence).sentences
+    assert not diagnose(evidence.since(evidence.end + 1))

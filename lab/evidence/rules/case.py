@@ -149,6 +149,17 @@ def attempts(evidence: Evidence, program: Run) -> list[Connection]:
     ]
 
 
+def silent(evidence: Evidence, program: Run) -> bool:
+    """Whether no packet of a program's node was seen on any segment while it ran."""
+    until = program.ended or evidence.end
+    names = evidence.traffic.names
+    return not any(
+        names.get(packet.source) == program.node and program.started <= packet.at <= until
+        for packet in evidence.traffic.packets
+        if packet.protocol in ("tcp", "udp")
+    )
+
+
 def alike(evidence: Evidence, wanted: Callable[[Connection], bool]) -> list[list[Connection]]:
     """The connections that are ``wanted``, in groups of the same client, server and port."""
     groups: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)

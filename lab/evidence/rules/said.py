@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lab.evidence.rules.case import Evidence, Finding, attempts, many, spelled, tail, things
+from lab.evidence.rules.case import Evidence, Finding, attempts, many, silent, spelled, tail, things
 
 IN_USE = re.compile(r"address already in use|EADDRINUSE|errno 98\b|WinError 10048", re.IGNORECASE)
 REFUSED = re.compile(r"connection refused|ECONNREFUSED|errno 111\b|WinError 10061", re.IGNORECASE)
@@ -44,6 +44,7 @@ def address_in_use(evidence: Evidence) -> Iterator[Finding]:
 
 
 def name_not_known(evidence: Evidence) -> Iterator[Finding]:
+    """A name that nobody knows."""
     for event, _ in evidence.complaints(NO_NAME):
         known = ", ".join(sorted(set(evidence.traffic.names.values())))
         sentence = f"{event.node} couldn't resolve a name ({tail(event.text)}); the lab's names are {known}."
@@ -53,7 +54,7 @@ def name_not_known(evidence: Evidence) -> Iterator[Finding]:
 def to_itself(evidence: Evidence) -> Iterator[Finding]:
     """Refused, and no packet left: the address that the name stands for is the host itself."""
     for event, program in evidence.complaints(REFUSED):
-        if program is None or attempts(evidence, program):
+        if program is None or not silent(evidence, program):
             continue
         yield Finding(
             f"{event.node} was refused and no packet left it: the address that it connected to is its own. "
@@ -82,7 +83,7 @@ def wrong_host(evidence: Evidence) -> Iterator[Finding]:
 def no_route(evidence: Evidence) -> Iterator[Finding]:
     """The kernel or the router knew no way."""
     for event, program in evidence.complaints(NO_ROUTE):
-        if program is not None and not attempts(evidence, program):
+        if program is not None and silent(evidence, program):
             yield Finding(
                 f"{event.node} knows no way there ({tail(event.text)}): no packet left it.",
                 event.at,
