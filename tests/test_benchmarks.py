@@ -18,7 +18,7 @@ from benchmarks.rig import Rig, peak_in, tool
 from benchmarks.table import BITS_PER_SECOND, BYTES, PER_SECOND, SECONDS, CannotMeasure, Table, alternate
 from lab.control.errors import EnvironmentFailure
 
-NAMES = {"up", "run", "transfer", "command", "echo", "memory"}
+NAMES = {"up", "run", "transfer", "command", "echo", "memory", "link"}
 
 
 def shown(table):
