@@ -97,6 +97,17 @@ def peak_of_module(host: Host, module: str, *arguments: str, timeout: float = 60
     return peak_in(host.run(shlex.join(argv), check=True, timeout=timeout).stderr)
 
 
+def processor_seconds(host: Host) -> float:
+    """The processor time that the host's processes have had (control groups, version 1 or 2)."""
+    nanoseconds = host.run("cat /sys/fs/cgroup/cpuacct/cpuacct.usage").stdout
+    if nanoseconds:
+        return int(nanoseconds) / 1e9
+    found = re.search(r"usage_usec (\d+)", host.run("cat /sys/fs/cgroup/cpu.stat").stdout)
+    if found is None:
+        raise CannotMeasure("the host's control group tells no processor time")
+    return int(found[1]) / 1e6
+
+
 def peak_in(text: str) -> int:
     found = re.search(r"VmHWM:\s*(\d+) kB", text)
     if found is None:

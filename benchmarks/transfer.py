@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from benchmarks.rig import Rig, peak_of_module, serving
-from benchmarks.table import BITS_PER_SECOND, BYTES, CannotMeasure, Table, Way, alternate, timed
+from benchmarks.rig import Rig, peak_of_module, processor_seconds, serving
+from benchmarks.table import BITS_PER_SECOND, BYTES, SECONDS, CannotMeasure, Table, Way, alternate, timed
 from lab.control.host import Host
 from lab.control.lab import Lab
 
@@ -16,6 +16,7 @@ TIMEOUT = 180.0  # seconds for one way, once
 FOLDER = "/tmp/bench"  # the container's own layer: on disk, and the same place for all
 SOURCE = f"{FOLDER}/source"
 PORT = 4100
+VERIFY = f"sha256sum {SOURCE} && ssh server 'sha256sum {FOLDER}/copy && sync {FOLDER}/copy {FOLDER}'"
 
 OURS, SAFE, SCP, SFTP, RSYNC, STREAM, HASH = (
     "lab-transfer put", "scp, sha256sum, sync", "scp", "sftp", "rsync", "iperf3, one stream", "sha256sum",
@@ -26,11 +27,13 @@ def measure(rig: Rig) -> Iterator[Table]:
     lab = rig.lab
     with folders(lab):
         make_source(lab.client, SIZE)
-        yield speed(lab, rig.rounds(5))
+        yield from speed(lab, rig.rounds(5))
         yield memory(lab)
 
 
-def speed(lab: Lab, rounds: int) -> Table:
+def speed(lab: Lab, rounds: int) -> Iterator[Table]:
+    """The rates, and what they cost the processors of both ends."""
+    cost = Table("Processor time of client and server for that GiB", SECONDS, base=SCP)
     table = Table("1 GiB from client to server, across the router", BITS_PER_SECOND, base=SCP)
     table.remarks |= {
         OURS: "SHA-256 on both ends, fsync of file and directory, rename: on the disk when it returns",
@@ -49,18 +52,33 @@ def speed(lab: Lab, rounds: int) -> Table:
             SCP: copying(lab, f"scp -q {SOURCE} server:{FOLDER}/copy"),
             SFTP: copying(lab, f"echo put {SOURCE} {FOLDER}/copy | sftp -q -b - server"),
             RSYNC: copying(lab, f"rsync --whole-file {SOURCE} server:{FOLDER}/copy"),
-            SAFE: copying(
-                lab,
-                f"scp -q {SOURCE} server:{FOLDER}/copy && sha256sum {SOURCE} && "
-                f"ssh server 'sha256sum {FOLDER}/copy && sync {FOLDER}/copy {FOLDER}'",
-            ),
+            SAFE: copying(lab, f"scp -q {SOURCE} server:{FOLDER}/copy && {VERIFY}"),
             STREAM: lambda: one_stream(lab),
             HASH: as_rate(lambda: lab.client.run(f"sha256sum {SOURCE}", check=True, timeout=TIMEOUT)),
         }
-        alternate(table, ways, rounds)
+        alternate(table, {name: costing(cost, name, way, lab) for name, way in ways.items()}, rounds)
     table.at_least(3.0, "lab-transfer put, as a multiple of scp's rate", table.times(OURS, SCP))
     table.at_least(0.4, "lab-transfer put, as a part of iperf3's rate", table.times(OURS, STREAM))
-    return table
+    yield table
+    cost.notes.append(
+        "Of the processes and what the kernel does for them; other work on the machine adds nothing."
+    )
+    yield cost
+
+
+def costing(cost: Table, name: str, way: Way, lab: Lab) -> Way:
+    """``way``, whose processor time goes into ``cost``."""
+
+    def both() -> float:
+        return processor_seconds(lab.client) + processor_seconds(lab.server)
+
+    def counted() -> float:
+        before = both()
+        value = way()
+        cost.add(name, both() - before)
+        return value
+
+    return counted
 
 
 def memory(lab: Lab) -> Table:
