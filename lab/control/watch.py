@@ -21,6 +21,7 @@ from lab.control.host import Host
 from lab.evidence.events import Event, Observe
 
 START_TIMEOUT = 10.0
+QUIET_TIMEOUT = 0.5
 FLUSH_TIMEOUT = 2.0  # a frozen host doesn't answer
 CLOCK_QUESTIONS = 5
 PROGRAM = "python3 -S -m lab.programs.sockwatch"  # -S: it needs no site-packages, and starts sooner
@@ -56,6 +57,7 @@ class Watch:
         self._observe = observe
         self._rest = b""
         self._answers: list[tuple[float, float]] = []  # the node's clock, and when that was here
+        self._backlog = 0  # packets that waited in the node's kernel
         self._held: list[dict[str, Any]] = []  # what came before the clock was known
         self._passing = False
         self._lock = threading.Lock()
@@ -97,6 +99,18 @@ class Watch:
                 self._pass_on(report)
             self._held = []
 
+    def wait_until_quiet(self) -> None:
+        """Returns when no packet waits in the node's kernel: what was sent has been seen by captures.
+
+        On a busy machine a packet may lie there for a while after its sender ended. A node on which packets
+        always wait isn't waited for.
+        """
+        left, quiet = deadline(QUIET_TIMEOUT), 0
+        with suppress(LabError):
+            while quiet < 2 and left():
+                self._ask(FLUSH_TIMEOUT)
+                quiet = 0 if self._backlog else quiet + 1
+
     def resume(self) -> None:
         """Watches again after the host was off: what it had is gone, and it counts from anew."""
         self._bury()
@@ -135,6 +149,7 @@ class Watch:
             report = json.loads(line)
             if "clock" in report:
                 self.boot_id = report.get("watching", self.boot_id)
+                self._backlog = report.get("backlog", 0)
                 self._answers.append((report["clock"], now))
                 continue
             with self._lock:

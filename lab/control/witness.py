@@ -88,7 +88,9 @@ class Witness:
 
     def packets(self) -> Traffic:
         """Everything that passed before this call. Raises EnvironmentFailure, HostTimeout."""
+        routers = [watch for watch in self.watches if watch.host.node.role == "router"]
         with ThreadPoolExecutor(max_workers=4) as pool:
+            _each(pool, Watch.wait_until_quiet, routers)
             _each(pool, Capture.flush, self.segments)
         return self._traffic()
 
@@ -102,6 +104,8 @@ class Witness:
             capture.wait_until_listening()
             self.captures.append(capture)
             yield capture
+            if watch is not None:
+                watch.wait_until_quiet()
         finally:
             capture.stop()
 
