@@ -6,7 +6,8 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -16,7 +17,7 @@ from lab.programs.partial import Incoming, Partials, hash_file
 from lab.programs.storage import Root, status_of
 from lab.programs.transfer_wire import Timing, Wire
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
-from lab.protocols.names import shown
+from lab.protocols.names import Path, shown
 from lab.protocols.transfer import (
     ENTRIES_A_FRAME,
     MAX_TEXT,
@@ -62,19 +63,68 @@ def serve(
 ) -> None:
     """Serves the files below ``root`` until ``stop``."""
 
+    under_way = UnderWay()
+
     def handle(stream: Stream) -> None:
-        Session(stream, root, console, read_only=read_only, timing=timing).run()
+        Session(stream, root, console, under_way, read_only=read_only, timing=timing).run()
 
     threaded.serve(listener, handle, stop, max_clients=max_clients, busy=BUSY)
+
+
+class UnderWay:
+    """The puts under way: a client whose connection broke takes over from itself when it comes back.
+
+    Its old connection is dead, but may take half a minute to notice, and holds what has arrived.
+    """
+
+    STALLED = 1.0  # seconds without data
+    LET_GO = 2.0  # seconds for the old session to end
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._puts: dict[Stream, tuple[Path, threading.Event]] = {}
+
+    @contextlib.contextmanager
+    def put(self, path: Path, stream: Stream) -> Iterator[None]:
+        """A put into ``path`` while the context lasts."""
+        ended = threading.Event()
+        with self._lock:
+            self._puts[stream] = path, ended
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._puts[stream]
+            ended.set()
+
+    def take_over(self, path: Path, client: Stream) -> None:
+        """Ends the puts into ``path`` from the same address that have stalled."""
+        with self._lock:
+            stalled = [
+                (stream, ended)
+                for stream, (other, ended) in self._puts.items()
+                if other == path and stream.peer_host == client.peer_host and stream.silence() > self.STALLED
+            ]
+        for stream, ended in stalled:
+            stream.shut()
+            ended.wait(self.LET_GO)
 
 
 class Session:
     """One client: its requests, one after the other."""
 
     def __init__(
-        self, stream: Stream, root: Root, console: Console, *, read_only: bool, timing: Timing
+        self,
+        stream: Stream,
+        root: Root,
+        console: Console,
+        under_way: UnderWay,
+        *,
+        read_only: bool,
+        timing: Timing,
     ) -> None:
         self._peer = stream.peer
+        self._under_way = under_way
         self._root = root
         self._console = console
         self._read_only = read_only
@@ -140,7 +190,11 @@ class Session:
 
     def _put(self, put: Put) -> None:
         self._check_writable()
-        with self._root.partials(put.path) as partials, _open_incoming(partials, put) as incoming:
+        with (
+            self._under_way.put(put.path, self._wire.stream),
+            self._root.partials(put.path) as partials,
+            _open_incoming(partials, put) as incoming,
+        ):
             self._send(Ready())
             _, size = self._expect(Data)
             if size != put.size - put.offset:
@@ -180,6 +234,7 @@ class Session:
         )
 
     def _find_partial(self, request: FindPartial) -> None:
+        self._under_way.take_over(request.path, self._wire.stream)
         with self._root.partials(request.path) as partials:
             incoming = partials.resume()
             self._client_reads = incoming.offset if incoming else 0

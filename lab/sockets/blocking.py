@@ -133,7 +133,8 @@ class Stream:
 
     def __init__(self, sock: socket.socket, stop: Stop | None = None) -> None:
         self.socket = sock
-        self.peer = format_address(sock.getpeername())
+        address = sock.getpeername()
+        self.peer, self.peer_host = format_address(address), plain_host(address)
         self.local = format_address(sock.getsockname())
         self._stop = stop
         self._selector: selectors.BaseSelector | None = None
@@ -213,10 +214,23 @@ class Stream:
             selector.register(self.socket, selectors.EVENT_READ)
             return bool(selector.select(0))
 
+    def silence(self) -> float:
+        """Seconds since data last came from the peer, by the kernel's account (TCP_INFO in tcp(7))."""
+        if not hasattr(socket, "TCP_INFO"):  # Linux; elsewhere nothing is known
+            return 0.0
+        info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        (milliseconds,) = struct.unpack_from("I", info, 52)  # tcpi_last_data_recv
+        return float(milliseconds) / 1000
+
     def finish_sending(self) -> None:
         """Says that no more will be sent (FIN); receiving goes on."""
         with contextlib.suppress(OSError):  # the peer may be gone already
             self.socket.shutdown(socket.SHUT_WR)
+
+    def shut(self) -> None:
+        """From another thread: ends both directions, which wakes whoever waits for this stream."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self, linger: float = 1.0) -> None:
         """Closes in the order that loses nothing: FIN, what the peer still sends is read and dropped

@@ -80,8 +80,7 @@ class _Clients:
         rest = self._running()
         for stream in rest.values():
             logger.warning("%s: cut off, didn't finish in time", stream.peer)
-            with contextlib.suppress(OSError):
-                stream.socket.shutdown(socket.SHUT_RDWR)  # wakes its thread, which then closes
+            stream.shut()  # wakes its thread, which then closes
         _join(rest, 1.0)
 
     def _running(self) -> dict[threading.Thread, Stream]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,38 @@ def test_a_client_that_vanishes_leaves_what_can_be_gone_on_from(root: Path) -> N
             assert answer["status"] == "stored"
     assert names_in(root) == ["f"]
     assert (root / "f").read_bytes() == data
+
+
+def test_a_client_takes_over_from_its_own_connection_that_stalled(root: Path) -> None:
+    """As after a partition: the old connection is dead, and the server hasn't noticed."""
+    data = content(BIG)
+    with server(root) as port, stalled_put(port, data[: 3 * MIB]) as old:
+        wait_until(lambda: found_partial(port) == 3 * MIB, "the stalled put has let go")
+        assert old.at_end()
+        with RawPeer.to(port) as peer:
+            answer = put(peer, data, offset=3 * MIB, prefix_digest=digest(data[: 3 * MIB]))
+            assert answer["status"] == "stored"
+    assert names_in(root) == ["f"]
+
+
+def test_a_put_that_moves_is_not_taken_over(root: Path) -> None:
+    data = content(BIG)
+    with server(root) as port, stalled_put(port, data[:MIB]) as first:
+        for start in range(MIB, BIG, MIB):
+            first.socket.sendall(data[start : start + MIB])
+            assert found_partial(port) == 0
+        first.send(op="digest", digest=digest(data))
+        assert first.receive()["status"] == "stored"
+
+
+@contextlib.contextmanager
+def stalled_put(port: int, start: bytes) -> Iterator[RawPeer]:
+    """A put of BIG bytes of which only ``start`` is sent."""
+    with RawPeer.to(port) as peer:
+        peer.send(op="put", path=["f"], size=BIG)
+        assert peer.receive()["status"] == "ready"
+        peer.socket.sendall(_frame_start({"op": "data"}, BIG) + start)
+        yield peer
 
 
 def test_a_client_that_vanishes_early_leaves_nothing(root: Path) -> None:
