@@ -27,8 +27,8 @@ class Event:
              UDP sockets, where it can be told)
     counter  a counter of the host's kernel moved: name ("Udp.RcvbufErrors"), value, change
     fault    something was done to a host: fault (the text of its beginning), edge (begin | end)
-    link     the link was changed: asked (LinkSettings) and backend; or measured: measured (checks by direction);
-             or it doesn't do what it should: failure
+    link     the link was changed: asked (LinkSettings), backend; or it was measured: measured (checks by
+             direction); or it doesn't do what it should: failure
     packet   a packet that passed: segment and number (in its capture), source and destination
              ("address:port"), protocol, flags, length, fate and mark (see passages), arrived (the time at
              which it was seen past the router; None where it wasn't)

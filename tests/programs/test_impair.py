@@ -1,4 +1,4 @@
-"""What the router's impair refuses before it touches anything; what it does is in tests/control/test_link.py."""
+"""What the router's impair refuses before it touches anything; tests/control/test_link.py has what it does."""
 
 import json
 import subprocess
