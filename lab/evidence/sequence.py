@@ -78,9 +78,7 @@ def _lanes(traffic: Traffic) -> list[str]:
     for capture in traffic.captures.values():
         router = next((traffic.names[a] for a in capture.router if a in traffic.names), router)
     for capture in traffic.captures.values():
-        here = {p.source for p in traffic.packets if p.segment == capture.name and p.source}
-        here |= {p.destination for p in traffic.packets if p.segment == capture.name and p.source}
-        named = {traffic.names[a] for a in here if a in traffic.names and _is_on(a, capture.networks)}
+        named = {name for address, name in traffic.names.items() if _is_on(address, capture.networks)}
         sides.append(sorted(named - {router}))
     return [*(sides[0] if sides else []), *([router] if router else []), *(n for s in sides[1:] for n in s)]
 

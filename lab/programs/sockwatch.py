@@ -252,7 +252,7 @@ class Watcher:
 def backlog() -> int:
     """Packets that this kernel's processors have received and not looked at; 0 where it can't be told.
 
-    /proc/net/softnet_stat has it in its twelfth column, in hexadecimal, for each processor (since Linux 5.10).
+    /proc/net/softnet_stat has it in its twelfth column, in hexadecimal, one line a processor (Linux 5.10).
     """
     with suppress(OSError, IndexError, ValueError):
         lines = Path("/proc/net/softnet_stat").read_text().splitlines()

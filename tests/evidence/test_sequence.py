@@ -114,3 +114,10 @@ def test_every_line_fits_and_can_t_steer_the_terminal(width, text):
 
 def test_nothing_passed_nothing_shown():
     assert sequence(Traffic([], CAPTURES, NAMES)) == []
+
+
+def test_what_goes_nowhere_is_lost_and_the_other_side_has_its_lane():
+    shown = lines(load(RECORDED / "no_route"))
+    assert shown[0].split() == ["kali", "router", "win10"]
+    assert "✗ lost" in shown[1]
+    assert any("ICMP network unreachable" in line for line in shown)
