@@ -1,4 +1,4 @@
-"""What the router's impair refuses before it touches anything; tests/control/test_link.py has what it does."""
+"""What the router's impair refuses before it touches anything; what it does: tests/control/test_link.py."""
 
 import json
 import subprocess
