@@ -66,7 +66,11 @@ def bench(
     path = json or report.default_path(started)
     console.print(f"{before['cpu']}, {before['cores']} cores, load {before['load_average'][0]:.2f}\n")
     tables = measured({name: found[name] for name in names or found}, rounds)
-    report.write(path, started, before, tables)
+    try:
+        report.write(path, started, before, tables)
+    except OSError as error:
+        console.print(f"the values are lost: {path}: {error.strerror}")
+        raise typer.Exit(1) from None
     console.print(f"all values: {path}")
     if not all(table.complete for some in tables.values() for table in some):
         raise typer.Exit(1)

@@ -35,7 +35,7 @@ def echo(face: str, connections: int, messages: int) -> Case:
     return Case(
         f"lab-echo {face}",
         f"lab-echo serve --mode upper --face {face} --port {PORT} --max-clients 1000",
-        f"{connections:,} connections at once, {messages} requests on each",
+        f"connections at once: {connections:,}; requests on each: {messages}",
         lambda client: drive(client, PORT, connections, messages),
     )
 

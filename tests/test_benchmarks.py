@@ -243,6 +243,14 @@ def test_a_goal_that_is_missed_is_no_failure(catalog, tmp_path):
     assert "not reached" in result.stdout
 
 
+def test_a_place_that_cannot_be_written_is_said(catalog, tmp_path):
+    catalog(copies=copies)
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(program.app, ["--json", str(tmp_path / "file" / "result.json")])
+    assert result.exit_code == 1
+    assert "the values are lost" in result.stdout
+
+
 def test_the_lab_is_not_started_without_need():
     with Rig() as rig:
         assert rig.rounds(7) == 7
