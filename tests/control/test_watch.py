@@ -91,6 +91,12 @@ def witness(lab, tmp_path):
     recorder.close()
 
 
+def state_of(witness, socket):
+    return [s.last for s in lives(witness.evidence().events) if (s.node, s.id) == (socket.node, socket.id)][
+        -1
+    ]
+
+
 @needs_lab
 def test_states_of_both_ends_from_listen_to_the_end(lab, witness):
     with lab.server.start("lab-echo serve --mode reverse --port 7201") as server:
@@ -107,9 +113,10 @@ def test_states_of_both_ends_from_listen_to_the_end(lab, witness):
             assert ends["kali"].local == ends["win10"].remote
             client.close_stdin()
             client.wait()
+            deadline = time.monotonic() + 10  # the peer's FIN comes in its own time
+            while state_of(witness, ends["kali"]) != "TIME_WAIT":
+                assert time.monotonic() < deadline
     sockets = lives(witness.evidence().events)
-    (closed,) = [s for s in sockets if s.node == "kali" and s.local == ends["kali"].local]
-    assert closed.last == "TIME_WAIT"
     assert server.result.ok
     (listener,) = [s for s in sockets if s.port == 7201 and "LISTEN" in s.names]
     assert listener.ended is not None
