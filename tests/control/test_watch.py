@@ -92,9 +92,8 @@ def witness(lab, tmp_path):
 
 
 def state_of(witness, socket):
-    return [s.last for s in lives(witness.evidence().events) if (s.node, s.id) == (socket.node, socket.id)][
-        -1
-    ]
+    known = lives(witness.evidence().events)
+    return next(s.last for s in known if (s.node, s.id) == (socket.node, socket.id))
 
 
 @needs_lab
