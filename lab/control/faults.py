@@ -51,9 +51,9 @@ class Faults:
         self.disconnect()
 
     def power_on(self) -> None:
-        """Starts the host again; returns when it can be logged in to. Raises Unsupported."""
+        """Starts the host again; returns when its router answers it. Raises Unsupported."""
         self._fault(POWER, "end", self._power.on)
-        self.connect()
+        self._do(f"{CABLE} plug")
         for resume in self.returned:
             resume(self)
 
