@@ -61,7 +61,7 @@ def speed(lab: Lab, rounds: int) -> Iterator[Table]:
     table.at_least(0.4, "lab-transfer put, as a part of iperf3's rate", table.times(OURS, STREAM))
     yield table
     cost.notes.append(
-        "Of the processes and what the kernel does for them; other work on the machine adds nothing."
+        "Of all processes on the two hosts, and what the kernel does for them; the warm-up counts too."
     )
     yield cost
 
