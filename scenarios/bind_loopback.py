@@ -1,0 +1,66 @@
+"""A server on 127.0.0.1: it answers on its own host, and refuses every other.
+
+bind() chooses the address on which the kernel takes connections. 127.0.0.1 is each host's own loopback, so
+the test on the same machine goes well, and the first client from elsewhere is refused, as if no server ran:
+
+    client ── SYN to 172.28.66.163:7011 ──▶ server   who listens there? 127.0.0.1:7011 isn't it
+    client ◀───────────── RST ───────────── server   ConnectionRefusedError (WinError 10061)
+
+Bind to 0.0.0.0 (or ""), which is every address of the host, or to the address of one segment. For a service
+that nobody else should reach, 127.0.0.1 is right.
+"""
+
+BROKEN = """
+import socket
+with socket.create_server(("127.0.0.1", 7011)) as listener:
+    print("listening on 7011", flush=True)
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall("欢迎\\n".encode())
+"""
+FIXED = """
+import socket
+with socket.create_server(("0.0.0.0", 7011)) as listener:
+    print("listening on 7011", flush=True)
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall("欢迎\\n".encode())
+"""
+VISIT = """
+import socket, sys
+try:
+    with socket.create_connection((sys.argv[1], 7011), timeout=5) as stream:
+        print(stream.makefile(encoding="utf-8").readline().strip())
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def run(lab):
+    return {"broken": visit(lab, BROKEN), "fixed": visit(lab, FIXED)}
+
+
+def visit(lab, program):
+    visitor = ["python3", "-c", VISIT]
+    with lab.server.start(["python3", "-c", program]):
+        own, other = lab.server.run([*visitor, "127.0.0.1"]), lab.client.run([*visitor, "server"])
+        listener = [socket for socket in lab.states() if socket.port == 7011 and socket.last == "LISTEN"][-1]
+    return {
+        "listens_on": listener.local,
+        "on_its_own_host": own.lines,
+        "from_the_other": other.lines,
+        "handshake": lab.packets().connections(7011)[-1].handshake,
+    }
+
+
+def check(record):
+    broken, fixed = record["broken"], record["fixed"]
+    assert broken["listens_on"] == "127.0.0.1:7011"
+    assert broken["on_its_own_host"] == ["欢迎"], "the mistake is one that its own host doesn't show"
+    assert broken["from_the_other"] == ["ConnectionRefusedError"]
+    assert broken["handshake"] == "refused"
+    assert fixed["listens_on"] == "*:7011"
+    assert fixed["on_its_own_host"] == fixed["from_the_other"] == ["欢迎"]
+    assert fixed["handshake"] == "complete"

@@ -1,0 +1,75 @@
+"""Answers stick together: the tail of one is taken for the beginning of the next.
+
+A remote command line that sends its answers raw: recv(1024) reads "the answer". An answer of 3,893 bytes
+fills it, and the rest stays in the stream, which has no seams. The next recv, meant for the next command,
+reads that rest; from then on each answer belongs to a question of before:
+
+    the stream            1 2 3 … 282 283 284 285 … 539 540 … 999 1000 done
+    broken, recv(1024)   └── answer 1 ──┘└── answer 2 ─┘└── answer 3 …
+    fixed, frames        └─────────────── answer 1 ──────────────────┘└ 2 ─┘
+
+A larger number for recv only moves the limit. What helps is a frame: say how long each answer is (here in
+four bytes), and read exactly that much.
+"""
+
+import ast
+
+COMMANDS = ["seq 1000", "echo done"]
+BROKEN_SERVER = """
+import socket, subprocess
+with socket.create_server(("", 7016)) as listener:
+    print("listening on 7016", flush=True)
+    connection, _ = listener.accept()
+    with connection:
+        while command := connection.recv(1024):
+            answer = subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout
+            connection.sendall(answer)
+"""
+FIXED_SERVER = """
+import socket, subprocess
+with socket.create_server(("", 7016)) as listener:
+    print("listening on 7016", flush=True)
+    connection, _ = listener.accept()
+    with connection:
+        while command := connection.recv(1024):
+            answer = subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout
+            connection.sendall(len(answer).to_bytes(4, "big") + answer)
+"""
+BROKEN_CLIENT = """
+import socket, sys
+with socket.create_connection(("server", 7016), timeout=20) as stream:
+    for command in sys.argv[1:]:
+        stream.sendall(command.encode())
+        answer = stream.recv(1024)
+        print(repr(answer.decode()))
+"""
+FIXED_CLIENT = """
+import socket, sys
+with socket.create_connection(("server", 7016), timeout=20) as stream, stream.makefile("rb") as file:
+    for command in sys.argv[1:]:
+        stream.sendall(command.encode())
+        answer = file.read(int.from_bytes(file.read(4), "big"))
+        print(repr(answer.decode()))
+"""
+
+
+def run(lab):
+    return {
+        "broken": answers(lab, BROKEN_SERVER, BROKEN_CLIENT),
+        "fixed": answers(lab, FIXED_SERVER, FIXED_CLIENT),
+    }
+
+
+def answers(lab, server, client):
+    with lab.server.start(["python3", "-c", server]):
+        said = lab.client.run(["python3", "-c", client, *COMMANDS], check=True).lines
+    return [ast.literal_eval(line) for line in said]
+
+
+def check(record):
+    numbers = "".join(f"{number}\n" for number in range(1, 1001))
+    first, second = record["broken"]
+    assert first == numbers[:1024]
+    assert second
+    assert numbers[1024:].startswith(second), "the second answer is of the first command"
+    assert record["fixed"] == [numbers, "done\n"]
