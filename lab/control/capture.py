@@ -166,7 +166,7 @@ class Capture:
         """Writes the capture's file into ``folder``."""
         with self._lock:
             frames = self._frames()
-        pcap.write(folder / self.about.file, self.about.interface, self.about.snaplen, frames)
+        pcap.write(folder / self.about.file, self.about.interface, frames)
 
     def _frames(self) -> list[Frame]:
         """What is kept; and what isn't stands in ``about``."""

@@ -44,7 +44,7 @@ class Live:
 
     def into(self, file: IO[bytes]) -> None:
         """Writes pcapng, packet by packet, whole packets. KeyboardInterrupt ends it, and comes through."""
-        stream, writer = PcapStream(), Writer(file, self._address, WHOLE)
+        stream, writer = PcapStream(), Writer(file, self._address)
         file.flush()
 
         def keep(data: bytes) -> None:

@@ -1,22 +1,24 @@
 """Capture files: tcpdump's stream taken apart as it comes, and pcapng files written and read.
 
-pcap: tcpdump's own format (draft-ietf-opsawg-pcap). pcapng (draft-ietf-opsawg-pcapng): what a run keeps,
-for it says which interface a packet was seen on and how long it was on the wire.
+pcap is what tcpdump streams; pcapng is what a run keeps, for it says which interface a packet was seen on.
+Both are scapy's to read and write. It is imported only where a capture is handled, for that takes 0.1 s.
 """
 
 from __future__ import annotations
 
-import struct
+import logging
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
-MICRO, NANO = 0xA1B2C3D4, 0xA1B23C4D  # the magic numbers of pcap: what a fraction counts
 ETHERNET = 1  # the link type
-MAX_FRAME = 1 << 20  # bytes; a longer one means that this is no capture
-SECTION, INTERFACE, ENHANCED = 0x0A0D0D0A, 1, 6  # block types of pcapng
-BYTE_ORDER = 0x1A2B3C4D
-IF_NAME, IF_TSRESOL = 2, 9  # options of an interface block
+HEADER = 24  # bytes that a pcap stream begins with
+MAX_FRAME = 262_140  # bytes that scapy reads of a frame; a longer one means that this is no capture
+
+logging.getLogger("scapy").setLevel(logging.CRITICAL)  # what is wrong with a capture is said once, by us
 
 
 class NotACapture(ValueError):
@@ -32,131 +34,106 @@ class Frame(NamedTuple):
 
 
 class PcapStream:
-    """Turns the bytes of a pcap stream into frames, however they are cut."""
+    """Turns the bytes of a pcap stream into frames, however they are cut.
+
+    scapy pulls bytes from a file, and these are pushed. So each piece is a file to it, after what was left of
+    the one before. A pipe and a thread that reads it would do, too, but then a frame could be here and not
+    yet counted, and its end and its errors would be the thread's.
+    """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._order = ""
-        self._scale = 1e-6
+        self._reader: Any = None
+        self._rest = b""
         self.count = 0  # frames so far
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that ``data`` completes. Raises NotACapture."""
-        self._buffer += data
-        if not self._order and not self._read_header():
-            return []
-        frames, start = [], 0
-        buffer, head = self._buffer, struct.Struct(self._order + "IIII")
-        while start + 16 <= len(buffer):
-            seconds, fraction, kept, size = head.unpack_from(buffer, start)
-            if kept > MAX_FRAME:
-                raise NotACapture(f"a frame of {kept} bytes")
-            end = start + 16 + kept
-            if end > len(buffer):
-                break
-            frames.append(Frame(seconds + fraction * self._scale, size, bytes(buffer[start + 16 : end])))
-            start = end
-        del buffer[:start]
+        self._rest += data
+        if self._reader is None:
+            if len(self._rest) < HEADER:
+                return []
+            self._reader = _reader(BytesIO(self._rest[:HEADER]), "this stream")
+            self._rest = self._rest[HEADER:]
+        self._reader.f = file = BytesIO(self._rest)
+        frames = list(_frames(self._reader, "this stream"))
+        self._rest = file.read()
         self.count += len(frames)
         return frames
-
-    def _read_header(self) -> bool:
-        if len(self._buffer) < 24:
-            return False
-        for order in "<>":
-            (magic,) = struct.unpack_from(order + "I", self._buffer)
-            if magic in (MICRO, NANO):
-                self._order, self._scale = order, 1e-6 if magic == MICRO else 1e-9
-                del self._buffer[:24]
-                return True
-        raise NotACapture("no pcap header")
 
 
 class Writer:
     """Writes a pcapng file with one interface, frame after frame."""
 
-    def __init__(self, file: IO[bytes], interface: str, snaplen: int) -> None:
-        self._file = file
-        file.write(_block(SECTION, struct.pack("<IHHq", BYTE_ORDER, 1, 0, -1)))
-        options = _option(IF_NAME, interface.encode()) + _option(0, b"")
-        file.write(_block(INTERFACE, struct.pack("<HHI", ETHERNET, 0, snaplen) + options))
+    def __init__(self, file: IO[bytes], interface: str) -> None:
+        from scapy.utils import RawPcapNgWriter
+
+        self._writer = RawPcapNgWriter(os.devnull)  # it takes a name, and we have a file
+        self._writer.f.close()
+        self._writer.f = file
+        self._writer.tsresol = 1  # so that it takes whole microseconds; of seconds in a float it may lose one
+        # Block by block: its write_packet() would have an interface without a name in front of ours.
+        self._writer._write_block_shb()
+        self._writer._write_block_idb(ETHERNET, interface.encode())
 
     def write(self, frame: Frame) -> None:
         micros = round(frame.at * 1e6)
-        head = struct.pack("<IIIII", 0, micros >> 32, micros & 0xFFFFFFFF, len(frame.data), frame.size)
-        self._file.write(_block(ENHANCED, head + frame.data))
+        self._writer._write_block_epb(frame.data, ifid=0, timestamp=micros, orglen=frame.size)
 
 
-def write(path: Path, interface: str, snaplen: int, frames: Iterable[Frame]) -> None:
+def write(path: Path, interface: str, frames: Iterable[Frame]) -> None:
     """A whole pcapng file; it appears under its name only when complete."""
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "wb") as file:
-        writer = Writer(file, interface, snaplen)
+        writer = Writer(file, interface)
         for frame in frames:
             writer.write(frame)
     temporary.replace(path)
 
 
 def read(path: Path) -> Iterator[Frame]:
-    """The frames of a pcapng file, of whoever wrote it. One that ends early ends with its last whole frame.
+    """The frames of a capture file, of whoever wrote it. One that ends early ends with its last whole frame.
 
     Raises NotACapture, OSError.
     """
-    data = path.read_bytes()
-    order, start = "<", 0
-    scales: list[float] = []
-    while start + 12 <= len(data):
-        (kind,) = struct.unpack_from(order + "I", data, start)
-        if kind == SECTION:
-            order, scales = _byte_order(data, start), []
-        (length,) = struct.unpack_from(order + "I", data, start + 4)
-        if length < 12 or length % 4:
-            raise NotACapture(f"{path.name}: a block of {length} bytes")
-        body = data[start + 8 : start + length - 4]
-        if start + length > len(data):
-            return
-        if kind == INTERFACE:
-            scales.append(_resolution(body[8:], order))
-        elif kind == ENHANCED:
-            yield _enhanced(body, order, scales)
-        start += length
-    if not data:
-        raise NotACapture(f"{path.name} is empty")
+    file = BytesIO(path.read_bytes())  # no length in it can ask for more memory than it has
+    yield from _frames(_reader(file, path.name), path.name)
 
 
-def _byte_order(data: bytes, start: int) -> str:
-    for order in "<>":
-        if struct.unpack_from(order + "I", data, start + 8) == (BYTE_ORDER,):
-            return order
-    raise NotACapture("no pcapng byte order")
+def _reader(file: Any, name: str) -> Any:
+    """scapy's reader for this kind of file, pcapng or pcap. Raises NotACapture."""
+    from scapy.error import Scapy_Exception
+    from scapy.utils import RawPcapNgReader
 
-
-def _enhanced(body: bytes, order: str, scales: list[float]) -> Frame:
     try:
-        interface, high, low, kept, size = struct.unpack_from(order + "IIIII", body)
-        seconds, fraction = divmod(high << 32 | low, round(1 / scales[interface]))
-        return Frame(seconds + fraction * scales[interface], size, body[20 : 20 + kept])
-    except (struct.error, IndexError):
-        raise NotACapture("a packet block without its interface") from None
+        return RawPcapNgReader(file)
+    except (Scapy_Exception, EOFError):
+        raise NotACapture(f"{name} is no capture") from None
 
 
-def _resolution(options: bytes, order: str) -> float:
-    """Seconds that a timestamp of this interface counts: a microsecond unless it says otherwise."""
-    start = 0
-    while start + 4 <= len(options):
-        code, length = struct.unpack_from(order + "HH", options, start)
-        if code == IF_TSRESOL and length >= 1 and start + 4 < len(options):
-            value = options[start + 4]
-            return float(2.0 ** -(value & 0x7F) if value & 0x80 else 10.0**-value)
-        start += 4 + length + -length % 4
-    return 1e-6
+def _frames(reader: Any, name: str) -> Iterator[Frame]:
+    """The whole frames in the reader's file, which stands after the last of them then. Raises NotACapture."""
+    from scapy.error import Scapy_Exception
+
+    end = reader.f.tell()
+    with suppress(Scapy_Exception, EOFError):
+        while frame := _frame(reader, name):
+            yield frame
+            end = reader.f.tell()
+    if reader.f.read(1):  # it gave up before the end
+        raise NotACapture(f"{name} is broken after {end} bytes")
+    reader.f.seek(end)
 
 
-def _block(kind: int, body: bytes) -> bytes:
-    body += bytes(-len(body) % 4)
-    length = 12 + len(body)
-    return struct.pack("<II", kind, length) + body + struct.pack("<I", length)
-
-
-def _option(code: int, value: bytes) -> bytes:
-    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
+def _frame(reader: Any, name: str) -> Frame | None:
+    """The next frame; None where its end is missing. Raises NotACapture, EOFError, Scapy_Exception."""
+    data, about = reader._read_packet(MAX_FRAME)
+    if hasattr(about, "tsresol"):  # pcapng
+        if about.tshigh is None:
+            raise NotACapture(f"{name}: a packet without a time")
+        seconds, fraction = divmod(about.tshigh << 32 | about.tslow, about.tsresol)
+        return Frame(seconds + fraction / about.tsresol, about.wirelen, data)
+    if about.caplen > MAX_FRAME:
+        raise NotACapture(f"{name}: a frame of {about.caplen} bytes")
+    if len(data) < about.caplen:
+        return None
+    return Frame(about.sec + about.usec * (1e-9 if reader.nano else 1e-6), about.wirelen, data)

@@ -147,7 +147,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, frames in self.frames.items():
             in_order = sorted(frames, key=lambda frame: frame.at)
-            pcap.write(self.folder / f"{name}.pcapng", name, self.snaplen, in_order)
+            pcap.write(self.folder / f"{name}.pcapng", name, in_order)
         write_events(self.folder, self.events)
         about = {
             "scenario": "tcp-hello", "title": "Hello: a client says its text, the server answers.",
