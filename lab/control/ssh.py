@@ -64,6 +64,7 @@ class Connection:
     def __init__(self, name: str, carrier: ByteStream, identity: Identity) -> None:
         """Raises EnvironmentFailure where the host doesn't answer, isn't itself, or won't let us in."""
         self.name = name
+        self._carrier = carrier
         self._transport = _Transport(carrier)  # type: ignore[arg-type]  # the stubs want a real socket
         self._files: paramiko.SFTPClient | None = None
         try:
@@ -73,10 +74,10 @@ class Connection:
             self._transport.auth_publickey(identity.user, identity.key)
             self._transport.set_keepalive(15)
         except (paramiko.SSHException, EOFError, OSError) as error:
-            self._transport.close()
+            self.close()
             raise EnvironmentFailure(f"{name}: no SSH: {error or type(error).__name__}") from error
         except BaseException:
-            self._transport.close()
+            self.close()
             raise
 
     @property
@@ -109,6 +110,7 @@ class Connection:
 
     def close(self) -> None:
         self._transport.close()
+        self._carrier.close()  # which paramiko leaves open where the other end went first
 
 
 class Session:
