@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import paramiko
 import pytest
@@ -38,6 +39,10 @@ def test_a_connection_that_broke_leaves_no_socket_open(lab):
     connection = lab.client.connect()
     carrier = connection._carrier
     lab.client.run("kill -9 $(ps -o ppid= -p $$)")  # the sshd of this very connection
+    until = time.monotonic() + 10
+    while connection.alive:
+        assert time.monotonic() < until, "the connection outlived its sshd"
+        time.sleep(0.01)
     lab.client.disconnect()
     assert carrier._socket.fileno() == -1
     assert lab.client.run("echo back").stdout == "back\n"
