@@ -64,7 +64,6 @@ class Connection:
     def __init__(self, name: str, carrier: ByteStream, identity: Identity) -> None:
         """Raises EnvironmentFailure where the host doesn't answer, isn't itself, or won't let us in."""
         self.name = name
-        self._carrier = carrier
         self._transport = _Transport(carrier)  # type: ignore[arg-type]  # the stubs want a real socket
         self._files: paramiko.SFTPClient | None = None
         try:
@@ -110,7 +109,6 @@ class Connection:
 
     def close(self) -> None:
         self._transport.close()
-        self._carrier.close()  # which paramiko leaves open where the other end went first
 
 
 class Session:

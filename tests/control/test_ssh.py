@@ -37,7 +37,7 @@ def test_another_host_key_than_the_known_one_is_refused(identity):
 @pytest.mark.lab
 def test_a_connection_that_broke_leaves_no_socket_open(lab):
     connection = lab.client.connect()
-    carrier = connection._carrier
+    carrier = connection._transport.sock
     lab.client.run("kill -9 $(ps -o ppid= -p $$)")  # the sshd of this very connection
     until = time.monotonic() + 10
     while connection.alive:
