@@ -53,7 +53,7 @@ def test_a_deadline_holds(ends):
         stream.recv(1)
 
 
-@pytest.mark.filterwarnings("ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_no_engine_is_told_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     with pytest.raises(EnvironmentFailure, match="no Docker Engine answers") as caught:
