@@ -70,7 +70,7 @@ class Writer:
         self._writer = RawPcapNgWriter(os.devnull)  # it takes a name, and we have a file
         self._writer.f.close()
         self._writer.f = file
-        self._writer.tsresol = 1  # so that it takes whole microseconds; of seconds in a float it may lose one
+        self._writer.tsresol = 1  # for whole microseconds: of seconds in a float it may lose one
         # Block by block: its write_packet() would have an interface without a name in front of ours.
         self._writer._write_block_shb()
         self._writer._write_block_idb(ETHERNET, interface.encode())
