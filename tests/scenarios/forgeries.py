@@ -212,4 +212,46 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "the frames were cut too": lambda r: put("fixed.0", r["broken"][0])(r),
         "the frames stuck together": lambda r: r.update(fixed=["".join(r["fixed"])]),
     },
+    "split-character": {
+        "the text was decoded": lambda r: r["broken"].update(r["fixed"]),
+        "the bytes were garbage, not cut": put(
+            "broken.error",
+            "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe5 in position 1023: invalid start byte",
+        ),
+        "the cut fell between two characters": put("broken.error", ""),
+        "the decoder garbled": lambda r: put("fixed.text", r["fixed"]["text"].replace("字", "\ufffd", 1))(r),
+        "the decoder lost the last character": lambda r: put("fixed.text", r["fixed"]["text"][:-1])(r),
+    },
+    "empty-message": {
+        "the empty message was answered": put("broken.answers", ["hello", "", "bye"]),
+        "the server closed": put("broken.error", ["ConnectionResetError: [Errno 104]"]),
+        "something was sent for it": put("broken.bytes.0", 6),
+        "the guard threw away the next one too": lambda r: r["fixed"]["answers"].pop(),
+        "UDP sent nothing either": put("udp", "[b'hello', b'bye']"),
+    },
+    "eof-spin": {
+        "it rested": put("broken.said.1", "exit status 0"),
+        "it was stopped from outside": put("broken.said.1", "exit status 143"),
+        "the client kept it busy": put("broken.bytes", 1_000_000),
+        "the server closed first": put("broken.closed_first", "win10"),
+        "the fixed one span as well": put("fixed.said.1", "exit status 152"),
+        "the fixed one never heard the message": lambda r: r["fixed"]["said"].pop(0),
+    },
+    "partial-send": {
+        "one send took all": lambda r: r["broken"].update(returned=str(1 << 20), received=1 << 20),
+        "send claimed more than arrived": put("broken.returned", str(1 << 20)),
+        "nothing arrived": lambda r: r["broken"].update(returned="0", received=0),
+        "send failed aloud": put("broken.exit_code", 1),
+        "sendall lost the end": put("fixed.received", (1 << 20) - 1),
+    },
+    "gbk-console": {
+        "UTF-8 read it": put("broken", {"shown": "拒绝访问", "error": ""}),
+        "it was cut, not in another encoding": put(
+            "broken.error",
+            "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xbe: unexpected end of data",
+        ),
+        "it was only shown as it is": put("broken.shown", "拒绝访问"),
+        "the fixed one is garbled": lambda r: put("fixed.shown", r["broken"]["shown"])(r),
+        "the header named a codec that nobody has": put("fixed.error", "LookupError: unknown encoding: cp0"),
+    },
 }

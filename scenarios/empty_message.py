@@ -1,0 +1,84 @@
+"""An empty message: TCP sends nothing for it, and both sides wait.
+
+send(b"") on a TCP socket puts no byte into the stream, so no packet leaves, and there is nothing that the
+peer could receive. A client that sends what the user typed and then waits for the answer waits for ever as
+soon as the user only presses Enter; the server waits as well, for the message.
+
+    client                         server
+      │ ── "hello" ────────────────▶ │
+      │ ◀──────────────── "hello" ── │
+      │    sendall(b"")              │  recv() waits: nothing has come
+      │    recv() waits              │
+
+Don't send what is empty; or send frames, where an empty message is a header that says 0. UDP is another
+matter: a datagram without payload is a datagram, it arrives, and recvfrom returns b"".
+"""
+
+SERVER = """
+import socket
+with socket.create_server(("", 7018)) as listener:
+    print("listening on 7018", flush=True)
+    for _ in range(2):
+        connection, _ = listener.accept()
+        with connection:
+            while message := connection.recv(1024):
+                connection.sendall(message)
+"""
+BROKEN = """
+import socket
+with socket.create_connection(("server", 7018), timeout=2) as stream:
+    for message in ("hello", "", "bye"):
+        stream.sendall(message.encode())
+        print(stream.recv(1024).decode(), flush=True)
+"""
+FIXED = """
+import socket
+with socket.create_connection(("server", 7018), timeout=2) as stream:
+    for message in ("hello", "", "bye"):
+        if not message:
+            continue
+        stream.sendall(message.encode())
+        print(stream.recv(1024).decode(), flush=True)
+"""
+UDP_SERVER = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+    receiver.bind(("", 7018))
+    print("listening on 7018", flush=True)
+    print([receiver.recv(1024) for _ in range(3)])
+"""
+UDP_CLIENT = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    for message in ("hello", "", "bye"):
+        sender.sendto(message.encode(), ("server", 7018))
+"""
+
+
+def run(lab):
+    with lab.server.start(["python3", "-c", SERVER]):
+        record = {"broken": talk(lab, BROKEN), "fixed": talk(lab, FIXED)}
+    with lab.server.start(["python3", "-c", UDP_SERVER]) as receiver:
+        lab.client.run(["python3", "-c", UDP_CLIENT], check=True)
+        return record | {"udp": receiver.wait().lines[-1]}
+
+
+def talk(lab, program):
+    client = lab.client.run(["python3", "-c", program])
+    connection = lab.packets().connections(7018)[-1]
+    return {
+        "answers": client.lines,
+        "error": client.stderr.splitlines()[-1:],
+        "bytes": [connection.from_client.bytes, connection.from_server.bytes],
+    }
+
+
+def check(record):
+    broken, fixed = record["broken"], record["fixed"]
+    assert broken["answers"] == ["hello"]
+    assert broken["error"] == ["TimeoutError: timed out"], "it waited for an answer to nothing"
+    assert broken["bytes"] == [5, 5], "no packet carried the empty message"
+    assert fixed["answers"] == ["hello", "bye"]
+    assert fixed["error"] == []
+    assert fixed["bytes"] == [8, 8]
+    assert record["udp"] == "[b'hello', b'', b'bye']"

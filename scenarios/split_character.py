@@ -1,0 +1,56 @@
+"""A character cut in two: recv knows bytes, and 字 is three of them.
+
+recv(1024) ends where its 1,024 bytes end. In UTF-8 an ASCII letter is one byte and a Chinese character is
+three, so sooner or later the cut falls into a character, and decode() of that piece fails:
+
+    … E6 8E A5 │ E5 AD 97 │ E5 || A5 97 │ E6 8E A5 │ …
+       接           字          套 cut here: "unexpected end of data"
+
+With errors="replace" it doesn't fail, it garbles. Decode after all bytes are there, or with a decoder that
+keeps the beginning of a character for the next piece: codecs.getincrementaldecoder, or makefile() with an
+encoding.
+"""
+
+TEXT = "套接字" * 200
+SERVER = """
+import socket
+with socket.create_server(("", 7017)) as listener:
+    print("listening on 7017", flush=True)
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(("套接字" * 200).encode())
+"""
+BROKEN = """
+import socket
+text = ""
+with socket.create_connection(("server", 7017), timeout=20) as stream:
+    while data := stream.recv(1024):
+        text += data.decode()
+print(text)
+"""
+FIXED = """
+import codecs, socket
+text, decoder = "", codecs.getincrementaldecoder("utf-8")()
+with socket.create_connection(("server", 7017), timeout=20) as stream:
+    while data := stream.recv(1024):
+        text += decoder.decode(data)
+print(text)
+"""
+
+
+def run(lab):
+    with lab.server.start(["python3", "-c", SERVER]):
+        broken, fixed = (lab.client.run(["python3", "-c", program]) for program in (BROKEN, FIXED))
+    return {
+        "broken": {"text": broken.stdout.strip(), "error": broken.stderr.strip().rpartition("\n")[2]},
+        "fixed": {"text": fixed.stdout.strip(), "error": fixed.stderr},
+    }
+
+
+def check(record):
+    error = record["broken"]["error"]
+    assert error.startswith("UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe5 in position 1023")
+    assert error.endswith("unexpected end of data"), "cut, not garbage"
+    assert record["broken"]["text"] == ""
+    assert record["fixed"] == {"text": TEXT, "error": ""}
