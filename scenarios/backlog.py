@@ -1,0 +1,71 @@
+"""The backlog is full: nobody accepts, and the next client's connect waits.
+
+The kernel makes connections by itself, and puts them into the listener's queue for accept(). listen(1) gives
+that queue room for two (n + 1 on Linux). A third client's SYN is then dropped without a word: its kernel
+sends it again after 1, 3, 7 … seconds, and its connect() waits, for two minutes if nothing else is said:
+
+    client 1 ── handshake ──▶ ┐ queue of listen(1), full;  the server does something else
+    client 2 ── handshake ──▶ ┘
+    client 3 ── SYN ────────▶ ✗   SYN ──▶ ✗   SYN ──▶ ✗    connect() waits
+
+A connection that is "made" was never necessarily seen by the server's program. The cure is to accept without
+delay, and to do the work elsewhere; a larger n (up to net.core.somaxconn) only holds a burst. (The SYN queue,
+for handshakes that are half done, is another one: when it overflows, SYN cookies help. They don't help here.
+Windows answers with RST when its backlog is full: WinError 10061.)
+"""
+
+BROKEN = """
+import socket
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("", 7023))
+listener.listen(1)
+print("listening on 7023", flush=True)
+input()  # something else: nobody accepts
+"""
+FIXED = """
+import socket
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("", 7023))
+listener.listen(1)
+print("listening on 7023", flush=True)
+connections = []
+while True:
+    connections.append(listener.accept())
+"""
+CLIENT = """
+import socket
+streams = []
+for _ in range(3):
+    try:
+        streams.append(socket.create_connection(("server", 7023), timeout=2))
+        print("connected")
+    except TimeoutError:
+        print("TimeoutError")
+"""
+
+
+def run(lab):
+    return {"broken": knock(lab, BROKEN), "fixed": knock(lab, FIXED)}
+
+
+def knock(lab, program):
+    address, before = lab.server.address, len(lab.packets().connections(7023))
+    with lab.server.start(["python3", "-c", program]):
+        said = lab.client.run(["python3", "-c", CLIENT.replace("server", address)]).lines
+        queue = [s.receive_queue for s in lab.states() if s.port == 7023 and s.last == "LISTEN"][-1]
+    attempts = lab.packets().connections(7023)[before:]
+    record = {"clients": said, "handshakes": [attempt.handshake for attempt in attempts]}
+    stuck = {"in_the_queue": queue, "syns_arrived": attempts[-1].from_client.syns_arrived}
+    return record | stuck if program is BROKEN else record
+
+
+def check(record):
+    broken, fixed = record["broken"], record["fixed"]
+    assert broken["clients"] == ["connected", "connected", "TimeoutError"]
+    assert broken["handshakes"] == ["complete", "complete", "unanswered"]
+    assert broken["syns_arrived"] >= 2, "they did reach the server"
+    assert broken["in_the_queue"] == 2
+    assert fixed["clients"] == ["connected"] * 3
+    assert fixed["handshakes"] == ["complete"] * 3

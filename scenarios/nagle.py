@@ -1,0 +1,74 @@
+"""Write, write, read: two small writes and a wait cost 40 ms a turn.
+
+Two habits of TCP meet here. Nagle's algorithm holds a small piece back while an earlier one isn't
+acknowledged; the receiver delays its acknowledgement (40 ms on Linux, up to 200 ms on Windows), because an
+answer may soon carry it. The server can't answer before it has the body, so both wait for that timer:
+
+    client                             server
+      │ ── header ────────────────────▶ │  no answer yet: the ACK waits for one
+      │    body: held back              │  ⋮ 40 ms
+      │ ◀───────────────────────── ACK  │
+      │ ── body ──────────────────────▶ │
+      │ ◀────────────────────── answer  │
+
+Write what belongs together at once. Where that can't be done, TCP_NODELAY turns Nagle's algorithm off.
+"""
+
+import itertools
+import statistics
+
+TURNS, HEADER, BODY = 20, 4, 100
+SERVER = f"""
+import socket
+with socket.create_server(("", 7022)) as listener:
+    print("listening on 7022", flush=True)
+    while True:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as file:
+            while file.read({HEADER} + {BODY}):
+                connection.sendall(b"ok")
+"""
+BROKEN = f"""
+import socket
+with socket.create_connection(("server", 7022), timeout=20) as stream:
+    for _ in range({TURNS}):
+        header, body = ({BODY}).to_bytes({HEADER}, "big"), bytes({BODY})
+        stream.sendall(header)
+        stream.sendall(body)
+        print(stream.recv(2))
+"""
+FIXED = f"""
+import socket
+with socket.create_connection(("server", 7022), timeout=20) as stream:
+    for _ in range({TURNS}):
+        header, body = ({BODY}).to_bytes({HEADER}, "big"), bytes({BODY})
+        stream.sendall(header + body)
+        print(stream.recv(2))
+"""
+
+
+def run(lab):
+    with lab.server.start(["python3", "-c", SERVER]):
+        return {"broken": turns(lab, BROKEN), "fixed": turns(lab, FIXED)}
+
+
+def turns(lab, program):
+    before = len(lab.packets().seen("clients", dport=7022))
+    answers = lab.client.run(["python3", "-c", program]).lines
+    sent = [packet for packet in lab.packets().seen("clients", dport=7022)[before:] if packet.length]
+    pairs = itertools.pairwise(sent)
+    waits = [body.at - header.at for header, body in pairs if header.length == HEADER]
+    return {
+        "answers": len(answers),
+        "pieces": sorted({packet.length for packet in sent}),
+        "held_ms": round(statistics.median(waits) * 1000) if waits else 0,
+    }
+
+
+def check(record):
+    broken, fixed = record["broken"], record["fixed"]
+    assert broken["answers"] == fixed["answers"] == TURNS
+    assert broken["pieces"] == [HEADER, BODY], "the kernel didn't put them together"
+    assert broken["held_ms"] >= 30, "the body didn't wait for an acknowledgement"
+    assert fixed["pieces"] == [HEADER + BODY]
+    assert fixed["held_ms"] == 0

@@ -1,0 +1,95 @@
+"""Trickling clients: a timeout for each recv isn't a deadline.
+
+settimeout() limits one call. A client that sends a byte now and then makes each recv() return in time, and
+never ends its request. As many of those as the server has threads, and it serves nobody else (the attack of
+this name does it to web servers). The server below has two threads, and recv() may take 1.5 s:
+
+    slow 1  ── x ─── x ─── x ─── x ─── x ───▶ thread 1: each recv() is in time
+    slow 2  ── x ─── x ─── x ─── x ─── x ───▶ thread 2: each recv() is in time
+    honest  ── "hello" ──▶ waits for a thread
+
+What the whole request may take is an absolute deadline: what is left of it is the next recv()'s timeout. A
+cap on connections, in all and for each address, belongs to it.
+"""
+
+BROKEN = """
+import socket, time
+from concurrent.futures import ThreadPoolExecutor
+
+def serve(connection):
+    with connection:
+        connection.settimeout(1.5)
+        request = b""
+        while not request.endswith(b"\\n"):
+            request += connection.recv(1024)
+        connection.sendall(request.upper())
+
+with socket.create_server(("", 7025)) as listener, ThreadPoolExecutor(max_workers=2) as threads:
+    print("listening on 7025", flush=True)
+    while True:
+        threads.submit(serve, listener.accept()[0])
+"""
+FIXED = """
+import socket, time
+from concurrent.futures import ThreadPoolExecutor
+
+def serve(connection):
+    with connection:
+        deadline = time.monotonic() + 1.5
+        request = b""
+        while not request.endswith(b"\\n"):
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            request += connection.recv(1024)
+        connection.sendall(request.upper())
+
+with socket.create_server(("", 7025)) as listener, ThreadPoolExecutor(max_workers=2) as threads:
+    print("listening on 7025", flush=True)
+    while True:
+        threads.submit(serve, listener.accept()[0])
+"""
+SLOW = """
+import socket, time
+streams = [socket.create_connection(("server", 7025)) for _ in range(2)]
+print("trickling", flush=True)
+while True:
+    for stream in streams:
+        stream.sendall(b"x")
+    time.sleep(0.05)
+"""
+HONEST = """
+import socket
+with socket.create_connection(("server", 7025), timeout=3) as stream:
+    stream.sendall(b"hello\\n")
+    try:
+        print(stream.recv(1024).decode().strip())
+    except TimeoutError:
+        print("TimeoutError")
+"""
+
+
+def run(lab):
+    return {"broken": visit(lab, BROKEN), "fixed": visit(lab, FIXED)}
+
+
+def visit(lab, program):
+    with (
+        lab.server.start(["python3", "-c", program]),
+        lab.client.start(["python3", "-c", SLOW], announce="trickling"),
+    ):
+        answer = lab.client.run(["python3", "-c", HONEST]).lines
+        slow = lab.packets().connections(7025)[-3:-1]
+    return {
+        "answer": answer,
+        "trickled": min(connection.from_client.bytes for connection in slow),
+        "thrown_out": "win10" in [connection.closed_first for connection in slow],
+    }
+
+
+def check(record):
+    broken, fixed = record["broken"], record["fixed"]
+    assert broken["answer"] == ["TimeoutError"]
+    assert broken["thrown_out"] is False, "each byte came in time"
+    assert broken["trickled"] >= 10, "they went on all the time"
+    assert fixed["answer"] == ["HELLO"]
+    assert fixed["thrown_out"] is True
+    assert fixed["trickled"] >= 2, "it was slow, not silent"
