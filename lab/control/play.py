@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import random
 import sys
@@ -38,13 +39,23 @@ class Outcome:
     """
 
     scenario: Scenario
-    verdict: Verdict
-    reason: str
-    record: Record
-    seconds: float
     folder: Path
-    traffic: Traffic
-    diagnosis: Diagnosis
+    verdict: Verdict = "fail"
+    reason: str = "interrupted"
+    record: Record = field(default_factory=dict)
+    seconds: float = 0.0
+    traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for record.json."""
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "seconds": self.seconds,
+            "diagnosis": self.diagnosis.plain(),
+            "record": self.record,
+        }
 
     @property
     def exit_code(self) -> int:
@@ -81,44 +92,48 @@ def play(
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     recorder = Recorder(runs, scenario.name)
     watch = _Watch([recorder.observe, observe])
-    started = time.time()
+    outcome = Outcome(scenario, recorder.folder)
     about: dict[str, Any] = {"scenario": scenario.name, "title": scenario.title, "seed": seed}
-    record: Record = {}
-    verdict: Verdict = "fail"
-    reason = "interrupted"
-    traffic, diagnosis = Traffic([], [], {}), Diagnosis()
+    started = time.time()
     try:
         with open_lab(watch.observe) as lab:
-            lab.random = random.Random(seed)
-            lab.restore()
-            lab.connect()
-            lab.link.begin(str(seed))
             about["nodes"] = {host.title: _addresses(host.node) for host in lab.hosts}
-            with watching(lab.hosts, watch.observe, recorder.folder, capture) as lab.witness:
-                try:
-                    verdict, reason, record = _judge(scenario, lab)
-                finally:
-                    lab.link.end()
-                    about["impairment"] = lab.link.plain()
-            if verdict == "pass" and lab.link.failure:
-                verdict, reason = "fail", lab.link.failure
-            traffic = lab.witness.traffic
-            about |= lab.witness.plain()
-        if verdict == "fail":
-            diagnosis = diagnose(Evidence(read_events(recorder.folder), traffic, reason))
-        for event in traffic.events():
+            _play_on(lab, outcome, seed, watch.observe, capture, about)
+        if outcome.verdict == "fail":
+            evidence = Evidence(read_events(recorder.folder), outcome.traffic, outcome.reason)
+            outcome.diagnosis = diagnose(evidence)
+        for event in outcome.traffic.events():
             recorder.observe(event)
-        watch.observe(Event(time.time(), "lab", "verdict", f"{verdict}{': ' if reason else ''}{reason}"))
+        said = f"{outcome.verdict}: {outcome.reason}" if outcome.reason else outcome.verdict
+        watch.observe(Event(time.time(), "lab", "verdict", said))
     except LabError as error:
-        reason = str(error)
+        outcome.verdict, outcome.reason = "fail", str(error)
         raise
     finally:
-        about |= {"verdict": verdict, "reason": reason, "started": started}
-        about |= {"seconds": round(time.time() - started, 3), "versions": _versions(), "record": record}
-        about["diagnosis"] = diagnosis.plain()
-        recorder.finish(about)
-        _draw(recorder.folder, traffic, observe)
-    return Outcome(scenario, verdict, reason, record, about["seconds"], recorder.folder, traffic, diagnosis)
+        outcome.seconds = round(time.time() - started, 3)
+        recorder.finish(about | {"started": started, "versions": _versions()} | outcome.plain())
+        _draw(recorder.folder, outcome.traffic, observe)
+    return outcome
+
+
+def _play_on(
+    lab: Lab, outcome: Outcome, seed: int, observe: Observe, capture: Options | None, about: dict[str, Any]
+) -> None:
+    """Plays on a lab that is as new, with everything watched; notes down the link and the captures."""
+    lab.random = random.Random(seed)
+    lab.restore()
+    lab.connect()
+    lab.link.begin(str(seed))
+    with watching(lab.hosts, observe, outcome.folder, capture) as lab.witness:
+        try:
+            _judge(outcome, lab)
+        finally:
+            lab.link.end()
+            about["impairment"] = lab.link.plain()
+    if outcome.verdict == "pass" and lab.link.failure:
+        outcome.verdict, outcome.reason = "fail", lab.link.failure
+    outcome.traffic = lab.witness.traffic
+    about |= lab.witness.plain()
 
 
 def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
@@ -130,22 +145,26 @@ def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
         observe(Event(time.time(), "lab", "note", why))
 
 
-def _judge(scenario: Scenario, lab: Lab) -> tuple[Verdict, str, Record]:
-    record: Record = {}
+def _judge(outcome: Outcome, lab: Lab) -> None:
+    """Runs and checks the scenario. A record that couldn't be written down is no record."""
+    verdict: Verdict = "fail"
+    reason = ""
     try:
-        record = scenario.run(lab)
-        scenario.check(record)
+        record = outcome.scenario.run(lab)
+        json.dumps(record, allow_nan=False)
+        outcome.record = record
+        outcome.scenario.check(record)
+        verdict = "pass"
     except Unsupported as error:
-        return "unsupported", str(error), record
+        verdict, reason = "unsupported", str(error)
     except AssertionError as error:
-        return "fail", _failed_assertion(error), record
+        reason = _failed_assertion(error)
     except LabError as error:
-        return "fail", str(error), record
+        reason = str(error)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        return "fail", f"{type(error).__name__} at {where}: {error}", record
-    return "pass", "", record
+        reason = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error}"
+    outcome.verdict, outcome.reason = verdict, reason
 
 
 def _failed_assertion(error: AssertionError) -> str:

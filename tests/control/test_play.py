@@ -61,6 +61,7 @@ def test_a_rejected_record_fails_with_the_assertion_as_it_stands(tmp_path):
     [
         (AssertionError("in run"), "fail", 1, "in run"),
         (ValueError("oops"), "fail", 1, "ValueError at test_play.py"),
+        (TypeError("not this"), "fail", 1, "TypeError at test_play.py"),
         (EnvironmentFailure("the host is gone"), "fail", 1, "the host is gone"),
         (Unsupported("no IPv6 here"), "unsupported", 3, "no IPv6 here"),
     ],
@@ -69,6 +70,14 @@ def test_what_a_scenario_raises_is_a_verdict(tmp_path, error, verdict, exit_code
     outcome = played(raising(error), tmp_path=tmp_path)
     assert (outcome.verdict, outcome.exit_code) == (verdict, exit_code)
     assert said in outcome.reason
+
+
+@pytest.mark.parametrize("value", [{1, 2}, b"bytes", float("nan"), object()])
+def test_a_record_that_is_not_plain_is_a_failure(tmp_path, value):
+    outcome = played(lambda lab: {"a": value}, tmp_path=tmp_path)
+    assert (outcome.verdict, outcome.record) == ("fail", {})
+    assert outcome.reason.startswith(("TypeError", "ValueError"))
+    assert json.loads((outcome.folder / "record.json").read_text())["verdict"] == "fail"
 
 
 def test_ctrl_c_comes_through_and_the_record_says_so(tmp_path):
