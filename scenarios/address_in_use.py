@@ -6,9 +6,10 @@ way. The server below says goodbye first, ends, and leaves this behind on its po
     win10:7012 ── kali:50500   TIME_WAIT      no process has it, and bind() still finds it there
 
 bind() refuses a port with a connection on it, unless SO_REUSEADDR says that connections of before don't
-matter. Set it before bind(), in every server; socket.create_server() does. A server that still runs is found
-in use with it, too. (On Windows the error is WinError 10048, and SO_REUSEADDR means another thing: two
-servers on one port. There leave it out; SO_EXCLUSIVEADDRUSE is the careful choice.)
+matter. Set it before bind(), and in every server: Linux wants it of the old one and of the new one.
+socket.create_server() does so. A port on which a server still listens is refused all the same. (On Windows
+the error is WinError 10048, and SO_REUSEADDR means another thing: two servers on one port. There leave it
+out; SO_EXCLUSIVEADDRUSE is the careful choice.)
 """
 
 from lab.control.program import CommandFailed

@@ -8,8 +8,8 @@ sends it again after 1, 3, 7 … seconds, and its connect() waits, for two minut
     client 2 ── handshake ──▶ ┘
     client 3 ── SYN ────────▶ ✗   SYN ──▶ ✗   SYN ──▶ ✗    connect() waits
 
-A connection that is "made" was never necessarily seen by the server's program. The cure is to accept without
-delay, and to do the work elsewhere; a larger n (up to net.core.somaxconn) only holds a burst. (The SYN queue,
+So a connection that is made need not have been seen by any program. The cure is to accept without delay,
+and to do the work elsewhere; a larger n (up to net.core.somaxconn) only holds a burst. (The SYN queue,
 for handshakes that are half done, is another one: when it overflows, SYN cookies help. They don't help here.
 Windows answers with RST when its backlog is full: WinError 10061.)
 """

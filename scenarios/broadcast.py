@@ -1,4 +1,4 @@
-"""A broadcast doesn't cross the router: only the own segment hears it.
+"""A broadcast doesn't cross the router: only its own segment hears it.
 
 A datagram to the broadcast address of a segment (192.168.40.255, or 255.255.255.255) goes to every host on
 it, and ends there: routers don't pass broadcasts on, or each would reach the whole world. A "find my

@@ -1,7 +1,7 @@
 """Write, write, read: two small writes and a wait cost 40 ms a turn.
 
 Two habits of TCP meet here. Nagle's algorithm holds a small piece back while an earlier one isn't
-acknowledged; the receiver delays its acknowledgement (40 ms on Linux, up to 200 ms on Windows), because an
+acknowledged; the receiver delays its acknowledgement (40 ms on Linux, up to 200 ms elsewhere), because an
 answer may soon carry it. The server can't answer before it has the body, so both wait for that timer:
 
     client                             server

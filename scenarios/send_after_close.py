@@ -34,11 +34,15 @@ while line := sys.stdin.readline():
 FIXED = """
 import select, socket, sys
 stream = socket.create_connection(("server", 7014), timeout=10)
-while stream not in select.select([stream, sys.stdin], [], [])[0] or stream.recv(1024):
-    line = sys.stdin.readline()
-    stream.sendall(line.encode())
-    print("sent", line.strip(), flush=True)
-print("the server has left")
+while True:
+    ready, _, _ = select.select([stream, sys.stdin], [], [])
+    if stream in ready and stream.recv(1024) == b"":
+        print("the server has left")
+        break
+    if sys.stdin in ready:
+        line = sys.stdin.readline()
+        stream.sendall(line.encode())
+        print("sent", line.strip(), flush=True)
 """
 
 

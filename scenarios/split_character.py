@@ -3,8 +3,8 @@
 recv(1024) ends where its 1,024 bytes end. In UTF-8 an ASCII letter is one byte and a Chinese character is
 three, so sooner or later the cut falls into a character, and decode() of that piece fails:
 
-    … E6 8E A5 │ E5 AD 97 │ E5 || A5 97 │ E6 8E A5 │ …
-       接           字          套 cut here: "unexpected end of data"
+    … E5 A5 97 │ E6 8E A5 │ E5 ✂ AD 97 │ E5 A5 97 │ …
+         套          接          字           套        "unexpected end of data"
 
 With errors="replace" it doesn't fail, it garbles. Decode after all bytes are there, or with a decoder that
 keeps the beginning of a character for the next piece: codecs.getincrementaldecoder, or makefile() with an

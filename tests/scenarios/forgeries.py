@@ -201,7 +201,7 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "some were lost on the link": put("broken.arrived_unread", 990),
         "some are missing and nobody counted them": lambda r: r["broken"].update(overruns=0),
         "nothing was heard at all": lambda r: r["broken"].update(heard=0, overruns=1000),
-        "the sender was told": put("broken.sender_exit_code", 1),
+        "the sender was told": put("broken.exit_code", 1),
         "it didn't wait for an answer": put("fixed.arrived_unread", 1000),
         "one was lost in spite of the answers": lambda r: r["fixed"].update(heard=999, overruns=1),
     },
@@ -277,10 +277,10 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "the silent one had gone": put("fixed.accepted", 1),
     },
     "slow-loris": {
-        "the honest one was served after all": put("broken.answer", ["HELLO"]),
+        "the honest one was served after all": put("broken.answer", "HELLO"),
         "a recv took too long, and its thread was free": put("broken.thrown_out", True),
         "they were silent, not slow": put("broken.trickled", 1),
-        "the deadline didn't help": put("fixed.answer", ["TimeoutError"]),
+        "the deadline didn't help": put("fixed.answer", "TimeoutError: timed out"),
         "the slow ones left by themselves": put("fixed.thrown_out", False),
     },
     "broadcast": {
