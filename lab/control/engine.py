@@ -126,7 +126,7 @@ class ExecStream:
     def __init__(self, raw: Any) -> None:
         self._raw = raw
         self._socket = getattr(raw, "_sock", raw)  # a unix or TCP socket, a pipe, or an SSH channel
-        self._pending = bytearray()
+        self._pending = bytearray(_read_ahead(raw))
         self._left = 0  # bytes of the chunk under way
         self._wanted = False  # whether the chunk under way is stdout
         self.complaint = b""  # what the command said on stderr
@@ -173,6 +173,21 @@ class ExecStream:
                 return data
             self.complaint = (self.complaint + data)[-4096:]
         return b""
+
+
+def _read_ahead(raw: Any) -> bytes:
+    """What came together with the HTTP header: it is in the buffer that the header was read through, and the
+    SDK, which gives the socket below that buffer, forgets it. A busy machine lost SSH's first words so.
+    """
+    response = getattr(raw, "_response", None)  # where the SDK keeps it
+    reader = response.raw._fp.fp if response is not None else None
+    if not isinstance(reader, io.BufferedReader) or not hasattr(raw, "_sock"):
+        return b""
+    raw._sock.setblocking(False)  # else an empty buffer would wait for more
+    try:
+        return reader.peek()
+    finally:
+        raw._sock.setblocking(True)
 
 
 class ContainerPower:

@@ -1,8 +1,10 @@
 """The stream of a docker exec, taken apart."""
 
 import gc
+import http.client
 import socket
 import struct
+import time
 
 import pytest
 
@@ -51,6 +53,28 @@ def test_a_deadline_holds(ends):
     stream.settimeout(0.01)
     with pytest.raises(TimeoutError):
         stream.recv(1)
+
+
+@pytest.mark.lab
+def test_what_comes_together_with_the_header_is_not_lost(lab_topology, monkeypatch):
+    """A client that is slow to read finds the command's first output right behind the header."""
+    begin = http.client.HTTPResponse.begin
+
+    def begin_late(response):
+        time.sleep(0.5)  # the machine is busy elsewhere, and meanwhile the command has spoken
+        begin(response)
+
+    with Engine() as engine:
+        container = engine.nodes(lab_topology.project)[0]
+        monkeypatch.setattr(http.client.HTTPResponse, "begin", begin_late)
+        stream = engine.open_stream(container, ["echo", "hello"])
+        monkeypatch.undo()
+        stream.settimeout(10)
+        received = b""
+        while part := stream.recv(100):
+            received += part
+        stream.close()
+    assert received == b"hello\n"
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
