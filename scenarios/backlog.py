@@ -16,19 +16,13 @@ Windows answers with RST when its backlog is full: WinError 10061.)
 
 BROKEN = """
 import socket
-listener = socket.socket()
-listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-listener.bind(("", 7023))
-listener.listen(1)
+listener = socket.create_server(("", 7023), backlog=1)  # listen(1)
 print("listening on 7023", flush=True)
 input()  # something else: nobody accepts
 """
 FIXED = """
 import socket
-listener = socket.socket()
-listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-listener.bind(("", 7023))
-listener.listen(1)
+listener = socket.create_server(("", 7023), backlog=1)  # listen(1)
 print("listening on 7023", flush=True)
 connections = []
 while True:
