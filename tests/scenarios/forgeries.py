@@ -299,4 +299,12 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "the connection wasn't used again": lambda r: r["fixed"].update(r["broken"]),
         "an answer is missing": put("fixed.answers", 999),
     },
+    "no-auth": {
+        "the broken server asked": put("broken.anybody", "refused\n"),
+        "the owner was refused too": put("fixed.owner", "refused\n"),
+        "a stranger's guess was taken": put("fixed.stranger", "win10\n"),
+        "what was overheard was taken": put("fixed.eavesdropper", "win10\n"),
+        "the challenge was used again": put("new_challenge", False),
+        "nobody overheard anything": lambda r: r["fixed"].pop("eavesdropper"),
+    },
 }

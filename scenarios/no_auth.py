@@ -1,0 +1,78 @@
+"""No question asked: a remote-command server carries out what whoever connects asks for.
+
+A port is open to everybody who can reach it. The broken server takes the first line for a command; a stranger
+gets the same answer as its owner. The fixed one asks first: it sends a challenge that was never used before,
+and goes on only where the answer is the HMAC of it under a secret that both know. The secret itself never
+travels, and an answer that was overheard is worth nothing: the next challenge is another one.
+
+    client                         server
+      │ ◀──────────── challenge ──   16 random bytes
+      │ ── HMAC(secret, challenge) ▶ compare_digest: the same time for any wrong one
+      │ ── command ───────────────▶  only now
+
+A bind address and an allow list help too, but an address proves nothing. The command itself still travels in
+the open: for that there is SSH.
+"""
+
+BROKEN = """
+import socket, subprocess
+with socket.create_server(("", 7060)) as listener:
+    print("listening on 7060", flush=True)
+    while True:
+        stream = listener.accept()[0].makefile("rwb", 0)
+        command = stream.readline()
+        stream.write(subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout)
+        stream.close()
+"""
+FIXED = """
+import hmac, secrets, socket, subprocess
+with socket.create_server(("", 7060)) as listener:
+    print("listening on 7060", flush=True)
+    while True:
+        stream = listener.accept()[0].makefile("rwb", 0)
+        challenge = secrets.token_bytes(16)
+        stream.write(challenge.hex().encode() + b"\\n")
+        expected = hmac.digest(b"between us", challenge, "sha256").hex()
+        if hmac.compare_digest(stream.readline().strip(), expected.encode()):
+            command = stream.readline()
+            stream.write(subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout)
+        stream.close()
+"""
+CLIENT = """
+import hmac, socket, sys
+who = sys.argv[1]
+with socket.create_connection(("server", 7060), timeout=5) as connection:
+    stream = connection.makefile("rwb", 0)
+    if who != "anybody":
+        challenge = bytes.fromhex(stream.readline().decode())
+        print(challenge.hex(), file=sys.stderr)
+        secret = b"between us" if who == "owner" else b"a guess"
+        proof = sys.argv[2] if who == "eavesdropper" else hmac.digest(secret, challenge, "sha256").hex()
+        print(proof, file=sys.stderr)
+        stream.write(proof.encode() + b"\\n")
+    try:
+        stream.write(b"hostname\\n")
+        print(stream.readline().decode().strip() or "refused")
+    except ConnectionError:
+        print("refused")
+"""
+
+
+def run(lab):
+    def client(*who):
+        return lab.client.run(["python3", "-c", CLIENT, *who], check=True)
+
+    with lab.server.start(["python3", "-c", BROKEN]):
+        broken = {"anybody": client("anybody").stdout}
+    with lab.server.start(["python3", "-c", FIXED]):
+        owner, stranger = client("owner"), client("stranger")
+        challenge, overheard = owner.stderr.split()
+        eavesdropper = client("eavesdropper", overheard)
+    fixed = {"owner": owner.stdout, "stranger": stranger.stdout, "eavesdropper": eavesdropper.stdout}
+    return {"broken": broken, "fixed": fixed, "new_challenge": challenge not in eavesdropper.stderr}
+
+
+def check(record):
+    assert record["broken"] == {"anybody": "win10\n"}, "nobody was asked who they are"
+    assert record["fixed"] == {"owner": "win10\n", "stranger": "refused\n", "eavesdropper": "refused\n"}
+    assert record["new_challenge"] is True, "the same challenge twice: what was overheard would do"
