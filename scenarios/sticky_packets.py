@@ -53,23 +53,26 @@ with socket.create_connection(("server", 7016), timeout=20) as stream, stream.ma
 """
 
 
-def run(lab):
-    return {
-        "broken": answers(lab, BROKEN_SERVER, BROKEN_CLIENT),
-        "fixed": answers(lab, FIXED_SERVER, FIXED_CLIENT),
-    }
-
-
-def answers(lab, server, client):
+def run(lab, variant):
+    server, client = {"broken": (BROKEN_SERVER, BROKEN_CLIENT), "fixed": (FIXED_SERVER, FIXED_CLIENT)}[
+        variant
+    ]
     with lab.server.start(["python3", "-c", server]):
         said = lab.client.run(["python3", "-c", client, *COMMANDS], check=True).lines
-    return [ast.literal_eval(line) for line in said]
+    return {"answers": [ast.literal_eval(line) for line in said]}
 
 
-def check(record):
-    numbers = "".join(f"{number}\n" for number in range(1, 1001))
-    first, second = record["broken"]
-    assert first == numbers[:1024]
+NUMBERS = "".join(f"{number}\n" for number in range(1, 1001))
+
+
+def check_broken(record):
+    """The answer to the second command is the rest of the first one's."""
+    first, second = record["answers"]
+    assert first == NUMBERS[:1024]
     assert second
-    assert numbers[1024:].startswith(second), "the second answer is of the first command"
-    assert record["fixed"] == [numbers, "done\n"]
+    assert NUMBERS[1024:].startswith(second), "the second answer is of the first command"
+
+
+def check_fixed(record):
+    """Each command gets its own answer, whole."""
+    assert record["answers"] == [NUMBERS, "done\n"]

@@ -49,6 +49,10 @@ class Lab:
         """A line of the scenario's own in the timeline."""
         self._observe(Event(time.time(), "lab", "note", text))
 
+    def begin(self, variant: str) -> None:
+        """What follows in the timeline is of this variant of the scenario."""
+        self._observe(Event(time.time(), "lab", "variant", variant))
+
     def packets(self) -> Traffic:
         """What has passed between the hosts so far in this run. Raises UsageError outside of one."""
         return self._witness().packets()

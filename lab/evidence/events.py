@@ -8,7 +8,18 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal[
-    "start", "stdout", "stderr", "exit", "fault", "link", "note", "socket", "counter", "packet", "verdict"
+    "start",
+    "stdout",
+    "stderr",
+    "exit",
+    "fault",
+    "link",
+    "note",
+    "variant",
+    "socket",
+    "counter",
+    "packet",
+    "verdict",
 ]
 
 

@@ -11,6 +11,7 @@ kind in a row become one arrow. Text only: the spans say what they are, and the 
 from __future__ import annotations
 
 import ipaddress
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -52,12 +53,24 @@ class Row:
         return self.bytes > 0 and self.passage.fate in ("crossed", "stayed") and not self.passage.mark
 
 
-def sequence(traffic: Traffic, width: int = 100, rows: int = MAX_ROWS) -> list[list[Span]]:
-    """The lines to print, ``width`` cells at the most; none where nothing passed."""
-    lanes = _lanes(traffic)
-    found = list(_merged(_rows(traffic, lanes)))
+def arrows(traffic: Traffic, since: float = 0.0, until: float = math.inf) -> list[Row]:
+    """What was sent within that time (as time.time() gives it), an arrow each, in the order of time."""
+    rows = _rows(traffic, _lanes(traffic))
+    return list(_merged(row for row in rows if since <= row.passage.sent.at < until))
+
+
+def sequence(
+    traffic: Traffic,
+    width: int = 100,
+    rows: int = MAX_ROWS,
+    since: float = 0.0,
+    until: float = math.inf,
+) -> list[list[Span]]:
+    """The lines to print, ``width`` cells at the most; none where nothing passed within that time."""
+    found = arrows(traffic, since, until)
     if not found:
         return []
+    lanes = _lanes(traffic)
     room = width - 10 - _cells(lanes[-1])  # beside the time, and the last lane's name
     leg = max(MIN_LEG, min(LEG, room // max(1, len(lanes) - 1)))
     first = found[0].passage.sent.at

@@ -19,6 +19,31 @@ The lesson.
 def run(lab): return {"a": 1}
 def check(record): assert record == {"a": 1}
 '''
+PITFALL = '''"""One line.
+
+The lesson.
+"""
+BROKEN = """
+import socket
+"""
+def run(lab, variant): return {"played": variant}
+def check_broken(record):
+    """It fails."""
+    assert record == {"played": "broken"}
+def check_fixed(record):
+    """It works."""
+    assert record == {"played": "fixed"}
+'''
+
+
+class Lab:
+    """Notes down which variants begin."""
+
+    def __init__(self):
+        self.begun = []
+
+    def begin(self, variant):
+        self.begun.append(variant)
 
 
 def test_a_file_is_a_scenario_by_its_name(folder):
@@ -29,6 +54,52 @@ def test_a_file_is_a_scenario_by_its_name(folder):
     assert (scenario.name, scenario.title, scenario.lesson) == ("two-words", "One line.", "The lesson.")
     assert scenarios.title("two-words") == "One line."
     scenario.check(scenario.run(None))
+
+
+def test_a_pitfall_is_played_by_its_variants(folder):
+    (folder / "trap.py").write_text(PITFALL)
+    scenario = scenarios.load("trap")
+    lab = Lab()
+    record = scenario.run(lab)
+    assert record == {"broken": {"played": "broken"}, "fixed": {"played": "fixed"}}
+    assert lab.begun == ["broken", "fixed"]
+    scenario.check(record)
+    assert scenario.outcomes == {"broken": "It fails.", "fixed": "It works."}
+    assert scenario.programs == {"BROKEN": "import socket"}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"broken": {"played": "broken"}},
+        {"fixed": {"played": "fixed"}},
+        {},
+        {"broken": {"played": "fixed"}, "fixed": {"played": "fixed"}},
+        {"broken": {"played": "broken"}, "fixed": {"played": "broken"}},
+    ],
+)
+def test_every_variant_that_was_asked_for_is_checked(folder, record):
+    (folder / "trap.py").write_text(PITFALL)
+    with pytest.raises(AssertionError):
+        scenarios.load("trap").check(record)
+
+
+def test_one_variant_is_played_alone(folder):
+    (folder / "trap.py").write_text(PITFALL)
+    scenario = scenarios.load("trap", "fixed")
+    assert scenario.run(Lab()) == {"fixed": {"played": "fixed"}}
+    assert list(scenario.outcomes) == ["fixed"]
+    with pytest.raises(AssertionError):
+        scenario.check({"broken": {"played": "broken"}})
+
+
+def test_a_variant_that_is_not_there_is_told(folder):
+    (folder / "trap.py").write_text(PITFALL)
+    (folder / "two_words.py").write_text(GOOD)
+    with pytest.raises(UsageError, match="no variant 'other'; there are: broken, fixed"):
+        scenarios.load("trap", "other")
+    with pytest.raises(UsageError, match="two-words has no variants: it is no pitfall"):
+        scenarios.load("two-words", "broken")
 
 
 def test_an_unknown_name_lists_the_known_ones(folder):
@@ -49,7 +120,9 @@ def test_only_the_listed_names_are_opened(folder, name):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("def run(lab): ...\n", "no attribute 'check'"),
+        ('"""One line."""\ndef run(lab): ...\n', "no attribute 'check'"),
+        (PITFALL.replace("def check_fixed", "def check_other"), "no attribute 'check_fixed'"),
+        (PITFALL.replace('"""It fails."""', "assert record"), "a check without a docstring says nothing"),
         (GOOD.replace('"""One line.\n\nThe lesson.\n"""', ""), "its docstring has no title"),
         ("import nothing_of_this_name\n", "ModuleNotFoundError"),
         ("def run(", "SyntaxError"),

@@ -130,8 +130,8 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "only one connection was seen": lambda r: r["bytes_sent"].pop(),
     },
     "one-recv": {
-        "one recv was enough": put("broken.1", 1 << 20),
-        "one recv got nothing": put("broken.1", 0),
+        "one recv was enough": put("broken.answers.1", 1 << 20),
+        "one recv got nothing": put("broken.answers.1", 0),
         "the fixed one was cut as well": put("fixed.1", 14_480),
         "the fixed one failed": put("exit_codes.1", 1),
     },
@@ -206,11 +206,11 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "one was lost in spite of the answers": lambda r: r["fixed"].update(heard=999, overruns=1),
     },
     "sticky-packets": {
-        "the first answer came whole": lambda r: put("broken.0", r["fixed"][0])(r),
-        "the second answer was right": put("broken.1", "done\n"),
-        "the second recv read nothing": put("broken.1", ""),
-        "the frames were cut too": lambda r: put("fixed.0", r["broken"][0])(r),
-        "the frames stuck together": lambda r: r.update(fixed=["".join(r["fixed"])]),
+        "the first answer came whole": lambda r: put("broken.answers.0", r["fixed"]["answers"][0])(r),
+        "the second answer was right": put("broken.answers.1", "done\n"),
+        "the second recv read nothing": put("broken.answers.1", ""),
+        "the frames were cut too": lambda r: put("fixed.answers.0", r["broken"]["answers"][0])(r),
+        "the frames stuck together": lambda r: r["fixed"].update(answers=["".join(r["fixed"]["answers"])]),
     },
     "split-character": {
         "the text was decoded": lambda r: r["broken"].update(r["fixed"]),
@@ -301,10 +301,10 @@ FORGERIES: dict[str, dict[str, Forge]] = {
     },
     "no-auth": {
         "the broken server asked": put("broken.anybody", "refused\n"),
-        "the owner was refused too": put("fixed.owner", "refused\n"),
-        "a stranger's guess was taken": put("fixed.stranger", "win10\n"),
-        "what was overheard was taken": put("fixed.eavesdropper", "win10\n"),
-        "the challenge was used again": put("new_challenge", False),
-        "nobody overheard anything": lambda r: r["fixed"].pop("eavesdropper"),
+        "the owner was refused too": put("fixed.answers.owner", "refused\n"),
+        "a stranger's guess was taken": put("fixed.answers.stranger", "win10\n"),
+        "what was overheard was taken": put("fixed.answers.eavesdropper", "win10\n"),
+        "the challenge was used again": put("fixed.new_challenge", False),
+        "nobody overheard anything": lambda r: r["fixed"]["answers"].pop("eavesdropper"),
     },
 }

@@ -1,0 +1,74 @@
+"""What a scenario teaches, in the reader's language.
+
+English is in the scenario's file: the docstrings of the module and of its checks. Every other language has a
+file beside it, scenarios/LANGUAGE/NAME.md: a heading, the text, and a section for each variant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lab.control import scenarios
+from lab.control.errors import UsageError
+from lab.control.scenarios import Scenario
+
+LANGUAGES = {"en": "English", "zh-CN": "简体中文"}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """``outcomes`` says in a line what each variant of a pitfall comes to."""
+
+    title: str
+    text: str
+    outcomes: Mapping[str, str]
+
+
+def language(option: str | None, environment: Mapping[str, str]) -> str:
+    """The language asked for, by name ("zh", "zh-CN", "zh_CN.UTF-8"), or else by the environment (locale(7)).
+
+    An environment that names another language gets English. Raises UsageError for an unknown option.
+    """
+    if option is not None:
+        found = _known(option)
+        if found is None:
+            raise UsageError(f"no texts in {option!r}; there are: {', '.join(LANGUAGES)}")
+        return found
+    locale = next(
+        (environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), ""
+    )
+    return _known(locale) or "en"
+
+
+def _known(locale: str) -> str | None:
+    wanted = locale.partition(".")[0].replace("_", "-").casefold()
+    alike = (name for name in LANGUAGES if wanted and name.casefold().startswith(wanted.partition("-")[0]))
+    return next(alike, None)
+
+
+def lesson(scenario: Scenario, language: str) -> Lesson:
+    """The scenario's lesson. Raises UsageError where it isn't written in that language."""
+    if language == "en":
+        return Lesson(scenario.title, scenario.lesson, scenario.outcomes)
+    title, text, outcomes = _read(scenario.name, language)
+    return Lesson(title, text, {variant: outcomes.get(variant, "") for variant in scenario.outcomes})
+
+
+def title(name: str, language: str) -> str:
+    """The title alone; the scenario isn't loaded. Raises UsageError."""
+    return scenarios.title(name) if language == "en" else _read(name, language)[0]
+
+
+def _read(name: str, language: str) -> tuple[str, str, dict[str, str]]:
+    """Title, text, and the sections by their headings."""
+    path = scenarios.FOLDER / language / f"{name.replace('-', '_')}.md"
+    try:
+        whole = path.read_text(encoding="utf-8")
+    except OSError:
+        raise UsageError(f"{name} has no text in {LANGUAGES[language]}") from None
+    head, *sections = re.split(r"^## (\w+)\n", whole, flags=re.MULTILINE)
+    title, _, text = head.removeprefix("# ").partition("\n")
+    outcomes = {heading: body.strip() for heading, body in zip(sections[::2], sections[1::2], strict=True)}
+    return title.strip(), text.strip(), outcomes
