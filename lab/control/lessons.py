@@ -43,32 +43,33 @@ def language(option: str | None, environment: Mapping[str, str]) -> str:
 
 
 def _known(locale: str) -> str | None:
-    wanted = locale.partition(".")[0].replace("_", "-").casefold()
-    alike = (name for name in LANGUAGES if wanted and name.casefold().startswith(wanted.partition("-")[0]))
+    wanted = re.split("[-_.]", locale)[0].casefold()
+    alike = (name for name in LANGUAGES if name.partition("-")[0] == wanted)
     return next(alike, None)
 
 
 def lesson(scenario: Scenario, language: str) -> Lesson:
-    """The scenario's lesson. Raises UsageError where it isn't written in that language."""
-    if language == "en":
+    """The scenario's lesson; in English where it isn't written in that language."""
+    twin = _twin(scenario.name, language)
+    if twin is None:
         return Lesson(scenario.title, scenario.lesson, scenario.outcomes)
-    title, text, outcomes = _read(scenario.name, language)
-    return Lesson(title, text, {variant: outcomes.get(variant, "") for variant in scenario.outcomes})
+    outcomes = {variant: twin.outcomes.get(variant, said) for variant, said in scenario.outcomes.items()}
+    return Lesson(twin.title, twin.text, outcomes)
 
 
 def title(name: str, language: str) -> str:
     """The title alone; the scenario isn't loaded. Raises UsageError."""
-    return scenarios.title(name) if language == "en" else _read(name, language)[0]
+    twin = _twin(name, language)
+    return scenarios.title(name) if twin is None else twin.title
 
 
-def _read(name: str, language: str) -> tuple[str, str, dict[str, str]]:
-    """Title, text, and the sections by their headings."""
-    path = scenarios.FOLDER / language / f"{name.replace('-', '_')}.md"
+def _twin(name: str, language: str) -> Lesson | None:
+    """What is written beside the scenario; None for English, and where nothing is."""
     try:
-        whole = path.read_text(encoding="utf-8")
-    except OSError:
-        raise UsageError(f"{name} has no text in {LANGUAGES[language]}") from None
+        whole = (scenarios.FOLDER / language / f"{name.replace('-', '_')}.md").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
     head, *sections = re.split(r"^## (\w+)\n", whole, flags=re.MULTILINE)
     title, _, text = head.removeprefix("# ").partition("\n")
     outcomes = {heading: body.strip() for heading, body in zip(sections[::2], sections[1::2], strict=True)}
-    return title.strip(), text.strip(), outcomes
+    return Lesson(title.strip(), text.strip(), outcomes)
