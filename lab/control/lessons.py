@@ -6,6 +6,7 @@ file beside it, scenarios/LANGUAGE/NAME.md: a heading, the text, and a section f
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from lab.control.errors import UsageError
 from lab.control.scenarios import Scenario
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文"}
+CONTEXT = 2  # lines around a change
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,22 @@ def lesson(scenario: Scenario, language: str) -> Lesson:
         return Lesson(scenario.title, scenario.lesson, scenario.outcomes)
     outcomes = {variant: twin.outcomes.get(variant, said) for variant, said in scenario.outcomes.items()}
     return Lesson(twin.title, twin.text, outcomes)
+
+
+def changes(scenario: Scenario) -> list[str]:
+    """What to change: the lines of a diff from each broken program to the fixed one of the same name.
+
+    BROKEN goes with FIXED, BROKEN_X with FIXED_X. Two lines, --- and +++, name the programs of a pair; a line
+    @@ stands between two places.
+    """
+    lines = []
+    for broken, program in scenario.programs.items():
+        fixed = broken.replace("BROKEN", "FIXED", 1)
+        if broken.startswith("BROKEN") and fixed in scenario.programs:
+            texts = program.splitlines(), scenario.programs[fixed].splitlines()
+            found = list(difflib.unified_diff(*texts, broken, fixed, n=CONTEXT, lineterm=""))
+            lines += [*found[:2], *("@@" if line.startswith("@@") else line for line in found[3:])]
+    return lines
 
 
 def title(name: str, language: str) -> str:

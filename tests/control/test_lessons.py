@@ -66,3 +66,51 @@ def test_a_scenario_of_ones_own_needs_no_twin(trap):
     scenario = scenarios.load("trap")
     assert lessons.lesson(scenario, "zh-CN") == lessons.lesson(scenario, "en")
     assert lessons.title("trap", "zh-CN") == "One line."
+
+
+def holding(**programs):
+    return scenarios.Scenario("trap", "Title.", "Lesson.", lambda lab: {}, lambda record: None, {}, programs)
+
+
+def test_a_broken_program_is_compared_with_the_fixed_one():
+    assert lessons.changes(holding(BROKEN="import a\nb\nc", FIXED="import a\nB\nc")) == [
+        "--- BROKEN",
+        "+++ FIXED",
+        " import a",
+        "-b",
+        "+B",
+        " c",
+    ]
+
+
+def test_each_program_goes_with_its_own():
+    pairs = {"BROKEN_SERVER": "a", "BROKEN_CLIENT": "b", "FIXED_CLIENT": "B", "FIXED_SERVER": "A"}
+    assert lessons.changes(holding(**pairs)) == [
+        *("--- BROKEN_SERVER", "+++ FIXED_SERVER", "-a", "+A"),
+        *("--- BROKEN_CLIENT", "+++ FIXED_CLIENT", "-b", "+B"),
+    ]
+
+
+def test_two_places_far_apart_are_separated():
+    lines = [f"line {number}" for number in range(9)]
+    other = ["first", *lines[1:-1], "last"]
+    told = lessons.changes(holding(BROKEN="\n".join(lines), FIXED="\n".join(other)))
+    assert told[2:] == [
+        *("-line 0", "+first", " line 1", " line 2"),
+        "@@",
+        *(" line 6", " line 7", "-line 8", "+last"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "programs",
+    [
+        {"SERVER": "a"},
+        {"BROKEN": "a"},
+        {"BROKEN": "a", "FIXED_SERVER": "b"},
+        {"UNBROKEN": "a", "UNFIXED": "b"},
+        {"BROKEN": "the same", "FIXED": "the same"},
+    ],
+)
+def test_without_a_pair_that_differs_there_is_nothing_to_change(programs):
+    assert lessons.changes(holding(**programs)) == []
