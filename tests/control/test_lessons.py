@@ -1,4 +1,4 @@
-"""Lessons in the reader's language: asked for by option, or by the environment; English where there is none."""
+"""Lessons in the reader's language: asked for by option, or by the environment; else English."""
 
 import pytest
 
