@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 python := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench up down clean engine-stop
+.PHONY: help setup demo test lint soak bench up down clean engine-stop
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ lint: setup ## ruff and mypy
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
+
+soak: setup ## play every pitfall 50 times: the same verdict every time?
+	@$(python) -m lab run --pitfalls --repeat 50
 
 bench: setup ## measure the lab against what it replaces
 	@$(python) -m benchmarks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -12,20 +11,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab.control import scenarios
-from lab.control.capture import LIMIT, SNAPLEN
 from lab.control.engine import Engine
 from lab.control.errors import EnvironmentFailure
 from lab.control.link_cli import app as link_app
 from lab.control.live import Live, file_for
+from lab.control.options import ClientsPrefix, Project, Quiet, ServersPrefix, new_topology, topology_of
 from lab.control.outside import from_engine
-from lab.control.runner import play_all
+from lab.control.scenario_cli import explain, list_scenarios, run
 from lab.control.telling import told_in_one_line
-from lab.control.topology import Topology
 from lab.control.trace_cli import trace
-from lab.control.view import View
-from lab.control.witness import Options
-from lab.protocols.text import printable
 
 app = typer.Typer(
     name="lab",
@@ -37,13 +31,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 all passed · 1 a check failed · 2 wrong use · 3 the machine can't, or unsupported"
     " · 4 timeout · 130 Ctrl-C",
 )
-
-Project = Annotated[
-    str | None, typer.Option("--project", "-p", help="The lab's name.", show_default="socketlab")
-]
-ServersPrefix = Annotated[str | None, typer.Option(help="The servers' /24.", show_default="172.28.66")]
-ClientsPrefix = Annotated[str | None, typer.Option(help="The clients' /24.", show_default="192.168.40")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")]
 
 app.add_typer(link_app, name="link")
 
@@ -63,7 +50,7 @@ def up(
     Bringing up a lab that is up changes nothing. Another [bold]--project[/] is another lab, side by side with
     this one; it gets free prefixes unless they are given.
     """
-    topology = _new_topology(project, servers_prefix, clients_prefix)
+    topology = new_topology(project, servers_prefix, clients_prefix)
     with told_in_one_line():
         topology.up(quiet=quiet)
         with from_engine(topology.project) as lab:
@@ -78,7 +65,7 @@ def up(
 @app.command()
 def down(project: Project = None, quiet: Quiet = False) -> None:
     """Stop the lab and remove all that it made: containers, networks, keys. Nothing else is touched."""
-    topology = _topology(project)
+    topology = topology_of(project)
     with told_in_one_line():
         removed = topology.down(quiet=quiet)
         if not quiet:
@@ -90,7 +77,7 @@ def down(project: Project = None, quiet: Quiet = False) -> None:
 @app.command()
 def status(project: Project = None) -> None:
     """Show each node: is it up, and where it can be reached. Exit code 3 unless all are."""
-    topology = _topology(project)
+    topology = topology_of(project)
     with told_in_one_line(), Engine() as engine:
         nodes = engine.nodes(topology.project)
         if not nodes:
@@ -115,60 +102,6 @@ def status(project: Project = None) -> None:
             raise typer.Exit(EnvironmentFailure.exit_code)
 
 
-@app.command("list")
-def list_scenarios() -> None:
-    """List the scenarios."""
-    with told_in_one_line():
-        table = Table("scenario", "what it shows", box=None, header_style="bold")
-        for name in scenarios.names():
-            table.add_row(f"[bold]{name}[/]", printable(scenarios.title(name)))
-        stdout.print(table)
-
-
-@app.command()
-def run(
-    names: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="See `lab list`.")],
-    project: Project = None,
-    servers_prefix: ServersPrefix = None,
-    clients_prefix: ClientsPrefix = None,
-    columns: Annotated[bool, typer.Option("--columns", help="The hosts' output side by side.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave a lab that had to be started running.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Repeat the random choices of an earlier run.")] = None,
-    runs: Annotated[Path, typer.Option(help="Where runs leave their folder.")] = Path("runs"),
-    snaplen: Annotated[
-        int, typer.Option(help="Bytes that captures keep of each packet.", min=64, max=262_144)
-    ] = SNAPLEN,
-    capture_limit: Annotated[
-        int, typer.Option(help="MiB that each capture keeps, half from its start, half from its end.", min=1)
-    ] = LIMIT >> 20,
-) -> None:
-    """Play scenarios, and give their verdicts.
-
-    A lab that isn't up is started for it, and taken down afterwards unless [bold]--keep[/] is given.
-    """
-    topology = _new_topology(project, servers_prefix, clients_prefix)
-    with told_in_one_line():
-        for name in names:
-            scenarios.load(name)
-        started = not topology.exists()
-        try:
-            if started:
-                topology.up(quiet=not stderr.is_terminal)
-            view = View(stdout, columns=("kali", "win10") if columns else ())
-            code = play_all(
-                names,
-                lambda observe: from_engine(topology.project, observe),
-                view,
-                runs,
-                seed=seed,
-                capture=Options(snaplen, capture_limit << 20),
-            )
-        finally:
-            if started and not keep:
-                topology.down(quiet=True)
-    raise typer.Exit(code)
-
-
 @app.command()
 def capture(
     host: Annotated[str, typer.Argument(help="server, client or router; win10 and kali will do.")],
@@ -187,7 +120,7 @@ def capture(
     lab capture client tcp port 8001
     lab capture router --segment servers -w - | wireshark -k -i -
     """
-    topology = _topology(project)
+    topology = topology_of(project)
     with told_in_one_line(), from_engine(topology.project) as lab:
         live = Live(lab[host], segment=segment, expression=" ".join(expression or []), count=count)
         try:
@@ -207,7 +140,7 @@ def shell(
     project: Project = None,
 ) -> None:
     """Open a shell on a host of the running lab."""
-    topology = _topology(project)
+    topology = topology_of(project)
     with told_in_one_line():
         with from_engine(topology.project) as lab:
             service = lab[host].name
@@ -215,27 +148,10 @@ def shell(
         os.execvpe(argv[0], argv, topology.environment())
 
 
+app.command("list")(list_scenarios)
+app.command()(run)
+app.command()(explain)
 app.command()(trace)
-
-
-def _topology(project: str | None) -> Topology:
-    with told_in_one_line():
-        return Topology.from_environment(project)
-
-
-def _new_topology(project: str | None, servers_prefix: str | None, clients_prefix: str | None) -> Topology:
-    """The lab to bring up. One that has a name of its own, and no prefixes, gets free ones."""
-    with told_in_one_line():
-        topology = Topology.from_environment(project)
-        if servers_prefix or clients_prefix:
-            return replace(
-                topology,
-                servers_prefix=servers_prefix or topology.servers_prefix,
-                clients_prefix=clients_prefix or topology.clients_prefix,
-            )
-        if topology == Topology(topology.project) != Topology() and not topology.exists():
-            return Topology.beside(topology.project)
-        return topology
 
 
 def _state(state: dict[str, object]) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lab.control import scenarios
+from lab.control import lessons, scenarios
 from lab.control.errors import LabError
 from lab.control.inside import from_mgmt
-from lab.control.play import OpenLab, Outcome, play
+from lab.control.play import OpenLab, play
 from lab.control.scenarios import Scenario
 from lab.control.view import View
 from lab.control.witness import Options
@@ -32,7 +32,7 @@ Scenarios:"""
 
 
 def play_all(
-    names: Sequence[str],
+    chosen: Sequence[Scenario],
     open_lab: OpenLab,
     view: View,
     runs: Path,
@@ -42,40 +42,31 @@ def play_all(
 ) -> int:
     """Plays the scenarios one after the other. Returns the exit code: that of the worst verdict.
 
-    All names are looked up before the first is played. Raises UsageError, EnvironmentFailure.
+    Raises EnvironmentFailure.
     """
-    outcomes = [
-        play_one(scenario, open_lab, view, runs, seed, capture)
-        for scenario in [scenarios.load(name) for name in names]
-    ]
-    return max((outcome.exit_code for outcome in outcomes), default=0)
-
-
-def play_one(
-    scenario: Scenario,
-    open_lab: OpenLab,
-    view: View,
-    runs: Path,
-    seed: int | None = None,
-    capture: Options | None = None,
-) -> Outcome:
-    view.begin(scenario.name, scenario.title)
-    outcome = play(scenario, open_lab, view.observe, runs, seed=seed, capture=capture)
-    view.end(outcome)
-    return outcome
+    worst = 0
+    for scenario in chosen:
+        view.begin(scenario)
+        outcome = play(scenario, open_lab, view.observe, runs, seed=seed, capture=capture)
+        view.end(outcome)
+        worst = max(worst, outcome.exit_code)
+    return worst
 
 
 def main(argv: Sequence[str]) -> int:
     """Returns the exit code: the verdict's, 2 for an unknown scenario, 3 where the lab can't be reached."""
     console = Console(highlight=False, soft_wrap=True)
+    language = lessons.language(None, os.environ)
     names = list(argv) or os.environ.get("SCENARIO", "").split()
     try:
         if not names:
             print(WELCOME)
             for name in scenarios.names():
-                print(f"  {name:18} {scenarios.title(name)}")
+                print(f"  {name:18} {lessons.title(name, language)}")
             return 0
-        return play_all(names, from_mgmt, View(console), RUNS)
+        chosen = [scenarios.load(name) for name in names]
+        view = View(console, language=language, story=len(chosen) == 1)
+        return play_all(chosen, from_mgmt, view, RUNS)
     except LabError as error:
         print(f"runner: {printable(str(error))}", file=sys.stderr)
         return error.exit_code

@@ -14,8 +14,8 @@ import shutil
 import subprocess
 import time
 import zlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,20 @@ class Topology:
         except BaseException:
             self._undo(existed)
             raise
+
+    @contextmanager
+    def running(self, *, keep: bool = False, quiet: bool = False) -> Iterator[None]:
+        """A lab that is up while the context lasts. One that had to be started is taken down at its end,
+        however it ends, unless ``keep``. Raises EnvironmentFailure.
+        """
+        started = not self.exists()
+        try:
+            if started:
+                self.up(quiet=quiet)
+            yield
+        finally:
+            if started and not keep:
+                self.down(quiet=True)
 
     def _undo(self, existed: bool) -> None:
         if not existed:

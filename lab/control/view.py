@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+import shlex
 import time
 from collections import Counter
 
@@ -9,12 +12,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from lab.control import story
+from lab.control.lessons import lesson
 from lab.control.play import Outcome
+from lab.control.scenarios import Scenario
 from lab.evidence.events import Event
-from lab.evidence.sequence import sequence
+from lab.evidence.sequence import MAX_ROWS, sequence
 from lab.protocols.text import printable
 
 MAX_LINES = 40  # shown of one program's output; all of it is in the run's folder
+MAX_CHARACTERS = 240  # shown of one line
+VARIANT_ROWS = 12  # of the sequence of one variant
 COLOURS = {"win10": "bright_blue", "kali": "bright_green", "router": "bright_yellow", "lab": "bright_magenta"}
 SEQUENCE_STYLES = {"time": "dim", "lane": "dim", "dim": "dim", "lost": "bold red", "mark": "yellow"}
 QUIET_KINDS = ("verdict", "socket", "counter", "packet")  # told afterwards, or in the trace
@@ -22,19 +30,31 @@ VERDICT_STYLES = {"pass": "bold green", "fail": "bold red", "unsupported": "bold
 
 
 class View:
-    """Shows events. ``columns`` names the nodes that get a column each; without it lines have a prefix."""
+    """Shows events. ``columns`` names the nodes that get a column each; without it lines have a prefix.
 
-    def __init__(self, console: Console, columns: tuple[str, ...] = ()) -> None:
+    With ``story`` a pitfall that went as it should ends with its lesson: why, and what to change.
+    """
+
+    def __init__(
+        self, console: Console, columns: tuple[str, ...] = (), language: str = "en", story: bool = False
+    ) -> None:
         self._console = console
         self._columns = columns
+        self._language = language
+        self._story = story
         self._shown: Counter[int] = Counter()
+        self._programs: dict[str, str] = {}  # as they stand in a command, and their names
+        self._variants: dict[str, float] = {}  # when each began
         self._started = time.time()
 
-    def begin(self, name: str, title: str) -> None:
+    def begin(self, scenario: Scenario) -> None:
         """The heading of one scenario."""
         self._shown.clear()
+        self._variants.clear()
+        self._programs = {shlex.quote(f"\n{text}\n"): name for name, text in scenario.programs.items()}
         self._started = time.time()
-        self._console.print(f"[bold]▶ {escape(name)}[/]  {escape(title)}")
+        title = lesson(scenario, self._language).title
+        self._console.print(f"[bold]▶ {escape(scenario.name)}[/]  {escape(title)}")
         if self._columns:
             self._row(
                 Text(" time", "dim"), {name: Text(name, f"bold {_colour(name)}") for name in self._columns}
@@ -42,6 +62,10 @@ class View:
 
     def observe(self, event: Event) -> None:
         """One event, at once."""
+        if event.kind == "variant":
+            self._variants[event.text] = event.at
+            self._console.rule(story.WORDS[self._language][event.text], style="dim", align="left")
+            return
         text = self._text(event)
         if text is None:
             return
@@ -65,10 +89,33 @@ class View:
             self._console.print(Text(f"  {printable(reason)}", style))
         self._explain(outcome)
         self._console.print()
-        for spans in sequence(outcome.traffic, self._console.width):
-            self._console.print(Text.assemble(*((span.text, _style(span.style)) for span in spans)))
+        if self._variants:
+            self._tell_variants(outcome)
+        else:
+            self._sequence(outcome)
+        if self._story and outcome.verdict == "pass" and outcome.scenario.outcomes:
+            story.why(self._console, outcome.scenario, self._language)
+            story.what_to_change(self._console, outcome.scenario, self._language)
         self._console.print(Text(f"  what it left: {outcome.folder}", "dim"))
         self._console.print()
+
+    def _tell_variants(self, outcome: Outcome) -> None:
+        """What each variant came to, and what passed while it was played."""
+        told = lesson(outcome.scenario, self._language)
+        ends = [*list(self._variants.values())[1:], math.inf]
+        for (variant, since), until in zip(self._variants.items(), ends, strict=True):
+            if outcome.verdict == "pass":
+                self._console.print(story.outcome_line(told, variant, self._language))
+            else:
+                self._console.print(Text(story.WORDS[self._language][variant], "bold"))
+            self._sequence(outcome, VARIANT_ROWS, since, until)
+            self._console.print()
+
+    def _sequence(
+        self, outcome: Outcome, rows: int = MAX_ROWS, since: float = 0.0, until: float = math.inf
+    ) -> None:
+        for spans in sequence(outcome.traffic, self._console.width, rows, since, until):
+            self._console.print(Text.assemble(*((span.text, _style(span.style)) for span in spans)))
 
     def _explain(self, outcome: Outcome) -> None:
         """Why it failed, as far as the evidence says."""
@@ -80,7 +127,7 @@ class View:
 
     def _text(self, event: Event) -> Text | None:
         if event.kind == "start":
-            return Text(f"$ {printable(event.text)}", "bold")
+            return Text(f"$ {printable(self._command(event.text))}", "bold")
         if event.kind == "exit":
             hidden = self._shown[event.program] - MAX_LINES
             more = f"… {hidden} more lines; " if hidden > 0 else ""
@@ -89,8 +136,14 @@ class View:
             self._shown[event.program] += 1
             if self._shown[event.program] > MAX_LINES:
                 return None
-            return Text(printable(event.text), "red" if event.kind == "stderr" else "")
+            return Text(_cut(printable(event.text)), "red" if event.kind == "stderr" else "")
         return None if event.kind in QUIET_KINDS else Text(printable(event.text), "italic yellow")
+
+    def _command(self, text: str) -> str:
+        """A command with the names of the scenario's programs in the place of their texts."""
+        for program, name in self._programs.items():
+            text = text.replace(program, name)
+        return re.sub(r"'\n(.*\n)+'", lambda found: f"'… {found[0].count(chr(10)) - 1} lines …'", text)
 
     def _row(self, time_of_it: Text, cells: dict[str, Text]) -> None:
         """One line of the side-by-side view; a long text goes on in its own column."""
@@ -105,6 +158,11 @@ class View:
                 line.append(" │ ", "dim").append(cell)
             line.rstrip()
             self._console.print(line, soft_wrap=True)
+
+
+def _cut(line: str) -> str:
+    left_out = len(line) - MAX_CHARACTERS
+    return line if left_out <= 0 else f"{line[:MAX_CHARACTERS]} … {left_out} more characters"
 
 
 def _style(what: str) -> str:

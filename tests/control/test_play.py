@@ -128,7 +128,7 @@ def test_two_runs_in_the_same_moment_get_folders_of_their_own(tmp_path):
 class Silent:
     """A view that shows nothing."""
 
-    def begin(self, name, title):
+    def begin(self, scenario):
         pass
 
     def observe(self, event):
@@ -138,8 +138,8 @@ class Silent:
         pass
 
 
-def test_the_worst_verdict_is_the_exit_code(tmp_path, monkeypatch):
+def test_the_worst_verdict_is_the_exit_code(tmp_path):
     runs = {"good": lambda lab: {}, "bad": raising(ValueError()), "odd": raising(Unsupported("x"))}
-    monkeypatch.setattr("lab.control.scenarios.load", lambda name: scenario(runs[name]))
     for names, code in ((["good"], 0), (["bad", "good"], 1), (["good", "odd"], 3), ([], 0)):
-        assert play_all(names, no_hosts, Silent(), tmp_path) == code
+        chosen = [scenario(runs[name]) for name in names]
+        assert play_all(chosen, no_hosts, Silent(), tmp_path) == code

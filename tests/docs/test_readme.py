@@ -89,7 +89,7 @@ def test_the_output_in_readme_is_what_a_run_prints(lab_topology, tmp_path):
     console = Console(file=io.StringIO(), width=100)
     view = View(console)
     scenario = scenarios.load("tcp-hello")
-    view.begin(scenario.name, scenario.title)
+    view.begin(scenario)
     view.end(play(scenario, lambda o: from_engine(lab_topology.project, o), view.observe, tmp_path))
     assert likeness(shown) == likeness(console.file.getvalue())
 

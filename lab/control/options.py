@@ -1,0 +1,39 @@
+"""Options that several commands have, and the lab that they name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from lab.control.telling import told_in_one_line
+from lab.control.topology import Topology
+
+Project = Annotated[
+    str | None, typer.Option("--project", "-p", help="The lab's name.", show_default="socketlab")
+]
+ServersPrefix = Annotated[str | None, typer.Option(help="The servers' /24.", show_default="172.28.66")]
+ClientsPrefix = Annotated[str | None, typer.Option(help="The clients' /24.", show_default="192.168.40")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")]
+
+
+def topology_of(project: str | None) -> Topology:
+    """The lab of that name, or of the environment."""
+    with told_in_one_line():
+        return Topology.from_environment(project)
+
+
+def new_topology(project: str | None, servers_prefix: str | None, clients_prefix: str | None) -> Topology:
+    """The lab to bring up. One that has a name of its own, and no prefixes, gets free ones."""
+    with told_in_one_line():
+        topology = Topology.from_environment(project)
+        if servers_prefix or clients_prefix:
+            return replace(
+                topology,
+                servers_prefix=servers_prefix or topology.servers_prefix,
+                clients_prefix=clients_prefix or topology.clients_prefix,
+            )
+        if topology == Topology(topology.project) != Topology() and not topology.exists():
+            return Topology.beside(topology.project)
+        return topology
