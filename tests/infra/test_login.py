@@ -25,6 +25,32 @@ def test_root_is_for_cabling_only(lab: ComposeLab, node: str, command: str) -> N
     assert lab.run(node, f"sudo -n {command}").returncode != 0
 
 
+LOOK = """
+import os, socket
+lent = socket.socket(fileno=0)
+print(lent.family.name, lent.type.name, lent.proto, os.getresuid(), os.getgroups())
+print([line.split()[1] for line in open("/proc/self/status") if line[:6] in ("CapPrm", "CapEff")])
+socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+"""
+
+
+def test_a_raw_socket_is_lent_and_nothing_else(lab: ComposeLab) -> None:
+    done = lab.run("client", f"sudo -n /usr/lib/socketlab/raw python3 -c '{LOOK}'")
+    none = str(["0" * 16] * 2)
+    assert done.stdout.splitlines() == ["AF_INET SOCK_RAW 1 (1000, 1000, 1000) [1000]", none]
+    assert "PermissionError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [("", "which program is"), ("nothing", "No such file"), ("sudo -n id", "a password is required")],
+)
+def test_who_has_a_raw_socket_is_no_root(lab: ComposeLab, arguments: str, said: str) -> None:
+    done = lab.run("client", f"sudo -n /usr/lib/socketlab/raw {arguments}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+
+
 @pytest.mark.parametrize(
     ("here", "there", "answer"),
     [("client", "server", "win10"), ("client", "win10", "win10"), ("server", "client", "kali")]
