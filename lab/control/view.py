@@ -7,6 +7,7 @@ import re
 import shlex
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.markup import escape
@@ -43,7 +44,7 @@ class View:
         self._language = language
         self._story = story
         self._shown: Counter[int] = Counter()
-        self._programs: dict[str, str] = {}  # as they stand in a command, and their names
+        self._programs: Mapping[str, str] = {}  # of the scenario
         self._variants: dict[str, float] = {}  # when each began
         self._started = time.time()
 
@@ -51,7 +52,7 @@ class View:
         """The heading of one scenario."""
         self._shown.clear()
         self._variants.clear()
-        self._programs = {shlex.quote(f"\n{text}\n"): name for name, text in scenario.programs.items()}
+        self._programs = scenario.programs
         self._started = time.time()
         title = lesson(scenario, self._language).title
         self._console.print(f"[bold]▶ {escape(scenario.name)}[/]  {escape(title)}")
@@ -127,7 +128,7 @@ class View:
 
     def _text(self, event: Event) -> Text | None:
         if event.kind == "start":
-            return Text(f"$ {printable(self._command(event.text))}", "bold")
+            return Text(f"$ {printable(shortened(event.text, self._programs))}", "bold")
         if event.kind == "exit":
             hidden = self._shown[event.program] - MAX_LINES
             more = f"… {hidden} more lines; " if hidden > 0 else ""
@@ -136,14 +137,8 @@ class View:
             self._shown[event.program] += 1
             if self._shown[event.program] > MAX_LINES:
                 return None
-            return Text(_cut(printable(event.text)), "red" if event.kind == "stderr" else "")
+            return Text(cut(printable(event.text)), "red" if event.kind == "stderr" else "")
         return None if event.kind in QUIET_KINDS else Text(printable(event.text), "italic yellow")
-
-    def _command(self, text: str) -> str:
-        """A command with the names of the scenario's programs in the place of their texts."""
-        for program, name in self._programs.items():
-            text = text.replace(program, name)
-        return re.sub(r"'\n(.*\n)+'", lambda found: f"'… {found[0].count(chr(10)) - 1} lines …'", text)
 
     def _row(self, time_of_it: Text, cells: dict[str, Text]) -> None:
         """One line of the side-by-side view; a long text goes on in its own column."""
@@ -160,7 +155,15 @@ class View:
             self._console.print(line, soft_wrap=True)
 
 
-def _cut(line: str) -> str:
+def shortened(command: str, programs: Mapping[str, str]) -> str:
+    """``command`` with the names of the scenario's programs in the place of their texts."""
+    for name, text in programs.items():
+        command = command.replace(shlex.quote(f"\n{text}\n"), name)
+    return re.sub(r"'\n(.*\n)+'", lambda found: f"'… {found[0].count(chr(10)) - 1} lines …'", command)
+
+
+def cut(line: str) -> str:
+    """``line``, not longer than is shown of one."""
     left_out = len(line) - MAX_CHARACTERS
     return line if left_out <= 0 else f"{line[:MAX_CHARACTERS]} … {left_out} more characters"
 

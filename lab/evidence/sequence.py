@@ -75,7 +75,7 @@ def sequence(
     leg = max(MIN_LEG, min(LEG, room // max(1, len(lanes) - 1)))
     first = found[0].passage.sent.at
     lines = [_heading(lanes, leg)]
-    shown, left_out = _ends(found, rows)
+    shown, left_out = ends(found, rows)
     for row in shown:
         if row is None:
             lines.append([Span(f"{'…':>8}  {_summary(left_out)}", "dim")])
@@ -154,7 +154,7 @@ def _merged(rows: Iterable[Row]) -> Iterable[Row]:
         yield held
 
 
-def _ends(rows: list[Row], most: int) -> tuple[list[Row | None], list[Row]]:
+def ends(rows: list[Row], most: int) -> tuple[list[Row | None], list[Row]]:
     """The first and the last rows with a gap (None) between them, and what the gap leaves out."""
     if len(rows) <= most:
         return list(rows), []
