@@ -59,3 +59,13 @@ def test_it_runs_as_the_owner_of_the_checkout(lab: ComposeLab, checkout: Path) -
     assert told["known"] == len(NODES)
     left = os.stat(checkout / "runs/left")
     assert (left.st_uid, left.st_gid) == (owner.st_uid, owner.st_gid)
+
+
+def test_it_speaks_the_readers_language(lab: ComposeLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    done = lab.compose("run", "--rm", "-T", "--no-deps", "runner", "sticky-packets")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS  sticky-packets" in done.stdout
+    assert "粘包" in done.stdout
+    monkeypatch.setenv("LANG", "en_GB.UTF-8")
+    assert "Answers stick together" in lab.compose("run", "--rm", "-T", "--no-deps", "runner").stdout
