@@ -5,10 +5,10 @@ bytes of the peer lie unread in the receive buffer, the kernel says so with RST 
 it hasn't sent yet. The server below never reads its client's second line. All of its sendall() went well,
 and yet a large part of the answer never leaves the host:
 
-    client                                  server
+    client                                server
       │ ── "GET report\\n" "no hurry\\n" ──▶ │  reads the first line only
-      │ ◀── the answer, a part of it ───────  │  sendall() returns: the kernel has it all
-      │ ◀── RST ────────────────────────────  │  close(): "no hurry" is unread; the rest is thrown away
+      │ ◀──── the answer, a part of it ─── │  sendall() returns: the kernel has it all
+      │ ◀──────────────────────── RST ──── │  close(): "no hurry" is unread; the rest is thrown away
 
 Say "that was all" with shutdown(SHUT_WR), read until the client has closed too, and only then close. (On
 Windows the client also loses what had already arrived: WinError 10054.)
