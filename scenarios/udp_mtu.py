@@ -8,9 +8,9 @@ hears of the two that came:
     broken   │ fragment 1 │ ✗ lost ✗ │ fragment 3 │   ──▶ nothing
     fixed    │   1,000    │ ✗ lost ✗ │   1,000    │   1,000    │   ──▶ three of four
 
-Many firewalls and NATs lose fragments all the time: only the first one holds the ports. Keep datagrams below
-the path's MTU: 1,472 bytes over Ethernet; about 1,200 get through nearly everywhere. What is lost still has
-to be sent again, but it is one piece and not everything.
+Many firewalls and NATs drop fragments: only the first one holds the ports. Keep datagrams below the path's
+MTU: 1,472 bytes over Ethernet; about 1,200 get through nearly everywhere. What is lost still has to be sent
+again, but it is one piece and not everything.
 """
 
 SIZE, FITTING = 4000, 1000
