@@ -311,4 +311,51 @@ FORGERIES: dict[str, dict[str, Forge]] = {
         "the challenge was used again": put("fixed.new_challenge", False),
         "nobody overheard anything": lambda r: r["fixed"]["answers"].pop("eavesdropper"),
     },
+    "socket-families": {
+        "the IPv4 server took an IPv6 client": put(
+            "families.AF_INET.kali", "AF_INET gets b'hello'; AF_INET6 gets b'hello'"
+        ),
+        "the path led to the other host": lambda r: r["families"]["AF_UNIX"].update(
+            kali="", packets="1 packets"
+        ),
+        "the stream kept its seams": put("families.SOCK_STREAM.win10", "one recv() gives b'ab'"),
+        "the datagrams stuck together": put("families.SOCK_DGRAM.win10", "two recv() give b'abcd' b''"),
+        "anybody may open a raw socket": lambda r: put(
+            "families.SOCK_RAW.kali", r["families"]["SOCK_RAW"]["kali"].replace("EPERM", "protocol 1")
+        )(r),
+        "the ping passed no router": lambda r: put(
+            "families.SOCK_RAW.kali", r["families"]["SOCK_RAW"]["kali"].replace("TTL 63", "TTL 64")
+        )(r),
+        "the ping was lost": put("families.IPPROTO_ICMP.packets", "ICMP echo request lost the router"),
+        "there is another protocol than SCTP": put(
+            "families.SOCK_SEQPACKET.kali", "with AF_INET gives protocol 6"
+        ),
+        "SOCK_RDM is missing": lambda r: r["families"].pop("SOCK_RDM"),
+    },
+    "socket-methods": {
+        "nobody refused it before listen()": put("methods.bind.packets", "SYN, SYN ACK"),
+        "the handshake waited for accept()": put("methods.listen.packets", "handshake half"),
+        "a sender without a port of its own": put(
+            "methods.accept.win10", "returns a connection from ('kali', 40000)"
+        ),
+        "connect() sent one SYN and believed": put("methods.connect.packets", "SYN"),
+        "sendall() took a part": put("methods.sendall.win10", "receives 65536 bytes, SHA-256 fbbab289…"),
+        "the file was another": lambda r: r["methods"]["sendfile"].update(
+            win10=r["methods"]["sendall"]["win10"]
+        ),
+        "the timeout came too early": put(
+            "methods.settimeout.win10", "recv() raises TimeoutError after 0.1 s"
+        ),
+        "the option changed no packet": put("methods.setsockopt.packets", "TTL 64, and 63 past the router"),
+        "the answer came before the FIN": put(
+            "methods.shutdown.packets", "kali sends FIN, 9 bytes come back before it"
+        ),
+        "shutdown() closed both ways": put("methods.shutdown.kali", "still receives b''"),
+        "detach() closed the connection": put("methods.detach.win10", "receives b'' and the end"),
+        "the lines were cut where the packets were": put(
+            "methods.makefile.win10", "readline() gives b'one li' and b'ne\\n'"
+        ),
+        "a method is missing": lambda r: r["methods"].pop("fileno"),
+        "a method that nobody knows": lambda r: r["methods"].update(sendmsg={"kali": "returns 5"}),
+    },
 }

@@ -1,0 +1,89 @@
+"""Families and types: which sockets reach the other host, and what they carry.
+
+socket.socket(family, type) asks two things. The family says what an address is, and so how far the socket
+reaches; the type says what one send() becomes on the other side:
+
+    AF_INET          IPv4: (host, port)          SOCK_STREAM     bytes in order, no seams
+    AF_INET6         IPv6, and IPv4 too          SOCK_DGRAM      datagrams, as they were sent
+    AF_UNIX          a path, on this host only   SOCK_SEQPACKET  datagrams in order, in a connection
+                                                 SOCK_RAW        packets without TCP or UDP
+                                                 SOCK_RDM        datagrams that arrive; Linux has none here
+
+A server for AF_INET refuses a client that comes by IPv6. One for AF_INET6 serves both, unless IPV6_V6ONLY is
+set, and sees an IPv4 client as ::ffff:a.b.c.d. A path of AF_UNIX means nothing on another host, even where a
+file of that name is there. SOCK_SEQPACKET over AF_INET would be SCTP, which many kernels lack.
+
+To open a raw socket takes a right (CAP_NET_RAW); to use it takes none. So root opens one here for a program
+that runs as an ordinary user, who gets EPERM. An ICMP socket of type SOCK_DGRAM is enough for a ping, and
+needs no right.
+"""
+
+import tomllib
+from pathlib import Path
+
+PROGRAMS = Path(__file__).parent / "programs"
+MUST_BE_SEEN = tomllib.loads((PROGRAMS / "socket_families.toml").read_text(encoding="utf-8"))
+INTERNET, LOCAL, PING = (
+    "\n" + (PROGRAMS / name).read_text(encoding="utf-8")
+    for name in ("families_internet.py", "families_local.py", "ping.py")
+)
+SCTP = "with AF_INET gives protocol 132"  # what a kernel says that has it
+
+
+def run(lab):
+    kali, win10 = lab.client, lab.server
+    told = visited(win10, INTERNET, (kali, "client"))
+    told += visited(win10, LOCAL, (kali, "neighbour"), (win10, "neighbour"))
+    told += said(kali, "sudo", "-n", "/usr/lib/socketlab/raw", "python3", "-c", PING, "raw")
+    told += said(kali, "python3", "-c", PING, "dgram")
+    told += [("packets", f"{family}: {what}") for family, what in packets(lab.packets())]
+    return {"families": rows(told, lab.packets().names)}
+
+
+def visited(host, program, *visitors):
+    with host.start(["python3", "-c", program, "server"]) as server:
+        told = [line for visitor, role in visitors for line in said(visitor, "python3", "-c", program, role)]
+        server.wait()
+    return told + [(host.title, line) for line in server.lines]
+
+
+def said(host, *command):
+    return [(host.title, line) for line in host.run(command, check=True).lines]
+
+
+def packets(traffic):
+    for family, port in ("AF_INET", 7050), ("AF_INET6", 7051):
+        for c in traffic.connections(port):
+            yield family, f"IPv{6 if c.server_address[0] == '[' else 4} handshake {c.handshake}"
+    (stream,) = traffic.connections(7052)
+    yield "SOCK_STREAM", f"{stream.from_client.bytes} bytes in a connection"
+    for datagram in traffic.datagrams(7053):
+        yield "SOCK_DGRAM", f"{datagram.length} bytes in a datagram"
+    for family, payload in ("AF_UNIX", b"by a path"), ("SOCK_SEQPACKET", b"one"):
+        yield family, f"{sum(p.payload == payload for p in traffic.packets)} packets"
+    pings = [passage for passage in traffic.passages if passage.sent.protocol == "icmp"]
+    for family, passages in ("SOCK_RAW", pings[:2]), ("IPPROTO_ICMP", pings[2:]):
+        for passage in passages:
+            yield family, f"{passage.sent.label} {passage.fate} the router"
+
+
+def rows(told, names):
+    """Who saw what, by the family that a line begins with. Addresses differ from lab to lab: names don't."""
+    seen = {}
+    for where, line in told:
+        family, colon, what = line.partition(": ")
+        if colon:
+            for address, name in names.items():
+                what = what.replace(address, name)
+            row = seen.setdefault(family, {})
+            row[where] = f"{row[where]}; {what}" if where in row else what
+    return seen
+
+
+def check(record):
+    families = record["families"]
+    assert set(families) == set(MUST_BE_SEEN)
+    for family, seen in MUST_BE_SEEN.items():
+        if family == "SOCK_SEQPACKET" and families[family].get("kali") == SCTP:
+            seen = seen | {"kali": SCTP}
+        assert families[family] == seen, f"{family}: {families[family]}"

@@ -1,0 +1,84 @@
+"""The methods of a socket: what each of them does, as both hosts and the packets show it.
+
+Five short programs (scenarios/programs/methods_*.py) call every method on one host, and the other host sees
+what comes of it:
+
+    server                                 client
+    bind ─ listen ─ accept        ◀─────── bind ─ connect, connect_ex
+    recv, recv_into, makefile     ◀─────── send, sendall, sendfile
+    recvfrom                      ◀─────── sendto, setsockopt
+    settimeout, setblocking, fileno        silence, and then a message
+    the end                       ◀─────── shutdown, close, detach
+
+Four things surprise. The kernel completes the handshake for a socket that listens: connect() returns before
+anybody calls accept(). send() may take a part, and returns how much; sendall() takes everything and returns
+nothing. A timeout belongs to one socket: what accept() returns doesn't have the listener's. After
+shutdown(SHUT_WR) an answer still comes in; after close() the object is of no use, and after detach() neither,
+but there the connection goes on in the file descriptor.
+"""
+
+import tomllib
+from pathlib import Path
+
+PROGRAMS = Path(__file__).parent / "programs"
+MUST_BE_SEEN = tomllib.loads((PROGRAMS / "socket_methods.toml").read_text(encoding="utf-8"))
+ACTS = OPENING, STREAM, DATAGRAMS, WAITING, CLOSING = [
+    "\n" + (PROGRAMS / f"methods_{act}.py").read_text(encoding="utf-8")
+    for act in ("opening", "stream", "datagrams", "waiting", "closing")
+]
+
+
+def run(lab):
+    told = []
+    for program in ACTS:
+        with lab.server.start(["python3", "-c", program, "server"]) as server:
+            client = lab.client.run(["python3", "-c", program, "client"], check=True)
+            server.wait()
+        told += [("win10", line) for line in server.lines] + [("kali", line) for line in client.lines]
+    told += [("packets", f"{method}: {what}") for method, what in packets(lab.packets())]
+    return {"methods": rows(told, lab.packets().names)}
+
+
+def packets(traffic):
+    def labels(port):
+        return [p.label for p in traffic.seen("servers") if port in (p.sport, p.dport)]
+
+    yield "bind", ", ".join(labels(7041)[:2])
+    yield "connect", ", ".join(labels(7042)[:3])
+    yield "listen", f"handshake {traffic.connections(7041)[1].handshake}"
+    yield "connect_ex", ", ".join(labels(7049)[:2])
+    yield "getsockopt", ", ".join(labels(7049)[2:])
+    sizes = [f"{p.length} bytes" for p in traffic.seen("servers", dport=7043) if p.length]
+    yield "recv", sizes[0]
+    yield "recv_into", sizes[1]
+    yield "makefile", ", ".join(sizes[2:4])
+    yield "sendto", labels(7044)[0]
+    near, far = (traffic.seen(segment, dport=7044)[-1].ttl for segment in ("clients", "servers"))
+    yield "setsockopt", f"TTL {near}, and {far} past the router"
+    for method, c in zip(("shutdown", "close", "detach"), traffic.connections(7047), strict=True):
+        back = [
+            p
+            for p in traffic.seen("clients", sport=7047, dport=int(c.client_address.rpartition(":")[2]))
+            if p.length
+        ]
+        order = "after" if all(p.at > c.from_client.fin_at for p in back) else "before"
+        yield method, f"{c.closed_first} sends FIN, {c.from_server.bytes} bytes come back {order} it"
+
+
+def rows(told, names):
+    """Who saw what, by the method that a line begins with. Addresses differ from lab to lab: names don't."""
+    seen = {}
+    for where, line in told:
+        method, colon, what = line.partition(": ")
+        if colon:
+            for address, name in names.items():
+                what = what.replace(address, name)
+            row = seen.setdefault(method, {})
+            row[where] = f"{row[where]}; {what}" if where in row else what
+    return seen
+
+
+def check(record):
+    assert set(record["methods"]) == set(MUST_BE_SEEN)
+    for method, seen in MUST_BE_SEEN.items():
+        assert record["methods"][method] == seen, f"{method}: {record['methods'][method]}"
