@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 python := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint soak bench up down clean engine-stop
+.PHONY: help setup demo test lint soak docs bench up down clean engine-stop
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,10 @@ lint: setup ## ruff and mypy
 
 soak: setup ## play every pitfall 50 times: the same verdict every time?
 	@$(python) -m lab run --pitfalls --repeat 50
+
+docs: setup ## record what the gallery lacks, and write its pages
+	@$(python) -m lab.pages record
+	@$(python) -m lab.pages write
 
 bench: setup ## measure the lab against what it replaces
 	@$(python) -m benchmarks

@@ -20,7 +20,7 @@ COLUMNS = {
     "sockets": {"threaded", "aio", "datagram"},
     "programs": {"echo", "udp", "command", "transfer"},
 }
-ABOVE = ("control", "evidence")
+ABOVE = ("control", "evidence", "pages")  # nothing is above pages: who else imports it imports upward
 
 
 def modules(*layers):
@@ -62,6 +62,8 @@ def wrong_import(module, name):
     if name.split(".")[0] != "lab" or name == "lab":
         return None
     layer, target = module.split(".")[1], name.split(".")[1]
+    if target == "pages" and layer != "pages":
+        return "upward"
     if layer in ABOVE:
         return "the programs are started, never imported" if target == "programs" else None
     if target not in BELOW or BELOW.index(target) > BELOW.index(layer):
@@ -179,6 +181,8 @@ def test_everything_below_the_boundary_loads_without_any_other_package():
         ("lab.sockets.aio", "from .threaded import serve", "sideways"),
         ("lab.programs.command_serve", "from lab.programs import echo", "sideways"),
         ("lab.control.host", "from lab.programs import echo", "the programs are started, never imported"),
+        ("lab.pages.render", "from lab.programs import echo", "the programs are started, never imported"),
+        ("lab.control.cli", "from lab.pages import render", "upward"),
     ],
 )
 def test_a_wrong_import_is_seen(module, text, why):
@@ -194,6 +198,7 @@ def test_a_wrong_import_is_seen(module, text, why):
         ("lab.programs.command_serve", "from lab.programs.command import x"),
         ("lab.protocols.echo", "import json, typing"),
         ("lab.control.host", "from lab.evidence import pcap"),
+        ("lab.pages.keeping", "from lab.control import scenarios"),
     ],
 )
 def test_a_right_import_is_let_through(module, text):

@@ -1,0 +1,5 @@
+"""`python -m lab.pages`."""
+
+from lab.pages.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""`python -m lab.pages`: record runs for the gallery, and write its pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from lab import pages
+from lab.control import scenarios
+from lab.control.errors import LabError, Unsupported
+from lab.control.lab import ignore
+from lab.control.options import Project, new_topology
+from lab.control.outside import from_engine
+from lab.control.play import OpenLab, play
+from lab.control.scenarios import Scenario
+from lab.control.telling import told_in_one_line
+from lab.pages import recording
+from lab.pages.keeping import keep
+from lab.pages.render import all_pages, is_current
+
+app = typer.Typer(
+    name="python -m lab.pages",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The pages of docs/gallery, from the scenarios and recorded runs of them.",
+)
+stdout = Console(highlight=False, soft_wrap=True)
+stderr = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+@app.command()
+def record(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SCENARIO]...", help="Without: those whose recording is missing or out of date."
+        ),
+    ] = None,
+    project: Project = None,
+    runs: Annotated[Path, typer.Option(help="Where runs leave their folder.")] = Path("runs"),
+) -> None:
+    """Play scenarios, and keep what the pages need of it. Only a run that passes is kept.
+
+    A lab that isn't up is started for it, and taken down afterwards.
+    """
+    with told_in_one_line():
+        chosen = [scenarios.load(name) for name in names or scenarios.names()]
+        if not names:
+            chosen = [one for one in chosen if not is_current(recording.load(one.name), one)]
+        if not chosen:
+            stdout.print("Every recording is up to date.")
+            return
+        topology = new_topology(project, None, None)
+        open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
+        with topology.running(quiet=not stderr.is_terminal):
+            for number, scenario in enumerate(chosen, 1):
+                with stderr.status(f"{number}/{len(chosen)} {scenario.name}"):
+                    said = record_one(scenario, open_lab, runs)
+                stdout.print(f"{number}/{len(chosen)} {said}")
+
+
+def record_one(scenario: Scenario, open_lab: OpenLab, runs: Path) -> str:
+    """Plays and keeps one scenario. Returns a line about it. Raises LabError where it doesn't pass."""
+    outcome = play(scenario, open_lab, ignore, runs)
+    if outcome.verdict != "pass":
+        raise (Unsupported if outcome.verdict == "unsupported" else LabError)(
+            f"{scenario.name} is not recorded: {outcome.reason} (see {outcome.folder})"
+        )
+    path = recording.save(keep(scenario, outcome.folder))
+    return f"{scenario.name}: {outcome.seconds:.1f} s, {path.stat().st_size / 1000:.1f} kB"
+
+
+@app.command()
+def write() -> None:
+    """Write every page anew, and remove what no scenario has any more."""
+    with told_in_one_line():
+        rendered = all_pages()
+        changed = 0
+        for name, text in rendered.items():
+            path = pages.GALLERY / name
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                path.write_text(text, encoding="utf-8")
+                changed += 1
+        removed = superfluous(rendered)
+        for path in removed:
+            path.unlink()
+        stdout.print(f"{len(rendered)} pages: {changed} written, {len(removed)} removed")
+
+
+def superfluous(rendered: dict[str, str]) -> list[Path]:
+    """Pages and recordings of scenarios that aren't there."""
+    known = scenarios.names()
+    written = [path for path in pages.GALLERY.glob("*.md") if path.name not in rendered]
+    return written + [path for path in (pages.GALLERY / "recorded").glob("*.json") if path.stem not in known]
+
+
+def main() -> NoReturn:
+    """The entry point."""
+    app(prog_name="python -m lab.pages")
+    raise SystemExit(0)

@@ -1,0 +1,58 @@
+"""The pages' own words, in each language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "course": "The course",
+        "previous": "previous: ",
+        "next": "next: ",
+        "broken": "Broken",
+        "fixed": "Fixed",
+        "as_above": "{} as above.",
+        "and": " and ",
+        "said": "What the hosts printed",
+        "packets": "What passed between them",
+        "change": "What to change",
+        "playing": "How the lab plays and checks it",
+        "play": "Play it",
+        "reference": "The table of what was seen: [{0}]({0}).",
+        "recorded": "Output and packets are of a real run on {date}: Linux {kernel}, Python {python}{link}.",
+        "link": ", the link by {}",
+        "more_lines": "… {} more lines",
+        "more_packets": "… {} more packets",
+        "of_these_lost": ", {} of them lost",
+        "later": "{} later",
+        "lost": "lost",
+        "retransmission": "again",
+        "corrupted": "corrupted",
+        "duplicate": "a copy",
+    },
+    "zh-CN": {
+        "course": "课程",
+        "previous": "上一课：",
+        "next": "下一课：",
+        "broken": "错误写法",
+        "fixed": "正确写法",
+        "as_above": "{} 同上。",
+        "and": "、",
+        "said": "两台主机的输出",
+        "packets": "经过的报文",
+        "change": "怎样改",
+        "playing": "实验室怎样运行并检查它",
+        "play": "运行",
+        "reference": "实测结果汇总表：[{0}]({0})。",
+        "recorded": "以上输出和报文取自 {date} 的一次真实运行：Linux {kernel}，Python {python}{link}。",
+        "link": "，链路由 {} 模拟",
+        "more_lines": "… 另有 {} 行",
+        "more_packets": "… 另有 {} 个报文",
+        "of_these_lost": "，其中 {} 个丢失",
+        "later": "{} 之后",
+        "lost": "丢失",
+        "retransmission": "重传",
+        "corrupted": "已损坏",
+        "duplicate": "副本",
+    },
+}
