@@ -1,47 +1,80 @@
 """The peer's cable is pulled: no FIN, no RST, and recv waits for ever.
 
 A connection is two memories of it, one on each host. When the peer vanishes, ours stays ESTABLISHED: nothing
-comes, and nothing says so. A program that only reads would never know. Keepalive asks the peer every so often
-and gives up after some unanswered questions; TCP_USER_TIMEOUT does the same for data that is never
-acknowledged.
+comes, and nothing says so. A program that only reads never knows, for its kernel isn't waiting for anything
+that could be overdue: `ss --options` shows no timer. Keepalive asks the peer every so often, and gives up
+after some questions without an answer:
+
+    broken   ESTABLISHED, no timer                                recv() …
+    fixed    1 s of silence ── are you there? ──▶ ✗   1 s more    recv(): ETIMEDOUT
+
+SO_KEEPALIVE alone asks after two hours for the first time, and nine times in all. Data that was sent and
+isn't acknowledged has a timer in any case, of 15 minutes or so; TCP_USER_TIMEOUT makes that one shorter.
 """
 
 SERVER = """
 import socket
 with socket.create_server(("", 7003)) as listener:
     print("listening on 7003", flush=True)
-    connections = [listener.accept()[0] for _ in range(2)]
+    connection, _ = listener.accept()
     input()
 """
-CLIENT = """
-import socket, sys
-stream = socket.create_connection(("server", 7003), timeout=5)
-if sys.argv[1] == "fixed":
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
-stream.settimeout(float(sys.argv[2]))
+BROKEN = """
+import socket
+stream = socket.create_connection(("server", 7003))
 print("connected", flush=True)
 try:
     stream.recv(1)
-except TimeoutError as error:  # with an errno it comes from the kernel; without it is our own patience
-    print("ETIMEDOUT" if error.errno else "still waiting")
+except TimeoutError:
+    print("ETIMEDOUT")
 """
+FIXED = """
+import socket
+stream = socket.create_connection(("server", 7003))
+stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)  # seconds of silence before the first question
+stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)  # seconds to the next one
+stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 1)  # questions
+print("connected", flush=True)
+try:
+    stream.recv(1)
+except TimeoutError:
+    print("ETIMEDOUT")
+"""
+TIMERS = "ss --no-header --tcp --options state established 'dport = :7003'"
 
 
-def run(lab):
-    with lab.server.start(["python3", "-c", SERVER]):
-        # The kernel takes three seconds to find out; the one who never asks waits for six and knows nothing.
-        broken = lab.client.start(["python3", "-c", CLIENT, "broken", "6"], announce="connected")
-        fixed = lab.client.start(["python3", "-c", CLIENT, "fixed", "20"], announce="connected")
-        with broken as broken, fixed as fixed, lab.server.cable_pulled():
-            said = {"fixed": fixed.wait(25).lines[-1], "broken": broken.wait(25).lines[-1]}
-            connections = lab.packets().connections(port=7003)
-    return {**said, "peer_closed": [c.closed_first == "win10" for c in connections]}
+def run(lab, variant):
+    program = {"broken": BROKEN, "fixed": FIXED}[variant]
+    with (
+        lab.server.start(["python3", "-c", SERVER]),
+        lab.client.start(["python3", "-c", program], announce="connected") as client,
+    ):
+        (line,) = lab.client.run(TIMERS, check=True).lines
+        with lab.server.cable_pulled():
+            if variant == "fixed":
+                client.wait()
+            ours = [s for s in lab.states() if s.node == "kali" and s.remote_port == 7003][-1]
+            connection = lab.packets().connections(7003)[-1]
+    return {
+        "timer": line.partition("timer:(")[2].partition(",")[0],
+        "said": client.lines[1:],
+        "socket": [ours.last, "lasts" if ours.ended is None else "is gone"],
+        "peer_closed": connection.closed_first == "win10",
+    }
 
 
-def check(record):
-    assert record["broken"] == "still waiting", "something told it"
-    assert record["fixed"] == "ETIMEDOUT"
-    assert record["peer_closed"] == [False, False], "the peer said that it goes"
+def check_broken(record):
+    """The connection still stands, and no timer runs that would ever end the wait."""
+    assert record["timer"] == "", "something would tell it in the end"
+    assert record["said"] == [], "something told it"
+    assert record["socket"] == ["ESTABLISHED", "lasts"]
+    assert record["peer_closed"] is False, "the peer said that it goes"
+
+
+def check_fixed(record):
+    """Keepalive asked, nobody answered, and recv() fails with ETIMEDOUT after two seconds."""
+    assert record["timer"] == "keepalive"
+    assert record["said"] == ["ETIMEDOUT"]
+    assert record["socket"] == ["ESTABLISHED", "is gone"]
+    assert record["peer_closed"] is False, "the peer said that it goes"
