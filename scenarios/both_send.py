@@ -1,61 +1,84 @@
-"""Both send before they read: two full buffers, and both wait for ever.
+"""Both send before they read: full buffers, and both wait for ever.
 
-sendall() returns when the kernel has taken all of it, and the kernel takes only what fits into the peer's
-receive buffer and its own send buffer. Where both ends send first and read afterwards, neither reads, both
-buffers fill, and both sendall() wait for the other. Small messages hide it. Reading while writing (here in
-a thread) makes it go away.
+sendall() returns when the kernel has taken all of it, and the kernel takes only what fits into its own send
+buffer and the peer's receive buffer. Where both ends send first and read afterwards, neither reads, all four
+buffers fill up, and each sendall() waits for the other end's recv(), a deadlock:
+
+    client                      full                full             server
+    sendall() ──────────▶ [ send buffer  ] ───▶ [receive buffer]     recv() comes later
+    recv() comes later    [receive buffer] ◀─── [ send buffer  ] ◀── sendall()
+
+Small messages hide it. Reading while writing, here in a thread, makes it go away. (The timeout is there so
+that it comes to an end here.)
 """
 
-SIZE = 16 << 20
-PROGRAM = """
-import socket, sys, threading
-role, variant, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
-if role == "server":
+SIZE = 4 << 20
+BROKEN = f"""
+import socket, sys
+if sys.argv[1] == "server":
     listener = socket.create_server(("", 7002))
     print("listening on 7002", flush=True)
     stream, _ = listener.accept()
 else:
     stream = socket.create_connection(("server", 7002))
-stream.settimeout(3)
+stream.settimeout(1)
 
 def read():
-    with stream.makefile("rb") as file:
-        print("received", len(file.read(size)), flush=True)
+    print("received", len(stream.makefile("rb").read({SIZE})), flush=True)
 
-reader = threading.Thread(target=read)
-if variant == "fixed":
-    reader.start()
 try:
-    stream.sendall(bytes(size))
-    reader.join() if variant == "fixed" else read()
+    stream.sendall(bytes({SIZE}))
+    read()
 except TimeoutError:
     print("stuck in sendall", flush=True)
-sys.stdin.read()  # both stay until both have said how it went
+sys.stdin.read()  # stays until both have said how it went
+"""
+FIXED = f"""
+import socket, sys, threading
+if sys.argv[1] == "server":
+    listener = socket.create_server(("", 7002))
+    print("listening on 7002", flush=True)
+    stream, _ = listener.accept()
+else:
+    stream = socket.create_connection(("server", 7002))
+stream.settimeout(1)
+
+def read():
+    print("received", len(stream.makefile("rb").read({SIZE})), flush=True)
+
+reader = threading.Thread(target=read)
+reader.start()
+try:
+    stream.sendall(bytes({SIZE}))
+    reader.join()
+except TimeoutError:
+    print("stuck in sendall", flush=True)
+sys.stdin.read()  # stays until both have said how it went
 """
 
 
-def run(lab):
-    return {variant: exchange(lab, variant) for variant in ("broken", "fixed")}
-
-
-def exchange(lab, variant):
-    program = ["python3", "-c", PROGRAM]
-    end = "stuck" if variant == "broken" else "received"
+def run(lab, variant):
+    program = ["python3", "-c", {"broken": BROKEN, "fixed": FIXED}[variant]]
+    end = {"broken": "stuck", "fixed": "received"}[variant]
     with (
-        lab.server.start([*program, "server", variant, str(SIZE)]) as server,
-        lab.client.start([*program, "client", variant, str(SIZE)], announce="") as client,
+        lab.server.start([*program, "server"]) as server,
+        lab.client.start([*program, "client"], announce="") as client,
     ):
-        said = [host.wait_for_line(end, timeout=30) for host in (client, server)]
-        connection = lab.packets().connections(port=7002)[-1]
+        said = [host.wait_for_line(end) for host in (client, server)]
+        if variant == "fixed":
+            return {"said": said}
+        connection = lab.packets().connections(7002)[-1]
     ways = connection.from_client, connection.from_server
-    record = {"said": said, "arrived": [way.bytes for way in ways]}
-    return record if variant == "fixed" else record | {"full": [way.zero_windows > 0 for way in ways]}
+    return {"said": said, "arrived": [w.bytes for w in ways], "full": [w.zero_windows > 0 for w in ways]}
 
 
-def check(record):
-    assert record["broken"]["said"] == ["stuck in sendall"] * 2
-    assert record["broken"]["full"] == [True, True], "both receive buffers were full"
-    assert len(record["broken"]["arrived"]) == 2
-    assert all(0 < arrived < SIZE for arrived in record["broken"]["arrived"])
-    assert record["fixed"]["said"] == [f"received {SIZE}"] * 2
-    assert record["fixed"]["arrived"] == [SIZE, SIZE]
+def check_broken(record):
+    """Both are stuck in sendall: each waits for the other to read."""
+    assert record["said"] == ["stuck in sendall"] * 2
+    assert record["full"] == [True, True], "both receive buffers were full"
+    assert [0 < arrived < SIZE for arrived in record["arrived"]] == [True, True]
+
+
+def check_fixed(record):
+    """Both read while they send, and both receive all of it."""
+    assert record["said"] == [f"received {SIZE}"] * 2
