@@ -6,8 +6,8 @@ the test on the same machine goes well, and the first client from elsewhere is r
     client ── SYN to 172.28.66.163:7011 ──▶ server   who listens there? 127.0.0.1:7011 isn't it
     client ◀───────────── RST ───────────── server   ConnectionRefusedError (WinError 10061)
 
-Bind to 0.0.0.0 (or ""), which is every address of the host, or to the address of one segment. For a service
-that nobody else should reach, 127.0.0.1 is right.
+Bind to 0.0.0.0 (or ""), which is every IPv4 address of the host, or to the address of one segment. For a
+service that nobody else should reach, 127.0.0.1 is right.
 """
 
 BROKEN = """
@@ -38,29 +38,29 @@ except OSError as error:
 """
 
 
-def run(lab):
-    return {"broken": visit(lab, BROKEN), "fixed": visit(lab, FIXED)}
-
-
-def visit(lab, program):
-    visitor = ["python3", "-c", VISIT]
+def run(lab, variant):
+    program, visitor = {"broken": BROKEN, "fixed": FIXED}[variant], ["python3", "-c", VISIT]
     with lab.server.start(["python3", "-c", program]):
+        sockets = lab.server.run("ss --no-header --tcp --listening --numeric 'sport = :7011'", check=True)
         own, other = lab.server.run([*visitor, "127.0.0.1"]), lab.client.run([*visitor, "server"])
-        listener = [socket for socket in lab.states() if socket.port == 7011 and socket.last == "LISTEN"][-1]
     return {
-        "listens_on": listener.local,
+        "listens_on": sockets.stdout.split()[3],
         "on_its_own_host": own.lines,
         "from_the_other": other.lines,
         "handshake": lab.packets().connections(7011)[-1].handshake,
     }
 
 
-def check(record):
-    broken, fixed = record["broken"], record["fixed"]
-    assert broken["listens_on"] == "127.0.0.1:7011"
-    assert broken["on_its_own_host"] == ["欢迎"], "the mistake is one that its own host doesn't show"
-    assert broken["from_the_other"] == ["ConnectionRefusedError"]
-    assert broken["handshake"] == "refused"
-    assert fixed["listens_on"] == "*:7011"
-    assert fixed["on_its_own_host"] == fixed["from_the_other"] == ["欢迎"]
-    assert fixed["handshake"] == "complete"
+def check_broken(record):
+    """Its own host gets an answer; the other one is refused with a RST."""
+    assert record["listens_on"] == "127.0.0.1:7011"
+    assert record["on_its_own_host"] == ["欢迎"], "the mistake is one that its own host doesn't show"
+    assert record["from_the_other"] == ["ConnectionRefusedError"]
+    assert record["handshake"] == "refused"
+
+
+def check_fixed(record):
+    """Both hosts get an answer."""
+    assert record["listens_on"] == "0.0.0.0:7011"
+    assert record["on_its_own_host"] == record["from_the_other"] == ["欢迎"]
+    assert record["handshake"] == "complete"
