@@ -20,7 +20,7 @@ EXPECTED = {
     ),
     "refused_loopback": (["refused by win10", "127.0.0.1:8001 only"], "bind-loopback"),
     "refused_early": (["refused by win10", "nothing listened there yet", "later"], "connect-errors"),
-    "refused_ipv6": (["refused by win10", "IPv4 only"], ""),
+    "refused_ipv6": (["refused by win10", "IPv4 only"], "socket-families"),
     "to_itself": (["kali was refused and no packet left it"], "bind-loopback"),
     "wrong_host": (["kali was told win10 and connected to router", "wrong host"], ""),
     "unknown_name": (["kali couldn't resolve a name", "kali, router, win10"], ""),

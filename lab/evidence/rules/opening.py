@@ -42,7 +42,7 @@ def _why_refused(evidence: Evidence, connection: Connection) -> tuple[str, tuple
         local = here[0].local
         return f"the server there listens on {local} only, which no other host reaches", ("bind-loopback",)
     if connection.server_address.startswith("[") and any(s.family == 4 for s in here):
-        return "the server there listens on IPv4 only", ()
+        return "the server there listens on IPv4 only", ("socket-families",)
     later = [s for s in evidence.sockets if s.node == server and s.port == port and "LISTEN" in s.names]
     if any(s.began > at for s in later):
         delay = min(s.began for s in later if s.began > at) - at
