@@ -36,8 +36,9 @@ def run(lab):
     told += visited(win10, LOCAL, (kali, "neighbour"), (win10, "neighbour"))
     told += said(kali, "sudo", "-n", "/usr/lib/socketlab/raw", "python3", "-c", PING, "raw")
     told += said(kali, "python3", "-c", PING, "dgram")
-    told += [("packets", f"{family}: {what}") for family, what in packets(lab.packets())]
-    return {"families": rows(told, lab.packets().names)}
+    traffic = lab.packets()
+    told += [("packets", f"{family}: {what}") for family, what in packets(traffic)]
+    return {"families": rows(told, traffic.names)}
 
 
 def visited(host, program, *visitors):

@@ -21,14 +21,14 @@ def server():
         print(f"{name}: accepts", address[0])
     connection, _ = stream.accept()
     print("SOCK_STREAM: one recv() gives", connection.recv(4, socket.MSG_WAITALL))
-    heard = sorted(datagrams.recv(1024) for _ in range(2))  # UDP promises no order
-    print("SOCK_DGRAM: two recv() give", *heard)
+    received = sorted(datagrams.recv(1024) for _ in range(2))  # UDP promises no order
+    print("SOCK_DGRAM: two recv() give", *received)
 
 
 def client():
     for name, port in ("AF_INET", 7050), ("AF_INET6", 7051):
-        for kind in socket.AF_INET, socket.AF_INET6:
-            print(f"{name}: {kind.name} gets", heard(kind, port))
+        for family in socket.AF_INET, socket.AF_INET6:
+            print(f"{name}: a client of {family.name} gets", heard(family, port))
     sender = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sender.connect(("server", 7052))
     print("SOCK_STREAM: two send() of", sender.send(b"ab"), "and", sender.send(b"cd"), "bytes")

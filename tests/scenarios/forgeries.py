@@ -319,7 +319,8 @@ FORGERIES: dict[str, dict[str, Forge]] = {
     },
     "socket-families": {
         "the IPv4 server took an IPv6 client": put(
-            "families.AF_INET.kali", "AF_INET gets b'hello'; AF_INET6 gets b'hello'"
+            "families.AF_INET.kali",
+            "a client of AF_INET gets b'hello'; a client of AF_INET6 gets b'hello'",
         ),
         "the path led to the other host": lambda r: r["families"]["AF_UNIX"].update(
             kali="", packets="1 packets"
