@@ -27,6 +27,7 @@ MIN_LEG = 16
 PREVIEW = 12  # characters of a payload that are shown
 MARKS = {"retransmission": " again", "corrupted": " corrupted"}
 SLOW = 0.0015  # seconds through the router that are worth a word
+BREAK = 0.03  # seconds: what was sent after so long is an arrow of its own
 
 
 class Span(NamedTuple):
@@ -46,11 +47,12 @@ class Row:
     label: str
     count: int = 1
     bytes: int = 0
+    until: float = 0.0  # when the last of them was sent
 
     @property
     def plain(self) -> bool:
-        """Data that went its way: it may be put together with its like."""
-        return self.bytes > 0 and self.passage.fate in ("crossed", "stayed") and not self.passage.mark
+        """Whether it went its way: it may be put together with its like."""
+        return self.passage.fate in ("crossed", "stayed") and not self.passage.mark
 
 
 def arrows(traffic: Traffic, since: float = 0.0, until: float = math.inf) -> list[Row]:
@@ -110,7 +112,7 @@ def _rows(traffic: Traffic, lanes: list[str]) -> Iterable[Row]:
             continue
         if destination not in lanes:
             destination = lanes[-1] if source != lanes[-1] else lanes[0]  # nobody known: away from the sender
-        yield Row(passage, source, destination, _label(packet), bytes=packet.length)
+        yield Row(passage, source, destination, _label(packet), bytes=packet.length, until=packet.at)
 
 
 def _is_chatter(passage: Passage) -> bool:
@@ -135,23 +137,33 @@ def _label(packet: Packet) -> str:
 
 
 def _merged(rows: Iterable[Row]) -> Iterable[Row]:
-    """Puts data that goes one way without a break together."""
+    """Puts data, and what is all the same, together where it goes one way without a break."""
     held: Row | None = None
     for row in rows:
-        alike = (
-            held is not None and held.plain and row.plain and held.passage.sent.flow == row.passage.sent.flow
-        )
-        if held is not None and alike:
+        if held is not None and _alike(held, row):
             count, size = held.count + 1, held.bytes + row.bytes
-            held = replace(
-                held, label=f"{size:,} bytes in {count} packets".replace(",", " "), count=count, bytes=size
+            label = (
+                f"{size:,} bytes in {count} packets".replace(",", " ") if size else f"{count} × {row.label}"
             )
+            held = replace(held, label=label, count=count, bytes=size, until=row.until)
             continue
         if held is not None:
             yield held
         held = row
     if held is not None:
         yield held
+
+
+def _alike(held: Row, row: Row) -> bool:
+    first, packet = held.passage.sent, row.passage.sent
+    both_data = first.length > 0 and packet.length > 0
+    return (
+        held.plain
+        and row.plain
+        and first.flow == packet.flow
+        and (both_data or first.label == packet.label)
+        and packet.at - held.until < BREAK
+    )
 
 
 def ends(rows: list[Row], most: int) -> tuple[list[Row | None], list[Row]]:

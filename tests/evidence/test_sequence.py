@@ -72,6 +72,23 @@ def test_data_in_a_row_is_one_arrow():
     assert "500 bytes in 50 packets" in shown[-1]
 
 
+def test_data_after_a_break_is_an_arrow_of_its_own():
+    header, body = tcp(2.0, "PA", 1001, length=4, ident=1), tcp(2.04, "PA", 1005, length=100, ident=2)
+    text = "\n".join(lines(traffic(handshake(), crossed(header), crossed(body))))
+    assert "in 2 packets" not in text
+    assert "4 bytes" in text
+    assert "100 bytes" in text
+
+
+def test_the_same_many_times_is_one_arrow():
+    resets = [crossed(tcp(2 + n / 1000, "R", 1001 + n, ident=n + 1)) for n in range(9)]
+    back = crossed(tcp(2.1, "R", 5001, back=True))
+    shown = lines(traffic(handshake(), *resets, back))
+    assert len(shown) == 5
+    assert "─ 9 × RST ─" in shown[-2]
+    assert "─ RST ─" in shown[-1]
+
+
 def test_a_lost_packet_is_never_put_together_with_others():
     packets = [tcp(2 + n / 100, "PA", 1001 + 10 * n, length=10, ident=n + 1) for n in range(9)]
     some = [packet if n == 4 else crossed(packet) for n, packet in enumerate(packets)]
