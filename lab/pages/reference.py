@@ -120,7 +120,9 @@ def _table(page: Mapping[str, Any], rows: list[tuple[str, str, Seen]]) -> Iterat
     yield _row(["---"] * len(page["columns"]))
     places = {"win10": "win10", "kali": "kali", "packets": page["packets"]}
     for name, does, seen in rows:
-        told = [f"{title}: {_code(seen[where])}" for where, title in places.items() if where in seen]
+        told = [
+            page["seen"].format(title, _code(seen[where])) for where, title in places.items() if where in seen
+        ]
         yield _row([_code(name), does, "<br>".join(told)])
 
 
