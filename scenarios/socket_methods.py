@@ -13,8 +13,8 @@ what comes of it:
 Four things surprise. The kernel completes the handshake for a socket that listens: connect() returns before
 anybody calls accept(). send() may take a part, and returns how much; sendall() takes everything and returns
 nothing. A timeout belongs to one socket: what accept() returns doesn't have the listener's. And an end has
-three forms: after shutdown(SHUT_WR) an answer still comes in; after close() and detach() the object is of no more
-use, but detach() leaves the connection to whoever has the file descriptor.
+three forms: after shutdown(SHUT_WR) an answer still comes in; after close() and detach() the object is of no
+more use, but detach() leaves the connection to whoever has the file descriptor.
 """
 
 import tomllib
