@@ -59,7 +59,7 @@ def _said(scenario: Scenario, start: Event, events: Iterable[Event]) -> Said:
     left_out = max(0, len(lines) - FIRST - LAST)
     return Said(
         node=start.node,
-        command=printable(shortened(start.text, scenario.programs)),
+        command="\n> ".join(map(printable, shortened(start.text, scenario.programs).strip().splitlines())),
         lines=lines[:FIRST] if left_out else lines,
         left_out=left_out,
         last=lines[-LAST:] if left_out else [],
@@ -71,15 +71,19 @@ def _steps(found: list[Row], events: Iterable[Event]) -> list[Step]:
     """The packets, and what was done to the hosts and the link meanwhile, in the order of time."""
     if not found:
         return []
-    first = found[0].passage.sent.at
+    first, last = found[0].passage.sent.at, found[-1].until
     shown, left_out = ends(found, ROWS)
     steps = [_arrow(row, first) if row else _gap(left_out, first) for row in shown]
-    steps += [
-        Step(round(event.at - first, 4), note=_told(event))
-        for event in events
-        if event.kind in ("fault", "link", "note") and "measured" not in (event.data or {})
-    ]
+    steps += [Step(round(event.at - first, 4), note=_told(event)) for event in events if _counts(event, last)]
     return sorted(steps, key=lambda step: step.at)
+
+
+def _counts(event: Event, last: float) -> bool:
+    """Whether it says something of the packets: past the last one, only what was never healed does."""
+    about = event.data or {}
+    if event.kind not in ("fault", "link", "note") or "measured" in about:
+        return False
+    return event.at < last or about.get("edge") == "begin"
 
 
 def _told(event: Event) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-MARKUP = re.compile(r"[*<`\\]|(?<!\w)_|_(?!\w)")
+MARKUP = re.compile(r"[*<&$~`\\]|(?<![^\W_])_|_(?![^\W_])")
 
 # A line's end is a blank to Markdown. Chinese has none between its characters, nor around its punctuation.
 MARKS = "\u3000-\u303f\uff00-\uffef“”‘’—…"
@@ -17,12 +17,16 @@ SEAM = re.compile(
 
 
 def prose(text: str) -> str:
-    """A lesson: what would be markup is escaped, and Chinese lines are joined. Indented blocks, its
-    pictures, stay as they are.
-    """
+    """A lesson: what would be markup is escaped. Indented blocks, its pictures, stay as they are."""
     lines = text.split("\n")
-    lines = [line if line.startswith("    ") else MARKUP.sub(r"\\\g<0>", line) for line in lines]
-    return SEAM.sub("", "\n".join(lines))
+    return joined(
+        "\n".join(line if line.startswith("    ") else MARKUP.sub(r"\\\g<0>", line) for line in lines)
+    )
+
+
+def joined(text: str) -> str:
+    """Markdown whose Chinese goes on from line to line without a blank."""
+    return SEAM.sub("", text)
 
 
 def fenced(text: str, language: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import pages
+from lab.control.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,10 @@ def save(recording: Recording) -> Path:
 
 
 def load(name: str) -> Recording | None:
-    """The recording of that scenario; None where there is none. Raises ValueError where it isn't one."""
+    """The recording of that scenario; None where there is none. Raises UsageError where it isn't one."""
+    path = path_of(name)
     try:
-        plain = json.loads(path_of(name).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
         parts = [
             Part(
                 part["variant"],
@@ -97,5 +96,7 @@ def load(name: str) -> Recording | None:
             for part in plain.pop("parts")
         ]
         return Recording(**plain, parts=parts)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path_of(name)} is no recording: {error}") from error
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path.name} is no recording: {type(error).__name__}: {error}") from error

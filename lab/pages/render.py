@@ -15,7 +15,7 @@ from lab.control.scenarios import Scenario
 from lab.pages import course, recording
 from lab.pages.course import Course
 from lab.pages.diagram import diagram
-from lab.pages.markdown import fenced, prose
+from lab.pages.markdown import fenced, joined, prose
 from lab.pages.recording import Part, Recording
 from lab.pages.source import fingerprint, playing, text_of
 from lab.pages.words import WORDS
@@ -141,7 +141,7 @@ def _rendered(template: str, language: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"prose": prose, "fenced": fenced}
+    environment.filters |= {"prose": prose, "joined": joined, "fenced": fenced}
     text = environment.get_template(template).render(
         language=language,
         other=other,
