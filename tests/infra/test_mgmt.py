@@ -56,3 +56,25 @@ def test_the_runner_has_no_foot_on_a_segment(lab: ComposeLab) -> None:
 def run_on_mgmt(lab: ComposeLab, *commands: str) -> str:
     bash = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "bash", "runner", "-c")
     return lab.compose(*bash, "; ".join(commands)).stdout
+
+
+RAW = """
+import errno, socket, struct, sys
+raw = socket.socket(fileno=0)
+echo = struct.pack("!BBHHH", 8, 0, 0xF7FF, 0, 0)
+for own_header in 0, 1:
+    raw.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, own_header)
+    for address in sys.argv[1:]:
+        ip = struct.pack("!BBHHHBBH4s4s", 69, 0, 28, 0, 0, 64, 1, 0, b"", socket.inet_aton(address))
+        try:
+            print(raw.sendto(own_header * ip + echo, (address, 0)))
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+"""
+
+
+def test_a_raw_socket_gets_no_further(lab: ComposeLab) -> None:
+    """To the server by its segment it sends, with a header of its own too; by mgmt it doesn't."""
+    addresses = f"{lab.addresses['server'][0]} {lab.mgmt_address('server')}"
+    sent = lab.ask("client", f"sudo -n /usr/lib/socketlab/raw python3 -c '{RAW}' {addresses}")
+    assert sent.split() == ["8", "EPERM", "28", "EPERM"]
