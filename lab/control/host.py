@@ -6,7 +6,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -27,6 +27,9 @@ from lab.control.program import (
 )
 from lab.control.ssh import CONNECT_TIMEOUT, Connection
 from lab.evidence.events import Event, Observe
+
+CLAIM_PATIENCE = 2  # seconds: the holder's end may be under way
+LOCKED = 1  # flock's exit code where another holds the lock
 
 Command: TypeAlias = str | Sequence[str]
 
@@ -125,7 +128,30 @@ class Host(Faults):
 
         ``announce`` "" waits for nothing. Raises CommandFailed, with its output, where it ends before.
         """
-        program = self._execute(command, timeout, self._observe)
+        with self._started(command, announce, timeout, self._observe) as program:
+            yield program
+
+    @contextmanager
+    def claimed(self, path: str) -> Iterator[bool]:
+        """Holds the lock file ``path`` of the host while the context lasts; it is let go however the
+        controller ends. False where another one holds it.
+        """
+        hold = f"flock --wait {CLAIM_PATIENCE} {shlex.quote(path)} sh -c 'echo held; exec cat'"
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._started(hold, "held", START_TIMEOUT, _nobody))
+                held = True
+            except CommandFailed as error:
+                if error.result.exit_code != LOCKED:
+                    raise
+                held = False
+            yield held
+
+    @contextmanager
+    def _started(
+        self, command: Command, announce: str, timeout: float, observe: Observe
+    ) -> Iterator[Program]:
+        program = self._execute(command, timeout, observe)
         follower = program.follow_in_background()
         try:
             if announce:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from lab.control.capture import Capture
-from lab.control.errors import UsageError
+from lab.control.errors import EnvironmentFailure, UsageError
 from lab.control.host import Host
 from lab.control.link import Link
 from lab.control.witness import Witness
@@ -17,6 +17,8 @@ from lab.evidence.diagnosis import Diagnosis, diagnose
 from lab.evidence.events import Event, Observe
 from lab.evidence.states import SocketLife, lives
 from lab.evidence.traffic import Traffic
+
+CLAIM = "/tmp/socketlab-run"  # on the router: held by the run that is under way
 
 
 class Lab:
@@ -79,6 +81,21 @@ class Lab:
         with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
             for _ in pool.map(Host.connect, self.hosts):
                 pass
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """The lab is this run's alone while the context lasts: two at once would judge each other's packets.
+
+        Raises EnvironmentFailure where another run has it.
+        """
+        with ExitStack() as stack:
+            for router in [host for host in self.hosts if host.node.role == "router"]:
+                router.restore()
+                if not stack.enter_context(router.claimed(CLAIM)):
+                    raise EnvironmentFailure(
+                        "another run is on this lab: wait for its end, or bring up another: `lab up -p NAME`"
+                    )
+            yield
 
     def restore(self) -> None:
         """Heals the faults that a run which was killed may have left. Raises EnvironmentFailure."""

@@ -96,7 +96,7 @@ def play(
     about: dict[str, Any] = {"scenario": scenario.name, "title": scenario.title, "seed": seed}
     started = time.time()
     try:
-        with open_lab(watch.observe) as lab:
+        with open_lab(watch.observe) as lab, lab.claimed():
             about["nodes"] = {host.title: _addresses(host.node) for host in lab.hosts}
             _play_on(lab, outcome, seed, watch.observe, capture, about)
         if outcome.verdict == "fail":
