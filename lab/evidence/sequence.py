@@ -110,9 +110,16 @@ def _rows(traffic: Traffic, lanes: list[str]) -> Iterable[Row]:
         destination = names.get(packet.destination, "")
         if source not in lanes or _is_chatter(passage):
             continue
-        if destination not in lanes:
-            destination = lanes[-1] if source != lanes[-1] else lanes[0]  # nobody known: away from the sender
+        if destination not in lanes:  # nobody known: away from the sender, on its segment or past it
+            far = lanes[-1] if source != lanes[-1] else lanes[0]
+            destination = _next_to(source, far, lanes) if passage.fate == "stayed" else far
         yield Row(passage, source, destination, _label(packet), bytes=packet.length, until=packet.at)
+
+
+def _next_to(source: str, far: str, lanes: list[str]) -> str:
+    """The lane beside ``source`` on the way to ``far``."""
+    here, there = lanes.index(source), lanes.index(far)
+    return lanes[here + (there > here) - (there < here)]
 
 
 def _is_chatter(passage: Passage) -> bool:
@@ -120,7 +127,7 @@ def _is_chatter(passage: Passage) -> bool:
     if packet.protocol == "tcp":
         return packet.flags == "A" and not packet.length and passage.fate == "crossed" and not passage.mark
     if packet.protocol in ("udp", "ip"):
-        return passage.fate == "stayed"  # multicast and broadcast are told by their own scenarios
+        return False
     return not (packet.is_error or "echo" in packet.label)
 
 

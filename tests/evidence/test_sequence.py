@@ -1,6 +1,7 @@
 """The sequence shows what passed, host by host, and doesn't hide what was lost."""
 
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,15 @@ def test_what_goes_nowhere_is_lost_and_the_other_side_has_its_lane():
     assert shown[0].split() == ["kali", "router", "win10"]
     assert "✗ lost" in shown[1]
     assert any("ICMP network unreachable" in line for line in shown)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_what_stays_on_its_segment_ends_at_the_router(back):
+    packet = udp(1.0, b"anybody?", ident=5, back=back)
+    call = replace(packet, destination="255.255.255.255")
+    (row,) = lines(traffic(call))[1:]
+    assert "UDP 8 bytes" in row
+    assert "lost" not in row
+    left, right = row.split("│")[1:3]
+    assert (right if back else left).count("◀" if back else "▶") == 1
+    assert (left if back else right).strip() == ""
