@@ -197,8 +197,9 @@ class Host(Faults):
 
     def _execute(self, command: Command, timeout: float, observe: Observe) -> Program:
         line = command if isinstance(command, str) else shlex.join(command)
-        session = self.connect().execute(line, timeout=min(timeout, CONNECT_TIMEOUT))
-        return Program(session, Result(line, self.title), observe)
+        connection, asked = self.connect(), time.time()
+        session = connection.execute(line, timeout=min(timeout, CONNECT_TIMEOUT))
+        return Program(session, Result(line, self.title), observe, asked)
 
     @contextmanager
     def _files(self) -> Iterator[paramiko.SFTPClient]:

@@ -93,7 +93,8 @@ class CommandTimeout(HostTimeout):
 class Program:
     """A program under way on a host, and then what it did."""
 
-    def __init__(self, session: Session, result: Result, observe: Observe) -> None:
+    def __init__(self, session: Session, result: Result, observe: Observe, asked: float) -> None:
+        """``asked`` is when it was asked for, as time.time(): by now it may have sent its first packets."""
         self.result = result
         self.number = next(_program_numbers)
         self._session = session
@@ -105,7 +106,7 @@ class Program:
         self._ended = False
         self._kept = 0
         self._cutters = {"stdout": Lines(self._said("stdout")), "stderr": Lines(self._said("stderr"))}
-        self._tell("start", result.command)
+        self._observe(Event(asked, result.node, "start", result.command, self.number))
 
     @property
     def lines(self) -> list[str]:
