@@ -78,7 +78,7 @@ def check_fixed(record):
 
 
 def check_causes(refused_and_reset, cut_and_unreachable):
-    assert "was answered with RST, because nothing listened there any more" in refused_and_reset
+    assert "was answered with RST, because nothing listen" in refused_and_reset
     assert "win10 reset the connection" in refused_and_reset
     assert "to win10:8001: they reached the router and none left it" in cut_and_unreachable
     assert "10.99.99.99 is no host of the lab" in cut_and_unreachable
