@@ -42,7 +42,7 @@ for _ in range(3):
 
 
 def run(lab, variant):
-    program, patience = {"broken": (BROKEN, "0.5"), "fixed": (FIXED, "10")}[variant]
+    program, patience = {"broken": (BROKEN, "0.5"), "fixed": (FIXED, "10")}[variant]  # seconds
     before = len(lab.packets().connections(7023))
     with lab.server.start(["python3", "-c", program]):
         said = lab.client.run(["python3", "-c", CLIENT, lab.server.address, patience]).lines

@@ -56,7 +56,7 @@ with socket.create_connection(("server", 7024), timeout=float(sys.argv[1])) as s
 
 
 def run(lab, variant):
-    program, patience = {"broken": (BROKEN, "0.5"), "fixed": (FIXED, "10")}[variant]
+    program, patience = {"broken": (BROKEN, "0.5"), "fixed": (FIXED, "10")}[variant]  # seconds
     with (
         lab.server.start(["python3", "-c", program]) as server,
         lab.client.start(["python3", "-c", SILENT], announce=""),
