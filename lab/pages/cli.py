@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -91,7 +92,7 @@ def write() -> None:
         stdout.print(f"{len(rendered)} pages: {changed} written, {len(removed)} removed")
 
 
-def superfluous(rendered: dict[str, str]) -> list[Path]:
+def superfluous(rendered: Collection[str]) -> list[Path]:
     """Pages and recordings of scenarios that aren't there."""
     known = scenarios.names()
     written = [path for path in pages.GALLERY.glob("*.md") if path.name not in rendered]

@@ -1,8 +1,7 @@
 """The packets of a run as a Mermaid sequence diagram, which code hosts draw.
 
-Whatever a payload holds is text: of ASCII only letters, digits and a few marks stand as they are, every other
-character as its number (#59;). So no text can end its line, begin a comment or close the code block, whatever
-Mermaid's grammar takes for a word of its own.
+Whatever a payload holds is text: what could mean something to Mermaid stands as its number (#59;). So no text
+can end its line, begin a comment or close the code block.
 """
 
 from __future__ import annotations
@@ -16,9 +15,11 @@ from lab.protocols.text import printable
 
 LANES = ("kali", "router", "win10")
 PAUSE = 0.03  # seconds without a packet that are worth a note
-# What doesn't stand as it is; nor does the "end" that closes blocks of Mermaid's, nor the two characters with
-# which it marks such numbers.
-UNSAFE = re.compile(r"\be(?=nd\b)|[^A-Za-z0-9 ,.()\u0080-\U0010ffff]|[ﬂ¶]", re.IGNORECASE)
+# What doesn't stand as it is: all but letters, digits and a few marks; words and marks that mean something to
+# Mermaid ("end", "wrap:", a colon within a word); and the two characters with which it marks such numbers.
+UNSAFE = re.compile(
+    r"\be(?=nd\b)|(?<=wrap):|:(?! )|[^A-Za-z0-9 ,.()/:\-\u0080-\U0010ffff]|[ﬂ¶]", re.IGNORECASE
+)
 
 
 def diagram(steps: Iterable[Step], words: Mapping[str, str]) -> str:

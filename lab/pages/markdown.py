@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-MARKUP = re.compile(r"[*<&$~`\\]|(?<![^\W_])_|_(?![^\W_])")
+MARKUP = re.compile(r"(`[^`\n]+`)|([*<&$~`\\]|(?<![^\W_])_|_(?![^\W_]))")
 
 # A line's end is a blank to Markdown. Chinese has none between its characters, nor around its punctuation.
 MARKS = "\u3000-\u303f\uff00-\uffef“”‘’—…"
@@ -17,11 +17,13 @@ SEAM = re.compile(
 
 
 def prose(text: str) -> str:
-    """A lesson: what would be markup is escaped. Indented blocks, its pictures, stay as they are."""
+    """A lesson: but for `code`, what would be markup is escaped. Indented blocks, its pictures, stay."""
     lines = text.split("\n")
-    return joined(
-        "\n".join(line if line.startswith("    ") else MARKUP.sub(r"\\\g<0>", line) for line in lines)
-    )
+    return joined("\n".join(line if line.startswith("    ") else _escaped(line) for line in lines))
+
+
+def _escaped(line: str) -> str:
+    return MARKUP.sub(lambda found: found[1] or f"\\{found[2]}", line)
 
 
 def joined(text: str) -> str:

@@ -21,19 +21,25 @@ from lab.pages.source import fingerprint, playing, text_of
 from lab.pages.words import WORDS
 
 HERE = Path(__file__).parent
+INDEX = "README"  # a code host shows it with the folder
 
 
 def all_pages() -> dict[str, str]:
     """All pages by their file names. Raises LabError where a recording is missing or out of date."""
     the_course = course.load()
-    loaded = {name: scenarios.load(name) for name in the_course.order}
-    recorded = {name: _recorded(scenario) for name, scenario in loaded.items()}
-    found = {}
-    for language in LANGUAGES:
-        found[file_name("README", language)] = index(the_course, language)
-        for name in the_course.order:
-            found[file_name(name, language)] = page(loaded[name], recorded[name], the_course, language)
-    return found
+    return {
+        file_name(name, language): rendered(name, the_course, language)
+        for name in [INDEX, *the_course.order]
+        for language in LANGUAGES
+    }
+
+
+def rendered(name: str, the_course: Course, language: str) -> str:
+    """The page of that scenario, or the course's own. Raises LabError as all_pages does."""
+    if name == INDEX:
+        return index(the_course, language)
+    scenario = scenarios.load(name)
+    return page(scenario, _recorded(scenario), the_course, language)
 
 
 def is_current(kept: Recording | None, scenario: Scenario) -> bool:

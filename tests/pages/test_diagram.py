@@ -8,7 +8,7 @@ from lab.pages.diagram import diagram, escaped
 from lab.pages.recording import Step
 from lab.pages.words import WORDS
 
-TEXT = r"(?:[A-Za-z0-9 ,.()]|#\d+;|[^\x00-\x7f])*"
+TEXT = r"(?:[A-Za-z0-9 ,.()/-]|:(?= )|#\d+;|[^\x00-\x7f])*"
 GRAMMAR = re.compile(
     r"sequenceDiagram|    (?:participant (?:kali|router|win10)"
     rf"|(?:kali|router|win10)(?:->>|-x)(?:kali|router|win10): {TEXT}|Note over kali,win10: {TEXT})"
@@ -22,6 +22,10 @@ HOSTILE = [
     "%%{init: {}}%%",
     "%% x",
     "wrap: x",
+    "NoWrap: x",
+    ": x",
+    "style: a:#fff;",
+    "a: b:",
     "<script>alert(1)</script>",
     "\"quoted\" and 'quoted'",
     "```",
@@ -72,7 +76,7 @@ def test_a_lost_packet_ends_at_the_router():
     [
         (Step(0.0, "kali", "win10", "SYN", mark="corrupted"), "SYN (corrupted)"),
         (Step(0.0, "kali", "win10", "SYN", mark="duplicate", delay=0.02), "SYN (a copy, 20 ms)"),
-        (Step(0.0, note="win10: cable pulled"), "win10#58; cable pulled"),
+        (Step(0.0, note="win10: cable pulled"), "win10: cable pulled"),
         (Step(0.0, left_out=180, lost=90), "… 180 more packets, 90 of them lost"),
         (Step(0.0, left_out=180), "… 180 more packets"),
     ],

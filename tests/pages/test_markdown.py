@@ -21,13 +21,18 @@ def seen(markdown):
         "recv(*args, **options) and *this*",
         "_private and __init__, but tcp_tw_reuse",
         "a <b> and <script>x</script> and <https://a.b>",
-        "a `quoted` word, and `` two",
+        "one ` alone",
         "C:\\*.txt",
         "&lt; & &amp; costs $1 or $2, ~~not~~ 3",
     ],
 )
 def test_markup_is_text(text):
     assert seen(prose(text)) == [text]
+
+
+def test_code_is_code():
+    assert prose("`a_b *c*` and *d*") == "`a_b *c*` and \\*d\\*"
+    assert seen(prose("`a_b *c*` and *d*")) == ["a_b *c* and *d*"]
 
 
 def test_pictures_stay_as_they_are():
