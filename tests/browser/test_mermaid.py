@@ -1,0 +1,69 @@
+"""Mermaid itself, in a real browser, draws every packet of the gallery and every text that could break out.
+
+The package mermaidx brings Mermaid's own mermaid.min.js, unchanged; nothing else of it is used.
+"""
+
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from lab import pages
+from lab.pages.diagram import diagram
+from lab.pages.recording import Step
+from lab.pages.words import WORDS
+from lab.protocols.text import printable
+from tests.pages.test_diagram import HOSTILE
+
+DRAW = """
+const [source, done] = arguments, box = document.body.appendChild(document.createElement("div"));
+mermaid.render("drawn", source)
+    .then(({svg}) => {
+        box.innerHTML = svg;
+        done([...box.querySelectorAll("text")].map(text => text.textContent));
+    })
+    .catch(error => done(String(error)))
+    .finally(() => box.remove());
+"""
+
+
+@pytest.fixture(scope="module")
+def texts_of(driver, tmp_path_factory):
+    """Draws a diagram. Returns the texts in the picture; a string where there is none: what Mermaid says."""
+    page: Path = tmp_path_factory.mktemp("mermaid") / "page.html"
+    script = Path(distribution("mermaidx").locate_file("mermaidx/assets/mermaid.js"))
+    page.write_text(f'<!doctype html><meta charset="utf-8"><script src="{script.as_uri()}"></script>')
+    driver.get(page.as_uri())
+    driver.execute_script("mermaid.initialize({startOnLoad: false, suppressErrorRendering: true})")
+    return lambda source: driver.execute_async_script(DRAW, source)
+
+
+def diagrams(page):
+    return [token.content for token in MarkdownIt().parse(page.read_text()) if token.info == "mermaid"]
+
+
+@pytest.mark.parametrize("page", sorted(pages.GALLERY.glob("*.md")), ids=lambda page: page.name)
+def test_every_picture_is_drawn(texts_of, page):
+    for source in diagrams(page):
+        texts = texts_of(source)
+        assert isinstance(texts, list), f"{texts}\n{source}"
+        rows = [line for line in source.splitlines()[4:] if line]
+        assert len(texts) == len(rows) + 2 * 3  # each lane has its name above and below
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_is_drawn_as_it_is(texts_of, text):
+    steps = [
+        Step(0.0, "kali", "win10", text),
+        Step(0.0, "win10", "kali", text, fate="lost"),
+        Step(0.0, note=text),
+    ]
+    texts = texts_of(diagram(steps, WORDS["en"]))
+    assert isinstance(texts, list), texts
+    assert sorted(texts[6:]) == sorted([printable(text), f"{printable(text)} (lost)", printable(text)])
+
+
+def test_what_is_no_diagram_is_seen(texts_of):
+    """These tests can fail."""
+    assert "Parse error" in texts_of("sequenceDiagram\n    kali->>win10: a;b\n    nonsense")
