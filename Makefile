@@ -25,11 +25,9 @@ lint: setup ## ruff and mypy
 soak: setup ## play every pitfall 50 times: the same verdict every time?
 	@$(python) -m lab run --pitfalls --repeat 50
 
-docs: setup ## record what the gallery lacks and the socket reference, and write their pages
+docs: setup ## record what the gallery lacks, and write the pages of docs/
 	@$(python) -m lab.pages record
 	@$(python) -m lab.pages write
-	@$(python) -m lab.pages.reference record
-	@$(python) -m lab.pages.reference write
 
 bench: setup ## measure the lab against what it replaces
 	@$(python) -m benchmarks

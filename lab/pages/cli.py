@@ -18,16 +18,15 @@ from lab.control.outside import from_engine
 from lab.control.play import OpenLab, play
 from lab.control.scenarios import Scenario
 from lab.control.telling import told_in_one_line
-from lab.pages import recording
+from lab.pages import recording, reference, render
 from lab.pages.keeping import keep
-from lab.pages.render import all_pages, is_current
 
 app = typer.Typer(
     name="python -m lab.pages",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="The pages of docs/gallery, from the scenarios and recorded runs of them.",
+    help="The pages of docs/gallery and docs/reference, from the scenarios and recorded runs of them.",
 )
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -51,7 +50,7 @@ def record(
     with told_in_one_line():
         chosen = [scenarios.load(name) for name in names or scenarios.names()]
         if not names:
-            chosen = [one for one in chosen if not is_current(recording.load(one.name), one)]
+            chosen = [one for one in chosen if not render.is_current(recording.load(one.name), one)]
         if not chosen:
             stdout.print("Every recording is up to date.")
             return
@@ -79,17 +78,22 @@ def record_one(scenario: Scenario, open_lab: OpenLab, runs: Path) -> str:
 def write() -> None:
     """Write every page anew, and remove what no scenario has any more."""
     with told_in_one_line():
-        rendered = all_pages()
-        changed = 0
-        for name, text in rendered.items():
-            path = pages.GALLERY / name
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                path.write_text(text, encoding="utf-8")
-                changed += 1
-        removed = superfluous(rendered)
+        gallery = render.all_pages()
+        rendered = {pages.GALLERY / name: text for name, text in gallery.items()}
+        rendered |= {pages.REFERENCE / name: text for name, text in reference.all_pages().items()}
+        written = [path for path, text in rendered.items() if _put(path, text)]
+        removed = superfluous(gallery)
         for path in removed:
             path.unlink()
-        stdout.print(f"{len(rendered)} pages: {changed} written, {len(removed)} removed")
+        stdout.print(f"{len(rendered)} pages: {len(written)} written, {len(removed)} removed")
+
+
+def _put(path: Path, text: str) -> bool:
+    """Writes the file where it isn't the same already. Returns whether it did."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.write_text(text, encoding="utf-8")
+    return True
 
 
 def superfluous(rendered: Collection[str]) -> list[Path]:

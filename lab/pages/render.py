@@ -39,7 +39,7 @@ def rendered(name: str, the_course: Course, language: str) -> str:
     if name == INDEX:
         return index(the_course, language)
     scenario = scenarios.load(name)
-    return page(scenario, _recorded(scenario), the_course, language)
+    return page(scenario, recorded(scenario), the_course, language)
 
 
 def is_current(kept: Recording | None, scenario: Scenario) -> bool:
@@ -47,7 +47,8 @@ def is_current(kept: Recording | None, scenario: Scenario) -> bool:
     return kept is not None and kept.fingerprint == fingerprint(scenario)
 
 
-def _recorded(scenario: Scenario) -> Recording:
+def recorded(scenario: Scenario) -> Recording:
+    """The recording of the scenario as it is now. Raises LabError where there is none."""
     kept = recording.load(scenario.name)
     if kept is None or not is_current(kept, scenario):
         why = "has no recording" if kept is None else "was changed after it was recorded"

@@ -33,10 +33,13 @@ def gallery(tmp_path, monkeypatch):
     """A gallery of one scenario, without a recording."""
     monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
     monkeypatch.setattr("lab.pages.GALLERY", tmp_path / "gallery")
+    monkeypatch.setattr("lab.pages.REFERENCE", tmp_path / "reference")
+    monkeypatch.setattr("lab.pages.reference.TABLES", {})
     monkeypatch.setattr(scenarios, "FOLDER", tmp_path / "scenarios")
-    for folder in ("gallery", "scenarios"):
+    for folder in ("gallery", "reference", "scenarios"):
         (tmp_path / folder).mkdir()
     (tmp_path / "gallery" / "course.toml").write_text(COURSE)
+    (tmp_path / "reference" / "texts.toml").write_text(f"[page.en]\n{TEXT}[page.zh-CN]\n{TEXT}")
     (tmp_path / "scenarios" / "trap.py").write_text(TRAP)
     return tmp_path / "gallery"
 
@@ -86,13 +89,13 @@ def test_what_passes_is_recorded_once_and_written(gallery, lab_topology, tmp_pat
 
     (gallery / "gone.md").write_text("of a scenario that isn't there any more")
     (gallery / "recorded" / "gone.json").write_text("{}")
-    assert pages("write").stdout == "4 pages: 4 written, 2 removed\n"
+    assert pages("write").stdout == "6 pages: 6 written, 2 removed\n"
     assert "hello" in (gallery / "trap.md").read_text()
     assert "ICMP echo request" in (gallery / "trap.zh-CN.md").read_text()
-    assert pages("write").stdout == "4 pages: 0 written, 0 removed\n"
+    assert pages("write").stdout == "6 pages: 0 written, 0 removed\n"
 
     (scenarios.FOLDER / "trap.py").write_text(TRAP.replace("Lesson", "Another lesson"))
-    assert pages("write").stdout == "4 pages: 2 written, 0 removed\n"
+    assert pages("write").stdout == "6 pages: 2 written, 0 removed\n"
     (scenarios.FOLDER / "trap.py").write_text(TRAP.replace("echo hello", "echo hello "))
     one_line(pages("write"), 1, "trap was changed after it was recorded: `make docs` records it")
     assert pages(*record).stdout.startswith("1/1 trap: ")
