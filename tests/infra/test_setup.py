@@ -301,13 +301,14 @@ def test_no_mirror_at_all_is_told(setup: SetUp, tmp_path: Path) -> None:
 # --- Python -------------------------------------------------------------------------------------
 
 
-def test_requirements_are_pinned_hashed_and_name_no_index() -> None:
-    text = (ROOT / "requirements.txt").read_text()
+@pytest.mark.parametrize(("file", "least"), [("requirements.txt", 20), ("tests/browser/requirements.txt", 1)])
+def test_requirements_are_pinned_hashed_and_name_no_index(file: str, least: int) -> None:
+    text = (ROOT / file).read_text()
     assert "://" not in text
     assert not any(line.startswith("-") for line in text.splitlines())
     pins = text.replace("\\\n", " ").splitlines()
     packages = [line for line in pins if line and not line.lstrip().startswith("#")]
-    assert len(packages) > 10
+    assert len(packages) >= least
     for line in packages:
         assert "==" in line
         assert "--hash=sha256:" in line
@@ -316,6 +317,25 @@ def test_requirements_are_pinned_hashed_and_name_no_index() -> None:
 def test_an_old_python_is_not_taken(machine: Path, setup: SetUp) -> None:
     stand_in(machine, "python3", "exit 1")
     refused(setup(call="remedy_python", SOCKETLAB_OS_RELEASE="/dev/null"), "no Python 3.11")
+
+
+# --- Mermaid ------------------------------------------------------------------------------------
+
+
+def test_mermaid_is_there_when_its_very_version_was_installed(setup: SetUp, tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    pins = root / "tests/browser/requirements.txt"
+    (root / ".venv/bin").mkdir(parents=True)
+    pins.parent.mkdir(parents=True)
+    pins.write_text("mermaidx==1")
+    stand_in(root / ".venv/bin", "pip", "echo $*")
+    probe = f"root={root}; probe_mermaid && echo there || echo $lack"
+    assert "no Mermaid" in setup(call=probe).stdout
+    done = setup(call=f"root={root}; remedy_mermaid").stdout
+    assert f"--require-hashes --no-deps -r {pins}" in done
+    assert setup(call=probe).stdout == "there\n"
+    pins.write_text("mermaidx==2")
+    assert "no Mermaid" in setup(call=probe).stdout
 
 
 # --- browser ------------------------------------------------------------------------------------
