@@ -12,7 +12,7 @@ from rich.console import Console
 from lab.control import lessons, scenarios
 from lab.control.errors import LabError
 from lab.control.inside import from_mgmt
-from lab.control.play import OpenLab, play
+from lab.control.play import OpenLab, Outcome, play
 from lab.control.scenarios import Scenario
 from lab.control.view import View
 from lab.control.witness import Options
@@ -44,13 +44,14 @@ def play_all(
 
     Raises EnvironmentFailure.
     """
-    worst = 0
+    outcomes: list[Outcome] = []
     for scenario in chosen:
         view.begin(scenario)
-        outcome = play(scenario, open_lab, view.observe, runs, seed=seed, capture=capture)
-        view.end(outcome)
-        worst = max(worst, outcome.exit_code)
-    return worst
+        outcomes.append(play(scenario, open_lab, view.observe, runs, seed=seed, capture=capture))
+        view.end(outcomes[-1])
+    if len(outcomes) > 1:
+        view.sum_up(outcomes)
+    return max((outcome.exit_code for outcome in outcomes), default=0)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ import re
 import shlex
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -99,6 +99,24 @@ class View:
             story.what_to_change(self._console, outcome.scenario, self._language)
         self._console.print(Text(f"  what it left: {outcome.folder}", "dim"))
         self._console.print()
+
+    def sum_up(self, outcomes: Sequence[Outcome]) -> None:
+        """The verdicts of several scenarios, and which of them didn't pass."""
+        verdicts = Counter(outcome.verdict for outcome in outcomes)
+        counts = [
+            (f"{verdicts[name]} × {name}  ", style)
+            for name, style in VERDICT_STYLES.items()
+            if verdicts[name]
+        ]
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        self._console.print(
+            Text.assemble(f"{len(outcomes)} scenarios: ", *counts, (f"{seconds:.1f} s", "dim"))
+        )
+        for outcome in outcomes:
+            if outcome.verdict != "pass":
+                self._console.print(
+                    Text(f"  {outcome.scenario.name}: {outcome.verdict}", VERDICT_STYLES[outcome.verdict])
+                )
 
     def _tell_variants(self, outcome: Outcome) -> None:
         """What each variant came to, and what passed while it was played."""

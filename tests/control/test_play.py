@@ -137,6 +137,9 @@ class Silent:
     def end(self, outcome):
         pass
 
+    def sum_up(self, outcomes):
+        pass
+
 
 def test_the_worst_verdict_is_the_exit_code(tmp_path):
     runs = {"good": lambda lab: {}, "bad": raising(ValueError()), "odd": raising(Unsupported("x"))}

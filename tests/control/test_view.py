@@ -126,3 +126,12 @@ def test_among_others_a_pitfall_tells_its_outcomes_alone():
     output = told("pass", story=False)
     assert "broken: It fails." in output
     assert "A lesson." not in output
+
+
+def test_several_scenarios_are_summed_up():
+    console = Console(file=io.StringIO(), width=100)
+    outcomes = [
+        Outcome(trap(), Path("runs/x"), verdict, seconds=1.25) for verdict in ("pass", "fail", "pass")
+    ]
+    View(console).sum_up(outcomes)
+    assert console.file.getvalue().splitlines() == ["3 scenarios: 2 × pass  1 × fail  3.8 s", "  trap: fail"]
