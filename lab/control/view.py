@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lab.control import story
 from lab.control.lessons import lesson
-from lab.control.play import Outcome
+from lab.control.play import Outcome, Verdict
 from lab.control.scenarios import Scenario
 from lab.evidence.events import Event
 from lab.evidence.sequence import MAX_ROWS, sequence
@@ -27,7 +27,7 @@ VARIANT_ROWS = 12  # of the sequence of one variant
 COLOURS = {"win10": "bright_blue", "kali": "bright_green", "router": "bright_yellow", "lab": "bright_magenta"}
 SEQUENCE_STYLES = {"time": "dim", "lane": "dim", "dim": "dim", "lost": "bold red", "mark": "yellow"}
 QUIET_KINDS = ("verdict", "socket", "counter", "packet")  # told afterwards, or in the trace
-VERDICT_STYLES = {"pass": "bold green", "fail": "bold red", "unsupported": "bold yellow"}
+VERDICT_STYLES: dict[Verdict, str] = {"pass": "bold green", "fail": "bold red", "unsupported": "bold yellow"}
 
 
 class View:
