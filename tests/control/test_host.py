@@ -142,6 +142,17 @@ def test_events_tell_who_said_what_in_order(lab_topology):
     assert abs(events[0].at - time.time()) < 60
 
 
+def test_a_program_starts_before_anything_that_it_does(lab_topology):
+    events = []
+    with from_engine(lab_topology.project, events.append) as lab:
+        for _ in range(20):
+            lab.client.run("date +%s.%N")
+    starts = [event.at for event in events if event.kind == "start"]
+    done = [float(event.text) for event in events if event.kind == "stdout"]  # the host's clock is ours
+    assert len(starts) == len(done) == 20
+    assert [start < at for start, at in zip(starts, done, strict=True)] == [True] * 20
+
+
 def test_a_power_cut_ends_everything_and_the_host_comes_back(lab):
     with lab.client.start("sh -c 'echo listening on; exec sleep 4715'") as program:
         lab.client.power_off()
