@@ -24,7 +24,7 @@ from lab.evidence.packets import Packet
 from lab.evidence.streams import Seen, distance, sequence_space
 
 Fate: TypeAlias = Literal["crossed", "lost", "stayed", "appeared", "unknown"]
-Mark: TypeAlias = Literal["", "retransmission", "duplicate", "corrupted"]
+Mark: TypeAlias = Literal["", "retransmission", "probe", "duplicate", "corrupted"]
 
 DOUBT = 0.05  # seconds around a gap of a capture in which a packet may be missing for that reason
 SLACK = 0.0005  # seconds by which a packet may seem to leave the router before it came
@@ -256,7 +256,7 @@ def _doubt(passages: Iterable[Passage], gaps: Sequence[tuple[float, float]]) -> 
 
 
 def _mark_retransmissions(passages: Iterable[Passage]) -> None:
-    """Marks TCP packets all of whose bytes (SYN and FIN count as one) had been sent before."""
+    """Marks TCP packets all of whose bytes (SYN and FIN count as one) had been sent before, and probes."""
     sent: dict[Hashable, Seen] = {}
     first_syn: dict[Hashable, int] = {}
     for passage in passages:
@@ -267,10 +267,20 @@ def _mark_retransmissions(passages: Iterable[Passage]) -> None:
             first_syn[packet.flow] = packet.seq
             sent[packet.flow] = Seen()  # a new connection, maybe on the ports of an older one
         seen = sent.setdefault(packet.flow, Seen())
-        if not seen.add(packet) and sequence_space(packet) and not _probes(packet):
+        if _probes(packet, seen):
+            passage.mark = "probe"
+        elif not seen.add(packet) and sequence_space(packet):
             passage.mark = "retransmission"
 
 
-def _probes(packet: Packet) -> bool:
-    """A keepalive of one old byte: it asks whether the peer lives, and repeats nothing that was lost."""
-    return packet.length == 1 and packet.flags == "A" and packet.payload == b"\0"
+def _probes(packet: Packet, seen: Seen) -> bool:
+    """It asks whether the peer lives, or has room again, and repeats nothing that was lost.
+
+    A number that the peer has had already, with no byte or an old one (RFC 9293, sections 3.8.4 and 3.8.6.1).
+    """
+    return (
+        packet.flags == "A"
+        and packet.length <= 1
+        and packet.payload in (b"", b"\0")
+        and seen.behind(packet) == 1
+    )

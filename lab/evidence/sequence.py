@@ -25,7 +25,7 @@ MAX_ROWS = 24
 LEG = 30  # cells from one lane to the next
 MIN_LEG = 16
 PREVIEW = 12  # characters of a payload that are shown
-MARKS = {"retransmission": " again", "corrupted": " corrupted"}
+MARKS = {"retransmission": " again", "probe": " probe", "corrupted": " corrupted"}
 SLOW = 0.0015  # seconds through the router that are worth a word
 BREAK = 0.03  # seconds: what was sent after so long is an arrow of its own
 
@@ -185,7 +185,7 @@ def _summary(rows: list[Row]) -> str:
     lost = sum(row.passage.fate == "lost" for row in rows)
     again = sum(row.passage.mark == "retransmission" for row in rows)
     packets = sum(row.count for row in rows)
-    words = [f"{packets} packets"]
+    words = [f"{packets} packet{'s' * (packets > 1)}"]
     words += [f"{lost} lost"] * bool(lost) + [f"{again} sent again"] * bool(again)
     return f"{', '.join(words)} (all of them: lab trace)"
 

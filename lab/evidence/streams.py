@@ -37,6 +37,10 @@ class Seen:
             self._seq, self.end = (packet.seq + end - start) & 0xFFFFFFFF, end
         return new + filled
 
+    def behind(self, packet: Packet) -> int:
+        """How far before the end of what was seen the packet begins; 0 where nothing was."""
+        return 0 if self._seq is None else distance(packet.seq, self._seq)
+
     def _fill(self, start: int, end: int) -> int:
         """Takes [start, end) out of the gaps; returns how much that was."""
         left, filled = [], 0

@@ -139,9 +139,24 @@ def test_sequence_numbers_wrap():
     ) == ["", "", "retransmission"]
 
 
-def test_a_keepalive_is_no_retransmission():
+@pytest.mark.parametrize(("length", "payload"), [(0, b""), (1, b"\0")])
+def test_a_keepalive_is_a_probe_and_no_retransmission(length, payload):
     data = crossed(tcp(1.0, "A", 1, length=10, ident=1))
-    assert marks(data, crossed(tcp(9.0, "A", 10, length=1, ident=2, payload=b"\0"))) == ["", ""]
+    asks = crossed(tcp(9.0, "A", 10, length=length, ident=2, payload=payload))
+    assert marks(data, asks) == ["", "probe"]
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        tcp(9.0, "A", 11, ident=2),  # an acknowledgement
+        tcp(9.0, "A", 9, ident=2),  # of before the last byte, seen late
+        tcp(9.0, "FA", 10, ident=2),
+        tcp(9.0, "A", 10, length=2, ident=2, payload=b"\0"),  # cut by the capture
+    ],
+)
+def test_what_asks_nothing_is_no_probe(packet):
+    assert "probe" not in marks(crossed(tcp(1.0, "A", 1, length=10, ident=1)), crossed(packet))
 
 
 def test_the_same_ports_again_are_a_new_connection():

@@ -23,8 +23,8 @@ MAX_BYTES = 4 << 20  # of all packets together, before base64
 LEAST = 96  # bytes of a packet that are kept in any case: its headers
 
 # The same bits as in data.js.
-LOST, RETRANSMITTED, DUPLICATE, CHANGED, RESET, UNSENT, CHORE = 1, 2, 4, 8, 16, 32, 64
-MARKS = {"retransmission": RETRANSMITTED, "duplicate": DUPLICATE, "corrupted": CHANGED}
+LOST, RETRANSMITTED, DUPLICATE, CHANGED, RESET, UNSENT, CHORE, PROBE = 1, 2, 4, 8, 16, 32, 64, 128
+MARKS = {"retransmission": RETRANSMITTED, "probe": PROBE, "duplicate": DUPLICATE, "corrupted": CHANGED}
 # ICMPv6 by which neighbours find each other and say what they listen to (RFC 4861, RFC 3810).
 CHORES = {*range(130, 138), 143}
 

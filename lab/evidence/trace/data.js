@@ -7,12 +7,12 @@ const packets = run.packets;
 const count = packets.left.length;
 
 // One bit each in packets.marks; columns.py has the same list.
-const LOST = 1, RETRANSMITTED = 2, DUPLICATE = 4, CHANGED = 8, RESET = 16, UNSENT = 32, CHORE = 64;
+const LOST = 1, RETRANSMITTED = 2, DUPLICATE = 4, CHANGED = 8, RESET = 16, UNSENT = 32, CHORE = 64, PROBE = 128;
 const PROBLEM = LOST | RETRANSMITTED | DUPLICATE | CHANGED | RESET;
 
 const MARK_WORDS = [
   [LOST, "lost"], [RETRANSMITTED, "retransmission"], [DUPLICATE, "duplicate"],
-  [CHANGED, "changed on the way"], [RESET, "reset"], [UNSENT, "sender not seen"],
+  [CHANGED, "changed on the way"], [RESET, "reset"], [UNSENT, "sender not seen"], [PROBE, "probe"],
 ];
 
 // When a packet was first and last seen; a delayed one is drawn from the one to the other.
