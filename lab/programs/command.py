@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from lab.programs import console
@@ -131,10 +132,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", choices=PROTOCOLS, default="header", help="default: %(default)s")
     parser.add_argument("--host", default="", help="the address to bind (default: every address)")
-    parser.add_argument("--shell", default="/bin/sh", metavar="PATH", help="default: %(default)s")
     parser.add_argument(
-        "--encoding", type=_encoding, default="utf-8",
-        help="what the shell speaks, told to clients; output isn't changed (default: %(default)s)",
+        "--shell", default=os.environ.get("LAB_SHELL") or "/bin/sh", metavar="PATH",
+        help="run as PATH -c COMMAND; or cmd, for Wine's (default: LAB_SHELL, here %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--encoding", type=_encoding,
+        help="what the shell speaks, told to clients; output isn't changed (default: gbk of cmd, else utf-8)",
     )  # fmt: skip
     parser.add_argument(
         "--max-output", type=console.count, default=MAX_OUTPUT, metavar="BYTES",

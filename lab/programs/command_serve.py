@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from lab.programs import console
+from lab.programs.interpreter import interpreter
 from lab.programs.relay import CHUNK, FrameSink, Limits, Relay, Sink, Spool
 from lab.programs.shell import Shell
 from lab.protocols.command import (
@@ -47,8 +48,9 @@ def serve(options: argparse.Namespace) -> None:
     """Serves until SIGTERM or SIGINT. Raises OSError where it can't bind or the shell isn't there."""
     say = console.Console(as_json=options.json)
     _allow_descriptors(options.max_clients)
-    shell = Shell(options.shell)
-    server = Server(shell, options, say)
+    speaks = interpreter(options.shell, options.encoding)
+    shell = Shell(speaks)
+    server = Server(shell, speaks.encoding, options, say)
     stop = console.stop_on_signals()
     try:
         listener = listen(options.host, options.port)
@@ -70,11 +72,13 @@ def serve(options: argparse.Namespace) -> None:
 class Server:
     """What all sessions share: the shell and the limits."""
 
-    def __init__(self, shell: Shell, options: argparse.Namespace, say: console.Console) -> None:
+    def __init__(
+        self, shell: Shell, encoding: str, options: argparse.Namespace, say: console.Console
+    ) -> None:
         self._shell = shell
         self._protocol: str = options.protocol
         self._limits = Limits(options.timeout, options.max_output)
-        self._encoding: str = options.encoding
+        self._encoding = encoding
         self._header_timeout: float = options.header_timeout
         self._idle_timeout: float = options.idle_timeout
         self._say = say

@@ -22,6 +22,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from lab.programs.interpreter import Interpreter, UnixShell
+
 _PR_SET_CHILD_SUBREAPER = 36
 _MARK = b"LAB_COMMAND_MARK"
 _MOST_AT_ONCE = 10_000  # processes that are listed before they are killed
@@ -29,24 +31,27 @@ _KILL_TIME = 2.0  # seconds that killed processes get to disappear
 
 
 class Shell:
-    """Starts commands in ``program -c`` and adopts what they leave behind.
+    """Starts commands in an interpreter and adopts what they leave behind.
 
-    For a process that has no other children: it collects all that it adopted. Raises OSError.
+    For a process that has no other children: it collects all that it adopted.
     """
 
-    def __init__(self, program: str = "/bin/sh") -> None:
-        os.stat(program)
-        self.program = program
+    def __init__(self, interpreter: Interpreter = UnixShell("/bin/sh")) -> None:  # noqa: B008  (frozen)
+        self._interpreter = interpreter
         self._environment = dict(os.environb)
         self._running: dict[int, Running] = {}
         self._lock = threading.Lock()  # whoever lists children and collects them is alone
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def start(self, command: bytes) -> Running:
-        """Runs ``command`` with /dev/null as its input. Raises OSError where no process can be had."""
+        """Runs ``command`` with /dev/null as its input.
+
+        Raises OSError where no process can be had, RemoteProtocolError where the interpreter can't take it.
+        """
         mark = secrets.token_hex(16).encode()
+        argv, variables = self._interpreter.call(command)
         with self._lock:
-            running = Running(self, command, mark, self._environment | {_MARK: mark})
+            running = Running(self, argv, mark, self._environment | variables | {_MARK: mark})
             self._running[running.pid] = running
         return running
 
@@ -90,15 +95,15 @@ class Running:
     shell has ended.
     """
 
-    def __init__(self, shell: Shell, command: bytes, mark: bytes, environment: dict[bytes, bytes]) -> None:
+    def __init__(self, shell: Shell, argv: list[bytes], mark: bytes, environment: dict[bytes, bytes]) -> None:
         self._shell = shell
         self._mark = mark
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             self.stdout, out = _pipe(ours, theirs)
             self.stderr, err = _pipe(ours, theirs)
             self.pid = os.posix_spawn(
-                shell.program,
-                [os.fsencode(shell.program), b"-c", command],
+                argv[0],
+                argv,
                 environment,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import errno
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from lab.programs.transfer_tree import Getting, Putting
 from lab.programs.transfer_wire import Timing
 from lab.protocols.errors import TruncatedError
 from lab.protocols.names import Path, shown, split_path
+from lab.protocols.text import printable
 from lab.protocols.transfer import DEFAULT_PORT, Entry, Refusal
 from lab.sockets.blocking import HEADER_TIMEOUT, IDLE_TIMEOUT, MAX_CLIENTS, connect, listen
 
@@ -107,7 +109,8 @@ def run_serve(options: argparse.Namespace) -> None:
         logger.info("whoever reaches this address %s the files below %s", what, options.root)
         serve(
             listener, root, say, stop,
-            read_only=options.read_only, max_clients=options.max_clients, timing=timing,
+            read_only=options.read_only, windows_names=options.names == "windows",
+            max_clients=options.max_clients, timing=timing,
         )  # fmt: skip
 
 
@@ -263,6 +266,10 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="", help="the address to bind (default: every address)")
     parser.add_argument("--read-only", action="store_true", help="refuse put, remove and mkdir")
     parser.add_argument(
+        "--names", type=naming, default=os.environ.get("LAB_FILE_NAMES") or "any", metavar="any|windows",
+        help="windows: refuse names that Windows forbids (default: LAB_FILE_NAMES, here %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--max-clients", type=console.count, default=MAX_CLIENTS, metavar="N",
         help="one more is told to come back (default: %(default)d)",
     )  # fmt: skip
@@ -274,6 +281,12 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         "--header-timeout", type=console.positive_seconds, default=HEADER_TIMEOUT, metavar="SECONDS",
         help="from the first byte of a header to its last (default: %(default)g)",
     )  # fmt: skip
+
+
+def naming(text: str) -> str:
+    if text not in ("any", "windows"):
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is neither any nor windows")
+    return text
 
 
 def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from lab.programs.partial import Incoming, Partials, hash_file
 from lab.programs.storage import Root, status_of
 from lab.programs.transfer_wire import Timing, Wire
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
-from lab.protocols.names import Path, shown
+from lab.protocols.names import Path, forbidden_on_windows, shown
 from lab.protocols.transfer import (
     ENTRIES_A_FRAME,
     MAX_TEXT,
@@ -58,6 +58,7 @@ def serve(
     stop: Stop,
     *,
     read_only: bool = False,
+    windows_names: bool = False,
     max_clients: int = MAX_CLIENTS,
     timing: Timing = Timing(),  # noqa: B008  (frozen)
 ) -> None:
@@ -66,7 +67,10 @@ def serve(
     under_way = UnderWay()
 
     def handle(stream: Stream) -> None:
-        Session(stream, root, console, under_way, read_only=read_only, timing=timing).run()
+        Session(
+            stream, root, console, under_way,
+            read_only=read_only, windows_names=windows_names, timing=timing,
+        ).run()  # fmt: skip
 
     threaded.serve(listener, handle, stop, max_clients=max_clients, busy=BUSY)
 
@@ -121,6 +125,7 @@ class Session:
         under_way: UnderWay,
         *,
         read_only: bool,
+        windows_names: bool,
         timing: Timing,
     ) -> None:
         self._peer = stream.peer
@@ -128,6 +133,7 @@ class Session:
         self._root = root
         self._console = console
         self._read_only = read_only
+        self._windows_names = windows_names
         self._timing = timing
         self._wire = Wire(stream, timing)
         self._client_reads = 0  # bytes that the client may have to hash before its next request
@@ -155,6 +161,7 @@ class Session:
             answer = self._answers.get(type(request))
             if answer is None:
                 raise RemoteProtocolError("out-of-place", "this frame belongs after a put")
+            self._check_names(request)
             answer(request)
         except Refusal as refusal:
             if not self._wire.between_frames:
@@ -163,6 +170,10 @@ class Session:
                 logger.warning("%s: %s", self._peer, refusal)
             self._send(_error(refusal))
         return True
+
+    def _check_names(self, request: Any) -> None:
+        if self._windows_names and (why := forbidden_on_windows(request.path)):
+            raise Refusal("name-refused", f"{shown(request.path)}: {why}")
 
     def _say_why(self, error: ProtocolError | TimeoutError) -> None:
         """Tells the client, where it still listens, before the connection is closed."""

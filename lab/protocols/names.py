@@ -16,6 +16,10 @@ from lab.protocols.errors import LocalProtocolError
 MAX_NAME = 255  # bytes of UTF-8 in one component
 MAX_COMPONENTS = 128
 
+# What Windows keeps for itself, in any case and with any ending ("con.txt"), and what no name there may hold.
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])( *\..*)?", re.IGNORECASE)
+_NOT_ON_WINDOWS = re.compile(r'[<>:"\\|?*]')
+
 Path: TypeAlias = tuple[str, ...]  # below the root; () is the root itself
 
 
@@ -33,6 +37,18 @@ def check_name(name: object) -> str:
     if is_partial_name(name):
         raise _refused(name, "is the name of a partial file")
     return name
+
+
+def forbidden_on_windows(path: Path) -> str:
+    """Why a disk of Windows takes no file of that path; "" where it does."""
+    for name in path:
+        if found := _NOT_ON_WINDOWS.search(name):
+            return f"{name!r} has {found[0]!r}, which Windows forbids in names"
+        if name[-1] in ". ":
+            return f"{name!r} ends with {name[-1]!r}, which Windows drops from names"
+        if _DEVICE.fullmatch(name):
+            return f"{name!r} is the name of a device on Windows"
+    return ""
 
 
 def split_path(text: str) -> Path:
