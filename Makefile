@@ -39,7 +39,7 @@ down: ## take the lab away, with its networks and keys
 	@docker compose down --volumes --remove-orphans
 
 clean: down ## also remove the images, .venv and caches; never runs/
-	@docker image rm --force socketlab/server socketlab/client socketlab/router socketlab/runner
+	@docker image rm --force socketlab/server socketlab/client socketlab/router socketlab/runner socketlab/windows
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

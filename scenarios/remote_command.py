@@ -10,7 +10,7 @@ ENDLESS = "echo begun; sleep 86399 | cat"
 
 
 def run(lab):
-    with lab.server.start("lab-command serve --port 20000"):
+    with lab.server.start("lab-command serve --shell /bin/sh --port 20000"):
         addresses = command(lab, "ip -brief addr")
         many = lab.client.run(f"lab-command run server 'yes 上海 | head -c {MANY}' | sha256sum", check=True)
         many_there = lab.server.run(f"yes 上海 | head -c {MANY} | sha256sum", check=True)

@@ -12,7 +12,9 @@ SECOND = ["echo again"]
 
 
 def run(lab):
-    with lab.server.start("lab-command serve --protocol length --port 11111 --json") as server:
+    with lab.server.start(
+        "lab-command serve --shell /bin/sh --protocol length --port 11111 --json"
+    ) as server:
         first, second = session(lab, FIRST), session(lab, SECOND)
     return {
         "first": first,

@@ -31,7 +31,7 @@ def run(lab):
 
 
 def run_both(lab):
-    with lab.server.start("lab-command serve --port 20000"):
+    with lab.server.start("lab-command serve --shell /bin/sh --port 20000"):
         results = [lab.client.run([*words, "win10", COMMAND]) for words in (("lab-command", "run"), ("ssh",))]
     return [[result.stdout, result.stderr, result.exit_code] for result in results]
 

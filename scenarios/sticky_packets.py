@@ -10,11 +10,13 @@ reads that rest; from then on each answer belongs to a question of before:
 
 A larger number for recv only moves the limit. What helps is a frame: say how long each answer is (here in
 four bytes), and read exactly that much.
+
+On a lab with the profile windows the long answer is that of ipconfig /all, about 1,300 bytes of GBK.
 """
 
 import ast
 
-COMMANDS = ["seq 1000", "echo done"]
+LONG = {"linux": "seq 1000", "windows": "wine cmd /c ipconfig /all"}
 BROKEN_SERVER = """
 import socket, subprocess
 with socket.create_server(("", 7016)) as listener:
@@ -41,7 +43,7 @@ with socket.create_connection(("server", 7016), timeout=20) as stream:
     for command in sys.argv[1:]:
         stream.sendall(command.encode())
         answer = stream.recv(1024)
-        print(repr(answer.decode()))
+        print(repr(answer.decode("gbk", errors="replace")))
 """
 FIXED_CLIENT = """
 import socket, sys
@@ -49,7 +51,7 @@ with socket.create_connection(("server", 7016), timeout=20) as stream, stream.ma
     for command in sys.argv[1:]:
         stream.sendall(command.encode())
         answer = file.read(int.from_bytes(file.read(4), "big"))
-        print(repr(answer.decode()))
+        print(repr(answer.decode("gbk", errors="replace")))
 """
 
 
@@ -57,22 +59,26 @@ def run(lab, variant):
     server, client = {"broken": (BROKEN_SERVER, BROKEN_CLIENT), "fixed": (FIXED_SERVER, FIXED_CLIENT)}[
         variant
     ]
+    long = LONG[lab.server.platform]
     with lab.server.start(["python3", "-c", server]):
-        said = lab.client.run(["python3", "-c", client, *COMMANDS], check=True).lines
-    return {"answers": [ast.literal_eval(line) for line in said]}
-
-
-NUMBERS = "".join(f"{number}\n" for number in range(1, 1001))
+        said = lab.client.run(["python3", "-c", client, long, "echo done"], check=True).lines
+    return {
+        "answers": [ast.literal_eval(line) for line in said],
+        "long": lab.server.ask(f"{long} | iconv -f gbk -t utf-8").stdout,
+    }
 
 
 def check_broken(record):
     """The answer to the second command is the rest of the first one's."""
     first, second = record["answers"]
-    assert first == NUMBERS[:1024]
+    long = record["long"].encode("gbk")
+    assert first == long[:1024].decode("gbk", errors="replace")
     assert second
-    assert NUMBERS[1024:].startswith(second), "the second answer is of the first command"
+    rest = long[1024:].decode("gbk", errors="replace")
+    assert rest.startswith(second), "the second answer is of the first command"
 
 
 def check_fixed(record):
     """Each command gets its own answer, whole."""
-    assert record["answers"] == [NUMBERS, "done\n"]
+    assert len(record["long"]) > 1000
+    assert record["answers"] == [record["long"], "done\n"]

@@ -15,7 +15,15 @@ from lab.control.engine import Engine
 from lab.control.errors import EnvironmentFailure
 from lab.control.link_cli import app as link_app
 from lab.control.live import Live, file_for
-from lab.control.options import ClientsPrefix, Project, Quiet, ServersPrefix, new_topology, topology_of
+from lab.control.options import (
+    ClientsPrefix,
+    Profile,
+    Project,
+    Quiet,
+    ServersPrefix,
+    new_topology,
+    topology_of,
+)
 from lab.control.outside import from_engine
 from lab.control.scenario_cli import explain, list_scenarios, run
 from lab.control.telling import told_in_one_line
@@ -43,14 +51,16 @@ def up(
     project: Project = None,
     servers_prefix: ServersPrefix = None,
     clients_prefix: ClientsPrefix = None,
+    profile: Profile = None,
     quiet: Quiet = False,
 ) -> None:
     """Bring the lab up and wait until every host can be logged in to.
 
     Bringing up a lab that is up changes nothing. Another [bold]--project[/] is another lab, side by side with
-    this one; it gets free prefixes unless they are given.
+    this one; it gets free prefixes unless they are given. With [bold]--profile windows[/] the server has the
+    command line of Wine.
     """
-    topology = new_topology(project, servers_prefix, clients_prefix)
+    topology = new_topology(project, servers_prefix, clients_prefix, profile)
     with told_in_one_line():
         topology.up(quiet=quiet)
         with from_engine(topology.project) as lab:

@@ -110,6 +110,9 @@ class Engine:
                     files[PurePosixPath(member.name).name] = content.read()
         return files
 
+    def has_image(self, name: str) -> bool:
+        return bool(_asked(self._client.images.list, name=name))
+
     def version(self) -> str:
         return str(_asked(self._client.version)["Version"])
 

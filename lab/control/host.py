@@ -44,6 +44,7 @@ class Node:
     segments: tuple[str, ...]
     addresses: tuple[str, ...]  # IPv4, one a segment
     addresses6: tuple[str, ...]
+    platform: str = "linux"  # | windows: the command line is Wine's
 
     @classmethod
     def described(cls, service: str, labels: Mapping[str, str], prefix: str = "") -> Node:
@@ -59,6 +60,7 @@ class Node:
             segments=words("segment"),
             addresses=words("address"),
             addresses6=words("address6"),
+            platform=labels.get(prefix + "platform", "linux"),
         )
 
     @property
@@ -97,6 +99,11 @@ class Host(Faults):
     @property
     def address6(self) -> str:
         return self.node.address6
+
+    @property
+    def platform(self) -> str:
+        """``linux``, or ``windows`` where its command line is Wine's."""
+        return self.node.platform
 
     def run(
         self,

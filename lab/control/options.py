@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lab.control.engine import Engine
+from lab.control.scenarios import PROFILES
 from lab.control.telling import told_in_one_line
 from lab.control.topology import Topology
 
@@ -15,6 +17,9 @@ Project = Annotated[
 ]
 ServersPrefix = Annotated[str | None, typer.Option(help="The servers' /24.", show_default="172.28.66")]
 ClientsPrefix = Annotated[str | None, typer.Option(help="The clients' /24.", show_default="192.168.40")]
+Profile = Annotated[
+    str | None, typer.Option(help="windows: the server has Wine's command line.", show_default="none")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")]
 
 
@@ -24,16 +29,27 @@ def topology_of(project: str | None) -> Topology:
         return Topology.from_environment(project)
 
 
-def new_topology(project: str | None, servers_prefix: str | None, clients_prefix: str | None) -> Topology:
+def new_topology(
+    project: str | None, servers_prefix: str | None, clients_prefix: str | None, profile: str | None = None
+) -> Topology:
     """The lab to bring up. One that has a name of its own, and no prefixes, gets free ones."""
     with told_in_one_line():
         topology = Topology.from_environment(project)
+        topology = replace(topology, profile=profile or topology.profile or _profile_of(topology))
         if servers_prefix or clients_prefix:
             return replace(
                 topology,
                 servers_prefix=servers_prefix or topology.servers_prefix,
                 clients_prefix=clients_prefix or topology.clients_prefix,
             )
-        if topology == Topology(topology.project) != Topology() and not topology.exists():
-            return Topology.beside(topology.project)
+        plain = Topology(topology.project, profile=topology.profile)
+        if topology == plain and topology.project != Topology.project and not topology.exists():
+            return Topology.beside(topology.project, topology.profile)
         return topology
+
+
+def _profile_of(topology: Topology) -> str:
+    """That of the lab where it is up, so that bringing it up again changes nothing."""
+    with Engine() as engine:
+        platforms = {node.labels.get("socketlab.platform") for node in engine.nodes(topology.project)}
+    return next((profile for profile in PROFILES if profile in platforms), "")

@@ -29,6 +29,10 @@ from lab.evidence.traffic import Traffic
 Verdict: TypeAlias = Literal["pass", "fail", "unsupported"]
 OpenLab: TypeAlias = Callable[[Observe], AbstractContextManager[Lab]]
 
+PLATFORMS = {
+    "linux": "Linux",
+    "windows": "Wine: the command line is Wine's cmd, and the sockets, as all below them, are Linux's",
+}
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "unsupported": 3}
 
 
@@ -150,6 +154,7 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
     verdict: Verdict = "fail"
     reason = ""
     try:
+        _require_profile(outcome.scenario, lab)
         record = outcome.scenario.run(lab)
         json.dumps(record, allow_nan=False)
         outcome.record = record
@@ -167,6 +172,14 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
     outcome.verdict, outcome.reason = verdict, reason
 
 
+def _require_profile(scenario: Scenario, lab: Lab) -> None:
+    if scenario.profile and scenario.profile not in {host.platform for host in lab.hosts}:
+        raise Unsupported(
+            f"this lab was started without the profile {scenario.profile}; "
+            f"`lab up --profile {scenario.profile}` starts one that has it (docs/profiles.md)"
+        )
+
+
 def _failed_assertion(error: AssertionError) -> str:
     """The assertion as it stands in the scenario, and what it said."""
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -175,7 +188,12 @@ def _failed_assertion(error: AssertionError) -> str:
 
 
 def _addresses(node: Any) -> dict[str, Any]:
-    return {"names": node.names, "addresses": node.addresses, "addresses6": node.addresses6}
+    return {
+        "names": node.names,
+        "addresses": node.addresses,
+        "addresses6": node.addresses6,
+        "platform": PLATFORMS.get(node.platform, node.platform),
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -21,9 +21,10 @@ from lab.control.topology import Topology
 
 
 class Bench:
-    """The lab of one test session, brought up at first need, and what was played on it."""
+    """A lab of one test session, brought up at first need, and what was played on it."""
 
-    def __init__(self, project: str | None, runs: Path) -> None:
+    def __init__(self, project: str | None, runs: Path, profile: str = "") -> None:
+        self._profile = profile
         self._project = project
         self._runs = runs
         self._closing = ExitStack()
@@ -36,7 +37,8 @@ class Bench:
         if self._topology is None and self._project:
             self._topology = Topology.from_environment(self._project)
         if self._topology is None:
-            topology = Topology.beside(f"socketlab-test-{os.getpid()}")
+            suffix = self._profile and f"-{self._profile}"
+            topology = Topology.beside(f"socketlab-test-{os.getpid()}{suffix}", self._profile)
             topology.up(quiet=True)
             self._closing.callback(topology.down, quiet=True)
             self._topology = topology
@@ -61,7 +63,28 @@ class Bench:
         self._closing.close()
 
 
-_BENCH = pytest.StashKey[Bench]()
+class Benches:
+    """The session's labs: a plain one, and one for each profile that is asked for."""
+
+    def __init__(self, project: str | None, runs: Path) -> None:
+        self._by_profile = {"": Bench(project, runs)}
+        self._runs = runs
+
+    def __getitem__(self, profile: str) -> Bench:
+        if profile not in self._by_profile:
+            self._by_profile[profile] = Bench(None, self._runs, profile)
+        return self._by_profile[profile]
+
+    def play(self, name: str, profile: str = "") -> Outcome:
+        """On the lab with ``profile``, or with the one that the scenario wants."""
+        return self[profile or scenarios.load(name).profile].play(name)
+
+    def close(self) -> None:
+        for bench in self._by_profile.values():
+            bench.close()
+
+
+_BENCHES = pytest.StashKey[Benches]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,29 +95,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lab: plays across the hosts of a lab; needs a Docker Engine")
-    config.stash[_BENCH] = Bench(config.getoption("--lab"), config.rootpath / "runs")
+    config.stash[_BENCHES] = Benches(config.getoption("--lab"), config.rootpath / "runs")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[_BENCH].close()
+    config.stash[_BENCHES].close()
 
 
 @pytest.fixture(scope="session")
 def lab_topology(request: pytest.FixtureRequest) -> Topology:
     """The lab's name and prefixes; it is up."""
-    return request.config.stash[_BENCH].topology
+    return request.config.stash[_BENCHES][""].topology
 
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Lab:
     """A running lab with every host logged in to."""
-    return request.config.stash[_BENCH].lab
+    return request.config.stash[_BENCHES][""].lab
 
 
 @pytest.fixture(scope="session")
-def played(request: pytest.FixtureRequest) -> Callable[[str], Outcome]:
-    """Plays a scenario by name, once a session."""
-    return request.config.stash[_BENCH].play
+def windows_lab(request: pytest.FixtureRequest) -> Lab:
+    """A running lab whose server has Wine's command line."""
+    return request.config.stash[_BENCHES]["windows"].lab
+
+
+@pytest.fixture(scope="session")
+def played(request: pytest.FixtureRequest) -> Callable[..., Outcome]:
+    """Plays a scenario by name, once a session; ``played(name, profile)`` plays it on that profile's lab."""
+    return request.config.stash[_BENCHES].play
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -117,7 +146,7 @@ class ScenarioItem(pytest.Item):
         self.add_marker("lab")
 
     def runtest(self) -> None:
-        outcome = self.config.stash[_BENCH].play(self.name)
+        outcome = self.config.stash[_BENCHES].play(self.name)
         self.add_report_section("call", "run", f"what it left: {outcome.folder}")
         if outcome.verdict != "pass":
             why = "\n".join([f"{outcome.verdict}: {outcome.reason}", *outcome.diagnosis.sentences])

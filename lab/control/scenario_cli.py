@@ -13,7 +13,7 @@ from rich.table import Table
 from lab.control import lessons, scenarios, story
 from lab.control.capture import LIMIT, SNAPLEN
 from lab.control.errors import UsageError
-from lab.control.options import ClientsPrefix, Project, ServersPrefix, new_topology
+from lab.control.options import ClientsPrefix, Profile, Project, ServersPrefix, new_topology
 from lab.control.outside import from_engine
 from lab.control.play import OpenLab
 from lab.control.runner import play_all
@@ -72,6 +72,7 @@ def run(
     project: Project = None,
     servers_prefix: ServersPrefix = None,
     clients_prefix: ClientsPrefix = None,
+    profile: Profile = None,
     columns: Annotated[bool, typer.Option("--columns", help="The hosts' output side by side.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave a lab that had to be started running.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeat the random choices of an earlier run.")] = None,
@@ -87,7 +88,7 @@ def run(
 
     A lab that isn't up is started for it, and taken down afterwards unless [bold]--keep[/] is given.
     """
-    topology = new_topology(project, servers_prefix, clients_prefix)
+    topology = new_topology(project, servers_prefix, clients_prefix, profile)
     with told_in_one_line():
         chosen = _chosen(names or [], pitfalls, variant)
         language = lessons.language(lang, os.environ)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FOLDER = Path(os.environ.get("LAB_SCENARIOS") or Path(__file__).parents[2] / "scenarios")
 
 VARIANTS = ("broken", "fixed")
+PROFILES = ("windows",)
 
 Record: TypeAlias = dict[str, Any]
 
@@ -32,6 +33,7 @@ Record: TypeAlias = dict[str, Any]
 class Scenario:
     """``run`` drives the hosts and returns plain values; ``check`` asserts over those values alone.
 
+    ``profile`` is the one that the lab must have, "" where any will do.
     ``outcomes`` says in a line what each variant comes to, in the words of its check: a pitfall has one for
     each variant that is to be played, another scenario none. ``programs`` are the texts of the programs that
     the file itself holds, by the names of its constants.
@@ -44,6 +46,7 @@ class Scenario:
     check: Callable[[Record], None]
     outcomes: Mapping[str, str] = field(default_factory=dict)
     programs: Mapping[str, str] = field(default_factory=dict)
+    profile: str = ""
 
 
 def names() -> list[str]:
@@ -67,12 +70,17 @@ def load(name: str, variant: str | None = None) -> Scenario:
     title, _, lesson = (module.__doc__ or "").strip().partition("\n")
     if not title:
         raise UsageError(f"{path.name} is no scenario: its docstring has no title")
+    profile = getattr(module, "PROFILE", "")
+    if profile and profile not in PROFILES:
+        raise UsageError(
+            f"{path.name} is no scenario: no profile {profile!r}; there is: {', '.join(PROFILES)}"
+        )
     programs = {k: v.strip("\n") for k, v in vars(module).items() if k.isupper() and _is_program(v)}
     try:
         if not hasattr(module, "check_broken"):
             if variant:
                 raise UsageError(f"{name} has no variants: it is no pitfall")
-            return Scenario(name, title, lesson.strip(), module.run, module.check, {}, programs)
+            return Scenario(name, title, lesson.strip(), module.run, module.check, {}, programs, profile)
         if variant and variant not in VARIANTS:
             raise UsageError(f"no variant {variant!r}; there are: {', '.join(VARIANTS)}")
         checks = {v: getattr(module, f"check_{v}") for v in VARIANTS if variant in (None, v)}
@@ -82,7 +90,7 @@ def load(name: str, variant: str | None = None) -> Scenario:
     if not all(outcomes.values()):
         raise UsageError(f"{path.name} is no scenario: a check without a docstring says nothing")
     run, check = _by_variant(module.run, checks)
-    return Scenario(name, title, lesson.strip(), run, check, outcomes, programs)
+    return Scenario(name, title, lesson.strip(), run, check, outcomes, programs, profile)
 
 
 def _module(path: Path) -> ModuleType:

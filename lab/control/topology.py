@@ -12,6 +12,7 @@ import re
 import select
 import shutil
 import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,12 +23,16 @@ from typing import Any
 
 from lab.control.engine import Engine, Network, wait_until_up
 from lab.control.errors import EnvironmentFailure, UsageError
+from lab.control.scenarios import PROFILES
 
 COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
 UP_TIMEOUT = 120.0  # seconds for Compose to start all hosts, and as much for them to become healthy
+BUILD_TIMEOUT = 600.0  # for an image, on a slow line
 DOWN_TIMEOUT = 60.0
 INTERRUPT_TIMEOUT = 15.0  # for Compose to end after a Ctrl-C
 SETTLE = 1.0
+
+PROFILE_SIZE = "112 MB are fetched, the image has 150 MB more than a plain host's"
 
 VARIABLES = {
     "project": "COMPOSE_PROJECT_NAME",
@@ -36,6 +41,7 @@ VARIABLES = {
     "mgmt_prefix": "LAB_MGMT_PREFIX",
     "servers_prefix6": "LAB_SERVERS_PREFIX6",
     "clients_prefix6": "LAB_CLIENTS_PREFIX6",
+    "profile": "PROFILE",
 }
 
 _PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # Compose's own rule
@@ -53,6 +59,7 @@ class Topology:
     mgmt_prefix: str = "172.28.255"
     servers_prefix6: str = "fd28:66"
     clients_prefix6: str = "fd28:40"
+    profile: str = ""  # or windows
     compose_file: Path = COMPOSE_FILE
 
     @classmethod
@@ -64,7 +71,7 @@ class Topology:
         return cls(**{key: value for key, value in named.items() if value})
 
     @classmethod
-    def beside(cls, project: str) -> Topology:
+    def beside(cls, project: str, profile: str = "") -> Topology:
         """A lab with prefixes that no network on this engine has. Raises EnvironmentFailure."""
         with Engine() as engine:
             taken = [subnet for subnet, _ in engine.subnets()]
@@ -78,6 +85,7 @@ class Topology:
                 f"172.28.{255 - number}",
                 f"fd28:{66 + number}",
                 f"fd28:{40 + number}",
+                profile,
             )
             if not any(overlap(mine, other) for mine in topology.networks() for other in taken):
                 return topology
@@ -87,6 +95,8 @@ class Topology:
         """Raises UsageError for a name or prefix that can't be one."""
         if not _PROJECT_NAME.fullmatch(self.project):
             raise UsageError(f"{self.project!r} is no project name: small letters, digits, - and _")
+        if self.profile and self.profile not in PROFILES:
+            raise UsageError(f"no profile {self.profile!r}; there is: {', '.join(PROFILES)}")
         networks = self.networks()
         for one, other in itertools.combinations(networks, 2):
             if overlap(one, other):
@@ -122,6 +132,7 @@ class Topology:
         existed = self.exists()
         if not existed:
             self._require_free_prefixes()
+        self._build_profile(quiet)
         try:
             _run(
                 self.compose("up", "--detach", *services), self.environment(), quiet=quiet, timeout=UP_TIMEOUT
@@ -135,6 +146,16 @@ class Topology:
         except BaseException:
             self._undo(existed)
             raise
+
+    def _build_profile(self, quiet: bool) -> None:
+        """Builds the profile's image where there is none; how much that is stands before it is done."""
+        if not self.profile:
+            return
+        with Engine() as engine:
+            if engine.has_image(f"socketlab/{self.profile}"):
+                return
+        print(f"building socketlab/{self.profile}: {PROFILE_SIZE}", file=sys.stderr, flush=True)
+        _run(self.compose("build", "server"), self.environment(), quiet=quiet, timeout=BUILD_TIMEOUT)
 
     @contextmanager
     def running(self, *, keep: bool = False, quiet: bool = False) -> Iterator[None]:

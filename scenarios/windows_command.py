@@ -1,0 +1,58 @@
+"""A Windows command line: ipconfig, a folder with a Chinese name, and a command that never ends.
+
+The server of many texts is a Windows 10. Its answers come in GBK (code page 936), each line ends with CR LF:
+
+    echo 中文     D6 D0 CE C4 0D 0A
+
+Bytes don't say in which encoding they are. raw and length send them as they come; the header of the other two
+protocols names it, so lab-command shows text. Wine's cmd runs the commands here (docs/profiles.md).
+"""
+
+PROFILE = "windows"
+
+FILE = r"C:\users\lab\资料 1\说明.txt"
+MAKE = rf'md "C:\users\lab\资料 1" 2>nul & echo 你好>"{FILE}" & dir /b "C:\users\lab\资料 1"'
+ENDLESS = 'ping -n 86399 127.0.0.1 | find "x"'
+
+
+def run(lab):
+    with lab.server.start("lab-command serve --protocol raw --port 8080"):
+        echo = lab.client.run("printf 'echo 中文' | nc -N -w 10 server 8080 | od -An -tx1", check=True)
+    with lab.server.start("lab-command serve --port 20000"):
+        config = command(lab, "ipconfig /all").stdout
+        made = command(lab, MAKE)
+        record = {
+            "echo": echo.stdout.split(),
+            "config": config.split("\r\n"),
+            "made": [made.stdout, made.exit_code],
+            "typed": command(lab, f'type "{FILE}"').stdout,
+            "piped": command(lab, f'type "{FILE}" | find "你"').stdout,
+            "quoted": command(lab, 'echo "a & b" %OS% 100% ^& c').stdout,
+            "failing": command(lab, "exit 7").exit_code,
+            "missing": seen(command(lab, r"type C:\nowhere")),
+            "endless": command(lab, ENDLESS, "--timeout", "1").exit_code,
+            "left_running": lab.server.run("pgrep --full 'ping.*86399'").lines,
+        }
+    return record | {"address": lab.server.address, "gateway": lab["router"].node.addresses[1]}
+
+
+def command(lab, line, *options):
+    return lab.client.run(["lab-command", "run", *options, "server", line])
+
+
+def seen(result):
+    return {"stdout": result.stdout, "complains": "nowhere" in result.stderr, "exit_code": result.exit_code}
+
+
+def check(record):
+    assert record["echo"] == "d6 d0 ce c4 0d 0a".split()
+    values = [line.rpartition(" : ") for line in record["config"]]
+    assert record["address"] in [value for name, _, value in values if "IPv4 地址" in name]
+    assert record["gateway"] in [value.strip() for _, _, value in values], "no default gateway"
+    assert record["made"] == ["说明.txt\r\n", 0]
+    assert record["typed"].split() == record["piped"].split() == ["你好"]
+    assert record["quoted"] == '"a & b" Windows_NT 100% & c\r\n'
+    assert record["failing"] == 7
+    assert record["missing"] == {"stdout": "", "complains": True, "exit_code": 1}
+    assert record["endless"] == 4
+    assert record["left_running"] == [], "a command outlived its deadline"

@@ -1,0 +1,35 @@
+"""Names that Windows forbids: a file that Linux sends and Windows can't keep.
+
+A name travels as it is, and what it means is the receiver's affair. On Windows CON is a device, with any
+ending too; a:b is a stream of the file a; a dot or a space at the end is dropped, so report. would be report.
+A server there must refuse such a name by name: else the file is lost, or is another one.
+"""
+
+PROFILE = "windows"
+
+GOOD = ["报告.txt", "console", ".hidden", "two words"]
+BAD = ["CON", "con.txt", "com1.log", "a:b", "what?", "report.", "report "]
+
+
+def run(lab):
+    lab.server.run("rm -rf /tmp/names; mkdir /tmp/names", check=True)
+    lab.client.run("echo content > /tmp/file", check=True)
+    with lab.server.start("lab-transfer serve --root /tmp/names --port 20001"):
+        taken = {name: put(lab, name)[0] for name in GOOD}
+        refused = {name: put(lab, name) for name in BAD}
+    return {"taken": taken, "refused": refused, "stored": lab.server.run("ls -A /tmp/names").lines}
+
+
+def put(lab, name):
+    result = lab.client.run(["lab-transfer", "put", "server", "/tmp/file", "--to", name])
+    return [result.exit_code, result.stderr.strip()]
+
+
+def check(record):
+    assert record["taken"] == dict.fromkeys(GOOD, 0)
+    assert list(record["refused"]) == BAD
+    for name, (exit_code, complaint) in record["refused"].items():
+        assert exit_code == 1
+        assert "Windows" in complaint
+        assert repr(name) in complaint, "refused, but not by its name"
+    assert sorted(record["stored"]) == sorted(GOOD)
