@@ -17,7 +17,7 @@ MAX_NAME = 255  # bytes of UTF-8 in one component
 MAX_COMPONENTS = 128
 
 # What Windows keeps for itself, in any case and with any ending ("con.txt"), and what no name there may hold.
-_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])( *\..*)?", re.IGNORECASE)
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9¹²³])( *\..*)?", re.IGNORECASE)
 _NOT_ON_WINDOWS = re.compile(r'[<>:"\\|?*]')
 
 Path: TypeAlias = tuple[str, ...]  # below the root; () is the root itself

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -146,3 +147,10 @@ def test_the_worst_verdict_is_the_exit_code(tmp_path):
     for names, code in ((["good"], 0), (["bad", "good"], 1), (["good", "odd"], 3), ([], 0)):
         chosen = [scenario(runs[name]) for name in names]
         assert play_all(chosen, no_hosts, Silent(), tmp_path) == code
+
+
+def test_a_lab_without_the_profile_is_unsupported_and_nothing_is_run(tmp_path):
+    wants = replace(scenario(raising(AssertionError("it ran"))), profile="windows")
+    outcome = play(wants, no_hosts, ignore, tmp_path)
+    assert (outcome.verdict, outcome.exit_code) == ("unsupported", 3)
+    assert "without the profile windows; `lab up --profile windows`" in outcome.reason

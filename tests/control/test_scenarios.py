@@ -141,3 +141,13 @@ def test_the_projects_own_scenarios_are_short_and_have_titles():
         assert len(code.splitlines()) <= 72, f"{name} is too long to be read from top to bottom"
         assert len(scenarios.title(name)) <= 110
         assert scenarios.load(name).lesson, f"{name} teaches nothing"
+
+
+def test_a_scenario_may_want_a_profile(folder):
+    (folder / "plain.py").write_text(GOOD)
+    (folder / "wants.py").write_text(GOOD.replace("def run", 'PROFILE = "windows"\ndef run'))
+    (folder / "wrong.py").write_text(GOOD.replace("def run", 'PROFILE = "dos"\ndef run'))
+    assert scenarios.load("plain").profile == ""
+    assert scenarios.load("wants").profile == "windows"
+    with pytest.raises(UsageError, match="no profile 'dos'; there is: windows"):
+        scenarios.load("wrong")

@@ -22,6 +22,7 @@ from lab.control.topology import Topology
         ({"clients_prefix": "172.28.66"}, "two networks have the prefix"),
         ({"clients_prefix6": "fd28:66"}, "two networks have the prefix"),
         ({"mgmt_prefix": "172.28.66"}, "two networks have the prefix"),
+        ({"profile": "dos"}, "no profile 'dos'; there is: windows"),
     ],
 )
 def test_nonsense_is_refused_by_name(options, said):
@@ -52,3 +53,12 @@ def test_compose_gets_all_of_it_and_the_users_own_environment(monkeypatch):
 def test_a_lab_beside_takes_prefixes_that_nobody_has(lab_topology):
     beside = Topology.beside("another")
     assert not set(map(str, beside.networks())) & set(map(str, lab_topology.networks()))
+
+
+def test_a_profile_comes_from_the_environment_and_goes_to_compose(monkeypatch):
+    monkeypatch.delenv("PROFILE", raising=False)
+    assert Topology.from_environment().profile == ""
+    assert Topology.from_environment().environment()["PROFILE"] == ""
+    monkeypatch.setenv("PROFILE", "windows")
+    assert Topology.from_environment().profile == "windows"
+    assert Topology.from_environment().environment()["PROFILE"] == "windows"

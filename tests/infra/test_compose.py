@@ -102,3 +102,26 @@ def test_prefixes_move_the_whole_lab() -> None:
     text = json.dumps(moved)
     for stays in "192.168.40", "172.28.", "fd28:":
         assert stays not in text
+
+
+def test_the_profile_changes_the_server_and_what_is_told_of_it() -> None:
+    plain, windows = config()["services"], config(PROFILE="windows")["services"]
+    assert windows["server"]["image"] == "socketlab/windows"
+    assert windows["server"]["build"]["target"] == "windows"
+    assert windows["server"]["labels"]["socketlab.platform"] == "windows"
+    for services, platform in (plain, "linux"), (windows, "windows"):
+        told = {
+            n["service"]: n["platform"] for n in json.loads(services["runner"]["environment"]["LAB_HOSTS"])
+        }
+        assert told == {"server": platform, "client": "linux", "router": "linux"}
+    for service in (plain["server"], windows["server"]):
+        for key in "image", "build", "labels":
+            del service[key]
+    assert windows["server"] == plain["server"]  # no more rights, no other limits
+    assert windows["client"] == plain["client"]
+
+
+def test_the_client_can_have_another_base() -> None:
+    found = config(CLIENT_BASE="kalilinux/kali-rolling")["services"]
+    assert found["client"]["build"]["args"]["BASE"] == "kalilinux/kali-rolling"
+    assert found["server"]["build"]["args"]["BASE"] == "debian:trixie-slim"

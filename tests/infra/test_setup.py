@@ -235,6 +235,53 @@ def test_without_a_registry_only_debian_can_build_the_base(
         setup(call="remedy_base", SERVER_BASE="example/other", CLIENT_BASE="example/other"),
         "example/other can't be pulled",
     )
+    refused(
+        setup(call="remedy_base", SERVER_BASE="kalilinux/kali-rolling", CLIENT_BASE="kalilinux/kali-rolling"),
+        "kalilinux/kali-rolling can't be pulled (does an image registry answer?)",
+        "only debian:trixie-slim can be built here",
+    )
+
+
+# --- images -------------------------------------------------------------------------------------
+
+BUILDS = """
+case "$*" in
+    "image inspect"*windows*) [[ -e windows ]] ;;
+    "image inspect --format"*) exit 1 ;;
+    "compose build"*) echo "build ${*:3} of ${PROFILE:-the default}" ;;
+    *) exit 0 ;;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("profile", "options", "built"),
+    [
+        ("", "", ["build of the default"]),
+        ("windows", "", ["build of the default", "build server of windows"]),
+        ("", "with_windows;", ["build of the default", "build server of windows"]),
+    ],
+)
+def test_the_profiles_image_is_built_where_it_is_wanted_and_its_size_told_before(
+    machine: Path, setup: SetUp, profile: str, options: str, built: list[str]
+) -> None:
+    stand_in(machine, "docker", BUILDS)
+    call = f'[[ "$PROFILE" ]] && with_windows; {options} remedy_images'
+    lines = setup(call=call, PROFILE=profile).stdout.splitlines()
+    assert [" ".join(line.split()) for line in lines if line.startswith("build ")] == built
+    told = [number for number, line in enumerate(lines) if "150 MB more" in line]
+    assert bool(told) == (len(built) == 2)
+    assert all(number < lines.index("build server of windows") for number in told)
+
+
+def test_who_has_the_profiles_image_keeps_it_as_new_as_the_others(machine: Path, setup: SetUp) -> None:
+    stand_in(machine, "docker", BUILDS.replace("[[ -e windows ]]", "exit 0"))
+    assert setup(call='probe_images || true; echo "${flavours[@]}"').stdout.split()[-1] == "windows"
+
+
+def test_an_unknown_profile_is_wrong_use(setup: SetUp) -> None:
+    done = setup(PROFILE="dos")
+    assert done.returncode == 2
+    assert "no profile dos" in done.stderr
 
 
 DEB822 = """Types: deb

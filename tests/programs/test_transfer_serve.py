@@ -573,3 +573,24 @@ def test_directories_are_made_and_removed(root: Path) -> None:
             assert told.value.code == code
         assert ours.remove(("a",), recursive=True) == 2
     assert names_in(root) == []
+
+
+def test_names_that_windows_forbids_are_refused_and_the_session_goes_on(root: Path) -> None:
+    (root / "a:b").write_bytes(b"put there by another way")
+    with server(root, windows_names=True) as port, RawPeer.to(port) as peer:
+        for name in "CON", "nul.txt", "a:b", "report.":
+            answer = put(peer, b"content", name)
+            assert (answer["status"], answer["code"]) == ("error", "name-refused")
+            assert repr(name) in answer["text"]
+            assert "Windows" in answer["text"]
+        for fields in ({"op": "stat"}, {"op": "mkdir", "parents": True}, {"op": "list"}, {"op": "get"}):
+            peer.send(path=["folder", "CON"], **fields)
+            assert peer.receive()["code"] == "name-refused"
+        assert put(peer, b"content", "console")["status"] == "stored"
+    assert names_in(root) == ["a:b", "console"]
+
+
+def test_without_being_told_any_name_of_linux_is_taken(root: Path) -> None:
+    with server(root) as port, RawPeer.to(port) as peer:
+        assert put(peer, b"content", "CON")["status"] == "stored"
+        assert put(peer, b"content", "a:b")["status"] == "stored"

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.protocols.errors import LocalProtocolError
-from lab.protocols.names import MAX_NAME, check_name, is_partial_name, partial_name, split_path
+from lab.protocols.names import (
+    MAX_NAME,
+    check_name,
+    forbidden_on_windows,
+    is_partial_name,
+    partial_name,
+    split_path,
+)
 
 names = st.text(
     st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="/"), min_size=1
@@ -62,3 +69,46 @@ def test_a_partial_name_is_hidden_bounded_and_nobodys_file(name: str, slot: int)
     assert hidden.startswith(".")
     assert len(hidden) < MAX_NAME
     assert is_partial_name(hidden)
+
+
+DEVICES = [
+    "CON",
+    "con",
+    "prn",
+    "Aux",
+    "nul",
+    "COM1",
+    "lpt9",
+    "com¹",
+    "CONIN$",
+    "con.txt",
+    "nul.tar.gz",
+    "con .txt",
+]
+HELD = ["a:b", "a<b", "a>b", 'say "hi"', "a\\b", "a|b", "what?", "*.txt"]
+DROPPED = ["report.", "report ", "...", "文件."]
+GOOD_ON_WINDOWS = [
+    "console",
+    "com",
+    "com0",
+    "com10",
+    "lpt",
+    "contents.txt",
+    ".hidden",
+    "a b",
+    "文件.txt",
+    "x.con",
+]
+
+
+@pytest.mark.parametrize("name", [*DEVICES, *HELD, *DROPPED])
+def test_what_windows_forbids_is_told_by_name(name: str) -> None:
+    for path in (name,), ("folder", name), (name, "file"):
+        assert repr(name) in forbidden_on_windows(path)
+        assert "Windows" in forbidden_on_windows(path)
+
+
+@pytest.mark.parametrize("name", GOOD_ON_WINDOWS)
+def test_what_only_looks_like_it_is_not_forbidden_on_windows(name: str) -> None:
+    assert forbidden_on_windows((name,)) == ""
+    assert forbidden_on_windows(()) == ""

@@ -368,8 +368,9 @@ FORGERIES: dict[str, dict[str, Forge]] = {
     "windows-command": {
         "the bytes are UTF-8": put("echo", "e4 b8 ad e6 96 87 0d 0a".split()),
         "lines end as on Linux": put("echo", "d6 d0 ce c4 0a".split()),
-        "ipconfig speaks of another host": put("address", "192.168.40.129"),
-        "there is no way out": put("gateway", "172.28.66.1"),
+        "ipconfig speaks of another host": put("way_out.0", "192.168.40.129"),
+        "the way out is the machine's": put("way_out.2", "172.28.66.1"),
+        "there is no way out": put("way_out", None),
         "the name came back in another encoding": put("made.0", "璇存槑.txt\r\n"),
         "the pipe was taken for text": put("piped", ""),
         "the quotes were escaped on the way": put("quoted", '\\"a & b\\" Windows_NT 100% & c\r\n'),
