@@ -18,6 +18,7 @@ from lab.control.outside import from_engine
 from lab.control.play import OpenLab, play
 from lab.control.scenarios import Scenario
 from lab.control.telling import told_in_one_line
+from lab.control.topology import Topology
 from lab.pages import recording, reference, render
 from lab.pages.keeping import keep
 
@@ -55,12 +56,20 @@ def record(
             stdout.print("Every recording is up to date.")
             return
         topology = new_topology(project, None, None)
-        open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
-        with topology.running(quiet=not stderr.is_terminal):
-            for number, scenario in enumerate(chosen, 1):
-                with stderr.status(f"{number}/{len(chosen)} {scenario.name}"):
-                    said = record_one(scenario, open_lab, runs)
-                stdout.print(f"{number}/{len(chosen)} {said}")
+        for profile in sorted({scenario.profile for scenario in chosen}):
+            part = [scenario for scenario in chosen if scenario.profile == profile]
+            _record_on(
+                Topology.beside(f"{topology.project}-{profile}", profile) if profile else topology, part, runs
+            )
+
+
+def _record_on(topology: Topology, chosen: list[Scenario], runs: Path) -> None:
+    open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
+    with topology.running(quiet=not stderr.is_terminal):
+        for number, scenario in enumerate(chosen, 1):
+            with stderr.status(f"{number}/{len(chosen)} {scenario.name}"):
+                said = record_one(scenario, open_lab, runs)
+            stdout.print(f"{number}/{len(chosen)} {said}")
 
 
 def record_one(scenario: Scenario, open_lab: OpenLab, runs: Path) -> str:
