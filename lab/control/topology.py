@@ -32,7 +32,7 @@ DOWN_TIMEOUT = 60.0
 INTERRUPT_TIMEOUT = 15.0  # for Compose to end after a Ctrl-C
 SETTLE = 1.0
 
-PROFILE_SIZE = "112 MB are fetched, the image has 150 MB more than a plain host's"
+PROFILE_SIZE = "120 MB are fetched, the image has 150 MB more than a plain host's"
 
 VARIABLES = {
     "project": "COMPOSE_PROJECT_NAME",

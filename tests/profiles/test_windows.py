@@ -10,19 +10,22 @@ from lab.control.play import PLATFORMS
 pytestmark = pytest.mark.lab
 
 PROGRAMS = [name for name in scenarios.names() if not scenarios.load(name).outcomes]
+PORT = 20042  # no scenario has it
 LEFT = "ps -e -o args= | grep -E 'ping|cmd.exe|conhost|start.exe' | grep -v grep"
 
 
 @pytest.fixture(scope="module")
 def server(windows_lab):
-    with windows_lab.server.start("lab-command serve") as program:
+    with windows_lab.server.start(f"lab-command serve --port {PORT}") as program:
         yield program
 
 
 @pytest.fixture
 def ask(windows_lab, server):
     def run(command, *options):
-        return windows_lab.client.run(["lab-command", "run", *options, "server", command])
+        return windows_lab.client.run(
+            ["lab-command", "run", "--port", str(PORT), *options, "server", command]
+        )
 
     return run
 
@@ -78,7 +81,7 @@ def test_the_bytes_are_gbk_and_the_header_says_so(windows_lab, server):
     """As a tutorial's client sees it: a length, a header, and bytes."""
     program = (
         "import socket\n"
-        "with socket.create_connection(('server', 20000)) as stream:\n"
+        f"with socket.create_connection(('server', {PORT})) as stream:\n"
         "    stream.sendall('echo 中'.encode())\n"
         "    file = stream.makefile('rb')\n"
         "    size = int.from_bytes(file.read(4), 'little')\n"
@@ -178,7 +181,7 @@ def test_a_host_that_was_off_answers_its_first_command_at_once(windows_lab):
     """The last one here: with the power goes every program."""
     with windows_lab.server.without_power():
         pass
-    with windows_lab.server.start("lab-command serve --port 20002"):
-        first = windows_lab.client.run("lab-command run --port 20002 server ver", check=True)
+    with windows_lab.server.start("lab-command serve"):
+        first = windows_lab.client.run("lab-command run server ver", check=True)
     assert first.seconds < 1.0
     assert "Windows 10" in first.stdout
