@@ -64,10 +64,8 @@ def run(lab, variant):
     long = LONG[lab.server.platform]
     with lab.server.start(["python3", "-c", server]):
         said = lab.client.run(["python3", "-c", client, long, "echo done"], check=True).lines
-    return {
-        "answers": [ast.literal_eval(line) for line in said],
-        "alone": lab.server.ask(f"{long} | {alone}").stdout,
-    }
+    truth = lab.server.ask(f"{long} | {alone}").stdout
+    return {"answers": [ast.literal_eval(line) for line in said], "alone": truth}
 
 
 def check_broken(record):
