@@ -36,7 +36,7 @@ class Rig:
     def __init__(self, rounds: int | None = None) -> None:
         self._rounds = rounds
         self._stack = ExitStack()
-        self._lab: Lab | None = None
+        self._labs: dict[str, Lab] = {}
 
     def __enter__(self) -> Rig:
         return self
@@ -55,13 +55,18 @@ class Rig:
     @property
     def lab(self) -> Lab:
         """A lab that all benchmarks share; brought up at first need. Raises EnvironmentFailure."""
-        if self._lab is None:
-            topology = Topology.beside(self.project())
+        return self.lab_with("")
+
+    def lab_with(self, profile: str) -> Lab:
+        """The lab that all benchmarks of a profile share. Raises EnvironmentFailure."""
+        if profile not in self._labs:
+            topology = Topology.beside(self.project(profile and f"-{profile}"), profile)
             self._stack.callback(topology.down, quiet=True)
             topology.up(quiet=True)
-            self._lab = self._stack.enter_context(from_engine(topology.project))
-            self._lab.connect()
-        return self._lab
+            lab = self._stack.enter_context(from_engine(topology.project))
+            lab.connect()
+            self._labs[profile] = lab
+        return self._labs[profile]
 
 
 def tool(name: str) -> str:

@@ -91,10 +91,10 @@ def run(
     A lab that isn't up is started for it, with the profile that they want, and taken down afterwards unless
     [bold]--keep[/] is given.
     """
-    topology = new_topology(project, servers_prefix, clients_prefix, profile)
     with told_in_one_line():
         chosen = _chosen(names or [], pitfalls, variant)
         language = lessons.language(lang, os.environ)
+        topology = new_topology(project, servers_prefix, clients_prefix, profile)
         open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
         topology = _wanted_by(chosen, topology)
         capture = Options(snaplen, capture_limit << 20)

@@ -118,11 +118,7 @@ def test_files_have_the_same_names_on_both_sides(windows_lab, ask):
     assert windows_lab.server.get("/tmp/写的.txt").decode("gbk").strip() == "你好"
 
 
-# --- time ---------------------------------------------------------------------------------------
-
-
-def test_a_warm_command_is_quick(ask):
-    assert min(ask("ver").seconds for _ in range(5)) < 0.3
+# --- what ends ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -176,10 +172,9 @@ def test_a_record_says_what_is_wine(played):
     assert nodes["kali"]["platform"] == nodes["router"]["platform"] == "Linux"
 
 
-def test_a_host_that_was_off_answers_its_first_command_at_once(windows_lab):
+def test_a_host_that_was_off_has_its_command_line_again(windows_lab):
     """The last one here: with the power goes every program."""
     with windows_lab.server.without_power():
         pass
     first = windows_lab.server.run("wine cmd /c ver", check=True)
-    assert first.seconds < 1.0
     assert "Windows 10" in first.stdout
