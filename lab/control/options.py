@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from lab.control.engine import Engine
-from lab.control.scenarios import PROFILES
 from lab.control.telling import told_in_one_line
 from lab.control.topology import Topology
 
@@ -32,24 +30,21 @@ def topology_of(project: str | None) -> Topology:
 def new_topology(
     project: str | None, servers_prefix: str | None, clients_prefix: str | None, profile: str | None = None
 ) -> Topology:
-    """The lab to bring up. One that has a name of its own, and no prefixes, gets free ones."""
+    """The lab to bring up: one that is there as it is, and a new one that has a name of its own, and no
+    prefixes, with free ones.
+    """
     with told_in_one_line():
         topology = Topology.from_environment(project)
-        topology = replace(topology, profile=profile or topology.profile or _profile_of(topology))
+        topology = replace(topology, profile=profile or topology.profile)
         if servers_prefix or clients_prefix:
             return replace(
                 topology,
                 servers_prefix=servers_prefix or topology.servers_prefix,
                 clients_prefix=clients_prefix or topology.clients_prefix,
             )
+        if there := Topology.of_lab(topology.project):
+            return replace(there, profile=topology.profile or there.profile)
         plain = Topology(topology.project, profile=topology.profile)
-        if topology == plain and topology.project != Topology.project and not topology.exists():
+        if topology == plain and topology.project != Topology.project:
             return Topology.beside(topology.project, topology.profile)
         return topology
-
-
-def _profile_of(topology: Topology) -> str:
-    """That of the lab where it is up, so that bringing it up again changes nothing."""
-    with Engine() as engine:
-        platforms = {node.labels.get("socketlab.platform") for node in engine.nodes(topology.project)}
-    return next((profile for profile in PROFILES if profile in platforms), "")

@@ -91,6 +91,23 @@ class Topology:
                 return topology
         raise EnvironmentFailure("no free prefixes; `docker network prune` removes unused networks")
 
+    @classmethod
+    def of_lab(cls, project: str) -> Topology | None:
+        """The lab of that name as it was brought up; None where there is none. Raises EnvironmentFailure."""
+        with Engine() as engine:
+            platforms = {node.labels.get("socketlab.platform") for node in engine.nodes(project)}
+            subnets = engine.subnets()
+        if not platforms:
+            return None
+        named: dict[str, Any] = {"profile": next((name for name in PROFILES if name in platforms), "")}
+        for subnet, name in subnets:
+            owner, _, network = name.rpartition("_")
+            key = f"{network}_prefix{'6' * (subnet.version == 6)}"
+            if owner == project and key in VARIABLES:
+                address = str(subnet.network_address)
+                named[key] = address.removesuffix("::") if subnet.version == 6 else address.rpartition(".")[0]
+        return cls(project, **named)
+
     def __post_init__(self) -> None:
         """Raises UsageError for a name or prefix that can't be one."""
         if not _PROJECT_NAME.fullmatch(self.project):

@@ -3,6 +3,7 @@
 import pytest
 
 from lab.control.errors import UsageError
+from lab.control.options import new_topology
 from lab.control.topology import Topology
 
 
@@ -53,6 +54,13 @@ def test_compose_gets_all_of_it_and_the_users_own_environment(monkeypatch):
 def test_a_lab_beside_takes_prefixes_that_nobody_has(lab_topology):
     beside = Topology.beside("another")
     assert not set(map(str, beside.networks())) & set(map(str, lab_topology.networks()))
+
+
+@pytest.mark.lab
+def test_a_lab_that_is_up_is_known_as_it_was_brought_up(lab_topology):
+    assert Topology.of_lab(lab_topology.project) == lab_topology
+    assert new_topology(lab_topology.project, None, None) == lab_topology
+    assert Topology.of_lab("nobody-has-this") is None
 
 
 def test_a_profile_comes_from_the_environment_and_goes_to_compose(monkeypatch):
