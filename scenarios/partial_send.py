@@ -2,8 +2,9 @@
 
 send() returns how many bytes the kernel took. On a blocking socket Linux takes all, which hides the mistake;
 on a non-blocking socket, and on every socket with a timeout, it takes what fits into the send buffer just
-now. Over loopback that buffer begins larger, and a megabyte may fit; to another host it doesn't. The program
-goes on as if all had been sent, and the receiver gets the beginning:
+now. A quick link empties the buffer while send() still fills it, and a megabyte may get through: it works on
+the desk. Here the link is slow (16 Mbit/s). The program goes on as if all had been sent, and the receiver
+gets the beginning:
 
     message       [████████████████████████████████████████]  1,048,576 bytes
     send() took   [███░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░]  the return value says so; nobody looked
@@ -35,7 +36,10 @@ with socket.create_connection(("server", 7020), timeout=20) as stream:
 
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
-    with lab.server.start(["python3", "-c", SERVER]) as server:
+    with (
+        lab.link.impaired(rate=16e6, direction="to-servers", verify=False),
+        lab.server.start(["python3", "-c", SERVER]) as server,
+    ):
         client = lab.client.run(["python3", "-c", program])
         server.wait()
     received = int(server.lines[-1])
