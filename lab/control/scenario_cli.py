@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +20,6 @@ from lab.control.runner import play_all
 from lab.control.scenarios import Scenario
 from lab.control.soak import soak
 from lab.control.telling import told_in_one_line
-from lab.control.topology import Topology
 from lab.control.view import View
 from lab.control.witness import Options
 from lab.protocols.text import printable
@@ -94,9 +92,10 @@ def run(
     with told_in_one_line():
         chosen = _chosen(names or [], pitfalls, variant)
         language = lessons.language(lang, os.environ)
-        topology = new_topology(project, servers_prefix, clients_prefix, profile)
+        wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
+        # A lab that is up stays as it is, whatever they want.
+        topology = new_topology(project, servers_prefix, clients_prefix, wanted)
         open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
-        topology = _wanted_by(chosen, topology)
         capture = Options(snaplen, capture_limit << 20)
         with topology.running(keep=keep, quiet=not stderr.is_terminal):
             if repeat > 1:
@@ -105,12 +104,6 @@ def run(
                 view = View(stdout, ("kali", "win10") if columns else (), language, story=len(chosen) == 1)
                 code = play_all(chosen, open_lab, view, runs, seed=seed, capture=capture)
     raise typer.Exit(code)
-
-
-def _wanted_by(chosen: list[Scenario], topology: Topology) -> Topology:
-    """The lab to start has the profile that a scenario wants. One that is up stays as it is."""
-    profile = next((scenario.profile for scenario in chosen if scenario.profile), topology.profile)
-    return topology if topology.exists() else replace(topology, profile=profile)
 
 
 def all_pitfalls() -> list[Scenario]:

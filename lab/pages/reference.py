@@ -12,16 +12,12 @@ from typing import Any, TypeAlias
 from lab import pages
 from lab.control import scenarios
 from lab.control.lessons import LANGUAGES
-from lab.pages.render import recorded
+from lab.pages.render import file_name, recorded
 
+NAME = "sockets"
 TABLES = {"families": "socket-families", "methods": "socket-methods"}  # and the scenarios that fill them
 
 Seen: TypeAlias = Mapping[str, str]  # what was seen, by where: on win10, on kali, in the packets
-
-
-def page_of(language: str) -> str:
-    """The name of the page in that language."""
-    return "sockets.md" if language == "en" else f"sockets.{language}.md"
 
 
 def texts() -> dict[str, Any]:
@@ -31,14 +27,15 @@ def texts() -> dict[str, Any]:
 
 def all_pages() -> dict[str, str]:
     """All pages by their file names. Raises LabError where a recording is missing or out of date."""
-    return {page_of(language): rendered(language) for language in LANGUAGES}
+    return {file_name(NAME, language): rendered(language) for language in LANGUAGES}
 
 
 def rendered(language: str) -> str:
     """The page in that language. Raises LabError as all_pages does, KeyError where a text is missing."""
     words = texts()
     page = words["page"][language]
-    twins = [f"[{title}]({page_of(other)})" for other, title in LANGUAGES.items() if other != language]
+    others = [other for other in LANGUAGES if other != language]
+    twins = [f"[{LANGUAGES[other]}]({file_name(NAME, other)})" for other in others]
     parts = [" · ".join(twins), f"# {page['title']}", page["text"].strip().format(*TABLES.values())]
     for table, scenario in TABLES.items():
         seen = recorded(scenarios.load(scenario)).record[table]

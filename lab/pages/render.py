@@ -131,8 +131,8 @@ def _transcripts(part: Part, words: Mapping[str, str]) -> dict[str, str]:
 
 def _reference(the_course: Course, name: str, language: str) -> str:
     """The page outside of the gallery that the lesson leads to, in the same language; "" without one."""
-    path = the_course.references.get(name, "")
-    return path if language == "en" else path.replace(".md", f".{language}.md")
+    path = the_course.references.get(name)
+    return file_name(path.removesuffix(".md"), language) if path else ""
 
 
 def _recorded_line(kept: Recording, words: Mapping[str, str]) -> str:

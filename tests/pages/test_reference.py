@@ -8,6 +8,7 @@ import pytest
 from lab import pages
 from lab.control.lessons import LANGUAGES
 from lab.pages import recording, reference
+from lab.pages.render import file_name
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
@@ -18,7 +19,7 @@ def recorded(scenario):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_page_is_what_the_recording_gives(language):
-    page = (pages.REFERENCE / reference.page_of(language)).read_text()
+    page = (pages.REFERENCE / file_name(reference.NAME, language)).read_text()
     assert page == reference.rendered(language)
 
 
