@@ -112,7 +112,8 @@ FORGERIES: dict[str, dict[str, Forge]] = {
             r["broken"]["diagnosis"][1].replace("none left it", "one left it"),
         )(r),
         "no router answered": lambda r: put(
-            "fixed.diagnosis.1", r["fixed"]["diagnosis"][1].partition("). ")[0]
+            "fixed.diagnosis.1",
+            r["fixed"]["diagnosis"][1].replace("10.99.99.99 is no host of the lab", "nobody answered"),
         )(r),
     },
     "udp-reliable": {
