@@ -26,8 +26,8 @@ soak: setup ## play every pitfall 50 times: the same verdict every time?
 	@$(python) -m lab run --pitfalls --repeat 50
 
 docs: setup ## record what the gallery lacks, and write the pages of docs/
-	@$(python) -m lab.pages record
-	@$(python) -m lab.pages write
+	@$(python) -m docs.tools record
+	@$(python) -m docs.tools write
 
 bench: setup ## measure the lab against what it replaces
 	@$(python) -m benchmarks

@@ -11,8 +11,8 @@ from benchmarks.table import BITS_PER_SECOND, SECONDS, CannotMeasure, Table, Uni
 from lab.control.host import Host
 from lab.control.lab import Lab
 from lab.control.link import Link
-from lab.protocols.impairment import Impairment
-from lab.protocols.probing import TOLERANCE
+from lab.link.settings import Impairment
+from lab.link.verification import TOLERANCE
 
 STREAMS = 4  # one stream alone is held back by its window, at 40 ms there and back
 SECONDS_EACH = 5

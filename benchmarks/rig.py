@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from benchmarks.table import CannotMeasure
 from lab.control.host import Host
 from lab.control.lab import Lab
-from lab.control.outside import from_engine
-from lab.control.topology import Topology
+from lab.control.transport import from_engine
+from lab.engine.project import Topology
 
 SERVICES = ("server", "client", "router")
 

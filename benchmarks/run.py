@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.rig import Rig, tool
 from benchmarks.table import SECONDS, CannotMeasure, Table, Way, alternate, timed
-from lab.control.engine import Engine
-from lab.control.outside import KEYS, RELAY
+from lab.engine.client import Engine
+from lab.engine.docker_transport import KEYS, RELAY
 
 OURS, EXEC, FRESH, MUX = 'Host.run("true")', "docker exec", "ssh, fresh", "ssh, multiplexed"
 BURST = 20  # commands of each way in a round

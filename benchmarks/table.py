@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from lab.control.errors import LabError
+from lab.errors import LabError
 
 Way: TypeAlias = Callable[[], float]  # does the thing once and returns its value, in the table's unit
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.rig import SERVICES, Rig
 from benchmarks.table import SECONDS, Table, Way, alternate
-from lab.control.outside import from_engine
-from lab.control.topology import COMPOSE_FILE, Topology
+from lab.control.transport import from_engine
+from lab.engine.project import COMPOSE_FILE, Topology
 
 TIMEOUT = 180
 BARE, API, CLI = "docker compose up --wait", "Topology.up, Host.run on each", "lab up"

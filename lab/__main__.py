@@ -1,5 +1,5 @@
 """``python -m lab``: the command line."""
 
-from lab.control.cli import main
+from lab.cli.app import main
 
 main()

@@ -16,7 +16,7 @@ from benchmarks import report
 from benchmarks.load import SIZE
 from benchmarks.rig import Rig, peak_in, tool
 from benchmarks.table import BITS_PER_SECOND, BYTES, PER_SECOND, SECONDS, CannotMeasure, Table, alternate
-from lab.control.errors import EnvironmentFailure
+from lab.errors import EnvironmentFailure
 
 NAMES = {"up", "run", "transfer", "command", "echo", "memory", "link"}
 

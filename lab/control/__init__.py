@@ -1,1 +1,1 @@
-"""Drives the lab from outside: the engine (power and cables), hosts over SSH, scenarios, the command line."""
+"""The running lab: hosts, programs, faults, the link as a scenario drives it, and evidence collected."""

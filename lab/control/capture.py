@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.control.errors import LabError
 from lab.control.feed import Feed, deadline
 from lab.control.host import Host
-from lab.evidence import pcap
-from lab.evidence.packets import Packet, decode
-from lab.evidence.pcap import Frame, PcapStream
-from lab.evidence.traffic import Captured
+from lab.errors import LabError
+from lab.evidence.packets import pcap
+from lab.evidence.packets.packet import Packet, decode
+from lab.evidence.packets.pcap import Frame, PcapStream
+from lab.evidence.packets.traffic import Captured
 
 SNAPLEN = 256  # bytes kept of each packet: all headers, and the start of the payload
 LIMIT = 8 << 20  # bytes kept of each capture, half from its start and half from its end

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from lab.control.errors import EnvironmentFailure
 from lab.control.program import Result
-from lab.control.ssh import Connection
+from lab.errors import EnvironmentFailure
 from lab.evidence.events import Event, Observe
+from lab.remote.ssh import Connection
 
 SMALL_DISK = "/mnt/small"  # a tmpfs of 8 MiB on every host
 BALLAST = f"{SMALL_DISK}/.full"

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import paramiko
 
-from lab.control.errors import EnvironmentFailure, HostTimeout
 from lab.control.host import Host
+from lab.errors import EnvironmentFailure, HostTimeout
 
 STOP_TIMEOUT = 5.0
 MAX_ERRORS = 1 << 16  # bytes kept of what it says on stderr

@@ -5,15 +5,13 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import paramiko
 
-from lab.control.errors import EnvironmentFailure
 from lab.control.faults import PATIENCE, Faults, Power
 from lab.control.program import (
     MAX_OUTPUT,
@@ -25,56 +23,15 @@ from lab.control.program import (
     Program,
     Result,
 )
-from lab.control.ssh import CONNECT_TIMEOUT, Connection
+from lab.errors import EnvironmentFailure
 from lab.evidence.events import Event, Observe
+from lab.remote.ssh import CONNECT_TIMEOUT, Connection
+from lab.topology.node import Node
 
 CLAIM_PATIENCE = 2  # seconds: the holder's end may be under way
 LOCKED = 1  # flock's exit code where another holds the lock
 
 Command: TypeAlias = str | Sequence[str]
-
-
-@dataclass(frozen=True)
-class Node:
-    """What the topology says of a host or router. A router has an address on each of its segments."""
-
-    name: str  # the Compose service
-    role: str  # host | router
-    names: tuple[str, ...]  # all that resolve to it, its own first
-    segments: tuple[str, ...]
-    addresses: tuple[str, ...]  # IPv4, one a segment
-    addresses6: tuple[str, ...]
-    platform: str = "linux"  # | windows: the command line is Wine's
-
-    @classmethod
-    def described(cls, service: str, labels: Mapping[str, str], prefix: str = "") -> Node:
-        """The node that the labels of a Compose service describe; each value is words."""
-
-        def words(key: str) -> tuple[str, ...]:
-            return tuple(labels.get(prefix + key, "").split())
-
-        return cls(
-            name=service,
-            role=labels[prefix + "role"],
-            names=words("names"),
-            segments=words("segment"),
-            addresses=words("address"),
-            addresses6=words("address6"),
-            platform=labels.get(prefix + "platform", "linux"),
-        )
-
-    @property
-    def title(self) -> str:
-        """The name that is shown: win10, kali, router."""
-        return self.names[-1] if self.names else self.name
-
-    @property
-    def address(self) -> str:
-        return self.addresses[0]
-
-    @property
-    def address6(self) -> str:
-        return self.addresses6[0]
 
 
 class Host(Faults):

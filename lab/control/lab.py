@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from lab.control.capture import Capture
-from lab.control.errors import EnvironmentFailure, UsageError
+from lab.control.evidence_collector import Witness
 from lab.control.host import Host
 from lab.control.link import Link
-from lab.control.witness import Witness
-from lab.evidence.diagnosis import Diagnosis, diagnose
+from lab.errors import EnvironmentFailure, UsageError
+from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
 from lab.evidence.events import Event, Observe
-from lab.evidence.states import SocketLife, lives
-from lab.evidence.traffic import Traffic
+from lab.evidence.packets.traffic import Traffic
+from lab.evidence.socket_history import SocketLife, lives
 
 CLAIM = "/tmp/socketlab-run"  # on the router: held by the run that is under way
 

@@ -1,6 +1,6 @@
 """The link between the segments: what is asked of it, done on the router, and proven by measuring.
 
-Settings are data (lab/protocols/impairment.py); the router's `impair` makes them true with the best backend
+Settings are data (lab/link/settings.py); the router's `impair` makes them true with the best backend
 that its kernel has, and remembers them. So what holds is asked of the router, never assumed.
 """
 
@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lab.control.errors import EnvironmentFailure, LabError, Unsupported, UsageError
 from lab.control.host import Host
-from lab.control.measuring import Measured, describe, failures, measure
+from lab.control.link_measurement import Measured, describe, failures, measure
+from lab.errors import EnvironmentFailure, LabError, Unsupported, UsageError
 from lab.evidence.events import Event, Observe
-from lab.protocols.impairment import (
+from lab.link.settings import (
     BOTH,
     TO_CLIENTS,
     TO_SERVERS,
@@ -27,7 +27,7 @@ from lab.protocols.impairment import (
     LinkSettings,
     expand,
 )
-from lab.protocols.traffic_control import BACKENDS
+from lab.link.traffic_control import BACKENDS
 
 COMMAND = "sudo -n /usr/lib/socketlab/impair"
 TIMEOUT = 20.0

@@ -13,9 +13,9 @@ from typing import Any
 
 import paramiko
 
-from lab.control.errors import HostTimeout, LabError
-from lab.control.ssh import Session
+from lab.errors import HostTimeout, LabError
 from lab.evidence.events import Event, Kind, Lines, Observe
+from lab.remote.ssh import Session
 
 RUN_TIMEOUT = 30.0
 START_TIMEOUT = 10.0

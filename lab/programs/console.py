@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from lab.protocols.errors import LocalProtocolError, ProtocolError
-from lab.protocols.text import printable
+from lab.protocols.printable import printable
 from lab.sockets.blocking import Stop, format_address
 
 OK, FAILED, USAGE, ENVIRONMENT, TIMEOUT, INTERRUPTED = 0, 1, 2, 3, 4, 130

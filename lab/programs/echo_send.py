@@ -16,7 +16,7 @@ from lab.programs.console import (
     exit_code,
     input_lines,
 )
-from lab.programs.crowd import Crowd, Tally
+from lab.programs.load_generator import Crowd, Tally
 from lab.protocols.echo import HELLO_LIMIT, HELLO_TEXT, QUIT, Answer, message
 from lab.sockets import blocking
 from lab.sockets.blocking import Deadline, Stream

@@ -21,7 +21,7 @@ from lab.programs.console import (
 )
 from lab.programs.udp_send import send
 from lab.protocols.echo import encode
-from lab.protocols.text import printable, shown
+from lab.protocols.printable import printable, shown
 from lab.protocols.udp import (
     ECHO_PORT,
     MAX_ANSWER,

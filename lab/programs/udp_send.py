@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from lab.programs.console import OK, TIMEOUT, USAGE, Console, Failure, input_lines
 from lab.protocols.echo import QUIT, encode
-from lab.protocols.text import shown
+from lab.protocols.printable import shown
 from lab.protocols.udp import Answered, Asking, Send
 from lab.sockets.blocking import Deadline
 from lab.sockets.datagram import Datagrams

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from lab import pages
-from lab.pages.diagram import diagram
-from lab.pages.recording import Step
-from lab.pages.words import WORDS
-from lab.protocols.text import printable
-from tests.pages.test_diagram import HOSTILE
+from docs import tools
+from docs.tools.diagram import diagram
+from docs.tools.recording import Step
+from docs.tools.translations import WORDS
+from lab.protocols.printable import printable
+from tests.docs.tools.test_diagram import HOSTILE
 
 DRAW = """
 const [source, done] = arguments, box = document.body.appendChild(document.createElement("div"));
@@ -43,7 +43,7 @@ def diagrams(page):
     return [token.content for token in MarkdownIt().parse(page.read_text()) if token.info == "mermaid"]
 
 
-@pytest.mark.parametrize("page", sorted(pages.GALLERY.glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted(tools.GALLERY.glob("*.md")), ids=lambda page: page.name)
 def test_every_picture_is_drawn(texts_of, page):
     for source in diagrams(page):
         texts = texts_of(source)

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 import pytest
 
 from lab.control.capture import PER_FRAME, Capture, Kept, command
-from lab.control.errors import EnvironmentFailure, UsageError
+from lab.control.evidence_collector import Options, watching
 from lab.control.lab import Lab, ignore
-from lab.control.witness import Options, watching
-from lab.evidence import pcap
-from lab.evidence.pcap import Frame
-from lab.evidence.traffic import load
+from lab.errors import EnvironmentFailure, UsageError
+from lab.evidence.packets import pcap
+from lab.evidence.packets.pcap import Frame
+from lab.evidence.packets.traffic import load
 
 needs_lab = pytest.mark.lab
 UDP = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"

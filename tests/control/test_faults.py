@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from lab.control.errors import EnvironmentFailure
-from lab.control.outside import from_engine
+from lab.control.transport import from_engine
+from lab.errors import EnvironmentFailure
 
 pytestmark = pytest.mark.lab
 

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from lab.control.errors import EnvironmentFailure, HostTimeout, UsageError
-from lab.control.outside import from_engine
 from lab.control.program import CommandFailed, CommandTimeout
+from lab.control.transport import from_engine
+from lab.errors import EnvironmentFailure, HostTimeout, UsageError
 
 pytestmark = pytest.mark.lab
 

@@ -7,18 +7,18 @@ import sys
 
 import pytest
 
-from lab.control.errors import EnvironmentFailure
 from lab.control.lab import ignore
-from lab.control.outside import from_engine
-from lab.control.play import play
-from lab.control.scenarios import Scenario
+from lab.control.transport import from_engine
+from lab.errors import EnvironmentFailure
+from lab.scenarios.catalog import Scenario
+from lab.scenarios.play import play
 
 pytestmark = pytest.mark.lab
 
 HOLDS = """
 import sys
 from lab.control.lab import ignore
-from lab.control.outside import from_engine
+from lab.control.transport import from_engine
 
 with from_engine(sys.argv[1], ignore) as lab, lab.claimed():
     print("claimed", flush=True)

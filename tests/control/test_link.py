@@ -7,14 +7,14 @@ import subprocess
 
 import pytest
 
-from lab.control.errors import Unsupported, UsageError
 from lab.control.link import LinkFailure
-from lab.control.measuring import failures
-from lab.control.outside import from_engine
-from lab.control.play import play
-from lab.control.scenarios import Scenario
-from lab.protocols.impairment import Impairment, LinkSettings
-from lab.protocols.probing import interval
+from lab.control.link_measurement import failures
+from lab.control.transport import from_engine
+from lab.errors import Unsupported, UsageError
+from lab.link.settings import Impairment, LinkSettings
+from lab.link.verification import interval
+from lab.scenarios.catalog import Scenario
+from lab.scenarios.play import play
 
 pytestmark = pytest.mark.lab
 

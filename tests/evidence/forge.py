@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lab.evidence.packets import Packet
-from lab.evidence.passages import Segment
-from lab.evidence.traffic import Captured, Traffic
+from lab.evidence.packets.packet import Packet
+from lab.evidence.packets.traffic import Captured, Traffic
+from lab.evidence.packets.transit import Segment
 
 KALI, WIN10 = "192.168.40.129", "172.28.66.163"
 ROUTER = {"clients": "192.168.40.2", "servers": "172.28.66.2"}

@@ -18,11 +18,11 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lab.control.errors import LabError
 from lab.control.lab import ignore
-from lab.control.outside import from_engine
-from lab.control.play import play
-from lab.control.scenarios import Scenario
+from lab.control.transport import from_engine
+from lab.errors import LabError
+from lab.scenarios.catalog import Scenario
+from lab.scenarios.play import play
 
 RECORDED = Path(__file__).parent / "recorded"
 PORT = 8001

@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lab.evidence import pcap, trace
+from lab.evidence import trace
+from lab.evidence.packets import pcap
+from lab.evidence.packets.traffic import load
 from lab.evidence.trace import columns, timeline
 from lab.evidence.trace.page import collect
-from lab.evidence.traffic import load
 from tests.evidence.trace_runs import KALI, STARTED, WIN10, Run, hello, long, lossy
 
 

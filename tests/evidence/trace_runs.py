@@ -11,9 +11,9 @@ from typing import Any
 
 import dpkt
 
-from lab.evidence import pcap
 from lab.evidence.events import Event
-from lab.evidence.pcap import Frame
+from lab.evidence.packets import pcap
+from lab.evidence.packets.pcap import Frame
 
 STARTED = 1_795_000_000.0
 KALI, WIN10 = "192.168.40.129", "172.28.66.163"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.control.topology import Topology
+from lab.engine.project import Topology
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("server", "client")

@@ -10,7 +10,7 @@ from .conftest import NODES, ComposeLab
 
 pytestmark = pytest.mark.lab
 
-# Stands in for lab.control.runner and tells what it was started as.
+# Stands in for lab.cli.runner and tells what it was started as.
 TELL = """
 import json, os, pathlib, sys
 status = dict(l.split(":", 1) for l in open("/proc/self/status").read().splitlines())
@@ -34,7 +34,7 @@ def checkout(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     (tmp_path / "runs").mkdir()
     (tmp_path / "lab/__init__.py").touch()
     (tmp_path / "lab/control/__init__.py").touch()
-    (tmp_path / "lab/control/runner.py").write_text(TELL)
+    (tmp_path / "lab/cli/runner.py").write_text(TELL)
     if request.param == "another":
         if os.getuid() != 0:
             pytest.skip("only root can give files away")

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from lab.control import scenarios
-from lab.control.play import PLATFORMS
+from lab.scenarios import catalog
+from lab.scenarios.play import PLATFORMS
 
 pytestmark = pytest.mark.lab
 
-PROGRAMS = [name for name in scenarios.names() if not scenarios.load(name).outcomes]
+PROGRAMS = [name for name in catalog.names() if not catalog.load(name).outcomes]
 PORT = 20042  # no scenario has it
 LEFT = "ps -e -o args= | grep -E 'ping|cmd.exe|conhost|start.exe' | grep -v grep"
 

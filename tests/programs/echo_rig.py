@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from tests.programs.command_rig import PATIENCE, PEERS, ROOT, Program
+from tests.programs.command.command_rig import PATIENCE, PEERS, ROOT, Program
 
 
 class Server(Program):

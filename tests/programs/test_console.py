@@ -17,7 +17,7 @@ from lab.programs import console
 from lab.programs.console import Console, Failure, Parser, count, port_number, positive_seconds
 from lab.protocols.errors import LocalProtocolError, RemoteProtocolError
 from lab.sockets import blocking
-from tests.programs.command_rig import PATIENCE, ROOT
+from tests.programs.command.command_rig import PATIENCE, ROOT
 
 
 def program(body, *argv, **options):

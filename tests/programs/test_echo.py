@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tests.programs.command_rig import PATIENCE, ROOT, wait_until
+from tests.programs.command.command_rig import PATIENCE, ROOT, wait_until
 from tests.programs.echo_rig import (
     Server,
     events,

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from lab.protocols.udp import NO_TOKEN, REQUEST
-from tests.programs.command_rig import PATIENCE
+from tests.programs.command.command_rig import PATIENCE
 from tests.programs.echo_rig import (
     events,
     lines,

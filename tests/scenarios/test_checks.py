@@ -8,7 +8,7 @@ import copy
 
 import pytest
 
-from lab.control import scenarios
+from lab.scenarios import catalog
 from tests.scenarios.forgeries import FORGERIES
 
 pytestmark = pytest.mark.lab
@@ -52,7 +52,7 @@ def with_value(record, path, value):
 
 
 # Each on the lab that it wants; these two look at other values with the profile.
-PLAYED = [(name, "") for name in scenarios.names()] + [
+PLAYED = [(name, "") for name in catalog.names()] + [
     (name, "windows") for name in ("gbk-console", "sticky-packets")
 ]
 
@@ -107,4 +107,4 @@ def test_each_story_of_a_failure_is_rejected(outcome):
 
 
 def test_every_scenario_has_forgeries_and_every_forgery_a_scenario():
-    assert sorted(FORGERIES) == scenarios.names()
+    assert sorted(FORGERIES) == catalog.names()

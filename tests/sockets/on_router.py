@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, "/opt/socketlab")
 
-from lab.protocols.fates import flip_bit, parse  # noqa: E402
+from lab.link.impairment_model import flip_bit, parse  # noqa: E402
 from lab.sockets.nfqueue import WHOLE, Injector, Queue, overflowed, payload  # noqa: E402
 
 NUMBER, PORT = 64_000, 9955

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lab.evidence import pcap
-from lab.evidence.connections import endpoint
-from lab.evidence.packets import Packet
-from lab.evidence.passages import Passage
+from lab.evidence.packets import pcap
+from lab.evidence.packets.connections import endpoint
+from lab.evidence.packets.packet import Packet
+from lab.evidence.packets.traffic import Captured, Traffic
+from lab.evidence.packets.transit import Passage
 from lab.evidence.trace.timeline import Clock
-from lab.evidence.traffic import Captured, Traffic
 
 MAX_PACKETS = 50_000  # in the page; of a longer run the first and the last
 MAX_BYTES = 4 << 20  # of all packets together, before base64

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.protocols.impairment import LinkSettings
-from lab.protocols.probing import Check
+from lab.link.settings import LinkSettings
+from lab.link.verification import Check
 
 
 def moment(record: Mapping[str, Any]) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.evidence.events import Event
+from lab.evidence.packets.traffic import Traffic, load
 from lab.evidence.trace import columns, timeline
 from lab.evidence.trace.columns import FIELDS
 from lab.evidence.trace.timeline import Clock, Row
-from lab.evidence.traffic import Traffic, load
 
 NO_PACKETS: dict[str, Any] = {
     "packets": {name: [] for name in (*FIELDS, "kept", "kept2")},

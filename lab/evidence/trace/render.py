@@ -16,10 +16,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from lab.evidence.packets.traffic import Traffic
 from lab.evidence.trace import heading
 from lab.evidence.trace.page import Page, collect
-from lab.evidence.traffic import Traffic
-from lab.protocols.text import printable
+from lab.protocols.printable import printable
 
 HERE = Path(__file__).parent
 NAME = "trace.html"

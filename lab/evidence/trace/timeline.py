@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.evidence.events import Event
-from lab.evidence.states import lives
-from lab.protocols.impairment import LinkSettings
+from lab.evidence.socket_history import lives
+from lab.link.settings import LinkSettings
 
 MAX_LINES = 400  # of one program's output: the first three quarters, and the last
 MAX_TEXT = 2000  # characters of one line

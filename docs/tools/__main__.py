@@ -1,0 +1,5 @@
+"""`python -m docs.tools`."""
+
+from docs.tools.cli import main
+
+main()

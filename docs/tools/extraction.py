@@ -1,0 +1,112 @@
+"""What is kept of a run: each program's lines and the packets, variant by variant."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from docs.tools.recording import Part, Recording, Said, Step
+from docs.tools.source import fingerprint
+from lab.cli.view import cut, shortened
+from lab.evidence.events import Event
+from lab.evidence.packets import traffic
+from lab.evidence.packets.traffic import Traffic
+from lab.evidence.record import read_events
+from lab.evidence.sequence_diagram import SLOW, Row, arrows, ends
+from lab.protocols.printable import printable
+from lab.scenarios.catalog import Scenario
+
+ROWS = 20  # arrows of one picture
+FIRST, LAST = 16, 4  # lines of one program
+
+
+def keep(scenario: Scenario, folder: Path) -> Recording:
+    """The recording of a run, from the folder that it left. Raises OSError, ValueError."""
+    about = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    events, passed = read_events(folder), traffic.load(folder)
+    begun = [(event.text, event.at) for event in events if event.kind == "variant"] or [("", 0.0)]
+    borders = [*(at for _, at in begun[1:]), math.inf]
+    return Recording(
+        scenario=scenario.name,
+        fingerprint=fingerprint(scenario),
+        verdict=about["verdict"],
+        date=time.strftime("%Y-%m-%d", time.gmtime(about["started"])),
+        seconds=about["seconds"],
+        backend=about["impairment"]["backend"] if about["impairment"]["changes"] else "",
+        versions=about["versions"] | {"kernel": about["versions"]["kernel"].partition("-")[0]},
+        record=about["record"],
+        parts=[
+            _part(scenario, variant, events, passed, since, until)
+            for (variant, since), until in zip(begun, borders, strict=True)
+        ],
+    )
+
+
+def _part(
+    scenario: Scenario, variant: str, events: Sequence[Event], passed: Traffic, since: float, until: float
+) -> Part:
+    within = [event for event in events if since <= event.at < until]
+    said = [_said(scenario, event, events) for event in within if event.kind == "start"]
+    return Part(variant, said, _steps(arrows(passed, since, until), within))
+
+
+def _said(scenario: Scenario, start: Event, events: Iterable[Event]) -> Said:
+    of_it = [event for event in events if event.program == start.program]
+    lines = [cut(printable(event.text)) for event in of_it if event.kind in ("stdout", "stderr")]
+    left_out = max(0, len(lines) - FIRST - LAST)
+    return Said(
+        node=start.node,
+        command="\n> ".join(map(printable, shortened(start.text, scenario.programs).strip().splitlines())),
+        lines=lines[:FIRST] if left_out else lines,
+        left_out=left_out,
+        last=lines[-LAST:] if left_out else [],
+        end=next((event.text for event in of_it if event.kind == "exit"), ""),
+    )
+
+
+def _steps(found: list[Row], events: Iterable[Event]) -> list[Step]:
+    """The packets, and what was done to the hosts and the link meanwhile, in the order of time."""
+    if not found:
+        return []
+    first, last = found[0].passage.sent.at, found[-1].until
+    shown, left_out = ends(found, ROWS)
+    steps = [_arrow(row, first) if row else _gap(left_out, first) for row in shown]
+    steps += [Step(round(event.at - first, 4), note=_told(event)) for event in events if _counts(event, last)]
+    return sorted(steps, key=lambda step: step.at)
+
+
+def _counts(event: Event, last: float) -> bool:
+    """Whether it says something of the packets: past the last one, only what was never healed does."""
+    about = event.data or {}
+    if event.kind not in ("fault", "link", "note") or "measured" in about:
+        return False
+    return event.at < last or about.get("edge") == "begin"
+
+
+def _told(event: Event) -> str:
+    text = printable(event.text)
+    return f"{event.node}: {text}" if event.kind == "fault" else text
+
+
+def _arrow(row: Row, first: float) -> Step:
+    delay = row.passage.delay or 0.0
+    return Step(
+        round(row.passage.sent.at - first, 4),
+        row.source,
+        row.destination,
+        row.label,
+        row.passage.fate,
+        row.passage.mark,
+        round(delay, 4) if delay >= SLOW else 0.0,
+    )
+
+
+def _gap(rows: list[Row], first: float) -> Step:
+    return Step(
+        round(rows[0].passage.sent.at - first, 4),
+        left_out=sum(row.count for row in rows),
+        lost=sum(row.passage.fate == "lost" for row in rows),
+    )

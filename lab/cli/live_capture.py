@@ -1,0 +1,121 @@
+"""`lab capture`: the packets of one node as they pass, as text or into a file for Wireshark."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from lab.control.capture import START_TIMEOUT, command
+from lab.control.feed import Feed
+from lab.control.host import Host
+from lab.errors import EnvironmentFailure, LabError, UsageError
+from lab.evidence.packets.pcap import PcapStream, Writer
+from lab.protocols.printable import printable
+
+WHOLE = 262_144  # bytes: more than any packet has
+
+
+class Live:
+    """Captures on a node until it is stopped, has ``count`` packets, or the node goes away."""
+
+    def __init__(self, host: Host, *, segment: str = "", expression: str = "", count: int = 0) -> None:
+        self._host = host
+        self._address = _address(host, segment)
+        self._expression = expression
+        self._limit = count
+        self.count = 0  # packets so far
+
+    def as_text(self, out: IO[str]) -> None:
+        """One line a packet, as tcpdump words it. KeyboardInterrupt ends it, and comes through."""
+        rest = b""
+
+        def show(data: bytes) -> None:
+            nonlocal rest
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self.count += not line.startswith((b"\t", b" "))
+                out.write(printable(line.decode(errors="backslashreplace")) + "\n")
+            out.flush()
+
+        self._run(Feed(self._host, self._command("-l"), show))
+
+    def into(self, file: IO[bytes]) -> None:
+        """Writes pcapng, packet by packet, whole packets. KeyboardInterrupt ends it, and comes through."""
+        stream, writer = PcapStream(), Writer(file, self._address)
+        file.flush()
+
+        def keep(data: bytes) -> None:
+            for frame in stream.feed(data):
+                writer.write(frame)
+            self.count = stream.count
+            file.flush()
+
+        self._run(Feed(self._host, self._command("-w -"), keep))
+
+    def _command(self, output: str) -> str:
+        limit = f" -c {self._limit}" if self._limit else ""
+        return command(self._address, WHOLE, self._expression, output=output + limit)
+
+    def _run(self, feed: Feed) -> None:
+        try:
+            _wait_until_listening(feed)
+            print(f"capturing on {self._host.title} ({self._address}); Ctrl-C ends it", file=sys.stderr)
+            feed.wait_for_end()
+            if not self._limit or self.count < self._limit:
+                raise EnvironmentFailure(f"{self._host.title}: the capture ended: {_last(feed)}")
+        finally:
+            feed.signal("INT")
+            feed.finish()
+
+
+def _address(host: Host, segment: str) -> str:
+    """The node's address on a segment; on its first one where none is told."""
+    segments = dict(zip(host.node.segments, host.node.addresses, strict=True))
+    if not segment:
+        return host.address
+    if segment not in segments:
+        raise UsageError(f"{host.title} isn't on a segment {segment!r}; it is on {', '.join(segments)}")
+    return segments[segment]
+
+
+def _wait_until_listening(feed: Feed) -> None:
+    try:
+        feed.wait_until(lambda: "listening on" in feed.errors, "can't capture", START_TIMEOUT)
+    except EnvironmentFailure as error:
+        if "filter expression" in feed.errors or "syntax error" in feed.errors:
+            raise UsageError(f"no filter: {_last(feed)} (see man pcap-filter)") from error
+        raise
+
+
+def _last(feed: Feed) -> str:
+    return (feed.errors.strip().splitlines() or ["the node went away"])[-1].removeprefix("tcpdump: ")
+
+
+@contextmanager
+def file_for(path: Path) -> Iterator[IO[bytes]]:
+    """The file to capture into; "-" is standard output. A new one goes again where the capture can't be made.
+
+    Raises UsageError.
+    """
+    if str(path) == "-":
+        if sys.stdout.isatty():
+            raise UsageError(
+                "a capture is binary: pipe it, as in `lab capture client -w - | wireshark -k -i -`"
+            )
+        yield sys.stdout.buffer
+        return
+    existed = path.exists()
+    try:
+        file = open(path, "wb")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    try:
+        with file:
+            yield file
+    except LabError:
+        if not existed:
+            path.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,194 @@
+"""The witness of a run: captures on the router's segments, and socket states on every node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lab.control.capture import LIMIT, SNAPLEN, Capture
+from lab.control.host import Host
+from lab.control.socket_monitor import Watch, share
+from lab.errors import LabError
+from lab.evidence.diagnosis.diagnose import Evidence
+from lab.evidence.events import Observe
+from lab.evidence.packets.packet import Packet
+from lab.evidence.packets.traffic import Traffic
+from lab.evidence.record import read_events
+from lab.link.impairment_model import PROBE_PORT
+
+SETTLE = 0.1  # seconds that a packet gets to come out of the router, where its delay isn't known
+MAX_SETTLE = 2.0
+NO_PROBES = f"not udp port {PROBE_PORT}"  # those that measure the link are no traffic of the scenario
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much a run's captures keep: bytes of each packet, and bytes of each capture."""
+
+    snaplen: int = SNAPLEN
+    limit: int = LIMIT
+
+
+@dataclass
+class Witness:
+    """Starts everything at once, so that a run waits for the slowest only; and stops it at once."""
+
+    hosts: list[Host]
+    observe: Observe
+    folder: Path
+    options: Options = field(default_factory=Options)
+    segments: list[Capture] = field(default_factory=list)
+    captures: list[Capture] = field(default_factory=list)  # of hosts, on request
+    watches: list[Watch] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))  # all of it, once stopped
+
+    def start(self) -> None:
+        """Returns when every packet and every state is seen from now on. Raises EnvironmentFailure."""
+        routers = [host for host in self.hosts if host.node.role == "router"]
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            starting = [pool.submit(self._watch, host) for host in self.hosts]
+            for router in routers:
+                for segment, address in zip(router.node.segments, router.node.addresses, strict=True):
+                    starting.append(pool.submit(self._capture_segment, router, segment, address))
+            for job in starting:
+                job.result()
+        self.segments.sort(key=lambda capture: capture.host.node.segments.index(capture.about.name))
+        share(self.watches)
+        clocks = {watch.host.name: watch.clock for watch in self.watches}
+        for capture in self.segments:
+            capture.correct = clocks[capture.host.name].correct
+        for host in self.hosts:
+            host.returned.append(self._resume)
+
+    def _resume(self, host: Host) -> None:
+        """What was lost with a host's power goes on when it is back."""
+        for watch in self.watches:
+            if watch.host is host:
+                watch.resume()
+        for capture in [*self.segments, *self.captures]:
+            if capture.host is host:
+                capture.resume()
+
+    def _watch(self, host: Host) -> None:
+        watch = Watch(host, self.observe, names(self.hosts))
+        self.watches.append(watch)
+        watch.wait_until_watching()
+
+    def _capture_segment(self, router: Host, segment: str, address: str) -> None:
+        capture = self._capture(router, segment, address, NO_PROBES)
+        self.segments.append(capture)
+        capture.wait_until_listening()
+
+    def packets(self) -> Traffic:
+        """Everything that passed before this call. Raises EnvironmentFailure, HostTimeout."""
+        routers = [watch for watch in self.watches if watch.host.node.role == "router"]
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            _each(pool, Watch.wait_until_quiet, routers)
+            _each(pool, Capture.flush, self.segments)
+        return self._traffic()
+
+    @contextmanager
+    def capture(self, host: Host, expression: str = "") -> Iterator[Capture]:
+        """Captures on a host's own segment while the context lasts; its file stays in the run's folder."""
+        capture = self._capture(host, host.title, host.address, expression)
+        watch = next((watch for watch in self.watches if watch.host is host), None)
+        capture.correct = watch.clock.correct if watch else capture.correct
+        try:
+            capture.wait_until_listening()
+            self.captures.append(capture)
+            yield capture
+            if watch is not None:
+                watch.wait_until_quiet()
+        finally:
+            capture.stop()
+
+    def evidence(self, since: float = 0.0) -> Evidence:
+        """Everything that was seen before this call, and of packets and programs what began after ``since``.
+
+        Raises EnvironmentFailure, HostTimeout.
+        """
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            _each(pool, Watch.flush, self.watches)
+        return Evidence(read_events(self.folder), self.packets()).since(since)
+
+    def stop(self) -> None:
+        """Waits until what is under way has come out, ends everything, and writes the captures."""
+        for host in self.hosts:
+            if self._resume in host.returned:
+                host.returned.remove(self._resume)
+        self._settle()
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            stopping = pool.map(Watch.stop, self.watches)
+            _each(pool, Capture.stop, self.segments)
+            list(stopping)
+        for capture in [*self.segments, *self.captures]:
+            capture.write(self.folder)
+        self.traffic = self._traffic()
+
+    def plain(self) -> dict[str, Any]:
+        """What the record says of the captures and the clocks."""
+        captures = [capture.about.plain() for capture in [*self.segments, *self.captures]]
+        clocks = {watch.host.title: watch.clock.plain() | {"ended": watch.ended} for watch in self.watches}
+        return {"captures": captures, "clocks": clocks}
+
+    def _capture(self, host: Host, name: str, address: str, expression: str = "") -> Capture:
+        return Capture(
+            host,
+            name,
+            address,
+            snaplen=self.options.snaplen,
+            limit=self.options.limit,
+            expression=expression,
+        )
+
+    def _traffic(self) -> Traffic:
+        packets: list[Packet] = [packet for capture in self.segments for packet in capture.packets()]
+        return Traffic(packets, [capture.about for capture in self.segments], names(self.hosts))
+
+    def _settle(self) -> None:
+        """A packet that has only just entered the router isn't lost: it may still come out."""
+        until = time.time() + MAX_SETTLE
+        try:
+            while (patience := _patience(self.packets())) > 0 and time.time() < until:
+                time.sleep(min(patience, 0.05))
+        except LabError:
+            return  # a router that is gone lets nothing out; the captures say that they ended
+
+
+def _patience(traffic: Traffic) -> float:
+    """How many seconds the newest packet that is missing past the router still has."""
+    lost = [passage.sent.at for passage in traffic.passages if passage.fate == "lost"]
+    if not lost:
+        return 0.0
+    delays = [passage.delay for passage in traffic.passages if passage.delay is not None]
+    return lost[-1] + max(SETTLE, 2 * max(delays, default=0.0)) - time.time()
+
+
+def names(hosts: Iterable[Host]) -> dict[str, str]:
+    """A node's title by each of its addresses."""
+    return {a: host.title for host in hosts for a in (*host.node.addresses, *host.node.addresses6)}
+
+
+def _each(pool: ThreadPoolExecutor, act: Callable[[T], None], things: Iterable[T]) -> None:
+    for _ in pool.map(act, things):
+        pass
+
+
+@contextmanager
+def watching(
+    hosts: list[Host], observe: Observe, folder: Path, options: Options | None = None
+) -> Iterator[Witness]:
+    """A witness for the length of the context. Its files are left in ``folder`` whatever happens in it."""
+    witness = Witness(hosts, observe, folder, options or Options())
+    try:
+        witness.start()
+        yield witness
+    finally:
+        witness.stop()

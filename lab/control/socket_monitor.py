@@ -1,0 +1,220 @@
+"""Socket states and kernel counters of every node, through time, as events on the controller's clock.
+
+On each node runs lab.agent.socket_poller. It also tells the node's clock, which may differ from ours where
+the Docker Engine, or the machine, is another one: offset and uncertainty are measured as NTP does it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.control.feed import Feed, deadline
+from lab.control.host import Host
+from lab.errors import LabError
+from lab.evidence.events import Event, Observe
+
+START_TIMEOUT = 10.0
+QUIET_TIMEOUT = 0.5
+FLUSH_TIMEOUT = 2.0  # a frozen host doesn't answer
+CLOCK_QUESTIONS = 5
+PROGRAM = "python3 -S -m lab.agent.socket_poller"  # -S: it needs no site-packages, and starts sooner
+ROUTER_INTERVAL = 0.05  # seconds between two looks at a router, which has few sockets of its own
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How a node's clock stands to ours: ``offset`` seconds ahead, give or take ``uncertainty``."""
+
+    offset: float = 0.0
+    uncertainty: float = 0.0
+    shared: bool = False  # the very same clock as ours: one kernel
+
+    def correct(self, at: float) -> float:
+        """The node's time ``at`` on our clock. An offset that may be none at all isn't applied."""
+        return at if abs(self.offset) <= self.uncertainty else at - self.offset
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Watch:
+    """sockwatch on one node."""
+
+    def __init__(self, host: Host, observe: Observe, names: Mapping[str, str]) -> None:
+        """``names`` gives a node's name by address, for the text of events."""
+        self.host = host
+        self._names = names
+        self.clock = Clock()
+        self.boot_id = ""
+        self.ended = ""  # why it ended before the run did
+        self._observe = observe
+        self._rest = b""
+        self._answers: list[tuple[float, float]] = []  # the node's clock, and when that was here
+        self._backlog = 0  # packets that waited in the node's kernel
+        self._held: list[dict[str, Any]] = []  # what came before the clock was known
+        self._passing = False
+        self._lock = threading.Lock()
+        self._alive: dict[int, dict[str, Any]] = {}  # sockets by number, as last told
+        self._feed = self._start()
+
+    def _start(self) -> Feed:
+        node = self.host.node
+        words = [f"--address {address}" for address in (*node.addresses, *node.addresses6)]
+        words += [f"--interval {ROUTER_INTERVAL}"] if node.role == "router" else []
+        return Feed(self.host, " ".join([PROGRAM, *words]), self._take)
+
+    def wait_until_watching(self, timeout: float = START_TIMEOUT) -> None:
+        """Returns when it looks, and its clock has been read. Raises EnvironmentFailure, HostTimeout."""
+        feed, left = self._feed, deadline(timeout)
+        feed.wait_until(lambda: len(self._answers) > 0, "can't watch its sockets", left())
+        if self.boot_id and self.boot_id == boot_id():
+            self.clock = Clock(shared=True)
+            return
+        best = Clock(uncertainty=float("inf"))
+        for _ in range(CLOCK_QUESTIONS):
+            best = min(best, self._ask(left()), key=lambda clock: clock.uncertainty)
+        self.clock = best
+
+    def _ask(self, timeout: float) -> Clock:
+        """Asks for the node's clock once."""
+        self._answers.clear()
+        asked = time.time()
+        self._feed.send(b"\n")
+        self._feed.wait_until(lambda: len(self._answers) > 0, "its clock", timeout)
+        there, heard = self._answers[0]
+        return compare(asked, there, heard)
+
+    def begin(self, clock: Clock) -> None:
+        """Passes events on from now on, by this clock; those that came before, too."""
+        with self._lock:
+            self.clock, self._passing = clock, True
+            for report in self._held:
+                self._pass_on(report)
+            self._held = []
+
+    def wait_until_quiet(self) -> None:
+        """Returns when no packet waits in the node's kernel: what was sent has been seen by captures.
+
+        On a busy machine a packet may lie there for a while after its sender ended. A node on which packets
+        always wait isn't waited for.
+        """
+        left, quiet = deadline(QUIET_TIMEOUT), 0
+        with suppress(LabError):
+            while quiet < 2 and left():
+                self._ask(FLUSH_TIMEOUT)
+                quiet = 0 if self._backlog else quiet + 1
+
+    def resume(self) -> None:
+        """Watches again after the host was off: what it had is gone, and it counts from anew."""
+        self._bury()
+        self._rest = b""
+        self._answers.clear()
+        self._feed = self._start()
+        self._feed.wait_until(lambda: len(self._answers) > 0, "can't watch its sockets", START_TIMEOUT)
+
+    def _bury(self) -> None:
+        """Tells that the sockets of a host that went away are gone."""
+        at = self._feed.ended_at or time.time()
+        for report in list(self._alive.values()):
+            gone = {**report, "state": "", "was": report["state"]}
+            self._observe(Event(at, self.host.title, "socket", describe(gone, self._names), data=gone))
+        self._alive.clear()
+
+    def flush(self) -> None:
+        """Returns when all that changed before has been passed on. A host that is gone tells no more."""
+        with suppress(LabError):
+            for _ in range(2):  # it looks after the first answer, and tells what it saw before the second
+                self._ask(FLUSH_TIMEOUT)
+
+    def stop(self) -> None:
+        """Returns when all that it saw has been passed on."""
+        if self._feed.ended:
+            self.ended = self._feed.last_words
+            self._bury()
+        self._feed.close_stdin()
+        if not self._feed.finish():
+            self.ended = "it didn't end by itself"
+
+    def _take(self, data: bytes) -> None:
+        now = time.time()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            report = json.loads(line)
+            if "clock" in report:
+                self.boot_id = report.get("watching", self.boot_id)
+                self._backlog = report.get("backlog", 0)
+                self._answers.append((report["clock"], now))
+                continue
+            with self._lock:
+                if self._passing:
+                    self._pass_on(report)
+                else:
+                    self._held.append(report)
+
+    def _pass_on(self, report: dict[str, Any]) -> None:
+        event = as_event(self.host.title, self.clock, report, self._names)
+        if event.kind == "socket" and event.data is not None:
+            self._alive[event.data["id"]] = event.data
+            if not event.data["state"]:
+                del self._alive[event.data["id"]]
+        self._observe(event)
+
+
+def compare(asked: float, there: float, heard: float) -> Clock:
+    """A node's clock read ``there`` at some moment between ``asked`` and ``heard``, both ours."""
+    return Clock(there - (asked + heard) / 2, (heard - asked) / 2)
+
+
+def as_event(node: str, clock: Clock, report: dict[str, Any], names: Mapping[str, str]) -> Event:
+    """One line of sockwatch as an event."""
+    at = clock.correct(report.pop("at"))
+    if "counter" in report:
+        name = report.pop("counter")
+        return Event(at, node, "counter", f"{name} {report['change']:+d}", data={"name": name, **report})
+    if "cut" in report:
+        return Event(at, node, "note", f"socket states are told no more after {report['cut']} changes")
+    return Event(at, node, "socket", describe(report, names), data=report)
+
+
+def describe(report: dict[str, Any], names: Mapping[str, str]) -> str:
+    """A change of a socket in one line: "tcp *:8001 LISTEN", "tcp kali:40112 – win10:8001 SYN_SENT"."""
+    local, remote = (_named(report[side], names) for side in ("local", "remote"))
+    where = local if remote == "*:*" else f"{local} – {remote}"
+    was, state = report["was"], report["state"] or "gone"
+    change = f"{was} → {state}" if was and was != state else state
+    return f"{report['protocol']} {where} {change}{_queues(report)}"
+
+
+def _queues(report: dict[str, Any]) -> str:
+    received, unsent, state = report["receive_queue"], report["send_queue"], report["state"]
+    if state == "LISTEN":
+        return f", {received} of {unsent} wait to be accepted" if received else ""
+    parts = [f"{received} bytes to be read"] * bool(received) + [f"{unsent} bytes to be sent"] * bool(unsent)
+    return "".join(f", {part}" for part in parts) if state else ""
+
+
+def _named(where: str, names: Mapping[str, str]) -> str:
+    host, _, port = where.rpartition(":")
+    return f"{names.get(host.strip('[]'), host)}:{port}"
+
+
+def share(watches: Iterable[Watch]) -> None:
+    """Gives nodes with one kernel one clock, the best known, and lets events through."""
+    watches = list(watches)
+    for watch in watches:
+        same = [w.clock for w in watches if w.boot_id == watch.boot_id and w.boot_id] or [watch.clock]
+        watch.begin(min(same, key=lambda clock: clock.uncertainty))
+
+
+def boot_id() -> str:
+    """This machine's, where its kernel has one."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""

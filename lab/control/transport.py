@@ -1,0 +1,56 @@
+"""The ways to a running lab: from outside through the Docker Engine, or from the runner over mgmt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Protocol
+
+from lab.control.faults import Power
+from lab.control.host import Host
+from lab.control.lab import Lab, ignore
+from lab.evidence.events import Observe
+from lab.remote.ssh import Connection
+from lab.topology.node import Node
+
+
+class Transport(Protocol):
+    """What reaches the nodes of one lab."""
+
+    def nodes(self) -> Sequence[Node]: ...
+    def dial(self, node: Node, /) -> Connection: ...
+    def power(self, node: Node, /) -> Power: ...
+
+
+@contextmanager
+def from_engine(project: str, observe: Observe = ignore) -> Iterator[Lab]:
+    """The running lab ``project``. Raises EnvironmentFailure if there is no engine or no such lab."""
+    from lab.engine.client import Engine  # here: the runner has no Docker SDK
+    from lab.engine.docker_transport import DockerTransport
+
+    with Engine() as engine, _opened(DockerTransport(engine, project), observe, project) as lab:
+        yield lab
+
+
+@contextmanager
+def from_mgmt(observe: Observe = ignore, environ: Mapping[str, str] = os.environ) -> Iterator[Lab]:
+    """The lab whose nodes LAB_HOSTS lists. Raises EnvironmentFailure if this isn't the runner."""
+    from lab.remote.mgmt_transport import MgmtTransport
+
+    with _opened(MgmtTransport(environ), observe, "runner") as lab:
+        yield lab
+
+
+@contextmanager
+def _opened(transport: Transport, observe: Observe, title: str) -> Iterator[Lab]:
+    hosts = [
+        Host(node, partial(transport.dial, node), transport.power(node), observe)
+        for node in transport.nodes()
+    ]
+    lab = Lab(hosts, observe, title)
+    try:
+        yield lab
+    finally:
+        lab.close()

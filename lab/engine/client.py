@@ -1,0 +1,292 @@
+"""The Docker Engine: power, and the byte streams into its containers. Compose is called by argv.
+
+Whatever is looked for or removed is found by labels, so nothing that others made is ever touched.
+"""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import os
+import struct
+import tarfile
+import time
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Any, TypeAlias
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
+
+from lab.errors import EnvironmentFailure
+
+API_TIMEOUT = 30  # seconds for one request to the engine
+BOOT_TIMEOUT = 30.0  # seconds for a host to become healthy
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+ONEOFF_LABEL = "com.docker.compose.oneoff"
+ROLE_LABEL = "socketlab.role"
+LAB_LABEL = "socketlab.lab"
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Engine:
+    """The engine that the user's environment or current Docker context names."""
+
+    def __init__(self) -> None:
+        """Raises EnvironmentFailure where no engine answers."""
+        try:
+            self._client = _connect()
+        except DockerException as error:
+            raise EnvironmentFailure(
+                f"no Docker Engine answers ({_reason(error)}); start it, or run scripts/setup"
+            ) from error
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def nodes(self, project: str) -> list[Container]:
+        """The containers of the project's hosts and routers, stopped ones too, in order of service name."""
+        labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
+        found = _asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
+        nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c)]
+        return sorted(nodes, key=lambda container: container.labels[SERVICE_LABEL])
+
+    def projects(self) -> list[str]:
+        """The labs that exist here, running or not."""
+        found = _asked(
+            self._client.containers.list, all=True, ignore_removed=True, filters={"label": ROLE_LABEL}
+        )
+        return sorted({c.labels[PROJECT_LABEL] for c in found if PROJECT_LABEL in c.labels})
+
+    def subnets(self) -> list[tuple[Network, str]]:
+        """The subnets of all networks here, whoever made them, each with its network's name."""
+        networks = _asked(self._client.networks.list)
+        pools = [(pool, n.name) for n in networks for pool in (n.attrs.get("IPAM") or {}).get("Config") or []]
+        return [(ipaddress.ip_network(pool["Subnet"]), name) for pool, name in pools if pool.get("Subnet")]
+
+    def resources(self, project: str) -> list[Any]:
+        """Every container, network and volume of the lab ``project``, in the order to remove them.
+
+        Nothing where the project has no lab in it: other people's Compose projects aren't ours to touch.
+        """
+        label = f"{PROJECT_LABEL}={project}"
+        containers = _asked(
+            self._client.containers.list, all=True, ignore_removed=True, filters={"label": label}
+        )
+        networks = _asked(self._client.networks.list, filters={"label": label})
+        volumes = _asked(self._client.volumes.list, filters={"label": label})
+        marked = any(ROLE_LABEL in c.labels for c in containers) or any(
+            LAB_LABEL in (r.attrs.get("Labels") or {}) for r in [*networks, *volumes]
+        )
+        return [*containers, *networks, *volumes] if marked else []
+
+    def remove(self, project: str) -> int:
+        """Removes what is left of the lab. Returns how much there was; what was busy is there still."""
+        resources = self.resources(project)
+        for resource in resources:
+            _remove(resource)
+        return len(resources)
+
+    def open_stream(self, container: Container, argv: list[str]) -> ExecStream:
+        """Runs ``argv`` in the container and returns its stdin and stdout as one byte stream."""
+        api = self._client.api
+        created = _asked(api.exec_create, container.id, argv, stdin=True, stdout=True, stderr=True)
+        return ExecStream(_asked(api.exec_start, created["Id"], socket=True))
+
+    def read_files(self, container: Container, directory: str) -> dict[str, bytes]:
+        """The small files right in ``directory`` of a container, by name. Raises EnvironmentFailure."""
+        chunks, _ = _asked(container.get_archive, directory)
+        files = {}
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            for member in archive:
+                content = archive.extractfile(member)
+                if content is not None:
+                    files[PurePosixPath(member.name).name] = content.read()
+        return files
+
+    def has_image(self, name: str) -> bool:
+        return bool(_asked(self._client.images.list, name=name))
+
+    def version(self) -> str:
+        return str(_asked(self._client.version)["Version"])
+
+
+class ExecStream:
+    """The stream of a ``docker exec``, as a socket: what it multiplexes is taken apart on the way in.
+
+    Its header is a byte for the stream and a big-endian length (Engine API, "attach").
+    """
+
+    HEADER = struct.Struct(">BxxxL")
+    STDOUT = 1
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._socket = getattr(raw, "_sock", raw)  # a unix or TCP socket, a pipe, or an SSH channel
+        self._pending = bytearray(_read_ahead(raw))
+        self._left = 0  # bytes of the chunk under way
+        self._wanted = False  # whether the chunk under way is stdout
+        self.complaint = b""  # what the command said on stderr
+        self._closed = False  # paramiko asks for it by this name
+
+    def send(self, data: bytes, /) -> int:
+        return int(self._socket.send(data))
+
+    def recv(self, limit: int, /) -> bytes:
+        """Bytes of stdout as they come; b"" is the end."""
+        while True:
+            data = self._take(limit)
+            if data:
+                return data
+            more = self._socket.recv(1 << 16)
+            if not more:
+                return b""
+            self._pending += more
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        self._socket.settimeout(seconds)
+
+    def close(self) -> None:
+        self._closed = True
+        self._raw.close()
+        if self._socket is not self._raw:
+            self._socket.close()
+
+    def _take(self, limit: int) -> bytes:
+        """What can be had from the bytes that are here."""
+        while self._pending:
+            if not self._left:
+                if len(self._pending) < self.HEADER.size:
+                    return b""
+                stream, self._left = self.HEADER.unpack_from(self._pending)
+                self._wanted = stream == self.STDOUT
+                del self._pending[: self.HEADER.size]
+                continue
+            count = min(self._left, len(self._pending), limit)
+            data = bytes(self._pending[:count])
+            del self._pending[:count]
+            self._left -= count
+            if self._wanted:
+                return data
+            self.complaint = (self.complaint + data)[-4096:]
+        return b""
+
+
+def _read_ahead(raw: Any) -> bytes:
+    """What came together with the HTTP header: it is in the buffer that the header was read through, and the
+    SDK, which gives the socket below that buffer, forgets it. A busy machine lost SSH's first words so.
+    """
+    response = getattr(raw, "_response", None)  # where the SDK keeps it
+    reader = response.raw._fp.fp if response is not None else None
+    if not isinstance(reader, io.BufferedReader) or not hasattr(raw, "_sock"):
+        return b""
+    raw._sock.setblocking(False)  # else an empty buffer would wait for more
+    try:
+        return reader.peek()
+    finally:
+        raw._sock.setblocking(True)
+
+
+class ContainerPower:
+    """The power of one host."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    def off(self) -> None:
+        """A power cut: SIGKILL for everything on the host, nothing is flushed."""
+        _asked(self._container.kill)
+
+    def on(self) -> None:
+        """Starts the host and waits until it is healthy. Raises EnvironmentFailure."""
+        _asked(self._container.start)
+        wait_until_up([self._container], BOOT_TIMEOUT)
+
+    def pause(self) -> None:
+        """Freezes every process of the host; its kernel still answers for open sockets."""
+        _asked(self._container.pause)
+
+    def resume(self) -> None:
+        """Of a host that isn't paused: nothing."""
+        if self._status() == "paused":
+            _asked(self._container.unpause)
+
+    def restore(self) -> bool:
+        """Brings back a host that was left off or paused. True where it was."""
+        status = self._status()
+        if status == "paused":
+            self.resume()
+        elif status != "running":
+            self.on()
+        return status != "running"
+
+    def _status(self) -> str:
+        _asked(self._container.reload)
+        return str(self._container.attrs["State"]["Status"])
+
+
+def wait_until_up(containers: Iterable[Container], timeout: float) -> None:
+    """Returns when all are healthy. Raises EnvironmentFailure at once where one has ended or is unhealthy."""
+    deadline = time.monotonic() + timeout
+    for container in containers:
+        while (state := _state(container)) != "healthy":
+            if time.monotonic() > deadline or state not in ("starting", "created"):
+                raise EnvironmentFailure(f"{container.name}: didn't come up: {state}")
+            time.sleep(0.03)  # between two looks
+
+
+def _state(container: Container) -> str:
+    """One of healthy, starting, unhealthy, or what Docker calls a container that doesn't run."""
+    _asked(container.reload)
+    state = container.attrs["State"]
+    health = (state.get("Health") or {}).get("Status", "none")
+    if state["Status"] != "running":
+        return str(state["Status"])
+    return "healthy" if health == "none" else str(health)  # none: the image has no check
+
+
+def _connect() -> docker.DockerClient:
+    if "DOCKER_HOST" in os.environ:
+        return docker.from_env(timeout=API_TIMEOUT, version="auto")
+    context = docker.ContextAPI.get_current_context()
+    tls = context.TLSConfig if context else None
+    url = context.Host if context else None
+    return docker.DockerClient(base_url=url, tls=tls or False, timeout=API_TIMEOUT, version="auto")
+
+
+def _asked(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """The engine's answer; a refusal becomes one line."""
+    try:
+        return function(*args, **kwargs)
+    except APIError as error:
+        raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
+    except (DockerException, OSError) as error:
+        raise EnvironmentFailure(f"Docker: {_reason(error)}") from error
+
+
+def _remove(resource: Any) -> None:
+    try:
+        if isinstance(resource, Container):
+            resource.remove(force=True, v=True)
+        else:
+            resource.remove()
+    except NotFound:
+        pass
+    except APIError as error:
+        if error.status_code not in (403, 409):  # still in use, or being removed: the caller looks again
+            raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
+
+
+def _is_oneoff(container: Container) -> bool:
+    return bool(container.labels.get(ONEOFF_LABEL) == "True")
+
+
+def _reason(error: BaseException) -> str:
+    lines: Iterable[str] = str(error).splitlines() or [type(error).__name__]
+    return next(iter(lines))

@@ -1,0 +1,44 @@
+"""Nodes found, powered and reached through the Docker Engine; no port is published."""
+
+from __future__ import annotations
+
+from docker.models.containers import Container
+
+from lab.engine.client import SERVICE_LABEL, ContainerPower, Engine
+from lab.errors import EnvironmentFailure
+from lab.remote.ssh import Connection, Identity
+from lab.topology.node import Node
+
+KEYS = "/etc/socketlab/keys"
+# The exec stream ends in a TCP connection to the host's own sshd. Not `sshd -i`: it looks for a peer's
+# name that isn't there, for seconds. nodelay: a command is many small messages both ways.
+RELAY = ["socat", "STDIO", "TCP4:127.0.0.1:22,nodelay"]
+
+
+class DockerTransport:
+    """The nodes of the running lab ``project``."""
+
+    def __init__(self, engine: Engine, project: str) -> None:
+        """Raises EnvironmentFailure if there is no such lab."""
+        self._engine = engine
+        self._containers: dict[str, Container] = {
+            container.labels[SERVICE_LABEL]: container for container in engine.nodes(project)
+        }
+        if not self._containers:
+            raise EnvironmentFailure(f"no lab {project!r} is up; `lab up` starts one")
+
+    def nodes(self) -> list[Node]:
+        return [
+            Node.described(service, container.labels, prefix="socketlab.")
+            for service, container in self._containers.items()
+        ]
+
+    def dial(self, node: Node) -> Connection:
+        """A new SSH connection to the node. Raises EnvironmentFailure."""
+        container = self._containers[node.name]
+        files = self._engine.read_files(container, KEYS)
+        identity = Identity.of(node.name, files["user"].decode(), files["known_hosts"].decode())
+        return Connection(node.name, self._engine.open_stream(container, RELAY), identity)
+
+    def power(self, node: Node) -> ContainerPower:
+        return ContainerPower(self._containers[node.name])

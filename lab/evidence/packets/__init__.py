@@ -1,0 +1,1 @@
+"""Captured packets: decoded, matched across the router, and put together as connections and datagrams."""

@@ -1,0 +1,213 @@
+"""TCP connections as the packets tell them: handshake, bytes each way, retransmissions, and the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from lab.evidence.packets.packet import Packet
+from lab.evidence.packets.sequence_tracker import Seen
+from lab.evidence.packets.transit import Passage
+
+Handshake: TypeAlias = Literal["complete", "refused", "unanswered", "half", "unseen"]
+Side: TypeAlias = Literal["client", "server"]
+
+
+@dataclass
+class Way:
+    """One direction of a connection. Counts are of packets where they were sent, before any loss."""
+
+    packets: int = 0
+    bytes: int = 0  # of payload that came out of the router (or stayed on the segment), each counted once
+    sent: int = 0  # bytes of payload that were sent, each counted once
+    retransmissions: int = 0
+    lost: int = 0  # packets that never came out of the router
+    duplicates: int = 0  # packets that came out again
+    syns: int = 0
+    syns_arrived: int = 0
+    fin_at: float | None = None  # when it was first sent
+    fin_arrived: bool = False
+    reset_at: float | None = None
+    reset_arrived: bool = False
+    zero_windows: int = 0  # times that this side's receive buffer was full
+
+
+@dataclass
+class Connection:
+    """One TCP connection, or the attempt at one.
+
+    handshake   complete | refused (answered with RST) | unanswered (no answer came back) | half (SYN ACK was
+                seen, its ACK never) | unseen (it was there before the capture)
+    """
+
+    client: str  # who connected: a node's name, or an address that is no node's
+    server: str
+    client_address: str  # "address:port"
+    server_address: str
+    started: float
+    handshake: Handshake = "unanswered"
+    connect_seconds: float | None = None  # from the (last) SYN to the ACK of its answer
+    ended: float = 0.0  # its last packet
+    closed_first: str = ""  # who sent the first FIN or RST: a node's name, "" while nobody did
+    reset_by: str = ""
+    unreachable: str = ""  # what an ICMP error said of it
+    unreachable_from: str = ""  # and who said so
+    from_client: Way = field(default_factory=Way)
+    from_server: Way = field(default_factory=Way)
+
+    @property
+    def port(self) -> int:
+        """The server's port."""
+        return int(self.server_address.rpartition(":")[2])
+
+    @property
+    def closed(self) -> bool:
+        """Whether both sides closed, or one reset it."""
+        both = self.from_client.fin_at is not None and self.from_server.fin_at is not None
+        return both or bool(self.reset_by)
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for a record."""
+        return asdict(self) | {"port": self.port, "closed": self.closed, "seconds": round(self.seconds, 6)}
+
+
+class Follower:
+    """Follows the packets of TCP, in the order of time."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self._names = names  # a node's name by address
+        self._open: dict[tuple[str, int, str, int], _Followed] = {}
+        self.connections: list[Connection] = []
+
+    def feed(self, passage: Passage) -> None:
+        packet = passage.sent
+        if packet.about is not None and packet.about.protocol == "tcp":
+            self._unreachable(packet)
+        if packet.protocol != "tcp" or packet.fragment > 0:
+            return
+        here = (packet.source, packet.sport, packet.destination, packet.dport)
+        there = (packet.destination, packet.dport, packet.source, packet.sport)
+        followed = self._open.get(here) or self._open.get(there)
+        if followed is None or followed.begins_anew(packet):
+            followed = self._begin(packet)
+        followed.feed(passage)
+
+    def _begin(self, packet: Packet) -> _Followed:
+        client = (packet.source, packet.sport)
+        server = (packet.destination, packet.dport)
+        if packet.flags == "SA" or ("S" not in packet.flags and packet.sport < packet.dport):
+            client, server = server, client  # begun before the capture: servers have the lower port
+        followed = _Followed(self._new(client, server, packet.at), client)
+        if "S" not in packet.flags:
+            followed.connection.handshake = "unseen"
+        self._open.pop((*server, *client), None)
+        self._open[(*client, *server)] = followed
+        self.connections.append(followed.connection)
+        return followed
+
+    def _new(self, client: tuple[str, int], server: tuple[str, int], at: float) -> Connection:
+        return Connection(
+            client=self._names.get(client[0], client[0]),
+            server=self._names.get(server[0], server[0]),
+            client_address=endpoint(*client),
+            server_address=endpoint(*server),
+            started=at,
+        )
+
+    def _unreachable(self, packet: Packet) -> None:
+        about = packet.about
+        assert about is not None
+        followed = self._open.get((about.source, about.sport, about.destination, about.dport))
+        if followed is not None and packet.is_error:
+            followed.connection.unreachable = packet.label
+            followed.connection.unreachable_from = self._names.get(packet.source, packet.source)
+
+
+class _Followed:
+    """One connection under way."""
+
+    def __init__(self, connection: Connection, client: tuple[str, int]) -> None:
+        self.connection = connection
+        self._client = client
+        self._syn_at: float | None = None
+        self._syn_seq: int | None = None
+        self._sent = {"client": Seen(), "server": Seen()}
+        self._came_out = {"client": Seen(), "server": Seen()}
+
+    def begins_anew(self, packet: Packet) -> bool:
+        """Whether ``packet`` opens another connection with the same addresses and ports."""
+        if packet.flags.replace("E", "").replace("C", "") != "S":
+            return False
+        return self.connection.closed or self._syn_seq not in (None, packet.seq)
+
+    def feed(self, passage: Passage) -> None:
+        packet, connection = passage.sent, self.connection
+        side: Side = "client" if (packet.source, packet.sport) == self._client else "server"
+        way = connection.from_client if side == "client" else connection.from_server
+        if passage.mark == "duplicate":
+            way.duplicates += 1
+            return
+        connection.ended = max(connection.ended, packet.at)
+        way.packets += 1
+        way.lost += passage.fate == "lost"
+        way.retransmissions += passage.mark == "retransmission"
+        way.zero_windows += packet.window == 0 and not {"R", "S"} & set(packet.flags)
+        self._count_bytes(passage, side, way)
+        self._handshake(passage, side, way)
+        self._ending(passage, side, way)
+
+    def _count_bytes(self, passage: Passage, side: Side, way: Way) -> None:
+        packet = passage.sent
+        way.sent += min(packet.length, self._sent[side].add(packet))
+        if passage.fate != "lost" and passage.mark != "corrupted":
+            way.bytes += min(packet.length, self._came_out[side].add(packet))
+
+    def _handshake(self, passage: Passage, side: Side, way: Way) -> None:
+        packet, connection = passage.sent, self.connection
+        came_out = passage.fate != "lost"
+        if "S" in packet.flags:
+            way.syns += 1
+            way.syns_arrived += came_out
+            if side == "client":
+                self._syn_at, self._syn_seq = packet.at, packet.seq
+            elif connection.handshake == "unanswered" and came_out:
+                connection.handshake = "half"
+        elif connection.handshake == "half" and side == "client" and "R" not in packet.flags:
+            connection.handshake = "complete"
+            connection.connect_seconds = None if self._syn_at is None else round(packet.at - self._syn_at, 6)
+
+    def _ending(self, passage: Passage, side: Side, way: Way) -> None:
+        packet, connection = passage.sent, self.connection
+        who = connection.client if side == "client" else connection.server
+        came_out = passage.fate != "lost"
+        if "R" in packet.flags:
+            if connection.handshake == "unanswered" and side == "server" and came_out:
+                connection.handshake = "refused"
+            way.reset_at = way.reset_at or packet.at
+            way.reset_arrived |= came_out
+            connection.reset_by = connection.reset_by or who
+        elif "F" in packet.flags:
+            way.fin_at = way.fin_at or packet.at
+            way.fin_arrived |= came_out
+        else:
+            return
+        if connection.handshake != "refused":
+            connection.closed_first = connection.closed_first or who
+
+
+def follow(passages: Iterable[Passage], names: dict[str, str]) -> list[Connection]:
+    """The connections in ``passages``, in the order in which they began."""
+    follower = Follower(names)
+    for passage in passages:
+        follower.feed(passage)
+    return follower.connections
+
+
+def endpoint(address: str, port: int) -> str:
+    """``address:port``, IPv6 in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -1,0 +1,113 @@
+"""UDP datagrams as the packets tell them: matched across the router, put together from their fragments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+from lab.evidence.packets.connections import endpoint
+from lab.evidence.packets.packet import Packet
+from lab.evidence.packets.transit import Fate, Passage
+
+PREVIEW = 64  # bytes of a payload that are shown
+
+
+@dataclass
+class Datagram:
+    """One UDP datagram. ``lost``: it, or one of its fragments, never came out of the router."""
+
+    sender: str  # a node's name, or an address that is no node's
+    receiver: str
+    source: str  # "address:port"
+    destination: str
+    length: int  # bytes of payload
+    sent_at: float
+    arrived_at: float | None  # when the last of it came out; None: lost, or not meant to cross the router
+    fate: Fate
+    payload: bytes = b""  # its first bytes
+    copies: int = 0  # times that it came out again
+    fragments: int = 1
+    fragments_lost: int = 0
+    unreachable: str = ""  # what an ICMP error said of it
+    unreachable_from: str = ""
+
+    @property
+    def port(self) -> int:
+        """The receiver's port."""
+        return int(self.destination.rpartition(":")[2])
+
+    @property
+    def lost(self) -> bool:
+        return self.fate == "lost"
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for a record; the payload as text."""
+        text = self.payload[:PREVIEW].decode(errors="backslashreplace")
+        return asdict(self) | {"port": self.port, "lost": self.lost, "payload": text}
+
+
+Ident: TypeAlias = tuple[str, str, int]
+
+
+def gather(passages: Iterable[Passage], names: dict[str, str]) -> list[Datagram]:
+    """The datagrams in ``passages``, in the order in which they were sent."""
+    found: list[Datagram] = []
+    by_packet: dict[int, Datagram] = {}
+    parts: dict[Ident, Datagram] = {}
+    for passage in passages:
+        packet = passage.sent
+        if packet.about is not None and packet.is_error:
+            _complain(found, packet, names)
+        elif passage.mark == "duplicate" and id(packet) in by_packet:
+            by_packet[id(packet)].copies += 1
+        elif packet.protocol == "udp":
+            datagram = by_packet[id(packet)] = _datagram(passage, names)
+            found.append(datagram)
+            if packet.fragment == 0:
+                parts[(packet.source, packet.destination, packet.ident)] = datagram
+        elif packet.protocol == "ip" and packet.fragment > 0:
+            whole = parts.get((packet.source, packet.destination, packet.ident))
+            if whole is not None:
+                _add(whole, passage)
+    return found
+
+
+def _datagram(passage: Passage, names: dict[str, str]) -> Datagram:
+    packet = passage.sent
+    return Datagram(
+        sender=names.get(packet.source, packet.source),
+        receiver=names.get(packet.destination, packet.destination),
+        source=endpoint(packet.source, packet.sport),
+        destination=endpoint(packet.destination, packet.dport),
+        length=packet.length,
+        sent_at=packet.at,
+        arrived_at=passage.arrived.at if passage.arrived else None,
+        fate=passage.fate,
+        payload=packet.payload,
+        fragments_lost=int(passage.fate == "lost"),
+    )
+
+
+def _add(whole: Datagram, passage: Passage) -> None:
+    """Adds a later fragment to its datagram."""
+    whole.fragments += 1
+    whole.length += passage.sent.length
+    if passage.fate == "lost":
+        whole.fragments_lost += 1
+        whole.fate, whole.arrived_at = "lost", None
+    elif passage.arrived is not None and whole.arrived_at is not None:
+        whole.arrived_at = max(whole.arrived_at, passage.arrived.at)
+
+
+def _complain(found: list[Datagram], error: Packet, names: dict[str, str]) -> None:
+    """Notes an ICMP error with the last datagram that it can be about."""
+    about = error.about
+    if about is None or about.protocol != "udp":
+        return
+    source, destination = endpoint(about.source, about.sport), endpoint(about.destination, about.dport)
+    for datagram in reversed(found):
+        if datagram.source == source and datagram.destination == destination:
+            datagram.unreachable = error.label
+            datagram.unreachable_from = names.get(error.source, error.source)
+            return

@@ -1,0 +1,167 @@
+"""Traffic: all that passed in a run, for checks, the diagnosis and the pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lab.evidence.events import Event
+from lab.evidence.packets import pcap
+from lab.evidence.packets.connections import Connection, endpoint, follow
+from lab.evidence.packets.datagrams import Datagram, gather
+from lab.evidence.packets.packet import Packet, decode, in_time
+from lab.evidence.packets.transit import Passage, Segment, match
+
+MAX_EVENTS = 20_000  # packets that events.jsonl tells; all are in the captures
+
+
+@dataclass
+class Captured:
+    """What the record says of one capture."""
+
+    name: str  # the segment's name, or a host's
+    file: str
+    interface: str = ""
+    networks: tuple[str, ...] = ()
+    router: tuple[str, ...] = ()  # the router's own addresses there
+    packets: int = 0  # that are in the file
+    cut: int = 0  # that were seen and not kept: the file holds the first and the last of a long run
+    gap: tuple[float, float] | None = None  # from when to when those passed
+    dropped: int = 0  # that the kernel couldn't hand over
+    snaplen: int = 0  # bytes kept of each packet
+    filter: str = ""  # of the capture: what it left out on purpose
+    ended: str = ""  # why it ended before the run did
+
+    @property
+    def complete(self) -> bool:
+        return not (self.cut or self.dropped or self.ended)
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Traffic:
+    """The packets of both segments, matched across the router.
+
+    ``names`` gives a node's name by address. Where a capture isn't ``complete``, what is missing in it may
+    have passed all the same: a check that needs every packet asserts that it is.
+    """
+
+    def __init__(
+        self, packets: Iterable[Packet], captures: Iterable[Captured], names: Mapping[str, str]
+    ) -> None:
+        self.packets = in_time(packets)
+        self.captures = {capture.name: capture for capture in captures}
+        self.names = dict(names)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every packet of both segments is here."""
+        return all(capture.complete for capture in self.captures.values())
+
+    @cached_property
+    def passages(self) -> list[Passage]:
+        """Each packet once, with its fate."""
+        segments = [Segment(c.name, c.networks, c.router) for c in self.captures.values()]
+        gaps = [capture.gap for capture in self.captures.values() if capture.gap]
+        return match(self.packets, segments, gaps)
+
+    @cached_property
+    def _connections(self) -> list[Connection]:
+        return follow(self.passages, self.names)
+
+    @cached_property
+    def _datagrams(self) -> list[Datagram]:
+        return gather(self.passages, self.names)
+
+    def connections(self, port: int | None = None) -> list[Connection]:
+        """TCP connections, and attempts at one; only those to ``port`` where it is given."""
+        return [c for c in self._connections if port in (None, c.port)]
+
+    def datagrams(self, port: int | None = None) -> list[Datagram]:
+        """UDP datagrams; only those to ``port`` where it is given."""
+        return [d for d in self._datagrams if port in (None, d.port)]
+
+    def seen(self, segment: str, **fields: Any) -> list[Packet]:
+        """The packets on one segment whose fields are these: ``seen("servers", flags="S", dport=8001)``.
+
+        Raises ValueError for a segment that wasn't captured, AttributeError for a field that no packet has:
+        a misspelt one would find nothing, and look like a fact.
+        """
+        if segment not in self.captures:
+            raise ValueError(f"no capture of {segment!r}; there are {', '.join(self.captures)}")
+        for name in fields:
+            getattr(Packet, name)
+        wanted = fields.items()
+        return [
+            packet
+            for packet in self.packets
+            if packet.segment == segment and all(getattr(packet, name) == value for name, value in wanted)
+        ]
+
+    def events(self) -> Iterator[Event]:
+        """The packets as events of the timeline, at most MAX_EVENTS: the first of them, and a note."""
+        for passage in self.passages[:MAX_EVENTS]:
+            yield _event(passage, self.names)
+        if len(self.passages) > MAX_EVENTS:
+            left_out = len(self.passages) - MAX_EVENTS
+            yield Event(self.passages[MAX_EVENTS].sent.at, "lab", "note", f"{left_out} more packets passed")
+
+    def plain(self, port: int | None = None) -> dict[str, Any]:
+        """Connections and datagrams as plain values, for a record."""
+        return {
+            "complete": self.complete,
+            "connections": [connection.plain() for connection in self.connections(port)],
+            "datagrams": [datagram.plain() for datagram in self.datagrams(port)],
+        }
+
+
+def _event(passage: Passage, names: Mapping[str, str]) -> Event:
+    packet, fate = passage.sent, passage.fate
+    source, destination = (names.get(a, a) for a in (packet.source, packet.destination))
+    how = f", {fate}" if fate in ("lost", "appeared") else ""
+    mark = f", {passage.mark}" if passage.mark else ""
+    data = {
+        "segment": packet.segment, "number": packet.number, "protocol": packet.protocol,
+        "source": endpoint(packet.source, packet.sport),
+        "destination": endpoint(packet.destination, packet.dport),
+        "flags": packet.flags, "length": packet.length, "fate": fate, "mark": passage.mark,
+        "arrived": passage.arrived.at if passage.arrived else None,
+    }  # fmt: skip
+    return Event(
+        packet.at, "router", "packet", f"{source} → {destination} {packet.label}{how}{mark}", data=data
+    )
+
+
+def names_of(nodes: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, str]:
+    """A node's name by each of its addresses, from the record's ``nodes``."""
+    return {
+        address: name
+        for name, node in nodes.items()
+        for address in [*node.get("addresses", ()), *node.get("addresses6", ())]
+    }
+
+
+def load(folder: Path) -> Traffic:
+    """The traffic of a run, from its folder. Raises OSError, ValueError where there is none to read."""
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    captures = [_captured(about) for about in record.get("captures", [])]
+    segments = [capture for capture in captures if capture.networks]
+    packets = [packet for capture in segments for packet in read(folder / capture.file, capture.name)]
+    return Traffic(packets, segments, names_of(record.get("nodes", {})))
+
+
+def read(path: Path, segment: str) -> list[Packet]:
+    """The packets of one capture file."""
+    return [
+        decode(frame.data, frame.at, frame.size, segment, number)
+        for number, frame in enumerate(pcap.read(path), 1)
+    ]
+
+
+def _captured(about: Mapping[str, Any]) -> Captured:
+    return Captured(**{**about, "networks": tuple(about["networks"]), "router": tuple(about["router"])})

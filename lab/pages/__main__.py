@@ -1,5 +1,0 @@
-"""`python -m lab.pages`."""
-
-from lab.pages.cli import main
-
-main()

@@ -1,0 +1,1 @@
+"""lab-command: run commands on another host."""

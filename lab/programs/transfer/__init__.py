@@ -1,0 +1,1 @@
+"""lab-transfer: store files on another host, and fetch them."""

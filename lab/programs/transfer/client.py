@@ -1,0 +1,172 @@
+"""The client of the transfer session: one file or one question at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeVar
+
+from lab.programs.transfer.partial import Incoming, hash_file
+from lab.programs.transfer.storage import Root, status_of
+from lab.programs.transfer.wire import Timing, Watch, Wire
+from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
+from lab.protocols.names import Path
+from lab.protocols.transfer import (
+    GRAIN,
+    Content,
+    Data,
+    Digest,
+    Done,
+    EndOfList,
+    Entries,
+    Entry,
+    Error,
+    FindPartial,
+    Get,
+    List,
+    MakeDirectory,
+    Message,
+    Partial,
+    Put,
+    Ready,
+    Refusal,
+    Remove,
+    Stat,
+    Status,
+    Stored,
+    encode_request,
+    parse_answer,
+)
+from lab.sockets.blocking import Stream
+
+Answer = TypeVar("Answer", bound=Message)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A file that was transferred whole, and verified. ``resumed_from`` bytes were there before."""
+
+    size: int
+    digest: str
+    resumed_from: int
+
+
+class Client:
+    """A connection to a transfer server. Methods raise Refusal, ProtocolError, OSError."""
+
+    def __init__(self, stream: Stream, timing: Timing = Timing()) -> None:  # noqa: B008  (frozen)
+        self._wire = Wire(stream, timing)
+        self._timing = timing
+
+    def put(self, file: BinaryIO, path: Path, watch: Watch, *, resume: bool = True) -> Outcome:
+        """Stores the content of ``file``, its permission bits and modification time, at ``path``."""
+        found = status_of(os.fstat(file.fileno()))
+        offset = self._find_partial(path, found.size) if resume else 0
+        while True:
+            hasher = hash_file(file.fileno(), offset, watch)
+            prefix_digest = hasher.hexdigest() if offset else ""
+            put = Put(path, offset, prefix_digest, size=found.size, mode=found.mode, mtime=found.mtime)
+            try:
+                self._ask(put, Ready, work=offset)
+                break
+            except Refusal as refusal:
+                if refusal.code != "conflict" or not offset:
+                    raise
+                offset = 0  # what the server has is of another file: from the start, then
+        stored = self._send_content(file, hasher, offset, found.size, watch)
+        return Outcome(stored.size, stored.digest, offset)
+
+    def _find_partial(self, path: Path, size: int) -> int:
+        if size < GRAIN:
+            return 0
+        offset = self._ask(FindPartial(path), Partial).offset
+        return offset if offset <= size else 0
+
+    def _send_content(self, file: BinaryIO, hasher: Any, offset: int, size: int, watch: Watch) -> Stored:
+        header = encode_request(Data(), size - offset)
+        try:
+            self._wire.send_file(header, file, hasher, offset, size, watch)
+            self._wire.send(encode_request(Digest(hasher.hexdigest())))
+        except (ConnectionError, RemoteProtocolError):
+            raise self._reason() from None
+        stored = self._expect(Stored, work=size - offset)
+        if (stored.size, stored.digest) != (size, hasher.hexdigest()):
+            raise RemoteProtocolError(
+                "digest-mismatch", "the server stored something else than what was sent"
+            )
+        return stored
+
+    def _reason(self) -> ProtocolError:
+        """Why the server hung up or spoke while we were sending."""
+        try:
+            self._expect(Ready)
+        except ProtocolError as reason:  # a Refusal says it; a TruncatedError, that the server just left
+            return reason
+        except OSError:
+            pass
+        return TruncatedError("the connection was closed in the middle of a file")
+
+    def get(self, path: Path, root: Root, target: Path, watch: Watch, *, resume: bool = True) -> Outcome:
+        """Fetches the file at ``path`` to ``target`` below ``root``, complete and verified or not at all."""
+        with root.partials(target) as partials:
+            with (partials.resume() if resume else None) or partials.begin(0) as incoming:
+                content = self._ask_content(path, incoming, watch)
+                if content.offset != incoming.offset:
+                    raise RemoteProtocolError(
+                        "bad-message", "the server sends another part than what was asked"
+                    )
+                incoming.expect(content.size)
+                self._wire.receive_file(incoming, content.size, watch)
+                digest = self._expect(Digest).digest
+                incoming.commit(digest, content.mode, content.mtime)
+        return Outcome(content.size, digest, content.offset)
+
+    def _ask_content(self, path: Path, incoming: Incoming, watch: Watch) -> Content:
+        if incoming.offset:
+            self.stat(path)  # also so that the server waits while we read what is here
+            try:
+                get = Get(path, incoming.offset, incoming.hash_prefix(watch))
+                return self._ask(get, Content, work=incoming.offset)
+            except Refusal as refusal:
+                if refusal.code != "conflict":
+                    raise
+            incoming.start_over(0)  # what is here is of another file
+        return self._ask(Get(path), Content)
+
+    def stat(self, path: Path, *, digest: bool = False) -> Status:
+        """What is at ``path``, and the digest of a file where it is asked for."""
+        status = self._ask(Stat(path), Status)
+        if digest and status.kind == "file":
+            status = self._ask(Stat(path, want_digest=True), Status, work=status.size)
+        return status
+
+    def entries(self, path: Path) -> Iterator[Entry]:
+        """What is in the directory at ``path``, as it comes. Take them all before asking anything else."""
+        self._wire.send(encode_request(List(path)))
+        while True:
+            answer: Message = self._expect(Entries, EndOfList)
+            if not isinstance(answer, Entries):
+                return
+            yield from answer.entries
+
+    def make_directory(self, path: Path, *, parents: bool = False) -> int:
+        """How many directories were made."""
+        return self._ask(MakeDirectory(path, parents), Done).count
+
+    def remove(self, path: Path, *, recursive: bool = False) -> int:
+        """How many files and directories were removed."""
+        return self._ask(Remove(path, recursive), Done).count
+
+    def _ask(self, request: Message, kind: type[Answer], work: int = 0) -> Answer:
+        self._wire.send(encode_request(request))
+        return self._expect(kind, work=work)
+
+    def _expect(self, *kinds: type[Answer], work: int = 0) -> Answer:
+        """The server's answer, where it is of one of ``kinds``. Raises Refusal, RemoteProtocolError."""
+        answer = parse_answer(self._wire.receive(self._timing.patience(work)))
+        if isinstance(answer, Error):
+            raise Refusal(answer.code, answer.text)
+        if not isinstance(answer, kinds):
+            raise RemoteProtocolError("out-of-place", f"the server answered {type(answer).__name__}")
+        return answer

@@ -1,0 +1,1 @@
+"""SSH: one warm connection to each node."""

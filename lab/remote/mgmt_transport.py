@@ -1,0 +1,56 @@
+"""Nodes reached over mgmt, the out-of-band network: what the runner has, which sees no Docker Engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.errors import EnvironmentFailure, Unsupported
+from lab.remote.ssh import CONNECT_TIMEOUT, Connection, Identity
+from lab.topology.node import Node
+
+
+class MgmtTransport:
+    """The nodes that LAB_HOSTS lists."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Raises EnvironmentFailure if this isn't the runner."""
+        try:
+            self._nodes = [
+                Node.described(entry["service"], entry) for entry in json.loads(environ["LAB_HOSTS"])
+            ]
+            self._key, self._known_hosts = Path(environ["LAB_SSH_KEY"]), Path(environ["LAB_KNOWN_HOSTS"])
+        except KeyError as error:
+            raise EnvironmentFailure(f"{error} is not set: this runs in the lab's runner") from None
+
+    def nodes(self) -> list[Node]:
+        return self._nodes
+
+    def dial(self, node: Node) -> Connection:
+        """A new SSH connection to the node. Raises EnvironmentFailure."""
+        try:
+            identity = Identity.of(node.name, self._key.read_text(), self._known_hosts.read_text())
+            carrier = socket.create_connection((node.name, 22), CONNECT_TIMEOUT)
+        except OSError as error:
+            raise EnvironmentFailure(f"{node.name}: {error}") from error
+        carrier.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Connection(node.name, carrier, identity)
+
+    def power(self, _: Node) -> NoPower:
+        return NoPower()
+
+
+class NoPower:
+    """No container ever gets the Docker socket, so the runner can't cut a host's power."""
+
+    def _refuse(self) -> None:
+        raise Unsupported("power needs the engine: play this scenario from outside, with `lab run`")
+
+    off = on = pause = resume = _refuse
+
+    def restore(self) -> bool:
+        """Does nothing: a host that is off can't be reached anyway."""
+        return False

@@ -1,0 +1,1 @@
+"""Scenarios found, played, judged, repeated and explained."""

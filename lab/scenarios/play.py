@@ -1,0 +1,205 @@
+"""Plays a scenario: run it, check its record, keep what happened, give the verdict."""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from lab.control.evidence_collector import Options, watching
+from lab.control.lab import Lab
+from lab.errors import LabError, Unsupported
+from lab.evidence import trace
+from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
+from lab.evidence.events import Event, Observe
+from lab.evidence.packets.traffic import Traffic
+from lab.evidence.record import Recorder, read_events
+from lab.scenarios.catalog import Record, Scenario
+
+Verdict: TypeAlias = Literal["pass", "fail", "unsupported"]
+OpenLab: TypeAlias = Callable[[Observe], AbstractContextManager[Lab]]
+
+PLATFORMS = {
+    "linux": "Linux",
+    "windows": "Wine: the command line is Wine's cmd, and the sockets, as all below them, are Linux's",
+}
+EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "unsupported": 3}
+
+
+@dataclass
+class Outcome:
+    """A played scenario. ``reason`` says why it didn't pass, ``diagnosis`` what the evidence says of that;
+    ``traffic`` is what passed between the hosts, and ``folder`` holds what the run left.
+    """
+
+    scenario: Scenario
+    folder: Path
+    verdict: Verdict = "fail"
+    reason: str = "interrupted"
+    record: Record = field(default_factory=dict)
+    seconds: float = 0.0
+    traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for record.json."""
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "seconds": self.seconds,
+            "diagnosis": self.diagnosis.plain(),
+            "record": self.record,
+        }
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.verdict]
+
+
+@dataclass
+class _Watch:
+    """Passes each event to all that want it, one at a time: programs on two hosts speak at once."""
+
+    observers: list[Observe]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def observe(self, event: Event) -> None:
+        with self.lock:
+            for observer in self.observers:
+                observer(event)
+
+
+def play(
+    scenario: Scenario,
+    open_lab: OpenLab,
+    observe: Observe,
+    runs: Path,
+    *,
+    seed: int | None = None,
+    capture: Options | None = None,
+) -> Outcome:
+    """Plays ``scenario`` on the lab that ``open_lab`` gives. ``observe`` sees each event as it happens.
+
+    Whatever the scenario raises is a verdict; only KeyboardInterrupt and a lab that can't be reached
+    (LabError) come through. The record is kept in every case.
+    """
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    recorder = Recorder(runs, scenario.name)
+    watch = _Watch([recorder.observe, observe])
+    outcome = Outcome(scenario, recorder.folder)
+    about: dict[str, Any] = {"scenario": scenario.name, "title": scenario.title, "seed": seed}
+    started = time.time()
+    try:
+        with open_lab(watch.observe) as lab, lab.claimed():
+            about["nodes"] = {host.title: _addresses(host.node) for host in lab.hosts}
+            _play_on(lab, outcome, seed, watch.observe, capture, about)
+        if outcome.verdict == "fail":
+            evidence = Evidence(read_events(recorder.folder), outcome.traffic, outcome.reason)
+            outcome.diagnosis = diagnose(evidence)
+        for event in outcome.traffic.events():
+            recorder.observe(event)
+        said = f"{outcome.verdict}: {outcome.reason}" if outcome.reason else outcome.verdict
+        watch.observe(Event(time.time(), "lab", "verdict", said))
+    except LabError as error:
+        outcome.verdict, outcome.reason = "fail", str(error)
+        raise
+    finally:
+        outcome.seconds = round(time.time() - started, 3)
+        recorder.finish(about | {"started": started, "versions": _versions()} | outcome.plain())
+        _draw(recorder.folder, outcome.traffic, observe)
+    return outcome
+
+
+def _play_on(
+    lab: Lab, outcome: Outcome, seed: int, observe: Observe, capture: Options | None, about: dict[str, Any]
+) -> None:
+    """Plays on a lab that is as new, with everything watched; notes down the link and the captures."""
+    lab.random = random.Random(seed)
+    lab.restore()
+    lab.connect()
+    lab.link.begin(str(seed))
+    with watching(lab.hosts, observe, outcome.folder, capture) as lab.witness:
+        try:
+            _judge(outcome, lab)
+        finally:
+            lab.link.end()
+            about["impairment"] = lab.link.plain()
+    if outcome.verdict == "pass" and lab.link.failure:
+        outcome.verdict, outcome.reason = "fail", lab.link.failure
+    outcome.traffic = lab.witness.traffic
+    about |= lab.witness.plain()
+
+
+def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
+    """Writes the run's page. The verdict stands whatever comes of that; a failure is told, not raised."""
+    try:
+        trace.write(folder, traffic)
+    except Exception as error:
+        why = f"{trace.NAME} could not be written: {type(error).__name__}: {error}"
+        observe(Event(time.time(), "lab", "note", why))
+
+
+def _judge(outcome: Outcome, lab: Lab) -> None:
+    """Runs and checks the scenario. A record that couldn't be written down is no record."""
+    verdict: Verdict = "fail"
+    reason = ""
+    try:
+        _require_profile(outcome.scenario, lab)
+        record = outcome.scenario.run(lab)
+        json.dumps(record, allow_nan=False)
+        outcome.record = record
+        outcome.scenario.check(record)
+        verdict = "pass"
+    except Unsupported as error:
+        verdict, reason = "unsupported", str(error)
+    except AssertionError as error:
+        reason = _failed_assertion(error)
+    except LabError as error:
+        reason = str(error)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error}"
+    outcome.verdict, outcome.reason = verdict, reason
+
+
+def _require_profile(scenario: Scenario, lab: Lab) -> None:
+    if scenario.profile and scenario.profile not in {host.platform for host in lab.hosts}:
+        raise Unsupported(
+            f"this lab was started without the profile {scenario.profile}; "
+            f"`lab up --profile {scenario.profile}` starts one that has it (docs/profiles.md)"
+        )
+
+
+def _failed_assertion(error: AssertionError) -> str:
+    """The assertion as it stands in the scenario, and what it said."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = f": {error}" if str(error) else ""
+    return f"{Path(place.filename).name}:{place.lineno}: {place.line}{said}"
+
+
+def _addresses(node: Any) -> dict[str, Any]:
+    return {
+        "names": node.names,
+        "addresses": node.addresses,
+        "addresses6": node.addresses6,
+        "platform": PLATFORMS.get(node.platform, node.platform),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "paramiko": metadata.version("paramiko"),
+        "kernel": platform.release(),
+        "platform": sys.platform,
+    }

@@ -1,0 +1,1 @@
+"""What a lab consists of: its nodes, their names and addresses. Pure."""

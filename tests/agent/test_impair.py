@@ -1,0 +1,50 @@
+"""What the router's impair refuses before it touches anything; what it does: tests/control/test_link.py."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def ask(text, *words):
+    argv = [sys.executable, "-m", "lab.agent.impair", *words]
+    return subprocess.run(argv, input=text, capture_output=True, text=True, timeout=30)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "show", "[]", "{}", '{"op": "destroy"}', '{"op": 1}', "[" * 100_000]
+)
+def test_what_is_no_request_is_refused_in_one_line(text):
+    done = ask(text)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("impair: the request")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_arguments_are_refused_and_help_teaches():
+    assert ask("", "--backend").returncode == 2
+    assert "Exit codes" in ask("", "--help").stdout
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"op": "apply"},
+        {"op": "apply", "interfaces": {"clients": "eth0", "servers": "eth1"}},
+        {"op": "apply", "interfaces": {"clients": "10.99.99.99", "servers": "10.99.99.98"}},
+        {"op": "apply", "interfaces": None, "link": {"to-servers": {"delay": "1; reboot"}}},
+        {"op": "apply", "link": {"to-servers": {"delay": -1}}},
+        {"op": "apply", "backend": "tc"},
+        {"op": "apply", "seed": 7},
+        {"op": "clear"},
+    ],
+)
+def test_a_request_that_makes_no_sense_changes_nothing(lab, request_):
+    own = dict(zip(lab.router.node.segments, lab.router.node.addresses, strict=True))
+    request_ = {"interfaces": own} | request_ if request_["op"] == "apply" and len(request_) > 1 else request_
+    done = lab.router.ask("sudo -n /usr/lib/socketlab/impair", stdin=json.dumps(request_) + "\n")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("impair: ")
+    assert lab.link.show().settings.is_nothing

@@ -1,0 +1,231 @@
+"""sockwatch tells what changed, and nothing that didn't; it answers the clock, and ends with its input."""
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lab.agent.socket_poller import QUEUE_INTERVAL, CounterTracker, Tracker, address, counters, owner
+from lab.sockets.sockdiag import TCP, UDP
+
+STATE = {"ESTABLISHED": 1, "SYN_SENT": 2, "TIME_WAIT": 6, "LISTEN": 10}
+ME = "192.168.40.129"
+
+
+def raw(state, local=(ME, 8001), remote=("0.0.0.0", 0), queues=(0, 0), inode=5, timer=0):
+    """One socket as sock_diag gives it (inet_diag_msg)."""
+    ports = struct.pack(">HH", local[1], remote[1])
+    addresses = b"".join(socket.inet_aton(host) + bytes(12) for host, _ in (local, remote))
+    head = struct.pack("BBBB", socket.AF_INET, STATE[state], timer, 0)
+    return head + ports + addresses + bytes(12) + struct.pack("IIIII", timer, *queues, 1000, inode)
+
+
+class Looks:
+    """A tracker, and what it says look by look."""
+
+    def __init__(self, addresses=(ME,)):
+        self.asked = []
+        self.tracker = Tracker(addresses, self.owner)
+        self.now = 0.0
+
+    def owner(self, inode):
+        self.asked.append(inode)
+        return {"pid": 7, "command": "serve"}
+
+    def __call__(self, *sockets, after=0.005, protocol=TCP):
+        self.now += after
+        return list(self.tracker.look(self.now, iter([(protocol, one) for one in sockets])))
+
+
+def states(reports):
+    return [(report["was"], report["state"]) for report in reports]
+
+
+def test_a_socket_is_told_when_it_comes_changes_and_goes():
+    look, peer = Looks(), ("172.28.66.163", 9)
+    assert states(look(raw("SYN_SENT", remote=peer))) == [("", "SYN_SENT")]
+    assert look(raw("SYN_SENT", remote=peer)) == []
+    assert states(look(raw("ESTABLISHED", remote=peer))) == [("SYN_SENT", "ESTABLISHED")]
+    assert states(look()) == [("ESTABLISHED", "")]
+    assert look() == []
+
+
+def test_a_report_says_all_there_is():
+    (report,) = Looks()(raw("LISTEN", queues=(2, 128)))
+    assert report == {
+        "at": 0.005, "id": 1, "protocol": "tcp", "family": 4, "local": f"{ME}:8001", "remote": "*:*",
+        "state": "LISTEN", "was": "", "receive_queue": 2, "send_queue": 128, "pid": 7, "command": "serve",
+    }  # fmt: skip
+
+
+def test_timers_are_no_change():
+    look = Looks()
+    look(raw("LISTEN"))
+    assert look(raw("LISTEN", timer=3)) == []
+
+
+def test_a_queue_is_told_now_and_then_and_its_last_value_surely():
+    look, peer = Looks(), ("172.28.66.163", 9)
+    look(raw("ESTABLISHED", remote=peer))
+    told = [look(raw("ESTABLISHED", remote=peer, queues=(n, 0))) for n in range(1, 101)]
+    assert sum(map(len, told)) <= 100 * 0.005 / QUEUE_INTERVAL + 1
+    last = look(raw("ESTABLISHED", remote=peer, queues=(100, 0)), after=QUEUE_INTERVAL)
+    assert [report["receive_queue"] for report in [*sum(told, []), *last]][-1] == 100
+
+
+def test_a_change_of_state_is_told_at_once():
+    look, peer = Looks(), ("172.28.66.163", 9)
+    look(raw("ESTABLISHED", remote=peer))
+    look(raw("ESTABLISHED", remote=peer, queues=(9, 0)), after=0.001)
+    assert states(look(raw("TIME_WAIT", remote=peer), after=0.001)) == [("ESTABLISHED", "TIME_WAIT")]
+
+
+def test_addresses_in_use_again_are_a_new_socket():
+    look, peer = Looks(), ("172.28.66.163", 9)
+    look(raw("ESTABLISHED", remote=peer))
+    look()
+    (again,) = look(raw("SYN_SENT", remote=peer))
+    assert (again["id"], again["was"]) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("local", "remote", "told"),
+    [
+        ((ME, 22), ("172.28.66.163", 50000), True),  # ssh from one host to another
+        (("172.28.255.3", 22), ("172.28.255.2", 50000), False),  # the controller, over mgmt
+        (("0.0.0.0", 22), ("0.0.0.0", 0), False),
+        (("127.0.0.1", 50000), ("127.0.0.1", 22), False),
+        (("127.0.0.11", 40000), ("0.0.0.0", 0), False),  # Docker's resolver
+        (("127.0.0.1", 8001), ("0.0.0.0", 0), True),  # a server that only itself reaches
+    ],
+)
+def test_the_controller_s_way_in_is_left_out(local, remote, told):
+    state = "LISTEN" if remote[1] == 0 else "ESTABLISHED"
+    assert bool(Looks()(raw(state, local, remote))) == told
+
+
+def test_the_owner_is_looked_for_only_where_others_wait_for_it():
+    look, peer = Looks(), ("172.28.66.163", 9)
+    look(raw("LISTEN", inode=1), raw("ESTABLISHED", remote=peer, inode=2))
+    look(raw("ESTABLISHED", local=(ME, 9090), inode=3), protocol=UDP)
+    assert look.asked == [1, 3]
+
+
+def test_udp_has_no_states_of_tcp():
+    (unconnected,) = Looks()(raw("LISTEN", (ME, 9090)), protocol=UDP)
+    (connected,) = Looks()(raw("ESTABLISHED", (ME, 9090), ("172.28.66.163", 9)), protocol=UDP)
+    assert (unconnected["state"], connected["state"]) == ("OPEN", "CONNECTED")
+
+
+def test_counters_are_told_when_they_move():
+    tracker = CounterTracker({"Udp.RcvbufErrors": 3})
+    assert list(tracker.look(1.0, {"Udp.RcvbufErrors": 3})) == []
+    (report,) = tracker.look(2.0, {"Udp.RcvbufErrors": 10})
+    assert report == {"at": 2.0, "counter": "Udp.RcvbufErrors", "value": 10, "change": 7}
+    assert list(tracker.look(3.0, {"Udp.RcvbufErrors": 10})) == []
+
+
+def test_this_kernel_has_the_counters():
+    assert {"Udp.RcvbufErrors", "Tcp.RetransSegs", "TcpExt.ListenOverflows"} <= set(counters())
+
+
+def test_our_own_sockets_are_ours():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        inode = int(socket_link(listener).strip("socket:[]"))
+        found = owner(inode)
+    assert "python" in found["command"] or "pytest" in found["command"]
+    assert owner(1) == {}
+
+
+def socket_link(sock):
+
+    return os.readlink(f"/proc/self/fd/{sock.fileno()}")
+
+
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [
+        (("0.0.0.0", 80), "*:80"),
+        (("::", 0), "*:*"),
+        (("fd28::1", 5), "[fd28::1]:5"),
+        (("1.2.3.4", 5), "1.2.3.4:5"),
+    ],
+)
+def test_addresses_as_people_write_them(where, text):
+    assert address(where) == text
+
+
+class Watching:
+    """sockwatch itself, line by line."""
+
+    def __init__(self, *options):
+        argv = [sys.executable, "-m", "lab.agent.socket_poller", *options]
+        self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.kill()
+        self.child.communicate()
+
+    def line(self):
+        return json.loads(self.child.stdout.readline())
+
+    def until(self, true):
+        while not true(report := self.line()):
+            pass
+        return report
+
+    def ask(self):
+        """What it saw up to now."""
+        found = []
+        for _ in range(2):
+            self.child.stdin.write(b"\n")
+            self.child.stdin.flush()
+            while "clock" not in (report := self.line()):
+                found.append(report)
+        return found
+
+
+def test_it_says_whose_clock_it_is_and_what_time():
+    with Watching() as watching:
+        hello = watching.line()
+        assert hello["watching"]
+        watching.child.stdin.write(b"\n")
+        watching.child.stdin.flush()
+        assert abs(watching.until(lambda r: "clock" in r)["clock"] - time.time()) < 5
+
+
+def test_a_socket_is_seen_while_it_lives_and_before_the_answer():
+    with Watching() as watching, socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        watching.line()
+        (seen,) = [r for r in watching.ask() if r.get("local") == f"127.0.0.1:{port}"]
+        assert (seen["state"], seen["send_queue"] > 0) == ("LISTEN", True)
+        listener.close()
+        (gone,) = [r for r in watching.ask() if r.get("local") == f"127.0.0.1:{port}"]
+        assert (gone["state"], gone["was"]) == ("", "LISTEN")
+
+
+def test_it_ends_with_its_input_and_tells_the_last_change():
+    with Watching() as watching:
+        watching.line()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            watching.child.stdin.close()
+            said = watching.child.stdout.read().decode()
+        assert watching.child.wait(10) == 0
+        watching.child.stdin = None
+    assert f"127.0.0.1:{port}" in said
+
+
+def test_a_wrong_interval_is_refused_in_one_line():
+    argv = [sys.executable, "-m", "lab.agent.socket_poller", "--interval", "-1"]
+    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

@@ -1,0 +1,137 @@
+"""What a run looks like in a terminal: nothing of a program steers it, and nothing floods it."""
+
+import io
+import shlex
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lab.cli.view import MAX_CHARACTERS, MAX_LINES, View, shortened
+from lab.evidence.events import Event
+from lab.scenarios.catalog import Scenario
+from lab.scenarios.play import Outcome
+
+
+def shown(events, columns=(), width=100):
+    console = Console(file=io.StringIO(), width=width)
+    view = View(console, columns)
+    for event in events:
+        view.observe(event)
+    return console.file.getvalue()
+
+
+def said(text, node="win10", kind="stdout", program=1):
+    return Event(0.0, node, kind, text, program)
+
+
+def test_each_line_says_whose_it_is():
+    output = shown([said("$ x", kind="start"), said("一 line"), said("bad", node="kali", kind="stderr")])
+    assert [line.split(" │ ")[0].strip() for line in output.splitlines()] == ["win10", "win10", "kali"]
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x1b]0;title\x07", "a\rb", "\x9b31m", "\u202eabc"])
+def test_control_characters_are_escaped(text):
+    output = shown([said(text)])
+    assert not any(character in output for character in "\x1b\x07\r\x9b\u202e")
+    assert "\\" in output
+
+
+def test_markup_of_a_program_is_text():
+    assert "[bold red]x[/]" in shown([said("[bold red]x[/]")])
+
+
+def test_much_output_is_cut_and_counted():
+    events = [said(f"line {number}") for number in range(MAX_LINES + 5)]
+    output = shown([*events, said("exit code 0", kind="exit"), said("another program", program=2)])
+    assert f"line {MAX_LINES - 1}\n" in output
+    assert f"line {MAX_LINES}\n" not in output
+    assert "… 5 more lines; exit code 0" in output
+    assert "another program" in output
+
+
+def test_side_by_side_each_host_has_its_column():
+    output = shown([said("left", node="kali"), said("right")], columns=("kali", "win10"), width=60)
+    left, right = output.splitlines()
+    assert left.index("left") < 30 < right.index("right")
+
+
+def test_wide_characters_and_long_lines_stay_in_their_column():
+    events = [said("上海" * 20, node="kali"), said("x" * 70)]
+    output = shown(events, columns=("kali", "win10"), width=60)
+    assert output.count("上海") == 20
+    assert output.count("x") == 70
+    for line in output.splitlines():
+        assert "上" not in line or "x" not in line
+
+
+def test_a_long_line_is_cut_and_counted():
+    output = shown([said("x" * (MAX_CHARACTERS + 7)), said("y" * MAX_CHARACTERS)], width=1000)
+    assert "x" * MAX_CHARACTERS + " … 7 more characters" in output
+    assert "y" * MAX_CHARACTERS + "\n" in output
+
+
+@pytest.mark.parametrize("program", ["import socket", "import socket\nprint('it\\'s')\nprint(\"'\\n'\")"])
+def test_a_program_is_shown_by_its_name(program):
+    command = shlex.join(["python3", "-c", f"\n{program}\n", "two words"])
+    assert shortened(command, {"CLIENT": program}) == "python3 -c CLIENT 'two words'"
+
+
+def test_a_program_that_has_no_name_is_shown_by_its_length():
+    command = shlex.join(["python3", "-c", "\nimport socket\nprint(1)\n", "two words"])
+    assert shortened(command, {}) == "python3 -c '… 2 lines …' 'two words'"
+
+
+def trap(text="A lesson."):
+    outcomes = {"broken": "It fails.", "fixed": "It works."}
+    programs = {"BROKEN": "import this", "FIXED": "import that"}
+    return Scenario("trap", "A trap", text, lambda lab: {}, lambda record: None, outcomes, programs)
+
+
+def told(verdict, story=True, **options):
+    """What is shown of a pitfall that came to this verdict."""
+    console = Console(file=io.StringIO(), width=100)
+    view = View(console, story=story, **options)
+    scenario = trap()
+    view.begin(scenario)
+    for at, variant in enumerate(("broken", "fixed"), 1):
+        view.observe(Event(float(at), "lab", "variant", variant))
+        view.observe(said(f"output {at}"))
+    view.end(Outcome(scenario, Path("runs/x"), verdict, "" if verdict == "pass" else "made up"))
+    return console.file.getvalue()
+
+
+def test_a_pitfall_ends_with_its_lesson():
+    parts = ["broken ──", "output 1", "fixed ──", "output 2", "PASS", "broken: It fails.", "fixed: It works."]
+    parts += ["Why", "A lesson.", "What to change", "-import this", "+import that"]
+    rest = told("pass")
+    for part in parts:
+        _, found, rest = rest.partition(part)
+        assert found, part
+
+
+def test_the_words_are_in_the_readers_language():
+    output = told("pass", language="zh-CN")
+    assert all(word in output for word in ("错误写法", "正确写法", "原因", "怎样改"))
+    assert "Why" not in output
+
+
+def test_a_pitfall_that_did_not_go_as_it_should_says_nothing_of_what_it_shows():
+    output = told("fail")
+    assert "made up" in output
+    assert not any(words in output for words in ("It fails.", "It works.", "A lesson.", "What to change"))
+
+
+def test_among_others_a_pitfall_tells_its_outcomes_alone():
+    output = told("pass", story=False)
+    assert "broken: It fails." in output
+    assert "A lesson." not in output
+
+
+def test_several_scenarios_are_summed_up():
+    console = Console(file=io.StringIO(), width=100)
+    outcomes = [
+        Outcome(trap(), Path("runs/x"), verdict, seconds=1.25) for verdict in ("pass", "fail", "pass")
+    ]
+    View(console).sum_up(outcomes)
+    assert console.file.getvalue().splitlines() == ["3 scenarios: 2 × pass  1 × fail  3.8 s", "  trap: fail"]

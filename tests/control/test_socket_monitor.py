@@ -1,0 +1,173 @@
+"""Socket states of real hosts, on one clock; and the clock's arithmetic."""
+
+import time
+
+import pytest
+
+from lab.control.evidence_collector import watching
+from lab.control.socket_monitor import Clock, as_event, compare, share
+from lab.evidence.record import Recorder, read_events
+from lab.evidence.socket_history import lives
+
+needs_lab = pytest.mark.lab
+NAMES = {"192.168.40.129": "kali", "172.28.66.163": "win10"}
+
+
+def report(**fields):
+    told = {"at": 100.0, "id": 1, "protocol": "tcp", "family": 4, "local": "192.168.40.129:40112"}
+    told |= {
+        "remote": "172.28.66.163:8001",
+        "state": "SYN_SENT",
+        "was": "",
+        "receive_queue": 0,
+        "send_queue": 0,
+    }
+    return told | fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "tcp kali:40112 – win10:8001 SYN_SENT"),
+        ({"was": "SYN_SENT", "state": "ESTABLISHED"}, "tcp kali:40112 – win10:8001 SYN_SENT → ESTABLISHED"),
+        ({"was": "TIME_WAIT", "state": ""}, "tcp kali:40112 – win10:8001 TIME_WAIT → gone"),
+        ({"receive_queue": 7}, "tcp kali:40112 – win10:8001 SYN_SENT, 7 bytes to be read"),
+        ({"local": "*:8001", "remote": "*:*", "state": "LISTEN", "send_queue": 5}, "tcp *:8001 LISTEN"),
+        (
+            {"local": "*:8001", "remote": "*:*", "state": "LISTEN", "receive_queue": 2, "send_queue": 5},
+            "tcp *:8001 LISTEN, 2 of 5 wait to be accepted",
+        ),
+    ],
+)
+def test_a_change_in_words(fields, text):
+    assert as_event("kali", Clock(), report(**fields), NAMES).text == text
+
+
+def test_events_are_on_the_controller_s_clock():
+    ahead = Clock(offset=2.5, uncertainty=0.001)
+    event = as_event("kali", ahead, report(), NAMES)
+    assert (event.at, event.node, event.kind) == (97.5, "kali", "socket")
+    assert "at" not in event.data
+    counter = as_event("kali", ahead, {"at": 100.0, "counter": "Udp.NoPorts", "value": 9, "change": 2}, NAMES)
+    assert (counter.at, counter.kind, counter.text) == (97.5, "counter", "Udp.NoPorts +2")
+    assert counter.data == {"name": "Udp.NoPorts", "value": 9, "change": 2}
+
+
+def test_an_offset_that_may_be_none_isn_t_applied():
+    assert Clock(offset=0.002, uncertainty=0.003).correct(10.0) == 10.0
+    assert Clock(offset=0.004, uncertainty=0.003).correct(10.0) == pytest.approx(9.996)
+    assert Clock(offset=-0.004, uncertainty=0.003).correct(10.0) == pytest.approx(10.004)
+
+
+@pytest.mark.parametrize("offset", [-7.0, 0.0, 0.0001, 3600.0])
+@pytest.mark.parametrize(("there", "back"), [(0.001, 0.001), (0.0, 0.03), (0.03, 0.0)])
+def test_a_clock_s_offset_is_within_its_uncertainty(offset, there, back):
+    clock = compare(100.0, 100.0 + there + offset, 100.0 + there + back)
+    assert abs(clock.offset - offset) <= clock.uncertainty + 1e-9
+
+
+class Known:
+    """A watch whose clock has been read."""
+
+    def __init__(self, boot_id, clock):
+        self.boot_id, self.clock, self.begun = boot_id, clock, None
+
+    def begin(self, clock):
+        self.begun = clock
+
+
+def test_nodes_of_one_kernel_get_the_best_clock_of_them():
+    rough, fine, other = Clock(5.2, 0.5), Clock(5.0, 0.01), Clock(1.0, 0.3)
+    watches = [Known("a", rough), Known("a", fine), Known("b", other), Known("", rough)]
+    share(watches)
+    assert [watch.begun for watch in watches] == [fine, fine, other, rough]
+
+
+@pytest.fixture
+def witness(lab, tmp_path):
+    recorder = Recorder(tmp_path, "watch")
+    with watching(lab.hosts, recorder.observe, recorder.folder) as found:
+        yield found
+    recorder.close()
+
+
+def state_of(witness, socket):
+    known = lives(witness.evidence().events)
+    return next(s.last for s in known if (s.node, s.id) == (socket.node, socket.id))
+
+
+@needs_lab
+def test_states_of_both_ends_from_listen_to_the_end(lab, witness):
+    with lab.server.start("lab-echo serve --mode reverse --port 7201") as server:
+        program = (
+            "import socket, sys\nc = socket.create_connection(('win10', 7201))\nprint('there', flush=True)\n"
+        )
+        with lab.client.start(["python3", "-c", program + "sys.stdin.read()"], announce="there") as client:
+            sockets = lives(witness.evidence().events)
+            (listener,) = [s for s in sockets if s.port == 7201 and "LISTEN" in s.names]
+            assert listener.command.endswith("--port 7201")
+            assert listener.pid > 0
+            ends = {s.node: s for s in sockets if 7201 in (s.port, s.remote_port) and "LISTEN" not in s.names}
+            assert {s.last for s in ends.values()} == {"ESTABLISHED"}
+            assert ends["kali"].local == ends["win10"].remote
+            client.close_stdin()
+            client.wait()
+            deadline = time.monotonic() + 10  # the peer's FIN comes in its own time
+            while state_of(witness, ends["kali"]) != "TIME_WAIT":
+                assert time.monotonic() < deadline
+    sockets = lives(witness.evidence().events)
+    assert server.result.ok
+    (listener,) = [s for s in sockets if s.port == 7201 and "LISTEN" in s.names]
+    assert listener.ended is not None
+
+
+@needs_lab
+def test_a_counter_that_moved_is_told_with_its_host(lab, witness):
+    send = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('win10', 7202))"
+    lab.client.run(["python3", "-c", send], check=True)
+    deadline = time.monotonic() + 10
+    while not witness.evidence().moved("win10", "Udp.NoPorts"):
+        assert time.monotonic() < deadline
+    assert not witness.evidence().moved("kali", "Udp.NoPorts")
+
+
+@needs_lab
+def test_the_controller_s_own_sockets_are_left_out(lab, witness):
+    lab.client.run("true", check=True)
+    lab.client.run(["ssh", "-o", "BatchMode=yes", "win10", "true"], check=True)
+    seen = [s for s in lives(witness.evidence().events) if 22 in (s.port, s.remote_port)]
+    assert "kali" in {s.node for s in seen}  # whose TIME_WAIT stays for a minute
+    segments = [a for host in lab.hosts for a in (*host.node.addresses, *host.node.addresses6)]
+    assert [s for s in seen if s.local.rpartition(":")[0].strip("[]") not in segments] == []
+
+
+@needs_lab
+def test_a_frozen_host_keeps_nobody_waiting_for_long(lab, witness):
+    with lab.server.paused():
+        started = time.monotonic()
+        witness.evidence()
+        assert time.monotonic() - started < 30
+    with lab.server.start("lab-echo serve --mode hello --port 7203"):
+        assert any(s.port == 7203 for s in lives(witness.evidence().events))
+
+
+@needs_lab
+def test_after_a_power_cut_what_was_is_gone_and_what_comes_is_seen(lab, witness):
+    with lab.server.start("lab-echo serve --mode hello --port 7204"):
+        assert any(s.port == 7204 and s.ended is None for s in lives(witness.evidence().events))
+        lab.server.power_off()
+    lab.server.power_on()
+    (before,) = [s for s in lives(witness.evidence().events) if s.port == 7204]
+    assert before.ended is not None
+    with lab.server.start("lab-echo serve --mode hello --port 7204"):
+        assert [s.ended is None for s in lives(witness.evidence().events) if s.port == 7204] == [False, True]
+
+
+@needs_lab
+def test_the_record_tells_the_clocks(lab, witness):
+    witness.packets()
+    clocks = witness.plain()["clocks"]
+    assert set(clocks) == {host.title for host in lab.hosts}
+    for clock in clocks.values():
+        assert clock["uncertainty"] < 1.0
+    assert read_events(witness.folder) is not None

@@ -1,0 +1,116 @@
+"""The packets as a diagram. tests/browser/test_mermaid.py has Mermaid itself read them."""
+
+import re
+
+import pytest
+
+from docs.tools.diagram import diagram, escaped
+from docs.tools.recording import Step
+from docs.tools.translations import WORDS
+
+TEXT = r"(?:[A-Za-z0-9 ,.()/-]|:(?= )|#\d+;|[^\x00-\x7f])*"
+GRAMMAR = re.compile(
+    r"sequenceDiagram|    (?:participant (?:kali|router|win10)"
+    rf"|(?:kali|router|win10)(?:->>|-x)(?:kali|router|win10): {TEXT}|Note over kali,win10: {TEXT})"
+)
+HOSTILE = [
+    "a;b",
+    "#59;",
+    "#",
+    "end",
+    "the END of it",
+    "%%{init: {}}%%",
+    "%% x",
+    "wrap: x",
+    "NoWrap: x",
+    ": x",
+    "style: a:#fff;",
+    "a: b:",
+    "<script>alert(1)</script>",
+    "\"quoted\" and 'quoted'",
+    "```",
+    "a\nkali->>win10: forged",
+    "a\r\n",
+    "\u2028\u0085\x00\x1b[31m",
+    "$$x^2$$",
+    "note over kali: x",
+    "+x",
+    "-x",
+    "->>",
+    "style a:#fff;",
+    "classDef x:#fff;",
+    "{}[]()<br/>",
+    "&amp;&#35;",
+    "*x*_y_",
+    "\\",
+    "---\ntitle: x\n---",
+    "ﬂ°°59¶ß",
+    "“字”，→",
+]
+
+
+def drawn(*steps, language="en"):
+    return diagram(steps, WORDS[language]).splitlines()[4:]
+
+
+def test_a_packet_goes_from_lane_to_lane():
+    lines = diagram([Step(0.0, "kali", "win10", "SYN"), Step(0.001, "win10", "kali", "SYN ACK")], WORDS["en"])
+    assert lines.splitlines() == [
+        "sequenceDiagram",
+        "    participant kali",
+        "    participant router",
+        "    participant win10",
+        "    kali->>win10: SYN",
+        "    win10->>kali: SYN ACK",
+    ]
+
+
+def test_a_lost_packet_ends_at_the_router():
+    lost = Step(0.0, "win10", "kali", "SYN ACK", fate="lost", mark="retransmission")
+    assert drawn(lost) == ["    win10-xrouter: SYN ACK (again, lost)"]
+    assert drawn(lost, language="zh-CN") == ["    win10-xrouter: SYN ACK (重传, 丢失)"]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (Step(0.0, "kali", "win10", "SYN", mark="corrupted"), "SYN (corrupted)"),
+        (Step(0.0, "kali", "win10", "SYN", mark="duplicate", delay=0.02), "SYN (a copy, 20 ms)"),
+        (Step(0.0, note="win10: cable pulled"), "win10: cable pulled"),
+        (Step(0.0, left_out=180, lost=90), "… 180 more packets, 90 of them lost"),
+        (Step(0.0, left_out=180), "… 180 more packets"),
+    ],
+)
+def test_what_happened_to_it_is_said(step, said):
+    (line,) = drawn(step)
+    assert line.partition(": ")[2] == said
+
+
+def test_a_pause_is_a_note():
+    first, soon, late = (Step(at, "kali", "win10", "x") for at in (0.0, 0.02, 0.06))
+    assert [line.partition(": ")[2] for line in drawn(first, soon, late)] == ["x", "x", "40 ms later", "x"]
+    assert "    Note over kali,win10: 1.5 s later" in drawn(first, Step(1.5, "kali", "win10", "x"))
+
+
+def test_what_was_prepared_and_what_is_left_out_make_no_pause():
+    packet = Step(0.0, "kali", "win10", "x")
+    gap, rest = Step(7.0, left_out=3), Step(9.0, "kali", "win10", "x")
+    assert not [line for line in drawn(Step(-3.0, note="link"), packet, gap, rest) if "later" in line]
+
+
+def test_nothing_passed_nothing_is_drawn():
+    assert diagram([], WORDS["en"]) == ""
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_leaves_its_line(text):
+    steps = [Step(0.0, "kali", "win10", text), Step(1.0, note=text), Step(1.0, "kali", "win10", text, "lost")]
+    lines = diagram(steps, WORDS["en"]).splitlines()
+    assert len(lines) == 4 + 4
+    assert all(GRAMMAR.fullmatch(line) for line in lines)
+    assert not re.search(r"\bend\b", "\n".join(lines), re.IGNORECASE)
+
+
+def test_a_text_can_be_read_again():
+    text = 'say "end"; #1 <b>'
+    assert re.sub(r"#(\d+);", lambda found: chr(int(found[1])), escaped(text)) == text

@@ -1,0 +1,174 @@
+"""What is kept of a run: from the folder that it left, and small."""
+
+from dataclasses import replace
+
+import pytest
+
+from docs.tools import recording
+from docs.tools.extraction import FIRST, LAST, ROWS, keep
+from docs.tools.recording import Step
+from lab.errors import UsageError
+from lab.scenarios import catalog
+from tests.evidence.trace_runs import Run
+
+SCENARIO = '''"""Title.
+
+Lesson.
+"""
+BROKEN = """
+import socket
+"""
+def run(lab, variant): ...
+def check_broken(record):
+    """It fails."""
+def check_fixed(record):
+    """It works."""
+'''
+LEFT_ALONE = {"backend": "nfqueue", "changes": []}
+
+
+@pytest.fixture
+def scenario(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "FOLDER", tmp_path)
+    (tmp_path / "trap.py").write_text(SCENARIO)
+    return catalog.load("trap")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path / "run", {"record": {"a": 1}, "impairment": LEFT_ALONE})
+
+
+def kept(scenario, run):
+    return keep(scenario, run.save())
+
+
+def packet(run, at, **how):
+    run.tcp(at, (43012, 8001), "S", int(at * 1000), **how)
+
+
+def test_each_variant_has_its_own(scenario, run):
+    run.say(1.0, "lab", "variant", "broken")
+    run.say(1.1, "kali", "start", "python3 -c '\nimport socket\n' 8001", 1)
+    run.say(1.2, "kali", "stdout", "no", 1)
+    packet(run, 1.3)
+    run.say(1.9, "lab", "variant", "fixed")
+    run.say(2.1, "kali", "start", "true", 2)
+    run.say(2.2, "kali", "exit", "exit code 0", 2)
+    packet(run, 2.3)
+    packet(run, 2.4)
+    broken, fixed = kept(scenario, run).parts
+    assert (broken.variant, fixed.variant) == ("broken", "fixed")
+    assert [(said.command, said.lines, said.end) for said in broken.programs] == [
+        ("python3 -c BROKEN 8001", ["no"], "")
+    ]
+    assert [(said.command, said.lines, said.end) for said in fixed.programs] == [("true", [], "exit code 0")]
+    assert [len(part.steps) for part in (broken, fixed)] == [1, 2]
+
+
+def test_what_a_page_says_of_the_run(scenario, run):
+    told = kept(scenario, run)
+    assert (told.scenario, told.verdict, told.record) == ("trap", "pass", {"a": 1})
+    assert told.date == "2026-11-18"
+    assert told.versions["kernel"] == "6.18.44"
+    assert told.backend == ""
+    run.record["impairment"] = {"backend": "nfqueue", "changes": [{}]}
+    assert kept(scenario, run).backend == "nfqueue"
+
+
+def test_a_build_is_not_told(scenario, run):
+    run.record["versions"] = {"python": "3.11.7", "kernel": "6.18.44-somebodys-1"}
+    assert kept(scenario, run).versions == {"python": "3.11.7", "kernel": "6.18.44"}
+
+
+def test_long_output_is_cut(scenario, run):
+    run.say(0.1, "kali", "start", "seq 1000", 1)
+    for number in range(1000):
+        run.say(0.2 + number / 1e6, "kali", "stdout", f"{number} " + "x" * 1000, 1)
+    (said,) = kept(scenario, run).parts[0].programs
+    assert [line.split()[0] for line in said.lines] == [str(n) for n in range(FIRST)]
+    assert [line.split()[0] for line in said.last] == [str(1000 - LAST + n) for n in range(LAST)]
+    assert len(said.lines) + said.left_out + len(said.last) == 1000
+    assert max(map(len, said.lines)) < 300
+
+
+def test_output_that_just_fits_is_whole(scenario, run):
+    run.say(0.1, "kali", "start", "seq", 1)
+    for number in range(FIRST + LAST):
+        run.say(0.2 + number / 1e6, "kali", "stderr", str(number), 1)
+    (said,) = kept(scenario, run).parts[0].programs
+    assert (len(said.lines), said.left_out, said.last) == (FIRST + LAST, 0, [])
+
+
+def test_what_a_peer_sent_is_escaped(scenario, run):
+    run.say(0.1, "kali", "start", "\necho 1\necho 2\x1b[1m\n", 1)
+    run.say(0.2, "kali", "stdout", "\x1b[31mred\u202e", 1)
+    (said,) = kept(scenario, run).parts[0].programs
+    assert said.command == "echo 1\n> echo 2\\x1b[1m"
+    assert said.lines == ["\\x1b[31mred\\u202e"]
+
+
+def test_packets_with_what_became_of_them(scenario, run):
+    packet(run, 1.0)
+    packet(run, 2.0, delay=None)
+    packet(run, 3.0, delay=0.02)
+    assert kept(scenario, run).parts[0].steps == [
+        Step(0.0, "kali", "win10", "SYN → 8001"),
+        Step(1.0, "kali", "win10", "SYN → 8001", fate="lost"),
+        Step(2.0, "kali", "win10", "SYN → 8001", delay=0.02),
+    ]
+
+
+def test_many_packets_are_left_out_and_counted(scenario, run):
+    for number in range(100):
+        packet(run, 1.0 + number, delay=None if number % 2 else 0.0001)
+    steps = kept(scenario, run).parts[0].steps
+    assert len(steps) == ROWS + 1
+    (gap,) = [step for step in steps if step.left_out]
+    assert (gap.left_out, gap.lost) == (100 - ROWS, (100 - ROWS) // 2)
+
+
+def test_what_was_done_meanwhile_is_kept(scenario, run):
+    run.say(0.5, "router", "link", "link: both ways: 20 ms", asked={})
+    run.say(0.6, "router", "link", "link measured: 20.1 ms", measured={})
+    packet(run, 1.0)
+    run.say(1.1, "win10", "fault", "cable pulled", fault="cable pulled", edge="begin")
+    packet(run, 2.0)
+    run.say(2.1, "win10", "fault", "cable plugged in", fault="cable pulled", edge="end")
+    run.say(2.2, "router", "link", "link: unimpaired", asked={})
+    notes = [(step.at, step.note) for step in kept(scenario, run).parts[0].steps if step.note]
+    assert notes == [(-0.5, "link: both ways: 20 ms"), (0.1, "win10: cable pulled")]
+
+
+def test_what_was_pulled_after_the_last_packet_is_kept(scenario, run):
+    packet(run, 1.0)
+    run.say(1.1, "win10", "fault", "cable pulled", fault="cable pulled", edge="begin")
+    assert kept(scenario, run).parts[0].steps[-1].note == "win10: cable pulled"
+
+
+def test_a_recording_comes_back_as_it_was_kept(scenario, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("docs.tools.GALLERY", tmp_path / "gallery")
+    packet(run, 1.0)
+    packet(run, 2.0, delay=None)
+    run.say(0.1, "kali", "start", "echo 我", 1)
+    whole = kept(scenario, run)
+    path = recording.save(whole)
+    assert path == tmp_path / "gallery" / "recorded" / "trap.json"
+    assert list(path.parent.iterdir()) == [path]
+    assert recording.load("trap") == whole
+    recording.save(replace(whole, seconds=9.0))
+    assert recording.load("trap").seconds == 9.0
+
+
+def test_no_recording(tmp_path, monkeypatch):
+    monkeypatch.setattr("docs.tools.GALLERY", tmp_path)
+    assert recording.load("trap") is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"parts": [{}]}', '{"parts": [], "else": 1}'])
+def test_what_is_no_recording_is_told(content, tmp_path, monkeypatch):
+    monkeypatch.setattr("docs.tools.GALLERY", tmp_path)
+    (tmp_path / "recorded").mkdir()
+    (tmp_path / "recorded" / "trap.json").write_text(content)
+    with pytest.raises(UsageError, match="trap.json is no recording"):
+        recording.load("trap")

@@ -1,0 +1,189 @@
+"""The diagnosis on evidence that real runs left (record_cases.py), on forged one, and on none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
+from lab.evidence.events import Event
+from lab.evidence.packets.traffic import Traffic, load
+from lab.evidence.record import read_events
+
+RECORDED = Path(__file__).parents[1] / "recorded"
+
+# case: what the sentences must say, and the scenario that they must name ("" for none)
+EXPECTED = {
+    "refused": (
+        ["kali was refused by win10", "port 8001", "RST", "nothing listens there", "8002"],
+        "connect-errors",
+    ),
+    "refused_loopback": (["refused by win10", "127.0.0.1:8001 only"], "bind-loopback"),
+    "refused_early": (["refused by win10", "nothing listened there yet", "later"], "connect-errors"),
+    "refused_ipv6": (["refused by win10", "IPv4 only"], "socket-families"),
+    "to_itself": (["kali was refused and no packet left it"], "bind-loopback"),
+    "wrong_host": (["kali was told win10 and connected to router", "wrong host"], ""),
+    "unknown_name": (["kali couldn't resolve a name", "kali, router, win10"], ""),
+    "partitioned": (
+        ["SYNs to win10:8001", "reached the router", "none left it", "partition"],
+        "connect-errors",
+    ),
+    "way_back_cut": (["win10 answered", "came out", "the way back is cut"], "connect-errors"),
+    "power_cut": (["SYNs to win10:8001", "host unreachable", "out of action (power cut)"], "connect-errors"),
+    "frozen": (["got all 5 bytes", "out of action (paused)"], ""),
+    "backlog_full": (["win10 answered nothing", "backlog is full", "ListenOverflows"], "backlog"),
+    "address_in_use": (["Port 8001 of win10 is taken", "lab.programs.echo", "pid"], "address-in-use"),
+    "time_wait": (["Port 8077 of win10", "TIME_WAIT", "closed first", "SO_REUSEADDR"], "time-wait"),
+    "reset_unread": (["win10 reset the connection", "kali's unread"], "reset-on-close"),
+    "send_after_close": (
+        ["win10 reset the connection", "it had closed, and kali sent more"],
+        "send-after-close",
+    ),
+    "cable_pulled": (["kali sent 3 bytes again and again", "none came out of the router"], "half-open"),
+    "both_send": (["both send and neither reads", "window 0"], "both-send"),
+    "never_read": (["5 bytes arrived at win10:8001 and were never read"], "blocking"),
+    "reader_stuck": (["win10 doesn't read", "window 0"], "both-send"),
+    "empty_message": (["neither side sent a byte"], "empty-message"),
+    "waits_for_more": (["win10 got all 5 bytes of kali's and sent nothing"], "one-recv"),
+    "closed_early": (["win10 closed", "first, without a byte of an answer to 5 bytes"], ""),
+    "overrun": (["win10 threw", "RcvbufErrors"], "udp-overrun"),
+    "udp_refused": (["port unreachable", "nothing listens on UDP port 9090 of win10"], "udp-refused"),
+    "udp_lost": (["2 of kali's 8 datagrams to win10:9090", "never came out"], "udp-reliable"),
+    "no_route": (
+        ["router answered “network unreachable”", "10.99.99.99 is no host of the lab"],
+        "connect-errors",
+    ),
+    "gbk": (["kali couldn't decode", "GBK"], "gbk-console"),
+    "split_character": (["kali couldn't decode", "cut it in two"], "split-character"),
+}
+SILENT = ["healthy", "healthy_second_try"]
+
+
+def recorded(name):
+    folder = RECORDED / name
+    return Evidence(read_events(folder), load(folder))
+
+
+def without_packets(evidence):
+    traffic = evidence.traffic
+    return Evidence(evidence.events, Traffic([], traffic.captures.values(), traffic.names))
+
+
+def test_every_recorded_case_is_expected_to_say_something_or_nothing():
+    assert {folder.name for folder in RECORDED.iterdir()} == {*EXPECTED, *SILENT}
+
+
+@pytest.mark.parametrize("case", EXPECTED)
+def test_a_failure_is_told_from_its_evidence(case):
+    words, scenario = EXPECTED[case]
+    diagnosis = diagnose(recorded(case))
+    for word in words:
+        assert word in diagnosis.sentences[0]
+    assert len(diagnosis.sentences) <= 2
+    assert scenario in (diagnosis.see_also or ("",))
+
+
+@pytest.mark.parametrize("case", SILENT)
+def test_where_nothing_went_wrong_nothing_is_said(case):
+    assert diagnose(recorded(case)) == Diagnosis()
+
+
+def test_no_evidence_gives_no_diagnosis():
+    assert not diagnose(Evidence([], Traffic([], [], {}), "an assertion failed"))
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["refused", "partitioned", "way_back_cut", "send_after_close", "udp_lost", "udp_refused", "no_route"],
+)
+def test_what_only_packets_show_isn_t_said_without_them(case):
+    before = diagnose(recorded(case)).sentences
+    assert diagnose(without_packets(recorded(case))).sentences != before
+
+
+@pytest.mark.parametrize("case", ["never_read", "overrun", "address_in_use", "time_wait"])
+def test_what_only_the_kernel_shows_isn_t_said_without_it(case):
+    evidence = recorded(case)
+    told = [event for event in evidence.events if event.kind not in ("socket", "counter")]
+    assert diagnose(Evidence(told, evidence.traffic)).sentences != diagnose(evidence).sentences
+
+
+def test_a_partition_isn_t_told_where_the_syn_came_out():
+    """The same packets, as if each of kali's had come out of the router 1 ms later."""
+    evidence = recorded("partitioned")
+    packets = evidence.traffic.packets
+    out = [replace(p, segment="servers", at=p.at + 0.001) for p in packets if p.flags == "S"]
+    forged = Traffic([*packets, *out], evidence.traffic.captures.values(), evidence.traffic.names)
+    text = diagnose(Evidence(evidence.events, forged)).text
+    assert "none left it" not in text
+    assert "win10 answered nothing" in text
+
+
+def test_a_fault_that_was_made_is_named():
+    evidence = recorded("partitioned")
+    fault = Event(evidence.events[0].at, "router", "link", "partition of kali and win10")
+    assert (
+        "partition of kali and win10" in diagnose(Evidence([fault, *evidence.events], evidence.traffic)).text
+    )
+
+
+def test_a_listener_of_another_port_isn_t_blamed_for_an_address_in_use():
+    evidence = recorded("address_in_use")
+    events = [
+        replace(e, data={**e.data, "local": "*:9"})
+        if e.kind == "socket" and e.data["local"] == "*:8001"
+        else e
+        for e in evidence.events
+    ]
+    assert "is taken" not in diagnose(Evidence(events, evidence.traffic)).text
+
+
+def test_of_two_causes_that_of_the_program_that_failed_comes_first():
+    """A refused connection long before, and the failing program's reset."""
+    reset, refused = recorded("reset_unread"), recorded("refused")
+    shift = reset.events[0].at - refused.events[0].at - 100
+    earlier = [replace(p, at=p.at + shift) for p in refused.traffic.packets]
+    both = Traffic([*earlier, *reset.traffic.packets], reset.traffic.captures.values(), reset.traffic.names)
+    assert "reset the connection" in diagnose(Evidence(reset.events, both)).sentences[0]
+
+
+def test_a_diagnosis_is_plain_in_the_record():
+    plain = diagnose(recorded("refused")).plain()
+    assert plain["see_also"] == ["connect-errors"]
+    assert isinstance(plain["sentences"][0], str)
+
+
+def test_a_fault_that_is_over_is_not_the_cause():
+    began = Event(1.0, "win10", "fault", "power cut", data={"fault": "power cut", "edge": "begin"})
+    ended = Event(2.0, "win10", "fault", "power on", data={"fault": "power cut", "edge": "end"})
+    nothing = Traffic([], [], {})
+    assert Evidence([began, ended], nothing).done_to("win10", 1.5) == "power cut"
+    assert Evidence([began, ended], nothing).done_to("win10", 2.5) == ""
+    assert Evidence([began], nothing).done_to("kali", 1.5) == ""
+
+
+def test_a_link_that_was_cleared_is_not_the_cause():
+    cut = Event(1.0, "router", "link", "link: both ways: cut", data={"asked": {}})
+    measured = Event(1.5, "router", "link", "link measured: 0%", data={"measured": {}})
+    cleared = Event(2.0, "router", "link", "link: unimpaired", data={"asked": {}})
+    evidence = Evidence([cut, measured, cleared], Traffic([], [], {}))
+    assert [event.text for event in evidence.faults(1.7)] == ["link: both ways: cut"]
+    assert evidence.faults(2.5) == []
+
+
+def test_a_refused_datagram_isn_t_taken_for_a_connection_to_itself():
+    """A connected UDP socket is refused, too; its datagram did leave."""
+    evidence = recorded("udp_refused")
+    start = next(event for event in evidence.events if event.kind == "start")
+    said = Event(
+        start.at + 0.1, "kali", "stderr", "ConnectionRefusedError: Connection refused", start.program
+    )
+    text = diagnose(Evidence(sorted([*evidence.events, said], key=lambda e: e.at), evidence.traffic)).text
+    assert "no packet left it" not in text
+    assert "nothing listens on UDP port 9090" in text
+
+
+def test_what_is_only_asked_of_a_later_moment_isn_t_told_of_an_earlier_one():
+    evidence = recorded("refused")
+    assert diagnose(evidence.since(evidence.events[0].at)).sentences == diagnose(evidence).sentences
+    assert not diagnose(evidence.since(evidence.end + 1))

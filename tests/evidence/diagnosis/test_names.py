@@ -1,0 +1,35 @@
+"""What the rules name for further reading exists: "the same on purpose: lab run …" has to run."""
+
+import ast
+from pathlib import Path
+
+from lab.evidence import diagnosis
+from lab.scenarios import catalog
+
+FILES = sorted(Path(diagnosis.__file__).parent.glob("*.py"))
+
+
+def test_every_scenario_that_a_rule_names_exists():
+    named = {name for file in FILES for name in names(ast.parse(file.read_text()))}
+    assert {"reset-on-close", "connect-errors", "udp-overrun", "gbk-console", "both-send"} <= named
+    assert named <= set(catalog.names()), "the rules name scenarios that aren't there"
+
+
+def names(tree):
+    """The texts in tuples that hold nothing else, in the places where a rule names scenarios.
+
+    These are the last argument of a Finding, and the second value of a function that says why.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+            yield from texts(node.args[3:])
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            yield from texts(node.value.elts[1:])
+
+
+def texts(nodes):
+    """Of tuples, and of the choice between two tuples, all texts."""
+    for node in nodes:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Tuple):
+                yield from (leaf.value for leaf in part.elts if isinstance(leaf, ast.Constant))

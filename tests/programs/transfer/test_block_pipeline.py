@@ -1,0 +1,80 @@
+"""Blocks through steps: in order, whole, and a step's failure comes out."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from lab.programs.transfer.block_pipeline import BLOCK, Conveyor
+
+LARGE = 20 * BLOCK + 7
+
+
+def send_through(total: int, *steps: object) -> int:
+    """Numbers the blocks, puts ``total`` bytes on; how many blocks it took."""
+    count = left = 0
+    left = total
+    with Conveyor(steps, total) as conveyor:  # type: ignore[arg-type]
+        while left:
+            block = conveyor.take()
+            size = min(len(block), left)
+            block[0] = count % 256
+            conveyor.put(block, size)
+            count += 1
+            left -= size
+    return count
+
+
+@pytest.mark.parametrize("total", [0, 1, BLOCK, BLOCK + 1, LARGE])
+def test_all_bytes_pass_each_step_in_order(total: int) -> None:
+    first: list[tuple[int, int]] = []
+    second: list[tuple[int, int]] = []
+    count = send_through(
+        total,
+        lambda block: first.append((block[0], len(block))),
+        lambda block: second.append((block[0], len(block))),
+    )
+    assert first == second
+    assert [number for number, _ in first] == [number % 256 for number in range(count)]
+    assert sum(size for _, size in first) == total
+
+
+@pytest.mark.parametrize("total", [1, LARGE])
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_steps_failure_comes_out(total: int, failing: int) -> None:
+    def fail(_: object) -> None:
+        raise OSError("the disk is full")
+
+    steps = [lambda _: None, lambda _: None]
+    steps[failing] = fail
+    with pytest.raises(OSError, match="the disk is full"):
+        send_through(total, *steps)
+
+
+def test_the_callers_own_failure_is_not_hidden_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+
+    def broken() -> None:
+        with Conveyor([lambda _: None], LARGE) as conveyor:
+            conveyor.put(conveyor.take(), 1)
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        broken()
+    assert threading.active_count() == before
+
+
+def test_only_a_few_at_once_have_threads_and_large_blocks() -> None:
+    conveyors = [Conveyor([lambda _: None], LARGE) for _ in range(40)]
+    before = threading.active_count()
+    for conveyor in conveyors:
+        conveyor.__enter__()
+    large = [conveyor for conveyor in conveyors if len(conveyor.take()) == BLOCK]
+    assert 0 < len(large) < 40
+    assert threading.active_count() - before == len(large)
+    for conveyor in conveyors:
+        conveyor.__exit__(None, None, None)
+    assert len(Conveyor([lambda _: None], 1).take()) < BLOCK
+    with Conveyor([lambda _: None], LARGE) as again:
+        assert len(again.take()) == BLOCK

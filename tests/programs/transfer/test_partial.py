@@ -1,0 +1,190 @@
+"""A file on its way in: absent, old or new, never half; what broke off is found again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.programs.transfer.partial import SLOTS, Incoming, Partials
+from lab.programs.transfer.storage import Root
+from lab.protocols.names import partial_name
+from lab.protocols.transfer import GRAIN, Refusal
+from tests.programs.transfer.transfer_rig import content, digest, names_in
+
+HIDDEN = partial_name("f", 0)
+
+
+@pytest.fixture
+def partials(tmp_path: Path) -> Iterator[Partials]:
+    with Root(str(tmp_path)) as root, root.partials(("f",)) as found:
+        yield found
+
+
+def write(incoming: Incoming, data: bytes) -> None:
+    incoming.hasher.update(data)
+    incoming.write(memoryview(data))
+
+
+def break_off(partials: Partials, data: bytes, error: BaseException) -> None:
+    with contextlib.suppress(type(error)), partials.begin(9 * GRAIN) as incoming:
+        write(incoming, data)
+        raise error
+
+
+def test_the_name_appears_with_the_whole_file(partials: Partials, tmp_path: Path) -> None:
+    with partials.begin(3) as incoming:
+        write(incoming, b"abc")
+        assert names_in(tmp_path) == [HIDDEN]
+        incoming.commit(digest(b"abc"), 0o754, 1_000_000_000.5)
+    assert names_in(tmp_path) == ["f"]
+    status = (tmp_path / "f").stat()
+    assert (status.st_mode & 0o7777, status.st_mtime) == (0o754, 1_000_000_000.5)
+    assert (tmp_path / "f").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, GRAIN - 1, GRAIN, GRAIN + 1, 3 * GRAIN + 4097])
+def test_all_sizes_arrive_whole(partials: Partials, tmp_path: Path, size: int) -> None:
+    data = content(size)
+    with partials.begin(size) as incoming:
+        for start in range(0, size, GRAIN):
+            write(incoming, data[start : start + GRAIN])
+        incoming.commit(digest(data), 0o644, 0.0)
+    assert (tmp_path / "f").read_bytes() == data
+
+
+def test_wrong_bytes_leave_the_old_file_and_nothing_else(partials: Partials, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"old")
+    with partials.begin(2 * GRAIN) as incoming:
+        write(incoming, content(2 * GRAIN))
+        with pytest.raises(Refusal) as told:
+            incoming.commit(digest(b"other"), 0o644, 0.0)
+    assert told.value.code == "digest-mismatch"
+    assert names_in(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == b"old"
+
+
+def test_what_broke_off_is_kept_to_the_last_whole_grain(partials: Partials, tmp_path: Path) -> None:
+    data = content(2 * GRAIN + 5)
+    break_off(partials, data, KeyboardInterrupt())
+    assert (tmp_path / HIDDEN).read_bytes() == data[: 2 * GRAIN]
+    resumed = partials.resume()
+    assert resumed is not None
+    with resumed:
+        assert resumed.offset == 2 * GRAIN
+        assert resumed.hash_prefix() == digest(data[: 2 * GRAIN])
+        write(resumed, b"rest")
+        resumed.commit(digest(data[: 2 * GRAIN] + b"rest"), 0o644, 0.0)
+    assert (tmp_path / "f").read_bytes() == data[: 2 * GRAIN] + b"rest"
+    assert names_in(tmp_path) == ["f"]
+
+
+def test_less_than_a_grain_is_not_worth_keeping(partials: Partials, tmp_path: Path) -> None:
+    break_off(partials, b"abc", KeyboardInterrupt())
+    assert names_in(tmp_path) == []
+    assert partials.resume() is None
+
+
+def test_a_full_disk_gets_its_space_back(partials: Partials, tmp_path: Path) -> None:
+    break_off(partials, content(GRAIN), Refusal("no-space", "as write would say it"))
+    assert names_in(tmp_path) == []
+
+
+def test_a_size_that_can_never_fit_is_refused_before_a_byte(partials: Partials, tmp_path: Path) -> None:
+    with pytest.raises(Refusal) as told:
+        partials.begin(2**53)
+    assert told.value.code == "no-space"
+    assert names_in(tmp_path) == []
+
+
+def test_two_writers_of_one_name_never_share_a_file(partials: Partials, tmp_path: Path) -> None:
+    with partials.begin(2) as first, partials.begin(2) as second:
+        assert partials.resume() is None  # both are being written
+        write(first, b"1")
+        write(second, b"22")
+        write(first, b"1")
+        second.commit(digest(b"22"), 0o644, 0.0)
+        assert (tmp_path / "f").read_bytes() == b"22"
+        first.commit(digest(b"11"), 0o644, 0.0)
+    assert (tmp_path / "f").read_bytes() == b"11"
+    assert names_in(tmp_path) == ["f"]
+
+
+def test_there_is_an_end_to_writers_of_one_name(partials: Partials, tmp_path: Path) -> None:
+    writers = [partials.begin(1) for _ in range(SLOTS)]
+    with pytest.raises(Refusal) as told:
+        partials.begin(1)
+    assert told.value.code == "conflict"
+    for writer in writers:
+        writer.keep()
+    assert names_in(tmp_path) == []
+
+
+def test_a_success_clears_away_what_others_left(partials: Partials, tmp_path: Path) -> None:
+    left = [partials.begin(2 * GRAIN) for _ in range(3)]
+    for one in left:
+        write(one, content(GRAIN))
+        one.keep()
+    with partials.begin(1) as incoming:
+        write(incoming, b"1")
+        incoming.commit(digest(b"1"), 0o644, 0.0)
+    assert names_in(tmp_path) == ["f"]
+
+
+@pytest.mark.parametrize("plant", ["symlink", "hardlink", "fifo", "directory"])
+def test_a_planted_partial_file_is_not_written_to(partials: Partials, tmp_path: Path, plant: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"v" * 2 * GRAIN)
+    planted = tmp_path / HIDDEN
+    make = {
+        "symlink": lambda: planted.symlink_to(victim),
+        "hardlink": lambda: planted.hardlink_to(victim),
+        "fifo": lambda: os.mkfifo(planted),
+        "directory": planted.mkdir,
+    }
+    make[plant]()
+    assert partials.resume() is None
+    with partials.begin(1) as incoming:
+        write(incoming, b"1")
+        incoming.commit(digest(b"1"), 0o644, 0.0)
+    assert victim.read_bytes() == b"v" * 2 * GRAIN
+    assert (tmp_path / "f").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("target", ["directory", "fifo"])
+def test_what_is_no_file_is_not_replaced(partials: Partials, tmp_path: Path, target: str) -> None:
+    (tmp_path / "f").mkdir() if target == "directory" else os.mkfifo(tmp_path / "f")
+    with pytest.raises(Refusal) as told:
+        partials.begin(1)
+    assert told.value.code == "exists"
+    assert names_in(tmp_path) == ["f"]
+
+
+def test_a_symbolic_link_of_that_name_is_replaced_not_followed(partials: Partials, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"v")
+    (tmp_path / "f").symlink_to("victim")
+    with partials.begin(1) as incoming:
+        write(incoming, b"1")
+        incoming.commit(digest(b"1"), 0o644, 0.0)
+    assert (tmp_path / "victim").read_bytes() == b"v"
+    assert not (tmp_path / "f").is_symlink()
+
+
+def test_a_lock_that_came_with_a_file_that_was_renamed_counts_for_nothing(tmp_path: Path) -> None:
+    """Between our open and our lock, the other writer may have given the file its final name."""
+    with Root(str(tmp_path)) as root, root.partials(("f",)) as partials:
+        writer = partials.begin(2 * GRAIN)
+        write(writer, content(2 * GRAIN))
+        late = os.open(tmp_path / HIDDEN, os.O_RDWR)
+        writer.commit(digest(content(2 * GRAIN)), 0o644, 0.0)
+        fcntl.flock(late, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert partials._is_ours(late, HIDDEN) is None
+        (tmp_path / HIDDEN).write_bytes(b"x" * GRAIN)
+        assert partials._is_ours(late, HIDDEN) is None
+        os.close(late)
+    assert hashlib.sha256((tmp_path / "f").read_bytes()).hexdigest() == digest(content(2 * GRAIN))

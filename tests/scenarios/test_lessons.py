@@ -1,0 +1,116 @@
+"""Lessons in the reader's language: asked for by option, or by the environment; else English."""
+
+import pytest
+
+from lab.errors import UsageError
+from lab.scenarios import catalog, lessons
+from tests.scenarios.test_catalog import PITFALL
+
+TWIN = "# 标题。\n\n正文。\n\n    图\n\n## broken\n\n失败。\n\n## fixed\n\n成功。\n"
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "FOLDER", tmp_path)
+    (tmp_path / "trap.py").write_text(PITFALL)
+    (tmp_path / "zh-CN").mkdir()
+    return tmp_path / "zh-CN" / "trap.md"
+
+
+@pytest.mark.parametrize("option", ["zh", "zh-CN", "zh_CN", "zh_CN.UTF-8", "ZH"])
+def test_a_language_by_its_names(option):
+    assert lessons.language(option, {"LANG": "en_GB.UTF-8"}) == "zh-CN"
+
+
+@pytest.mark.parametrize("option", ["", "fr", "z", "zhongwen", "../zh-CN"])
+def test_a_language_that_is_not_there_is_told(option):
+    with pytest.raises(UsageError, match="there are: en, zh-CN"):
+        lessons.language(option, {})
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, "zh-CN"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "en_GB.UTF-8", "LC_MESSAGES": "zh_CN"}, "zh-CN"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": ""}, "zh-CN"),
+        ({"LANG": "fr_FR.UTF-8"}, "en"),
+        ({"LANG": ""}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_environment_chooses(environment, language):
+    assert lessons.language(None, environment) == language
+
+
+def test_the_lesson_has_a_twin(trap):
+    trap.write_text(TWIN)
+    scenario = catalog.load("trap")
+    assert lessons.lesson(scenario, "en") == lessons.Lesson(
+        "One line.", "The lesson.", {"broken": "It fails.", "fixed": "It works."}
+    )
+    assert lessons.lesson(scenario, "zh-CN") == lessons.Lesson(
+        "标题。", "正文。\n\n    图", {"broken": "失败。", "fixed": "成功。"}
+    )
+    assert lessons.title("trap", "zh-CN") == "标题。"
+    assert lessons.title("trap", "en") == "One line."
+
+
+def test_one_variant_has_one_outcome(trap):
+    trap.write_text(TWIN)
+    assert lessons.lesson(catalog.load("trap", "fixed"), "zh-CN").outcomes == {"fixed": "成功。"}
+
+
+def test_a_scenario_of_ones_own_needs_no_twin(trap):
+    scenario = catalog.load("trap")
+    assert lessons.lesson(scenario, "zh-CN") == lessons.lesson(scenario, "en")
+    assert lessons.title("trap", "zh-CN") == "One line."
+
+
+def holding(**programs):
+    return catalog.Scenario("trap", "Title.", "Lesson.", lambda lab: {}, lambda record: None, {}, programs)
+
+
+def test_a_broken_program_is_compared_with_the_fixed_one():
+    assert lessons.changes(holding(BROKEN="import a\nb\nc", FIXED="import a\nB\nc")) == [
+        "--- BROKEN",
+        "+++ FIXED",
+        " import a",
+        "-b",
+        "+B",
+        " c",
+    ]
+
+
+def test_each_program_goes_with_its_own():
+    pairs = {"BROKEN_SERVER": "a", "BROKEN_CLIENT": "b", "FIXED_CLIENT": "B", "FIXED_SERVER": "A"}
+    assert lessons.changes(holding(**pairs)) == [
+        *("--- BROKEN_SERVER", "+++ FIXED_SERVER", "-a", "+A"),
+        *("--- BROKEN_CLIENT", "+++ FIXED_CLIENT", "-b", "+B"),
+    ]
+
+
+def test_two_places_far_apart_are_separated():
+    lines = [f"line {number}" for number in range(9)]
+    other = ["first", *lines[1:-1], "last"]
+    told = lessons.changes(holding(BROKEN="\n".join(lines), FIXED="\n".join(other)))
+    assert told[2:] == [
+        *("-line 0", "+first", " line 1", " line 2"),
+        "@@",
+        *(" line 6", " line 7", "-line 8", "+last"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "programs",
+    [
+        {"SERVER": "a"},
+        {"BROKEN": "a"},
+        {"BROKEN": "a", "FIXED_SERVER": "b"},
+        {"UNBROKEN": "a", "UNFIXED": "b"},
+        {"BROKEN": "the same", "FIXED": "the same"},
+    ],
+)
+def test_without_a_pair_that_differs_there_is_nothing_to_change(programs):
+    assert lessons.changes(holding(**programs)) == []

@@ -1,0 +1,156 @@
+"""Whatever a scenario does ends in a verdict, an exit code and a record that says so."""
+
+import json
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from lab.cli.runner import play_all
+from lab.control.lab import Lab, ignore
+from lab.errors import EnvironmentFailure, Unsupported
+from lab.evidence.events import Event
+from lab.scenarios.catalog import Scenario
+from lab.scenarios.play import play
+
+
+@contextmanager
+def no_hosts(observe):
+    """A lab without hosts is enough for what happens around them."""
+    yield Lab([], observe, "empty")
+
+
+def scenario(run, check=lambda record: None):
+    return Scenario("made-up", "A title", "A lesson", run, check)
+
+
+def raising(error):
+    def run(lab):
+        raise error
+
+    return run
+
+
+def played(run, check=lambda record: None, tmp_path=None, **options):
+    return play(scenario(run, check), no_hosts, ignore, tmp_path, **options)
+
+
+def reject(record):
+    assert record["a"] == 2, "it must be two"
+
+
+def test_a_pass_leaves_its_record_and_is_the_latest(tmp_path):
+    outcome = played(lambda lab: {"a": 1}, tmp_path=tmp_path)
+    assert (outcome.verdict, outcome.reason, outcome.exit_code) == ("pass", "", 0)
+    kept = json.loads((tmp_path / "latest" / "record.json").read_text())
+    assert kept["verdict"] == "pass"
+    assert kept["record"] == {"a": 1}
+    assert (tmp_path / "latest").resolve() == outcome.folder
+    assert {"python", "paramiko", "kernel"} <= set(kept["versions"])
+
+
+def test_a_rejected_record_fails_with_the_assertion_as_it_stands(tmp_path):
+    outcome = played(lambda lab: {"a": 1}, reject, tmp_path)
+    assert (outcome.verdict, outcome.exit_code) == ("fail", 1)
+    assert 'assert record["a"] == 2' in outcome.reason
+    assert "it must be two" in outcome.reason
+    assert json.loads((outcome.folder / "record.json").read_text())["reason"] == outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "exit_code", "said"),
+    [
+        (AssertionError("in run"), "fail", 1, "in run"),
+        (ValueError("oops"), "fail", 1, "ValueError at test_play.py"),
+        (TypeError("not this"), "fail", 1, "TypeError at test_play.py"),
+        (EnvironmentFailure("the host is gone"), "fail", 1, "the host is gone"),
+        (Unsupported("no IPv6 here"), "unsupported", 3, "no IPv6 here"),
+    ],
+)
+def test_what_a_scenario_raises_is_a_verdict(tmp_path, error, verdict, exit_code, said):
+    outcome = played(raising(error), tmp_path=tmp_path)
+    assert (outcome.verdict, outcome.exit_code) == (verdict, exit_code)
+    assert said in outcome.reason
+
+
+@pytest.mark.parametrize("value", [{1, 2}, b"bytes", float("nan"), object()])
+def test_a_record_that_is_not_plain_is_a_failure(tmp_path, value):
+    outcome = played(lambda lab: {"a": value}, tmp_path=tmp_path)
+    assert (outcome.verdict, outcome.record) == ("fail", {})
+    assert outcome.reason.startswith(("TypeError", "ValueError"))
+    assert json.loads((outcome.folder / "record.json").read_text())["verdict"] == "fail"
+
+
+def test_ctrl_c_comes_through_and_the_record_says_so(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        played(raising(KeyboardInterrupt()), tmp_path=tmp_path)
+    kept = json.loads((tmp_path / "latest" / "record.json").read_text())
+    assert (kept["verdict"], kept["reason"]) == ("fail", "interrupted")
+
+
+def test_a_lab_that_cannot_be_reached_is_no_verdict_of_the_scenario(tmp_path):
+    def unreachable(observe):
+        raise EnvironmentFailure("no engine")
+
+    with pytest.raises(EnvironmentFailure, match="no engine"):
+        play(scenario(lambda lab: {}), unreachable, ignore, tmp_path)
+    assert json.loads((tmp_path / "latest" / "record.json").read_text())["verdict"] == "fail"
+
+
+def test_the_seed_repeats_the_choices(tmp_path):
+    def run(lab):
+        return {"numbers": [lab.random.random() for _ in range(3)]}
+
+    first = played(run, tmp_path=tmp_path)
+    seed = json.loads((first.folder / "record.json").read_text())["seed"]
+    assert played(run, tmp_path=tmp_path, seed=seed).record == first.record
+    assert played(run, tmp_path=tmp_path, seed=seed + 1).record != first.record
+
+
+def test_events_are_kept_and_shown_as_they_happen(tmp_path):
+    seen = []
+
+    def run(lab):
+        lab.note("a note")
+        assert [event.text for event in seen] == ["a note"]
+        return {}
+
+    outcome = play(scenario(run), no_hosts, seen.append, tmp_path)
+    lines = (outcome.folder / "events.jsonl").read_text().splitlines()
+    assert [Event.from_json(json.loads(line)) for line in lines] == seen
+    assert [event.kind for event in seen] == ["note", "verdict"]
+
+
+def test_two_runs_in_the_same_moment_get_folders_of_their_own(tmp_path):
+    folders = {played(lambda lab: {}, tmp_path=tmp_path).folder for _ in range(20)}
+    assert len(folders) == 20
+
+
+class Silent:
+    """A view that shows nothing."""
+
+    def begin(self, scenario):
+        pass
+
+    def observe(self, event):
+        pass
+
+    def end(self, outcome):
+        pass
+
+    def sum_up(self, outcomes):
+        pass
+
+
+def test_the_worst_verdict_is_the_exit_code(tmp_path):
+    runs = {"good": lambda lab: {}, "bad": raising(ValueError()), "odd": raising(Unsupported("x"))}
+    for names, code in ((["good"], 0), (["bad", "good"], 1), (["good", "odd"], 3), ([], 0)):
+        chosen = [scenario(runs[name]) for name in names]
+        assert play_all(chosen, no_hosts, Silent(), tmp_path) == code
+
+
+def test_a_lab_without_the_profile_is_unsupported_and_nothing_is_run(tmp_path):
+    wants = replace(scenario(raising(AssertionError("it ran"))), profile="windows")
+    outcome = play(wants, no_hosts, ignore, tmp_path)
+    assert (outcome.verdict, outcome.exit_code) == ("unsupported", 3)
+    assert "without the profile windows; `lab up --profile windows`" in outcome.reason
