@@ -1,4 +1,4 @@
-"""Echo requests a second, and 1,000 connections at once: each face of lab-echo against socat."""
+"""Echo requests a second, and 1,000 connections at once: each I/O model of lab-echo against socat."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lab.control.host import Host
 CROWD = 1000
 SOME = 50
 TIMEOUT = 120.0
-BLOCKING, THREADED, AIO = (f"lab-echo, {face}" for face in ("blocking", "threaded", "aio"))
+BLOCKING, THREADED, AIO = (f"lab-echo, {io_model}" for io_model in ("blocking", "threaded", "async"))
 PIPE, CAT = "socat PIPE", "socat EXEC:cat"
 PORTS = {name: 8400 + number for number, name in enumerate((BLOCKING, THREADED, AIO, PIPE, CAT))}
-AT_ONCE = (THREADED, AIO, PIPE, CAT)  # the blocking face serves one client after the other
+AT_ONCE = (THREADED, AIO, PIPE, CAT)  # the blocking I/O model serves one client after the other
 
 NOTE = (
     "The load comes from one Python process on the client (benchmarks/load.py), which shares the machine's "
@@ -43,7 +43,7 @@ def command_of(name: str) -> str:
     port = PORTS[name]
     if name.startswith("socat"):
         return f"socat TCP-LISTEN:{port},fork,reuseaddr,nodelay,backlog={CROWD} {name.split()[1]}"
-    return f"lab-echo serve --mode upper --face {name.split()[1]} --port {port} --max-clients {CROWD}"
+    return f"lab-echo serve --mode upper --io {name.split()[1]} --port {port} --max-clients {CROWD}"
 
 
 def announcement(name: str) -> str:

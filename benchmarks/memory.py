@@ -31,10 +31,10 @@ def on_client(command: str) -> Callable[[Host], object]:
     return lambda client: client.run(command, check=True, timeout=TIMEOUT)
 
 
-def echo(face: str, connections: int, messages: int) -> Case:
+def echo(io_model: str, connections: int, messages: int) -> Case:
     return Case(
-        f"lab-echo {face}",
-        f"lab-echo serve --mode upper --face {face} --port {PORT} --max-clients 1000",
+        f"lab-echo {io_model}",
+        f"lab-echo serve --mode upper --io {io_model} --port {PORT} --max-clients 1000",
         f"connections at once: {connections:,}; requests on each: {messages}",
         lambda client: drive(client, PORT, connections, messages),
     )
@@ -49,7 +49,7 @@ def at_once(count: int, command: str) -> str:
 CASES = (
     echo("blocking", 1, 2000),
     echo("threaded", 1000, 5),
-    echo("aio", 1000, 5),
+    echo("async", 1000, 5),
     Case(
         "lab-udp echo",
         f"lab-udp serve --mode echo --port {PORT}",

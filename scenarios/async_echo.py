@@ -5,7 +5,7 @@ them in a single epoll. Every connection sends its own messages and gets its own
 memory stays bounded.
 """
 
-SERVE = "lab-echo serve --mode upper --face aio --max-clients 2000 --port 8000 --json"
+SERVE = "lab-echo serve --mode upper --io async --max-clients 2000 --port 8000 --json"
 SEND = "lab-echo send --mode upper --port 8000 --json"
 CLIENTS, MESSAGES = 1000, 3
 MAX_MEMORY = 64 << 20  # bytes; Python and asyncio alone take about a third of that

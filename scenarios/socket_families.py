@@ -62,10 +62,10 @@ def packets(traffic):
         yield "SOCK_DGRAM", f"{datagram.length} bytes in a datagram"
     for family, payload in ("AF_UNIX", b"by a path"), ("SOCK_SEQPACKET", b"one"):
         yield family, f"{sum(p.payload == payload for p in traffic.packets)} packets"
-    pings = [passage for passage in traffic.passages if passage.sent.protocol == "icmp"]
-    for family, passages in ("SOCK_RAW", pings[:2]), ("IPPROTO_ICMP", pings[2:]):
-        for passage in passages:
-            yield family, f"{passage.sent.label} {passage.fate} the router"
+    pings = [transit for transit in traffic.transits if transit.sent.protocol == "icmp"]
+    for family, transits in ("SOCK_RAW", pings[:2]), ("IPPROTO_ICMP", pings[2:]):
+        for transit in transits:
+            yield family, f"{transit.sent.label} {transit.fate} the router"
 
 
 def rows(told, names):

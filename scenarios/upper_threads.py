@@ -10,12 +10,12 @@ CLIENTS, MESSAGES = 50, 2
 
 
 def run(lab):
-    return {face: crowd(lab, face) for face in ("threaded", "blocking")}
+    return {io_model: crowd(lab, io_model) for io_model in ("threaded", "blocking")}
 
 
-def crowd(lab, face):
-    hold = "--hold" if face == "threaded" else ""  # all stay until all are answered
-    with lab.server.start(f"lab-echo serve --mode upper --face {face} --port 8000 --json") as server:
+def crowd(lab, io_model):
+    hold = "--hold" if io_model == "threaded" else ""  # all stay until all are answered
+    with lab.server.start(f"lab-echo serve --mode upper --io {io_model} --port 8000 --json") as server:
         clients = lab.client.run(f"{SEND} --connections {CLIENTS} --messages {MESSAGES} {hold} server")
     report = clients.messages[-1]
     return {
@@ -37,10 +37,10 @@ def most_at_once(messages):
 
 
 def check(record):
-    for face in ("threaded", "blocking"):
-        assert record[face]["opened"] == CLIENTS
-        assert record[face]["answered"] == CLIENTS * MESSAGES
-        assert record[face]["failures"] == 0
-        assert record[face]["exit_codes"] == [0, 0]
+    for io_model in ("threaded", "blocking"):
+        assert record[io_model]["opened"] == CLIENTS
+        assert record[io_model]["answered"] == CLIENTS * MESSAGES
+        assert record[io_model]["failures"] == 0
+        assert record[io_model]["exit_codes"] == [0, 0]
     assert record["threaded"]["at_once"] == CLIENTS
     assert record["blocking"]["at_once"] == 1, "an iterative server served two clients at a time"

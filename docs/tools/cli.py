@@ -12,7 +12,7 @@ from rich.console import Console
 from docs import tools
 from docs.tools import recording, render, socket_reference
 from docs.tools.extraction import keep
-from lab.cli.errors import told_in_one_line
+from lab.cli.errors import errors_in_one_line
 from lab.cli.options import Project, new_topology
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
@@ -48,7 +48,7 @@ def record(
 
     A lab that isn't up is started for it, and taken down afterwards.
     """
-    with told_in_one_line():
+    with errors_in_one_line():
         chosen = [catalog.load(name) for name in names or catalog.names()]
         if not names:
             chosen = [one for one in chosen if not render.is_current(recording.load(one.name), one)]
@@ -86,7 +86,7 @@ def record_one(scenario: Scenario, open_lab: OpenLab, runs: Path) -> str:
 @app.command()
 def write() -> None:
     """Write every page anew, and remove what no scenario has any more."""
-    with told_in_one_line():
+    with errors_in_one_line():
         gallery = render.all_pages()
         rendered = {tools.GALLERY / name: text for name, text in gallery.items()}
         rendered |= {tools.REFERENCE / name: text for name, text in socket_reference.all_pages().items()}

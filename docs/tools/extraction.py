@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from docs.tools.recording import Part, Recording, Said, Step
+from docs.tools.recording import Part, ProgramOutput, Recording, Step
 from docs.tools.source import fingerprint
 from lab.cli.view import cut, shortened
 from lab.evidence.events import Event
@@ -53,11 +53,11 @@ def _part(
     return Part(variant, said, _steps(arrows(passed, since, until), within))
 
 
-def _said(scenario: Scenario, start: Event, events: Iterable[Event]) -> Said:
+def _said(scenario: Scenario, start: Event, events: Iterable[Event]) -> ProgramOutput:
     of_it = [event for event in events if event.program == start.program]
     lines = [cut(printable(event.text)) for event in of_it if event.kind in ("stdout", "stderr")]
     left_out = max(0, len(lines) - FIRST - LAST)
-    return Said(
+    return ProgramOutput(
         node=start.node,
         command="\n> ".join(map(printable, shortened(start.text, scenario.programs).strip().splitlines())),
         lines=lines[:FIRST] if left_out else lines,
@@ -71,7 +71,7 @@ def _steps(found: list[Row], events: Iterable[Event]) -> list[Step]:
     """The packets, and what was done to the hosts and the link meanwhile, in the order of time."""
     if not found:
         return []
-    first, last = found[0].passage.sent.at, found[-1].until
+    first, last = found[0].transit.sent.at, found[-1].until
     shown, left_out = ends(found, ROWS)
     steps = [_arrow(row, first) if row else _gap(left_out, first) for row in shown]
     steps += [Step(round(event.at - first, 4), note=_told(event)) for event in events if _counts(event, last)]
@@ -92,21 +92,21 @@ def _told(event: Event) -> str:
 
 
 def _arrow(row: Row, first: float) -> Step:
-    delay = row.passage.delay or 0.0
+    delay = row.transit.delay or 0.0
     return Step(
-        round(row.passage.sent.at - first, 4),
+        round(row.transit.sent.at - first, 4),
         row.source,
         row.destination,
         row.label,
-        row.passage.fate,
-        row.passage.mark,
+        row.transit.fate,
+        row.transit.mark,
         round(delay, 4) if delay >= SLOW else 0.0,
     )
 
 
 def _gap(rows: list[Row], first: float) -> Step:
     return Step(
-        round(rows[0].passage.sent.at - first, 4),
+        round(rows[0].transit.sent.at - first, 4),
         left_out=sum(row.count for row in rows),
-        lost=sum(row.passage.fate == "lost" for row in rows),
+        lost=sum(row.transit.fate == "lost" for row in rows),
     )

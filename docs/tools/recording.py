@@ -12,7 +12,7 @@ from lab.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Said:
+class ProgramOutput:
     """What one program printed: the first ``lines``, how many are ``left_out``, and the ``last`` ones."""
 
     node: str
@@ -31,7 +31,7 @@ class Step:
     source: str = ""  # nodes
     destination: str = ""
     label: str = ""
-    fate: str = "crossed"  # of a packet, as passages have it
+    fate: str = "crossed"  # of a packet, as transits have it
     mark: str = ""
     delay: float = 0.0  # seconds on its way; 0 where that is nothing to speak of
     note: str = ""
@@ -47,7 +47,7 @@ class Part:
     """A variant of a pitfall; of another scenario the whole run, and ``variant`` is empty."""
 
     variant: str
-    programs: list[Said]
+    programs: list[ProgramOutput]
     steps: list[Step]
 
 
@@ -90,7 +90,7 @@ def load(name: str) -> Recording | None:
         parts = [
             Part(
                 part["variant"],
-                [Said(**said) for said in part["programs"]],
+                [ProgramOutput(**said) for said in part["programs"]],
                 [Step(**step) for step in part["steps"]],
             )
             for part in plain.pop("parts")

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lab.agent.packet_queue import COUNTED, Lines, Tally
+from lab.agent.packet_queue import COUNTED, Lines, Stats
 from lab.link import traffic_control as tc
 from lab.link.settings import LinkSettings
 from lab.link.traffic_control import BACKENDS, FAMILIES, Interfaces
@@ -95,8 +95,8 @@ def _apply(
         return None
     queues = _free_queues(link, before) if backend == "nfqueue" else {}
     state: JsonObject = {"link": link.as_json(), "seed": seed, "backend": backend, "queues": queues}
-    state |= {"boot": _boot(), "since": time.time(), "tally": f"tally-{secrets.token_hex(4)}"}
-    worker = _start_lines(link, seed, queues, STATE / state["tally"])
+    state |= {"boot": _boot(), "since": time.time(), "stats": f"stats-{secrets.token_hex(4)}"}
+    worker = _start_lines(link, seed, queues, STATE / state["stats"])
     try:
         _filter(link, interfaces, backend, queues, can)
         _shape(link, interfaces, backend, seed)
@@ -157,18 +157,18 @@ def _remove_all(interfaces: Interfaces, before: Any) -> None:
     (STATE / "link.json").unlink(missing_ok=True)
 
 
-def _start_lines(link: LinkSettings, seed: str, queues: Mapping[str, int], tally: Path) -> JsonObject | None:
+def _start_lines(link: LinkSettings, seed: str, queues: Mapping[str, int], stats: Path) -> JsonObject | None:
     """The process that holds the packets; it outlives this one. None where no direction is queued."""
-    with open(tally, "w+b") as file:
-        file.truncate(Tally.SIZE)
-        memory = mmap.mmap(file.fileno(), Tally.SIZE)
+    with open(stats, "w+b") as file:
+        file.truncate(Stats.SIZE)
+        memory = mmap.mmap(file.fileno(), Stats.SIZE)
     if not queues:
         return None
     ready, tell = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(ready)
-        _become_lines(link, seed, queues, Tally(memory), tell)
+        _become_lines(link, seed, queues, Stats(memory), tell)
     os.close(tell)
     with open(ready, "rb") as answer:
         said = answer.read()
@@ -178,7 +178,7 @@ def _start_lines(link: LinkSettings, seed: str, queues: Mapping[str, int], tally
     return {"pid": child, "started": _start_time(child)}
 
 
-def _become_lines(link: LinkSettings, seed: str, queues: Mapping[str, int], tally: Tally, tell: int) -> None:
+def _become_lines(link: LinkSettings, seed: str, queues: Mapping[str, int], stats: Stats, tell: int) -> None:
     """In the child: never returns."""
     code = 1
     try:
@@ -187,7 +187,7 @@ def _become_lines(link: LinkSettings, seed: str, queues: Mapping[str, int], tall
         os.setsid()  # the session of the request ends, and its signals with it
         os.closerange(3, tell)  # the lock among them
         os.closerange(tell + 1, 1024)
-        lines = Lines(link, seed, queues, tally)
+        lines = Lines(link, seed, queues, stats)
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nothing, stream)
@@ -224,13 +224,13 @@ def _told(state: JsonObject) -> JsonObject:
     link = LinkSettings.from_json(state["link"])
     worker = state.get("worker")
     alive = worker is None or _start_time(worker["pid"]) == worker["started"]
-    with open(STATE / state["tally"], "r+b") as file:
-        tally = Tally(mmap.mmap(file.fileno(), Tally.SIZE))
+    with open(STATE / state["stats"], "r+b") as file:
+        stats = Stats(mmap.mmap(file.fileno(), Stats.SIZE))
     counts = {
-        name: dict(zip(COUNTED, tally.row(name), strict=True)) | {"overflowed": overflowed(number)}
+        name: dict(zip(COUNTED, stats.row(name), strict=True)) | {"overflowed": overflowed(number)}
         for name, number in state["queues"].items()
     }
-    drops = [list(tally.drop(n)) for n in range(len(link.drops))]
+    drops = [list(stats.drop(n)) for n in range(len(link.drops))]
     if state["backend"] != "nfqueue":
         drops = []  # the rules count for themselves, each IP version apart
     return state | {"alive": alive, "counts": counts, "drops": drops}
@@ -240,8 +240,8 @@ def _write_state(state: JsonObject) -> None:
     temporary = STATE / "link.json.part"
     temporary.write_text(json.dumps(state))
     temporary.rename(STATE / "link.json")
-    for old in STATE.glob("tally-*"):
-        if old.name != state["tally"]:
+    for old in STATE.glob("stats-*"):
+        if old.name != state["stats"]:
             old.unlink()
 
 

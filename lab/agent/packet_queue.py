@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from lab.link.impairment_model import HEADERS, Dropper, Fates, flip_bit, parse
+from lab.link.impairment_model import HEADERS, DropRule, ImpairmentModel, flip_bit, parse
 from lab.link.settings import DIRECTIONS, MAX_DROPS, Impairment, LinkSettings
 from lab.sockets.blocking import Stop
 from lab.sockets.nfqueue import WHOLE, Injector, Packet, Queue, payload
@@ -25,7 +25,7 @@ COUNTED = ("packets", "lost", "dropped", "corrupted", "duplicated", "reordered",
 PACKETS, LOST, DROPPED, CORRUPTED, DUPLICATED, REORDERED, LATEST = range(len(COUNTED))
 
 
-class Tally:
+class Stats:
     """Counters in memory that another process can read: a row for each direction, then two for each Drop."""
 
     SIZE = 8 * (len(DIRECTIONS) * len(COUNTED) + 2 * MAX_DROPS)  # bytes
@@ -52,7 +52,7 @@ class Line:
         number: int,
         link: LinkSettings,
         seed: str,
-        droppers: Sequence[Dropper],
+        droppers: Sequence[DropRule],
         counted: memoryview[int],
         injector: Injector,
     ) -> None:
@@ -61,7 +61,7 @@ class Line:
         self._delay = asked.delay
         self._alike = asked.is_delay_only and not droppers
         self._in_order = not (asked.jitter or asked.reordering)
-        self._fates = Fates(asked, seed, direction)
+        self._fates = ImpairmentModel(asked, seed, direction)
         self._droppers = droppers
         self._counted = counted
         self._injector = injector
@@ -173,15 +173,15 @@ class Line:
 class Lines:
     """The lines of a link, as they run in a process of their own."""
 
-    def __init__(self, link: LinkSettings, seed: str, queues: Mapping[str, int], tally: Tally) -> None:
+    def __init__(self, link: LinkSettings, seed: str, queues: Mapping[str, int], stats: Stats) -> None:
         """Opens the queues: packets may come from now on. Raises OSError."""
         self._stop, self._flush = Stop(), False
-        droppers = [Dropper(drop, tally.drop(n)) for n, drop in enumerate(link.drops)]
+        droppers = [DropRule(drop, stats.drop(n)) for n, drop in enumerate(link.drops)]
         self._injector = Injector()
         self._lines: list[Line] = []
         try:
             for direction, number in queues.items():
-                line = Line(direction, number, link, seed, droppers, tally.row(direction), self._injector)
+                line = Line(direction, number, link, seed, droppers, stats.row(direction), self._injector)
                 self._lines.append(line)
         except BaseException:
             self.close()

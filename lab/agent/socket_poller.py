@@ -53,7 +53,7 @@ Say: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 @dataclass(slots=True)
-class Known:
+class SocketSnapshot:
     """A socket as it was last reported."""
 
     number: int
@@ -68,7 +68,7 @@ class Tracker:
     def __init__(self, addresses: Sequence[str], owner: Callable[[int], dict[str, Any]]) -> None:
         self._addresses = frozenset(addresses)
         self._owner = owner
-        self._known: dict[Any, Known] = {}
+        self._known: dict[Any, SocketSnapshot] = {}
         self._ignored: set[Any] = set()
         self._count = 0
 
@@ -95,7 +95,7 @@ class Tracker:
                 self._ignored.add(key)
                 return
             self._count += 1
-            known = self._known[key] = Known(self._count, seen, sample, now)
+            known = self._known[key] = SocketSnapshot(self._count, seen, sample, now)
             yield self._report(now, known, sample, was="") | self._held_by(sample)
         elif known.sample.state != sample.state or now - known.reported >= QUEUE_INTERVAL:
             yield self._report(now, known, sample)
@@ -112,7 +112,12 @@ class Tracker:
         return self._owner(sample.inode) if waits and sample.inode else {}
 
     def _report(
-        self, now: float, known: Known, sample: Sample, state: str | None = None, was: str | None = None
+        self,
+        now: float,
+        known: SocketSnapshot,
+        sample: Sample,
+        state: str | None = None,
+        was: str | None = None,
     ) -> dict[str, Any]:
         udp = sample.protocol == sockdiag.UDP
         return {
@@ -196,7 +201,7 @@ def _sockets(diag: sockdiag.SockDiag) -> Iterator[tuple[int, bytes]]:
                 yield protocol, raw
 
 
-class Watcher:
+class SocketPoller:
     """Looks again and again, and answers the clock in between."""
 
     def __init__(self, addresses: Sequence[str], interval: float, say: Say) -> None:
@@ -272,11 +277,11 @@ def say(report: dict[str, Any]) -> None:
 
 
 def program() -> int | None:
-    parser = console.Parser(prog="sockwatch", description=__doc__)
+    parser = console.Parser(prog="socket_poller", description=__doc__)
     parser.add_argument("--address", action="append", default=[], help="of this host, on a segment")
     parser.add_argument("--interval", type=console.positive_seconds, default=INTERVAL, help="seconds")
     options = parser.parse_args()
-    watcher = Watcher(options.address, options.interval, say)
+    watcher = SocketPoller(options.address, options.interval, say)
     say({"watching": boot_id(), "clock": time.time()})
     sys.stdout.flush()
     watcher.run()
@@ -284,4 +289,4 @@ def program() -> int | None:
 
 
 if __name__ == "__main__":
-    console.main("sockwatch", program)
+    console.main("socket_poller", program)

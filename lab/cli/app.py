@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab.cli.errors import told_in_one_line
+from lab.cli.errors import errors_in_one_line
 from lab.cli.link import app as link_app
 from lab.cli.live_capture import Live, file_for
 from lab.cli.options import (
@@ -61,7 +61,7 @@ def up(
     command line of Wine.
     """
     topology = new_topology(project, servers_prefix, clients_prefix, profile)
-    with told_in_one_line():
+    with errors_in_one_line():
         topology.up(quiet=quiet)
         with from_engine(topology.project) as lab:
             lab.connect()
@@ -76,7 +76,7 @@ def up(
 def down(project: Project = None, quiet: Quiet = False) -> None:
     """Stop the lab and remove all that it made: containers, networks, keys. Nothing else is touched."""
     topology = topology_of(project)
-    with told_in_one_line():
+    with errors_in_one_line():
         removed = topology.down(quiet=quiet)
         if not quiet:
             stdout.print(
@@ -88,7 +88,7 @@ def down(project: Project = None, quiet: Quiet = False) -> None:
 def status(project: Project = None) -> None:
     """Show each node: is it up, and where it can be reached. Exit code 3 unless all are."""
     topology = topology_of(project)
-    with told_in_one_line(), Engine() as engine:
+    with errors_in_one_line(), Engine() as engine:
         nodes = engine.nodes(topology.project)
         if not nodes:
             others = ", ".join(engine.projects())
@@ -131,7 +131,7 @@ def capture(
     lab capture router --segment servers -w - | wireshark -k -i -
     """
     topology = topology_of(project)
-    with told_in_one_line(), from_engine(topology.project) as lab:
+    with errors_in_one_line(), from_engine(topology.project) as lab:
         live = Live(lab[host], segment=segment, expression=" ".join(expression or []), count=count)
         try:
             if file is None:
@@ -151,7 +151,7 @@ def shell(
 ) -> None:
     """Open a shell on a host of the running lab."""
     topology = topology_of(project)
-    with told_in_one_line():
+    with errors_in_one_line():
         with from_engine(topology.project) as lab:
             service = lab[host].name
         argv = topology.compose("exec", service, "bash", "-l")

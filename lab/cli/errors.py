@@ -16,7 +16,7 @@ stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
+def errors_in_one_line() -> Iterator[None]:
     """Turns what keeps the lab from working into one line and its exit code."""
     try:
         yield

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab.cli.errors import told_in_one_line
+from lab.cli.errors import errors_in_one_line
 from lab.control.lab import Lab
 from lab.control.link import Link, LinkFailure, Status
 from lab.control.link_measurement import Measured, failures
@@ -178,5 +178,5 @@ def _number(parse: Callable[[str], T], text: str) -> T:
 
 @contextmanager
 def _lab(project: str | None) -> Iterator[Lab]:
-    with told_in_one_line(), from_engine(Topology.from_environment(project).project) as lab:
+    with errors_in_one_line(), from_engine(Topology.from_environment(project).project) as lab:
         yield lab

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.errors import told_in_one_line
+from lab.cli.errors import errors_in_one_line
 from lab.engine.project import Topology
 
 Project = Annotated[
@@ -23,7 +23,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went w
 
 def topology_of(project: str | None) -> Topology:
     """The lab of that name, or of the environment."""
-    with told_in_one_line():
+    with errors_in_one_line():
         return Topology.from_environment(project)
 
 
@@ -33,7 +33,7 @@ def new_topology(
     """The lab to bring up: one that is there as it is, and a new one that has a name of its own, and no
     prefixes, with free ones.
     """
-    with told_in_one_line():
+    with errors_in_one_line():
         topology = Topology.from_environment(project)
         topology = replace(topology, profile=profile or topology.profile)
         if servers_prefix or clients_prefix:

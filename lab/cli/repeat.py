@@ -21,7 +21,7 @@ from lab.scenarios.play import OpenLab, Outcome, Verdict, play
 
 
 @dataclass
-class Tally:
+class Stats:
     """How often one scenario came to which verdict, and how long it took each time."""
 
     name: str
@@ -57,13 +57,13 @@ def soak(
     """
     worst = 0
     for scenario in chosen:
-        tally = Tally(scenario.name)
+        stats = Stats(scenario.name)
         passed: Path | None = None
         with console.status("") as status:
             for number in range(1, times + 1):
                 status.update(f"{scenario.name} {number}/{times}")
                 outcome = play(scenario, open_lab, ignore, runs, seed=seed, capture=capture)
-                tally.add(outcome)
+                stats.add(outcome)
                 worst = max(worst, outcome.exit_code)
                 if outcome.verdict != "pass":
                     _tell(console, outcome, number)
@@ -71,7 +71,7 @@ def soak(
                 if passed is not None:
                     shutil.rmtree(passed)
                 passed = outcome.folder
-        console.print(tally.line())
+        console.print(stats.line())
     return worst
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.cli import lesson_text
-from lab.cli.errors import told_in_one_line
+from lab.cli.errors import errors_in_one_line
 from lab.cli.options import ClientsPrefix, Profile, Project, ServersPrefix, new_topology
 from lab.cli.repeat import soak
 from lab.cli.runner import play_all
@@ -38,7 +38,7 @@ def list_scenarios(
     pitfalls: Annotated[bool, typer.Option("--pitfalls", help="Only what has variants.")] = False,
 ) -> None:
     """List the scenarios."""
-    with told_in_one_line():
+    with errors_in_one_line():
         language = lessons.language(lang, os.environ)
         names = [scenario.name for scenario in all_pitfalls()] if pitfalls else catalog.names()
         table = Table("scenario", "what it shows", box=None, header_style="bold")
@@ -52,7 +52,7 @@ def explain(
     lang: Language = None,
 ) -> None:
     """Print a scenario's lesson: what it shows, its programs, and what to change. Nothing is played."""
-    with told_in_one_line():
+    with errors_in_one_line():
         language = lessons.language(lang, os.environ)
         for scenario in [catalog.load(name) for name in names]:
             lesson_text.explain(stdout, scenario, language)
@@ -90,7 +90,7 @@ def run(
     A lab that isn't up is started for it, with the profile that they want, and taken down afterwards unless
     [bold]--keep[/] is given.
     """
-    with told_in_one_line():
+    with errors_in_one_line():
         chosen = _chosen(names or [], pitfalls, variant)
         language = lessons.language(lang, os.environ)
         wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)

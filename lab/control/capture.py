@@ -21,7 +21,7 @@ from lab.errors import LabError
 from lab.evidence.packets import pcap
 from lab.evidence.packets.packet import Packet, decode
 from lab.evidence.packets.pcap import Frame, PcapStream
-from lab.evidence.packets.traffic import Captured
+from lab.evidence.packets.traffic import CaptureInfo
 
 SNAPLEN = 256  # bytes kept of each packet: all headers, and the start of the payload
 LIMIT = 8 << 20  # bytes kept of each capture, half from its start and half from its end
@@ -36,7 +36,7 @@ _COUNTS = re.compile(
 _INTERFACE = re.compile(r"inet6? (\S+/\d+)")
 
 
-class Kept:
+class CaptureBuffer:
     """The frames of one capture within a limit of bytes: the first half stays, the second half moves on."""
 
     def __init__(self, limit: int) -> None:
@@ -90,11 +90,11 @@ class Capture:
         correct: Callable[[float], float] = lambda at: at,
     ) -> None:
         """``correct`` turns the node's time into the controller's. ``expression`` is a pcap-filter(7)."""
-        self.about = Captured(name, f"{name}.pcapng", snaplen=snaplen, filter=expression)
+        self.about = CaptureInfo(name, f"{name}.pcapng", snaplen=snaplen, filter=expression)
         self.host = host
         self.correct = correct
         self._stream = PcapStream()
-        self._kept = Kept(limit)
+        self._kept = CaptureBuffer(limit)
         self._decoded: list[Packet] = []
         self._lock = threading.Lock()
         self._command = command(address, snaplen, expression)

@@ -1,4 +1,4 @@
-"""The witness of a run: captures on the router's segments, and socket states on every node."""
+"""The collector of a run: captures on the router's segments, and socket states on every node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from lab.control.capture import LIMIT, SNAPLEN, Capture
 from lab.control.host import Host
-from lab.control.socket_monitor import Watch, share
+from lab.control.socket_monitor import SocketMonitor, share
 from lab.errors import LabError
 from lab.evidence.diagnosis.diagnose import Evidence
 from lab.evidence.events import Observe
@@ -37,7 +37,7 @@ class Options:
 
 
 @dataclass
-class Witness:
+class EvidenceCollector:
     """Starts everything at once, so that a run waits for the slowest only; and stops it at once."""
 
     hosts: list[Host]
@@ -46,22 +46,22 @@ class Witness:
     options: Options = field(default_factory=Options)
     segments: list[Capture] = field(default_factory=list)
     captures: list[Capture] = field(default_factory=list)  # of hosts, on request
-    watches: list[Watch] = field(default_factory=list)
+    monitors: list[SocketMonitor] = field(default_factory=list)
     traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))  # all of it, once stopped
 
     def start(self) -> None:
         """Returns when every packet and every state is seen from now on. Raises EnvironmentFailure."""
         routers = [host for host in self.hosts if host.node.role == "router"]
         with ThreadPoolExecutor(max_workers=16) as pool:
-            starting = [pool.submit(self._watch, host) for host in self.hosts]
+            starting = [pool.submit(self._monitor, host) for host in self.hosts]
             for router in routers:
                 for segment, address in zip(router.node.segments, router.node.addresses, strict=True):
                     starting.append(pool.submit(self._capture_segment, router, segment, address))
             for job in starting:
                 job.result()
         self.segments.sort(key=lambda capture: capture.host.node.segments.index(capture.about.name))
-        share(self.watches)
-        clocks = {watch.host.name: watch.clock for watch in self.watches}
+        share(self.monitors)
+        clocks = {monitor.host.name: monitor.clock for monitor in self.monitors}
         for capture in self.segments:
             capture.correct = clocks[capture.host.name].correct
         for host in self.hosts:
@@ -69,17 +69,17 @@ class Witness:
 
     def _resume(self, host: Host) -> None:
         """What was lost with a host's power goes on when it is back."""
-        for watch in self.watches:
-            if watch.host is host:
-                watch.resume()
+        for monitor in self.monitors:
+            if monitor.host is host:
+                monitor.resume()
         for capture in [*self.segments, *self.captures]:
             if capture.host is host:
                 capture.resume()
 
-    def _watch(self, host: Host) -> None:
-        watch = Watch(host, self.observe, names(self.hosts))
-        self.watches.append(watch)
-        watch.wait_until_watching()
+    def _monitor(self, host: Host) -> None:
+        monitor = SocketMonitor(host, self.observe, names(self.hosts))
+        self.monitors.append(monitor)
+        monitor.wait_until_watching()
 
     def _capture_segment(self, router: Host, segment: str, address: str) -> None:
         capture = self._capture(router, segment, address, NO_PROBES)
@@ -88,9 +88,9 @@ class Witness:
 
     def packets(self) -> Traffic:
         """Everything that passed before this call. Raises EnvironmentFailure, HostTimeout."""
-        routers = [watch for watch in self.watches if watch.host.node.role == "router"]
+        routers = [monitor for monitor in self.monitors if monitor.host.node.role == "router"]
         with ThreadPoolExecutor(max_workers=4) as pool:
-            _each(pool, Watch.wait_until_quiet, routers)
+            _each(pool, SocketMonitor.wait_until_quiet, routers)
             _each(pool, Capture.flush, self.segments)
         return self._traffic()
 
@@ -98,14 +98,14 @@ class Witness:
     def capture(self, host: Host, expression: str = "") -> Iterator[Capture]:
         """Captures on a host's own segment while the context lasts; its file stays in the run's folder."""
         capture = self._capture(host, host.title, host.address, expression)
-        watch = next((watch for watch in self.watches if watch.host is host), None)
-        capture.correct = watch.clock.correct if watch else capture.correct
+        monitor = next((monitor for monitor in self.monitors if monitor.host is host), None)
+        capture.correct = monitor.clock.correct if monitor else capture.correct
         try:
             capture.wait_until_listening()
             self.captures.append(capture)
             yield capture
-            if watch is not None:
-                watch.wait_until_quiet()
+            if monitor is not None:
+                monitor.wait_until_quiet()
         finally:
             capture.stop()
 
@@ -115,7 +115,7 @@ class Witness:
         Raises EnvironmentFailure, HostTimeout.
         """
         with ThreadPoolExecutor(max_workers=16) as pool:
-            _each(pool, Watch.flush, self.watches)
+            _each(pool, SocketMonitor.flush, self.monitors)
         return Evidence(read_events(self.folder), self.packets()).since(since)
 
     def stop(self) -> None:
@@ -125,17 +125,20 @@ class Witness:
                 host.returned.remove(self._resume)
         self._settle()
         with ThreadPoolExecutor(max_workers=16) as pool:
-            stopping = pool.map(Watch.stop, self.watches)
+            stopping = pool.map(SocketMonitor.stop, self.monitors)
             _each(pool, Capture.stop, self.segments)
             list(stopping)
         for capture in [*self.segments, *self.captures]:
             capture.write(self.folder)
         self.traffic = self._traffic()
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What the record says of the captures and the clocks."""
-        captures = [capture.about.plain() for capture in [*self.segments, *self.captures]]
-        clocks = {watch.host.title: watch.clock.plain() | {"ended": watch.ended} for watch in self.watches}
+        captures = [capture.about.to_dict() for capture in [*self.segments, *self.captures]]
+        clocks = {
+            monitor.host.title: monitor.clock.to_dict() | {"ended": monitor.ended}
+            for monitor in self.monitors
+        }
         return {"captures": captures, "clocks": clocks}
 
     def _capture(self, host: Host, name: str, address: str, expression: str = "") -> Capture:
@@ -156,18 +159,18 @@ class Witness:
         """A packet that has only just entered the router isn't lost: it may still come out."""
         until = time.time() + MAX_SETTLE
         try:
-            while (patience := _patience(self.packets())) > 0 and time.time() < until:
-                time.sleep(min(patience, 0.05))
+            while (time_left := _time_left(self.packets())) > 0 and time.time() < until:
+                time.sleep(min(time_left, 0.05))
         except LabError:
             return  # a router that is gone lets nothing out; the captures say that they ended
 
 
-def _patience(traffic: Traffic) -> float:
+def _time_left(traffic: Traffic) -> float:
     """How many seconds the newest packet that is missing past the router still has."""
-    lost = [passage.sent.at for passage in traffic.passages if passage.fate == "lost"]
+    lost = [transit.sent.at for transit in traffic.transits if transit.fate == "lost"]
     if not lost:
         return 0.0
-    delays = [passage.delay for passage in traffic.passages if passage.delay is not None]
+    delays = [transit.delay for transit in traffic.transits if transit.delay is not None]
     return lost[-1] + max(SETTLE, 2 * max(delays, default=0.0)) - time.time()
 
 
@@ -182,13 +185,13 @@ def _each(pool: ThreadPoolExecutor, act: Callable[[T], None], things: Iterable[T
 
 
 @contextmanager
-def watching(
+def collecting(
     hosts: list[Host], observe: Observe, folder: Path, options: Options | None = None
-) -> Iterator[Witness]:
-    """A witness for the length of the context. Its files are left in ``folder`` whatever happens in it."""
-    witness = Witness(hosts, observe, folder, options or Options())
+) -> Iterator[EvidenceCollector]:
+    """A collector for the length of the context. Its files are left in ``folder`` whatever happens in it."""
+    collector = EvidenceCollector(hosts, observe, folder, options or Options())
     try:
-        witness.start()
-        yield witness
+        collector.start()
+        yield collector
     finally:
-        witness.stop()
+        collector.stop()

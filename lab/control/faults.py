@@ -18,7 +18,7 @@ from lab.remote.ssh import Connection
 SMALL_DISK = "/mnt/small"  # a tmpfs of 8 MiB on every host
 BALLAST = f"{SMALL_DISK}/.full"
 CABLE = "sudo -n /usr/lib/socketlab/cable"
-PATIENCE = 20.0
+FAULT_TIMEOUT = 20.0
 
 # The texts of a fault's two events.
 POWER = ("power cut", "power on")
@@ -115,7 +115,7 @@ class Faults:
     def disconnect(self) -> None:
         raise NotImplementedError
 
-    def ask(self, command: str, *, stdin: str = "", timeout: float = PATIENCE) -> Result:
+    def ask(self, command: str, *, stdin: str = "", timeout: float = FAULT_TIMEOUT) -> Result:
         raise NotImplementedError
 
     def _do(self, command: str) -> None:

@@ -6,13 +6,13 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import paramiko
 
-from lab.control.faults import PATIENCE, Faults, Power
+from lab.control.faults import FAULT_TIMEOUT, Faults, Power
 from lab.control.program import (
     MAX_OUTPUT,
     RUN_TIMEOUT,
@@ -28,7 +28,7 @@ from lab.evidence.events import Event, Observe
 from lab.remote.ssh import CONNECT_TIMEOUT, Connection
 from lab.topology.node import Node
 
-CLAIM_PATIENCE = 2  # seconds: the holder's end may be under way
+CLAIM_TIMEOUT = 2  # seconds: the holder's end may be under way
 LOCKED = 1  # flock's exit code where another holds the lock
 
 Command: TypeAlias = str | Sequence[str]
@@ -80,7 +80,7 @@ class Host(Faults):
             raise CommandFailed(result)
         return result
 
-    def ask(self, command: str, *, stdin: str | bytes = b"", timeout: float = PATIENCE) -> Result:
+    def ask(self, command: str, *, stdin: str | bytes = b"", timeout: float = FAULT_TIMEOUT) -> Result:
         """``run`` for the controller's own questions: nothing of it stands in the timeline."""
         return _finish(self._execute(command, timeout, _nobody), stdin, timeout)
 
@@ -95,12 +95,20 @@ class Host(Faults):
         with self._started(command, announce, timeout, self._observe) as program:
             yield program
 
+    def python(self, code: str, *arguments: str, **options: Any) -> Result:
+        """Runs the text of a Python program; ``arguments`` are its sys.argv, ``options`` those of ``run``."""
+        return self.run(_python(code, arguments), **options)
+
+    def start_python(self, code: str, *arguments: str, **options: Any) -> AbstractContextManager[Program]:
+        """Starts the text of a Python program, as ``start`` does."""
+        return self.start(_python(code, arguments), **options)
+
     @contextmanager
     def claimed(self, path: str) -> Iterator[bool]:
         """Holds the lock file ``path`` of the host while the context lasts; it is let go however the
         controller ends. False where another one holds it.
         """
-        hold = f"flock --wait {CLAIM_PATIENCE} {shlex.quote(path)} sh -c 'echo held; exec cat'"
+        hold = f"flock --wait {CLAIM_TIMEOUT} {shlex.quote(path)} sh -c 'echo held; exec cat'"
         with ExitStack() as stack:
             try:
                 stack.enter_context(self._started(hold, "held", START_TIMEOUT, _nobody))
@@ -188,6 +196,11 @@ def _finish(program: Program, stdin: str | bytes, timeout: float) -> Result:
         raise
     program.close()
     return program.result
+
+
+def _python(code: str, arguments: Sequence[str]) -> list[str]:
+    """-P: a file of the user's named json.py must not stand in for the library's."""
+    return ["python3", "-P", "-c", code, *arguments]
 
 
 def _nobody(_: Event) -> None:

@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from lab.control.capture import Capture
-from lab.control.evidence_collector import Witness
+from lab.control.evidence_collector import EvidenceCollector
 from lab.control.host import Host
 from lab.control.link import Link
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
 from lab.evidence.events import Event, Observe
 from lab.evidence.packets.traffic import Traffic
-from lab.evidence.socket_history import SocketLife, lives
+from lab.evidence.socket_history import SocketHistory, socket_histories
 
 CLAIM = "/tmp/socketlab-run"  # on the router: held by the run that is under way
 
@@ -31,7 +31,7 @@ class Lab:
         self.hosts = list(hosts)
         self.title = title
         self.random = random.Random()
-        self.witness: Witness | None = None  # while a scenario is played
+        self.collector: EvidenceCollector | None = None  # while a scenario is played
         self.link = Link(self.hosts, observe)
         self._observe = observe
         self._by_name = {name: host for host in self.hosts for name in {host.name, *host.node.names}}
@@ -59,9 +59,9 @@ class Lab:
         """What has passed between the hosts so far in this run. Raises UsageError outside of one."""
         return self._witness().packets()
 
-    def states(self) -> list[SocketLife]:
+    def states(self) -> list[SocketHistory]:
         """The sockets of all nodes so far in this run, each with its states through time."""
-        return lives(self._witness().evidence().events)
+        return socket_histories(self._witness().evidence().events)
 
     def diagnosis(self, since: float = 0.0) -> Diagnosis:
         """What the evidence says of what went wrong so far, or since a moment (as time.time() gives it)."""
@@ -71,10 +71,10 @@ class Lab:
         """Captures on a host's own segment while the context lasts: HOST.pcapng in the run's folder."""
         return self._witness().capture(self[host], expression)
 
-    def _witness(self) -> Witness:
-        if self.witness is None:
+    def _witness(self) -> EvidenceCollector:
+        if self.collector is None:
             raise UsageError("packets and states are seen while a scenario is played")
-        return self.witness
+        return self.collector
 
     def connect(self) -> None:
         """Logs in to every node, all at once. Raises EnvironmentFailure."""

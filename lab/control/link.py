@@ -50,8 +50,8 @@ class Change:
     measured: Measured | None = None
     delivered: dict[str, Any] | None = None
 
-    def plain(self) -> dict[str, Any]:
-        measured = _plain(self.measured) if self.measured is not None else None
+    def to_dict(self) -> dict[str, Any]:
+        measured = _measured_dict(self.measured) if self.measured is not None else None
         about = {"at": self.at, "backend": self.backend, "seed": self.seed, "asked": self.asked.as_json()}
         return about | {"measured": measured, "delivered": self.delivered}
 
@@ -216,7 +216,7 @@ class Link:
         self.show()
         if self.changes and self.changes[-1].asked == asked:
             self.changes[-1].measured = measured
-        self._tell(f"link measured: {describe(measured)}", {"measured": _plain(measured)})
+        self._tell(f"link measured: {describe(measured)}", {"measured": _measured_dict(measured)})
         return measured
 
     @property
@@ -248,11 +248,11 @@ class Link:
         except LabError as error:
             self.failure = self.failure or str(error)
 
-    def plain(self) -> dict[str, Any] | None:
+    def to_dict(self) -> dict[str, Any] | None:
         """What the record says of the link. None where the lab has no router."""
         if self._router() is None:
             return None
-        return {"backend": self._backend, "changes": [change.plain() for change in self.changes]}
+        return {"backend": self._backend, "changes": [change.to_dict() for change in self.changes]}
 
     def _apply(self, asked: LinkSettings, *, verify: bool, probes: int | None = None) -> None:
         answer = self._request(asked)
@@ -336,7 +336,7 @@ class Link:
         return client, server
 
 
-def _plain(measured: Measured) -> dict[str, Any]:
+def _measured_dict(measured: Measured) -> dict[str, Any]:
     return {way: [check.as_json() for check in checks] for way, checks in measured.items()}
 
 

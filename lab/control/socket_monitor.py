@@ -40,12 +40,12 @@ class Clock:
         """The node's time ``at`` on our clock. An offset that may be none at all isn't applied."""
         return at if abs(self.offset) <= self.uncertainty else at - self.offset
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-class Watch:
-    """sockwatch on one node."""
+class SocketMonitor:
+    """socket_poller on one node."""
 
     def __init__(self, host: Host, observe: Observe, names: Mapping[str, str]) -> None:
         """``names`` gives a node's name by address, for the text of events."""
@@ -73,7 +73,7 @@ class Watch:
     def wait_until_watching(self, timeout: float = START_TIMEOUT) -> None:
         """Returns when it looks, and its clock has been read. Raises EnvironmentFailure, HostTimeout."""
         feed, left = self._feed, deadline(timeout)
-        feed.wait_until(lambda: len(self._answers) > 0, "can't watch its sockets", left())
+        feed.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", left())
         if self.boot_id and self.boot_id == boot_id():
             self.clock = Clock(shared=True)
             return
@@ -117,7 +117,7 @@ class Watch:
         self._rest = b""
         self._answers.clear()
         self._feed = self._start()
-        self._feed.wait_until(lambda: len(self._answers) > 0, "can't watch its sockets", START_TIMEOUT)
+        self._feed.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", START_TIMEOUT)
 
     def _bury(self) -> None:
         """Tells that the sockets of a host that went away are gone."""
@@ -173,7 +173,7 @@ def compare(asked: float, there: float, heard: float) -> Clock:
 
 
 def as_event(node: str, clock: Clock, report: dict[str, Any], names: Mapping[str, str]) -> Event:
-    """One line of sockwatch as an event."""
+    """One line of socket_poller as an event."""
     at = clock.correct(report.pop("at"))
     if "counter" in report:
         name = report.pop("counter")
@@ -205,12 +205,12 @@ def _named(where: str, names: Mapping[str, str]) -> str:
     return f"{names.get(host.strip('[]'), host)}:{port}"
 
 
-def share(watches: Iterable[Watch]) -> None:
+def share(monitors: Iterable[SocketMonitor]) -> None:
     """Gives nodes with one kernel one clock, the best known, and lets events through."""
-    watches = list(watches)
-    for watch in watches:
-        same = [w.clock for w in watches if w.boot_id == watch.boot_id and w.boot_id] or [watch.clock]
-        watch.begin(min(same, key=lambda clock: clock.uncertainty))
+    monitors = list(monitors)
+    for monitor in monitors:
+        same = [w.clock for w in monitors if w.boot_id == monitor.boot_id and w.boot_id] or [monitor.clock]
+        monitor.begin(min(same, key=lambda clock: clock.uncertainty))
 
 
 def boot_id() -> str:

@@ -41,7 +41,7 @@ class Event:
     link     the link was changed: asked (LinkSettings), backend; or it was measured: measured (checks by
              direction); or it doesn't do what it should: failure
     packet   a packet that passed: segment and number (in its capture), source and destination
-             ("address:port"), protocol, flags, length, fate and mark (see passages), arrived (the time at
+             ("address:port"), protocol, flags, length, fate and mark (see transits), arrived (the time at
              which it was seen past the router; None where it wasn't)
     """
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import Traffic
-from lab.evidence.packets.transit import Passage
+from lab.evidence.packets.transit import PacketTransit
 
 MAX_ROWS = 24
 LEG = 30  # cells from one lane to the next
@@ -41,7 +41,7 @@ class Span(NamedTuple):
 class Row:
     """One arrow: a packet, or several of the same kind in a row."""
 
-    passage: Passage
+    transit: PacketTransit
     source: str  # lanes
     destination: str
     label: str
@@ -50,15 +50,15 @@ class Row:
     until: float = 0.0  # when the last of them was sent
 
     @property
-    def plain(self) -> bool:
+    def ordinary(self) -> bool:
         """Whether it went its way: it may be put together with its like."""
-        return self.passage.fate in ("crossed", "stayed") and not self.passage.mark
+        return self.transit.fate in ("crossed", "stayed") and not self.transit.mark
 
 
 def arrows(traffic: Traffic, since: float = 0.0, until: float = math.inf) -> list[Row]:
     """What was sent within that time (as time.time() gives it), an arrow each, in the order of time."""
     rows = _rows(traffic, _lanes(traffic))
-    return list(_merged(row for row in rows if since <= row.passage.sent.at < until))
+    return list(_merged(row for row in rows if since <= row.transit.sent.at < until))
 
 
 def sequence(
@@ -75,14 +75,14 @@ def sequence(
     lanes = _lanes(traffic)
     room = width - 10 - _cells(lanes[-1])  # beside the time, and the last lane's name
     leg = max(MIN_LEG, min(LEG, room // max(1, len(lanes) - 1)))
-    first = found[0].passage.sent.at
+    first = found[0].transit.sent.at
     lines = [_heading(lanes, leg)]
     shown, left_out = ends(found, rows)
     for row in shown:
         if row is None:
             lines.append([Span(f"{'…':>8}  {_summary(left_out)}", "dim")])
         else:
-            lines.append([Span(f"{row.passage.sent.at - first:8.3f} ", "time"), *_arrow(row, lanes, leg)])
+            lines.append([Span(f"{row.transit.sent.at - first:8.3f} ", "time"), *_arrow(row, lanes, leg)])
     return lines + _caveats(traffic)
 
 
@@ -104,16 +104,16 @@ def _is_on(address: str, networks: Sequence[str]) -> bool:
 
 def _rows(traffic: Traffic, lanes: list[str]) -> Iterable[Row]:
     names = traffic.names
-    for passage in traffic.passages:
-        packet = passage.sent
+    for transit in traffic.transits:
+        packet = transit.sent
         source = names.get(packet.source, "")
         destination = names.get(packet.destination, "")
-        if source not in lanes or _is_chatter(passage):
+        if source not in lanes or _is_chatter(transit):
             continue
         if destination not in lanes:  # nobody known: away from the sender, on its segment or past it
             far = lanes[-1] if source != lanes[-1] else lanes[0]
-            destination = _next_to(source, far, lanes) if passage.fate == "stayed" else far
-        yield Row(passage, source, destination, _label(packet), bytes=packet.length, until=packet.at)
+            destination = _next_to(source, far, lanes) if transit.fate == "stayed" else far
+        yield Row(transit, source, destination, _label(packet), bytes=packet.length, until=packet.at)
 
 
 def _next_to(source: str, far: str, lanes: list[str]) -> str:
@@ -122,10 +122,10 @@ def _next_to(source: str, far: str, lanes: list[str]) -> str:
     return lanes[here + (there > here) - (there < here)]
 
 
-def _is_chatter(passage: Passage) -> bool:
-    packet = passage.sent
+def _is_chatter(transit: PacketTransit) -> bool:
+    packet = transit.sent
     if packet.protocol == "tcp":
-        return packet.flags == "A" and not packet.length and passage.fate == "crossed" and not passage.mark
+        return packet.flags == "A" and not packet.length and transit.fate == "crossed" and not transit.mark
     if packet.protocol in ("udp", "ip"):
         return False
     return not (packet.is_error or "echo" in packet.label)
@@ -162,11 +162,11 @@ def _merged(rows: Iterable[Row]) -> Iterable[Row]:
 
 
 def _alike(held: Row, row: Row) -> bool:
-    first, packet = held.passage.sent, row.passage.sent
+    first, packet = held.transit.sent, row.transit.sent
     both_data = first.length > 0 and packet.length > 0
     return (
-        held.plain
-        and row.plain
+        held.ordinary
+        and row.ordinary
         and first.flow == packet.flow
         and (both_data or first.label == packet.label)
         and packet.at - held.until < BREAK
@@ -182,8 +182,8 @@ def ends(rows: list[Row], most: int) -> tuple[list[Row | None], list[Row]]:
 
 
 def _summary(rows: list[Row]) -> str:
-    lost = sum(row.passage.fate == "lost" for row in rows)
-    again = sum(row.passage.mark == "retransmission" for row in rows)
+    lost = sum(row.transit.fate == "lost" for row in rows)
+    again = sum(row.transit.mark == "retransmission" for row in rows)
     packets = sum(row.count for row in rows)
     words = [f"{packets} packet{'s' * (packets > 1)}"]
     words += [f"{lost} lost"] * bool(lost) + [f"{again} sent again"] * bool(again)
@@ -216,17 +216,17 @@ def _arrow(row: Row, lanes: list[str], leg: int) -> list[Span]:
 
 
 def _leg(row: Row, number: int, width: int, rightward: bool) -> Span:
-    passage = row.passage
-    if passage.fate == "lost" and number > 0:
+    transit = row.transit
+    if transit.fate == "lost" and number > 0:
         word = "✗ lost" if number == 1 else ""
         return Span(f" {word}".ljust(width) if rightward else f"{word} ".rjust(width), "lost")
-    style = "mark" if passage.mark else row.source
-    if passage.mark == "duplicate":  # it was sent once, and came out again
+    style = "mark" if transit.mark else row.source
+    if transit.mark == "duplicate":  # it was sent once, and came out again
         return Span(_dashes("copy", width, rightward) if number == 1 else " " * width, style)
     if number == 0:
-        return Span(_dashes(row.label, width, rightward, MARKS.get(passage.mark, "")), style)
-    slow = passage.delay is not None and passage.delay >= SLOW and number == 1
-    return Span(_dashes(f"{(passage.delay or 0) * 1000:.0f} ms" if slow else "", width, rightward), style)
+        return Span(_dashes(row.label, width, rightward, MARKS.get(transit.mark, "")), style)
+    slow = transit.delay is not None and transit.delay >= SLOW and number == 1
+    return Span(_dashes(f"{(transit.delay or 0) * 1000:.0f} ms" if slow else "", width, rightward), style)
 
 
 def _dashes(label: str, width: int, rightward: bool, mark: str = "") -> str:

@@ -19,7 +19,7 @@ class State:
 
 
 @dataclass
-class SocketLife:
+class SocketHistory:
     """One socket of a node, from when it was first seen to when it was gone."""
 
     node: str
@@ -72,15 +72,15 @@ class SocketLife:
         ]
         return found[-1].name if found else ""
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values, for a record."""
         return asdict(self) | {"names": self.names}
 
 
-def lives(events: Iterable[Event]) -> list[SocketLife]:
+def socket_histories(events: Iterable[Event]) -> list[SocketHistory]:
     """The sockets in ``events`` (which are in order), in the order in which they were first seen."""
-    found: list[SocketLife] = []
-    current: dict[tuple[str, int], SocketLife] = {}
+    found: list[SocketHistory] = []
+    current: dict[tuple[str, int], SocketHistory] = {}
     for event in events:
         if event.kind != "socket" or event.data is None:
             continue
@@ -92,12 +92,12 @@ def lives(events: Iterable[Event]) -> list[SocketLife]:
     return found
 
 
-def _born(node: str, data: dict[str, Any]) -> SocketLife:
+def _born(node: str, data: dict[str, Any]) -> SocketHistory:
     fields = {name: data[name] for name in ("id", "protocol", "family", "local", "remote")}
-    return SocketLife(node, **fields, pid=data.get("pid", 0), command=data.get("command", ""))
+    return SocketHistory(node, **fields, pid=data.get("pid", 0), command=data.get("command", ""))
 
 
-def _go_on(life: SocketLife, at: float, data: dict[str, Any]) -> None:
+def _go_on(life: SocketHistory, at: float, data: dict[str, Any]) -> None:
     state = data["state"]
     if not state:  # gone: what the queues were then is as old as the last look
         life.states[-1:] = [State(s.name, s.at, at) for s in life.states[-1:]]

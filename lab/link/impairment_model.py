@@ -43,7 +43,7 @@ class Header(NamedTuple):
         return self[:5]
 
 
-class Fate(NamedTuple):
+class PacketDecision(NamedTuple):
     """``delay`` in seconds. ``corrupted_at`` in 0–1: where among the bits that may be flipped; or None."""
 
     lost: bool
@@ -53,7 +53,7 @@ class Fate(NamedTuple):
     early: bool  # it skips the delay
 
 
-class Fates:
+class ImpairmentModel:
     """Gives the packets of one direction their fates, in the order in which they come."""
 
     def __init__(self, impairment: Impairment, seed: str, direction: str) -> None:
@@ -62,14 +62,14 @@ class Fates:
         self._flows: dict[Flow, Callable[[], float]] = {}
         self._conversations: dict[tuple[int, int, int], int] = {}
 
-    def next(self, flow: Flow) -> Fate:
+    def next(self, flow: Flow) -> PacketDecision:
         """The fate of the next packet of ``flow``."""
         draw = self._flows.get(flow) or self._begin(flow)
         asked = self._impairment
         lost, doubled, early, bad = draw(), draw(), draw(), draw()
         where, spread = draw(), draw()
         delay = asked.delay + asked.jitter * (2 * spread - 1)
-        return Fate(
+        return PacketDecision(
             lost=lost < asked.loss,
             duplicated=doubled < asked.duplication,
             corrupted_at=where if bad < asked.corruption else None,
@@ -89,7 +89,7 @@ class Fates:
         return draw
 
 
-class Dropper:
+class DropRule:
     """Counts the packets that match one Drop, and says which of them it takes.
 
     ``counted`` is where it writes how many matched, and how many it took: maybe memory that others read.

@@ -32,7 +32,7 @@ from lab.sockets import aio, blocking, threaded
 from lab.sockets.blocking import IDLE_TIMEOUT, MAX_CLIENTS, Deadline, Stream
 
 PORTS = {"hello": HELLO_PORT, "reverse": REVERSE_PORT, "upper": UPPER_PORT}
-FACES = {"hello": "blocking", "reverse": "blocking", "upper": "threaded"}  # as in the tutorials
+IO_MODELS = {"hello": "blocking", "reverse": "blocking", "upper": "threaded"}  # as in the tutorials
 TIMEOUT = 10.0  # seconds for a connection, and for each answer
 
 HELP = """\
@@ -51,7 +51,7 @@ Serves until SIGTERM or Ctrl-C.
   lab-echo serve                              hello on port 8001, one client after the other
   lab-echo serve --mode reverse               reverse on port 20000, one client after the other
   lab-echo serve --mode upper                 upper on port 8000, a thread for each client
-  lab-echo serve --mode upper --face aio      the same with asyncio, one thread for all
+  lab-echo serve --mode upper --io async      the same with asyncio, one thread for all
 
 Then, on another host: lab-echo send --mode upper server
 """
@@ -73,7 +73,7 @@ exit codes: 0 ok, 1 the peer failed or answered wrongly, 2 usage, 3 environment 
 
 
 class Server:
-    """What the faces share: what is said to a client and shown of it. Each face brings only its waits."""
+    """What the I/O models share: what is sent to a client, and what is shown; each adds only its waits."""
 
     def __init__(self, console: Console, sessions: Callable[[], Session], idle: float) -> None:
         self._console = console
@@ -81,7 +81,7 @@ class Server:
         self._idle = idle
 
     def handle(self, stream: Stream) -> None:
-        """One client of the blocking and threaded faces."""
+        """One client of the blocking and threaded I/O models."""
         with self._visit(stream.peer) as visit:
             while not visit.session.over:
                 chunk = stream.recv_request(visit.session.limit, Deadline(self._idle))
@@ -90,7 +90,7 @@ class Server:
                 stream.sendall(visit.reply(chunk), Deadline(self._idle))
 
     async def handle_async(self, stream: aio.Stream) -> None:
-        """One client of the asyncio face."""
+        """One client of the asyncio I/O model."""
         with self._visit(stream.peer) as visit:
             while not visit.session.over:
                 chunk = await stream.recv_request(visit.session.limit, Deadline(self._idle))
@@ -139,14 +139,14 @@ def serve(options: argparse.Namespace) -> None:
     sessions[mode]()  # an answer that can't be sent is told now
     server = Server(console, sessions[mode], options.idle)
     with contextlib.closing(stop_on_signals()) as stop:
-        face = options.face or FACES[mode]
-        if face != "blocking":
+        io_model = options.io_model or IO_MODELS[mode]
+        if io_model != "blocking":
             allow_descriptors(options.max_clients)
         listener = blocking.listen(options.host, options.port)
-        console.announce(listener, f"{mode} ({face}), listening on")
-        if face == "blocking":
+        console.announce(listener, f"{mode} ({io_model}), listening on")
+        if io_model == "blocking":
             blocking.serve(listener, server.handle, stop)
-        elif face == "threaded":
+        elif io_model == "threaded":
             threaded.serve(listener, server.handle, stop, max_clients=options.max_clients)
         else:
             asyncio.run(aio.serve(listener, server.handle_async, stop, max_clients=options.max_clients))
@@ -158,7 +158,10 @@ def parser() -> Parser:
     server = commands.add_parser("serve", help="answer clients", description=SERVE_HELP, epilog=EXIT_CODES)
     server.set_defaults(run=serve)
     server.add_argument(
-        "--face", choices=("blocking", "threaded", "aio"), help="default: as in the tutorials"
+        "--io",
+        dest="io_model",
+        choices=("blocking", "threaded", "async"),
+        help="the I/O model; default: as in the tutorials",
     )
     server.add_argument("--host", default="", help="the address to listen on (default: all, IPv4 and IPv6)")
     server.add_argument(
@@ -166,7 +169,7 @@ def parser() -> Parser:
     )
     server.add_argument(
         "--max-clients", type=count, default=MAX_CLIENTS, metavar="N",
-        help="at once; one more is told busy (default %(default)s; the blocking face serves one at a time)",
+        help="at once; one more is told busy (default %(default)s; blocking serves one at a time)",
     )  # fmt: skip
     server.add_argument(
         "--idle", type=positive_seconds, default=IDLE_TIMEOUT, metavar="SECONDS",

@@ -16,7 +16,7 @@ from lab.programs.console import (
     exit_code,
     input_lines,
 )
-from lab.programs.load_generator import Crowd, Tally
+from lab.programs.load_generator import LoadGenerator, Stats
 from lab.protocols.echo import HELLO_LIMIT, HELLO_TEXT, QUIT, Answer, message
 from lab.sockets import blocking
 from lab.sockets.blocking import Deadline, Stream
@@ -29,7 +29,7 @@ def send(options: argparse.Namespace) -> None:
     """Sends what the options say. Raises Failure, OSError, ProtocolError."""
     console = Console(as_json=options.json)
     if options.connections is not None:
-        send_crowd(console, options)
+        send_load(console, options)
     elif options.mode == "hello":
         say_hello(console, options)
     else:
@@ -97,22 +97,22 @@ def lines() -> Iterator[str]:
             print("lab-echo: an empty line isn't sent: TCP would send nothing", file=sys.stderr)
 
 
-def send_crowd(console: Console, options: argparse.Namespace) -> None:
+def send_load(console: Console, options: argparse.Namespace) -> None:
     """Many connections at once, and one line about what became of them."""
     if options.text:
         raise Failure("--connections makes its own messages: leave TEXT out", USAGE)
     if options.mode == "hello" and options.messages > 1:
         raise Failure("hello has one message: leave --messages out", USAGE)
     allow_descriptors(options.connections)
-    tally = asyncio.run(talk(options))
-    console.say("crowd", tally.summary(), **tally.fields())
-    if tally.failures:
-        first = tally.failures[0]
-        raise Failure(f"{len(tally.failures)} failed, the first: {describe(first)}", exit_code(first))
+    stats = asyncio.run(talk(options))
+    console.say("load", stats.summary(), **stats.fields())
+    if stats.failures:
+        first = stats.failures[0]
+        raise Failure(f"{len(stats.failures)} failed, the first: {describe(first)}", exit_code(first))
 
 
-async def talk(options: argparse.Namespace) -> Tally:
-    crowd = Crowd(
+async def talk(options: argparse.Namespace) -> Stats:
+    load = LoadGenerator(
         options.host,
         options.port,
         options.mode,
@@ -121,4 +121,4 @@ async def talk(options: argparse.Namespace) -> Tally:
         hold=options.hold,
         timeout=options.timeout,
     )
-    return await crowd.run()
+    return await load.run()

@@ -20,8 +20,8 @@ from lab.sockets.blocking import Deadline
 
 
 @dataclass
-class Tally:
-    """What became of a crowd. ``served_at_once``: the most that had one answer and not yet their last."""
+class Stats:
+    """What became of a load. ``served_at_once``: the most that had one answer and not yet their last."""
 
     connections: int
     opened: int = 0  # before the first message was sent
@@ -42,7 +42,7 @@ class Tally:
         )
 
 
-class Crowd:
+class LoadGenerator:
     """``connections`` clients of ``host``:``port``; each wait takes ``timeout`` seconds at the most."""
 
     def __init__(
@@ -54,12 +54,12 @@ class Crowd:
         self._messages = messages
         self._hold = hold
         self._timeout = timeout
-        self._tally = Tally(connections)
+        self._tally = Stats(connections)
         self._talking = 0
         self._served: set[int] = set()  # the clients between their first and their last answer
         self._all_done = asyncio.Event()
 
-    async def run(self) -> Tally:
+    async def run(self) -> Stats:
         """Opens them all, lets each talk, closes them all."""
         started = time.monotonic()
         opened = await asyncio.gather(*(self._open() for _ in range(self._tally.connections)))

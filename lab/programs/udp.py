@@ -27,8 +27,8 @@ from lab.protocols.udp import (
     MAX_ANSWER,
     NOTICE_PORT,
     REQUEST_PORT,
-    Answering,
     Request,
+    RequestServer,
 )
 from lab.sockets import datagram
 from lab.sockets.blocking import Address, format_address, plain_host
@@ -81,7 +81,7 @@ class Server:
         self._answer = None if answer is None else encode(answer)
         if self._answer is not None and len(self._answer) > MAX_ANSWER:
             raise Failure(f"an answer of {len(self._answer)} bytes is above {MAX_ANSWER}", USAGE)
-        self._answering = Answering(os.urandom(32))
+        self._answering = RequestServer(os.urandom(32))
 
     def notice(self, data: bytes, sender: Address) -> None:
         """Says who sent what."""

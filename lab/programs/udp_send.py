@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from lab.programs.console import OK, TIMEOUT, USAGE, Console, Failure, input_lines
 from lab.protocols.echo import QUIT, encode
 from lab.protocols.printable import shown
-from lab.protocols.udp import Answered, Asking, Send
+from lab.protocols.udp import Answered, RequestClient, Send
 from lab.sockets.blocking import Deadline
 from lab.sockets.datagram import Datagrams
 
@@ -122,7 +122,7 @@ class Requests:
         self._link = link
         self._window = window
         self._give_up = give_up
-        self._asking = Asking(give_up=give_up)
+        self._asking = RequestClient(give_up=give_up)
         self._sent: dict[bytes, bytes] = {}  # the payloads of the open ones
         self._tally = {"asked": 0, "answered": 0, "sent_again": 0, "dropped": 0}
 

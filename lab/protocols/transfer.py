@@ -28,7 +28,7 @@ ALGORITHM = "sha256"
 MAX_SHOWN_NAME = 4 * MAX_NAME  # an unnamable name, each byte escaped as \xNN
 MAX_TEXT = 4096  # characters of an error's text
 ENTRIES_A_FRAME = 40  # with the longest names, all escaped, still below the longest header
-GRAIN = 1 << 20  # bytes: a transfer is resumed at a multiple of it
+RESUME_ALIGNMENT = 1 << 20  # bytes: a transfer is resumed at a multiple of it
 KINDS = ("file", "directory", "symlink", "special", "unnamable")
 
 

@@ -60,7 +60,7 @@ class Send(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A new request, to be carried out and then given to Answering.answer."""
+    """A new request, to be carried out and then given to RequestServer.answer."""
 
     peer: str
     request_id: bytes
@@ -80,7 +80,7 @@ class _Open:
     give_up_at: float
 
 
-class Asking:
+class RequestClient:
     """The asking side, towards one server. Any number of requests may be open at once."""
 
     def __init__(self, *, first_retry: float = FIRST_RETRY, give_up: float = 10.0) -> None:
@@ -155,7 +155,7 @@ class _Memory:
     answer: bytes | None = None
 
 
-class Answering:
+class RequestServer:
     """The answering side, for any number of peers. ``secret`` is random, for tokens are made of it."""
 
     def __init__(self, secret: bytes, *, max_requests: int = 4096, max_bytes: int = 16 << 20) -> None:

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from lab.control.evidence_collector import Options, watching
+from lab.control.evidence_collector import Options, collecting
 from lab.control.lab import Lab
 from lab.errors import LabError, Unsupported
 from lab.evidence import trace
@@ -51,13 +51,13 @@ class Outcome:
     traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values, for record.json."""
         return {
             "verdict": self.verdict,
             "reason": self.reason,
             "seconds": self.seconds,
-            "diagnosis": self.diagnosis.plain(),
+            "diagnosis": self.diagnosis.to_dict(),
             "record": self.record,
         }
 
@@ -67,7 +67,7 @@ class Outcome:
 
 
 @dataclass
-class _Watch:
+class _EventFanout:
     """Passes each event to all that want it, one at a time: programs on two hosts speak at once."""
 
     observers: list[Observe]
@@ -95,27 +95,27 @@ def play(
     """
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     recorder = Recorder(runs, scenario.name)
-    watch = _Watch([recorder.observe, observe])
+    fanout = _EventFanout([recorder.observe, observe])
     outcome = Outcome(scenario, recorder.folder)
     about: dict[str, Any] = {"scenario": scenario.name, "title": scenario.title, "seed": seed}
     started = time.time()
     try:
-        with open_lab(watch.observe) as lab, lab.claimed():
+        with open_lab(fanout.observe) as lab, lab.claimed():
             about["nodes"] = {host.title: _addresses(host.node) for host in lab.hosts}
-            _play_on(lab, outcome, seed, watch.observe, capture, about)
+            _play_on(lab, outcome, seed, fanout.observe, capture, about)
         if outcome.verdict == "fail":
             evidence = Evidence(read_events(recorder.folder), outcome.traffic, outcome.reason)
             outcome.diagnosis = diagnose(evidence)
         for event in outcome.traffic.events():
             recorder.observe(event)
         said = f"{outcome.verdict}: {outcome.reason}" if outcome.reason else outcome.verdict
-        watch.observe(Event(time.time(), "lab", "verdict", said))
+        fanout.observe(Event(time.time(), "lab", "verdict", said))
     except LabError as error:
         outcome.verdict, outcome.reason = "fail", str(error)
         raise
     finally:
         outcome.seconds = round(time.time() - started, 3)
-        recorder.finish(about | {"started": started, "versions": _versions()} | outcome.plain())
+        recorder.finish(about | {"started": started, "versions": _versions()} | outcome.to_dict())
         _draw(recorder.folder, outcome.traffic, observe)
     return outcome
 
@@ -128,16 +128,16 @@ def _play_on(
     lab.restore()
     lab.connect()
     lab.link.begin(str(seed))
-    with watching(lab.hosts, observe, outcome.folder, capture) as lab.witness:
+    with collecting(lab.hosts, observe, outcome.folder, capture) as lab.collector:
         try:
             _judge(outcome, lab)
         finally:
             lab.link.end()
-            about["impairment"] = lab.link.plain()
+            about["impairment"] = lab.link.to_dict()
     if outcome.verdict == "pass" and lab.link.failure:
         outcome.verdict, outcome.reason = "fail", lab.link.failure
-    outcome.traffic = lab.witness.traffic
-    about |= lab.witness.plain()
+    outcome.traffic = lab.collector.traffic
+    about |= lab.collector.to_dict()
 
 
 def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:

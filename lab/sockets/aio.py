@@ -1,4 +1,4 @@
-"""One thread for all clients: asyncio, with the names of the blocking face, each wait an ``await``.
+"""One thread for all clients: asyncio, with the names of the blocking I/O model, each wait an ``await``.
 
 It works on plain non-blocking sockets. Nothing is buffered on our side, so memory stays bounded and a
 client that doesn't read what it is sent holds up nobody but itself; a stream is a few hundred bytes.

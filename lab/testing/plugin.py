@@ -20,7 +20,7 @@ from lab.scenarios import catalog
 from lab.scenarios.play import Outcome, play
 
 
-class Bench:
+class LabSession:
     """A lab of one test session, brought up at first need, and what was played on it."""
 
     def __init__(self, project: str | None, runs: Path, profile: str = "") -> None:
@@ -63,16 +63,16 @@ class Bench:
         self._closing.close()
 
 
-class Benches:
+class LabSessions:
     """The session's labs: a plain one, and one for each profile that is asked for."""
 
     def __init__(self, project: str | None, runs: Path) -> None:
-        self._by_profile = {"": Bench(project, runs)}
+        self._by_profile = {"": LabSession(project, runs)}
         self._runs = runs
 
-    def __getitem__(self, profile: str) -> Bench:
+    def __getitem__(self, profile: str) -> LabSession:
         if profile not in self._by_profile:
-            self._by_profile[profile] = Bench(None, self._runs, profile)
+            self._by_profile[profile] = LabSession(None, self._runs, profile)
         return self._by_profile[profile]
 
     def play(self, name: str, profile: str = "") -> Outcome:
@@ -84,7 +84,7 @@ class Benches:
             bench.close()
 
 
-_BENCHES = pytest.StashKey[Benches]()
+_SESSIONS = pytest.StashKey[LabSessions]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,35 +95,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lab: plays across the hosts of a lab; needs a Docker Engine")
-    config.stash[_BENCHES] = Benches(config.getoption("--lab"), config.rootpath / "runs")
+    config.stash[_SESSIONS] = LabSessions(config.getoption("--lab"), config.rootpath / "runs")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[_BENCHES].close()
+    config.stash[_SESSIONS].close()
 
 
 @pytest.fixture(scope="session")
 def lab_topology(request: pytest.FixtureRequest) -> Topology:
     """The lab's name and prefixes; it is up."""
-    return request.config.stash[_BENCHES][""].topology
+    return request.config.stash[_SESSIONS][""].topology
 
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Lab:
     """A running lab with every host logged in to."""
-    return request.config.stash[_BENCHES][""].lab
+    return request.config.stash[_SESSIONS][""].lab
 
 
 @pytest.fixture(scope="session")
 def windows_lab(request: pytest.FixtureRequest) -> Lab:
     """A running lab whose server has Wine's command line."""
-    return request.config.stash[_BENCHES]["windows"].lab
+    return request.config.stash[_SESSIONS]["windows"].lab
 
 
 @pytest.fixture(scope="session")
 def played(request: pytest.FixtureRequest) -> Callable[..., Outcome]:
     """Plays a scenario by name, once a session; ``played(name, profile)`` plays it on that profile's lab."""
-    return request.config.stash[_BENCHES].play
+    return request.config.stash[_SESSIONS].play
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -146,7 +146,7 @@ class ScenarioItem(pytest.Item):
         self.add_marker("lab")
 
     def runtest(self) -> None:
-        outcome = self.config.stash[_BENCHES].play(self.name)
+        outcome = self.config.stash[_SESSIONS].play(self.name)
         self.add_report_section("call", "run", f"what it left: {outcome.folder}")
         if outcome.verdict != "pass":
             why = "\n".join([f"{outcome.verdict}: {outcome.reason}", *outcome.diagnosis.sentences])

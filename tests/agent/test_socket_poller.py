@@ -1,4 +1,4 @@
-"""sockwatch tells what changed, and nothing that didn't; it answers the clock, and ends with its input."""
+"""The poller reports what changed and nothing else; it answers the clock, and ends with its input."""
 
 import json
 import os
@@ -161,7 +161,7 @@ def test_addresses_as_people_write_them(where, text):
 
 
 class Watching:
-    """sockwatch itself, line by line."""
+    """socket_poller itself, line by line."""
 
     def __init__(self, *options):
         argv = [sys.executable, "-m", "lab.agent.socket_poller", *options]

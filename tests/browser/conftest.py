@@ -17,7 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from lab.evidence import trace
 
-PATIENCE = 30.0  # seconds, for a loaded machine
+WAIT_TIMEOUT = 30.0  # seconds, for a loaded machine
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
@@ -71,7 +71,7 @@ class Page:
         return self.driver.execute_script(script, *arguments)
 
     def until(self, condition: Callable[[], Any]) -> Any:
-        return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.02).until(lambda _: condition())
+        return WebDriverWait(self.driver, WAIT_TIMEOUT, poll_frequency=0.02).until(lambda _: condition())
 
     def find(self, selector: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, selector)

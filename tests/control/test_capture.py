@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.control.capture import PER_FRAME, Capture, Kept, command
-from lab.control.evidence_collector import Options, watching
+from lab.control.capture import PER_FRAME, Capture, CaptureBuffer, command
+from lab.control.evidence_collector import Options, collecting
 from lab.control.lab import Lab, ignore
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.packets import pcap
@@ -27,14 +27,14 @@ def frames(count, size=100):
 
 
 def test_a_short_capture_is_kept_whole():
-    kept = Kept(10_000)
+    kept = CaptureBuffer(10_000)
     for frame in frames(20):
         kept.add(frame)
     assert (kept.frames(), kept.cut, kept.settled) == (frames(20), 0, 20)
 
 
 def test_a_long_one_keeps_its_start_and_its_end_within_the_limit():
-    kept = Kept(20 * (100 + PER_FRAME))
+    kept = CaptureBuffer(20 * (100 + PER_FRAME))
     for frame in frames(1_000):
         kept.add(frame)
     times = [frame.at for frame in kept.frames()]
@@ -43,7 +43,7 @@ def test_a_long_one_keeps_its_start_and_its_end_within_the_limit():
 
 
 def test_a_frame_larger_than_the_limit_is_cut_and_counted():
-    kept = Kept(1_000)
+    kept = CaptureBuffer(1_000)
     kept.add(Frame(0.0, 5_000, bytes(5_000)))
     assert (kept.frames(), kept.cut) == ([], 1)
 
@@ -53,36 +53,36 @@ def test_a_filter_can_t_break_out_of_its_word():
 
 
 @contextmanager
-def witnessed(lab, tmp_path, **options):
+def collected(lab, tmp_path, **options):
     (tmp_path / "events.jsonl").touch()
     events = []
-    with watching(lab.hosts, events.append, tmp_path, Options(**options)) as witness:
-        yield witness
+    with collecting(lab.hosts, events.append, tmp_path, Options(**options)) as collector:
+        yield collector
 
 
 @needs_lab
 def test_every_packet_of_a_burst_is_there_at_once(lab, tmp_path):
     """The last datagram is asked for as soon as its sender ended: that is what tcpdump would lose."""
-    with witnessed(lab, tmp_path) as witness:
+    with collected(lab, tmp_path) as collector:
         for count in (1, 500, 37):
-            before = len(witness.packets().seen("servers", dport=7099))
+            before = len(collector.packets().seen("servers", dport=7099))
             send = f"for n in range({count}): s.sendto(b'%d' % n, ({lab.server.address!r}, 7099))"
             lab.client.run(["python3", "-c", UDP + send], check=True)
-            traffic = witness.packets()
+            traffic = collector.packets()
             assert len(traffic.seen("servers", dport=7099)) - before == count
             assert len(traffic.seen("clients", dport=7099)) - before == count
-    assert len(witness.traffic.datagrams(7099)) == 538
-    assert not any(datagram.lost for datagram in witness.traffic.datagrams(7099))
-    assert witness.traffic.complete
+    assert len(collector.traffic.datagrams(7099)) == 538
+    assert not any(datagram.lost for datagram in collector.traffic.datagrams(7099))
+    assert collector.traffic.complete
 
 
 @needs_lab
 def test_segments_are_found_by_address_and_mgmt_is_on_neither(lab, tmp_path):
-    with witnessed(lab, tmp_path) as witness:
+    with collected(lab, tmp_path) as collector:
         lab.client.run("true", check=True)  # SSH, which passes over mgmt
         ping = f"ping -c 1 -W 2 {lab.server.address}"
         assert lab.client.run(ping).ok
-        traffic = witness.packets()
+        traffic = collector.packets()
     for name, address in zip(lab.router.node.segments, lab.router.node.addresses, strict=True):
         assert address in traffic.captures[name].router
         assert [p.label for p in traffic.seen(name, protocol="icmp")] == [
@@ -95,21 +95,21 @@ def test_segments_are_found_by_address_and_mgmt_is_on_neither(lab, tmp_path):
 
 @needs_lab
 def test_files_are_left_that_say_the_same(lab, tmp_path):
-    with witnessed(lab, tmp_path) as witness:
+    with collected(lab, tmp_path) as collector:
         lab.client.run(["python3", "-c", UDP + f"s.sendto(b'x', ({lab.server.address!r}, 7098))"], check=True)
     nodes = {h.title: {"addresses": h.node.addresses, "addresses6": h.node.addresses6} for h in lab.hosts}
-    (tmp_path / "record.json").write_text(json.dumps(witness.plain() | {"nodes": nodes}))
+    (tmp_path / "record.json").write_text(json.dumps(collector.to_dict() | {"nodes": nodes}))
     again = load(tmp_path)
-    assert [d.plain() for d in again.datagrams()] == [d.plain() for d in witness.traffic.datagrams()]
+    assert [d.to_dict() for d in again.datagrams()] == [d.to_dict() for d in collector.traffic.datagrams()]
     assert {path.name for path in tmp_path.glob("*.pcapng")} == {"clients.pcapng", "servers.pcapng"}
 
 
 @needs_lab
 def test_packets_are_cut_at_snaplen_and_keep_their_length(lab, tmp_path):
-    with witnessed(lab, tmp_path, snaplen=128) as witness:
+    with collected(lab, tmp_path, snaplen=128) as collector:
         send = f"s.sendto(b'x' * 1400, ({lab.server.address!r}, 7097))"
         lab.client.run(["python3", "-c", UDP + send], check=True)
-        (packet,) = witness.packets().seen("servers", dport=7097)
+        (packet,) = collector.packets().seen("servers", dport=7097)
     assert packet.length == 1400
     assert len(packet.payload) == 128 - 14 - 20 - 8
     assert max(len(frame.data) for frame in pcap.read(tmp_path / "servers.pcapng")) == 128
@@ -117,13 +117,13 @@ def test_packets_are_cut_at_snaplen_and_keep_their_length(lab, tmp_path):
 
 @needs_lab
 def test_what_was_left_out_of_a_long_capture_is_told(lab, tmp_path):
-    with witnessed(lab, tmp_path, limit=20_000) as witness:
+    with collected(lab, tmp_path, limit=20_000) as collector:
         send = f"for n in range(2000): s.sendto(b'%d' % n, ({lab.server.address!r}, 7096))"
         lab.client.run(["python3", "-c", UDP + send], check=True)
-    about = witness.traffic.captures["clients"]
+    about = collector.traffic.captures["clients"]
     assert about.cut > 1_500
-    assert not witness.traffic.complete
-    payloads = [packet.payload for packet in witness.traffic.seen("clients", dport=7096)]
+    assert not collector.traffic.complete
+    payloads = [packet.payload for packet in collector.traffic.seen("clients", dport=7096)]
     assert payloads[0] == b"0"
     assert payloads[-1] == b"1999"
     assert len(list(pcap.read(tmp_path / "clients.pcapng"))) == about.packets
@@ -131,12 +131,12 @@ def test_what_was_left_out_of_a_long_capture_is_told(lab, tmp_path):
 
 @needs_lab
 def test_a_host_is_captured_on_request(lab, tmp_path):
-    with witnessed(lab, tmp_path) as witness:
-        with witness.capture(lab.server, "udp port 7095"):
+    with collected(lab, tmp_path) as collector:
+        with collector.capture(lab.server, "udp port 7095"):
             send = f"for port in (7095, 7094): s.sendto(b'x', ({lab.server.address!r}, port))"
             lab.client.run(["python3", "-c", UDP + send], check=True)
     assert len(list(pcap.read(tmp_path / "win10.pcapng"))) == 1
-    assert [about["name"] for about in witness.plain()["captures"]] == ["clients", "servers", "win10"]
+    assert [about["name"] for about in collector.to_dict()["captures"]] == ["clients", "servers", "win10"]
 
 
 @needs_lab
@@ -152,17 +152,17 @@ def test_what_can_t_be_captured_is_said_in_one_line(lab):
 
 @needs_lab
 def test_a_capture_whose_program_dies_says_so(lab, tmp_path):
-    with witnessed(lab, tmp_path) as witness:
-        witness.segments[0]._feed.signal("KILL")
-        witness.segments[0]._feed.finish()
-    assert witness.segments[0].about.ended
-    assert not witness.traffic.complete
-    assert witness.segments[1].about.ended == ""
+    with collected(lab, tmp_path) as collector:
+        collector.segments[0]._feed.signal("KILL")
+        collector.segments[0]._feed.finish()
+    assert collector.segments[0].about.ended
+    assert not collector.traffic.complete
+    assert collector.segments[1].about.ended == ""
 
 
 @needs_lab
 def test_nothing_is_left_running_on_the_hosts(lab, tmp_path):
-    with witnessed(lab, tmp_path):
+    with collected(lab, tmp_path):
         pass
     for host in lab.hosts:
         assert host.run("pgrep -fa 'tcpdump|sockwatch' | grep -v pgrep").stdout == ""

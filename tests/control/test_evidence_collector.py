@@ -45,7 +45,7 @@ def test_a_failed_run_says_why_and_shows_what_passed(lab_topology, tmp_path):
     ):
         assert words in shown.getvalue()
     kept = json.loads((outcome.folder / "record.json").read_text())
-    assert kept["diagnosis"] == outcome.diagnosis.plain()
+    assert kept["diagnosis"] == outcome.diagnosis.to_dict()
     assert [about["name"] for about in kept["captures"]] == ["clients", "servers"]
     assert set(kept["clocks"]) == {"kali", "router", "win10"}
 

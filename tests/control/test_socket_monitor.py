@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from lab.control.evidence_collector import watching
+from lab.control.evidence_collector import collecting
 from lab.control.socket_monitor import Clock, as_event, compare, share
 from lab.evidence.record import Recorder, read_events
-from lab.evidence.socket_history import lives
+from lab.evidence.socket_history import socket_histories
 
 needs_lab = pytest.mark.lab
 NAMES = {"192.168.40.129": "kali", "172.28.66.163": "win10"}
@@ -67,7 +67,7 @@ def test_a_clock_s_offset_is_within_its_uncertainty(offset, there, back):
 
 
 class Known:
-    """A watch whose clock has been read."""
+    """A monitor whose clock has been read."""
 
     def __init__(self, boot_id, clock):
         self.boot_id, self.clock, self.begun = boot_id, clock, None
@@ -78,32 +78,32 @@ class Known:
 
 def test_nodes_of_one_kernel_get_the_best_clock_of_them():
     rough, fine, other = Clock(5.2, 0.5), Clock(5.0, 0.01), Clock(1.0, 0.3)
-    watches = [Known("a", rough), Known("a", fine), Known("b", other), Known("", rough)]
-    share(watches)
-    assert [watch.begun for watch in watches] == [fine, fine, other, rough]
+    monitors = [Known("a", rough), Known("a", fine), Known("b", other), Known("", rough)]
+    share(monitors)
+    assert [monitor.begun for monitor in monitors] == [fine, fine, other, rough]
 
 
 @pytest.fixture
-def witness(lab, tmp_path):
-    recorder = Recorder(tmp_path, "watch")
-    with watching(lab.hosts, recorder.observe, recorder.folder) as found:
+def collector(lab, tmp_path):
+    recorder = Recorder(tmp_path, "monitor")
+    with collecting(lab.hosts, recorder.observe, recorder.folder) as found:
         yield found
     recorder.close()
 
 
-def state_of(witness, socket):
-    known = lives(witness.evidence().events)
+def state_of(collector, socket):
+    known = socket_histories(collector.evidence().events)
     return next(s.last for s in known if (s.node, s.id) == (socket.node, socket.id))
 
 
 @needs_lab
-def test_states_of_both_ends_from_listen_to_the_end(lab, witness):
+def test_states_of_both_ends_from_listen_to_the_end(lab, collector):
     with lab.server.start("lab-echo serve --mode reverse --port 7201") as server:
         program = (
             "import socket, sys\nc = socket.create_connection(('win10', 7201))\nprint('there', flush=True)\n"
         )
         with lab.client.start(["python3", "-c", program + "sys.stdin.read()"], announce="there") as client:
-            sockets = lives(witness.evidence().events)
+            sockets = socket_histories(collector.evidence().events)
             (listener,) = [s for s in sockets if s.port == 7201 and "LISTEN" in s.names]
             assert listener.command.endswith("--port 7201")
             assert listener.pid > 0
@@ -113,61 +113,64 @@ def test_states_of_both_ends_from_listen_to_the_end(lab, witness):
             client.close_stdin()
             client.wait()
             deadline = time.monotonic() + 10  # the peer's FIN comes in its own time
-            while state_of(witness, ends["kali"]) != "TIME_WAIT":
+            while state_of(collector, ends["kali"]) != "TIME_WAIT":
                 assert time.monotonic() < deadline
-    sockets = lives(witness.evidence().events)
+    sockets = socket_histories(collector.evidence().events)
     assert server.result.ok
     (listener,) = [s for s in sockets if s.port == 7201 and "LISTEN" in s.names]
     assert listener.ended is not None
 
 
 @needs_lab
-def test_a_counter_that_moved_is_told_with_its_host(lab, witness):
+def test_a_counter_that_moved_is_told_with_its_host(lab, collector):
     send = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('win10', 7202))"
     lab.client.run(["python3", "-c", send], check=True)
     deadline = time.monotonic() + 10
-    while not witness.evidence().moved("win10", "Udp.NoPorts"):
+    while not collector.evidence().moved("win10", "Udp.NoPorts"):
         assert time.monotonic() < deadline
-    assert not witness.evidence().moved("kali", "Udp.NoPorts")
+    assert not collector.evidence().moved("kali", "Udp.NoPorts")
 
 
 @needs_lab
-def test_the_controller_s_own_sockets_are_left_out(lab, witness):
+def test_the_controller_s_own_sockets_are_left_out(lab, collector):
     lab.client.run("true", check=True)
     lab.client.run(["ssh", "-o", "BatchMode=yes", "win10", "true"], check=True)
-    seen = [s for s in lives(witness.evidence().events) if 22 in (s.port, s.remote_port)]
+    seen = [s for s in socket_histories(collector.evidence().events) if 22 in (s.port, s.remote_port)]
     assert "kali" in {s.node for s in seen}  # whose TIME_WAIT stays for a minute
     segments = [a for host in lab.hosts for a in (*host.node.addresses, *host.node.addresses6)]
     assert [s for s in seen if s.local.rpartition(":")[0].strip("[]") not in segments] == []
 
 
 @needs_lab
-def test_a_frozen_host_keeps_nobody_waiting_for_long(lab, witness):
+def test_a_frozen_host_keeps_nobody_waiting_for_long(lab, collector):
     with lab.server.paused():
         started = time.monotonic()
-        witness.evidence()
+        collector.evidence()
         assert time.monotonic() - started < 30
     with lab.server.start("lab-echo serve --mode hello --port 7203"):
-        assert any(s.port == 7203 for s in lives(witness.evidence().events))
+        assert any(s.port == 7203 for s in socket_histories(collector.evidence().events))
 
 
 @needs_lab
-def test_after_a_power_cut_what_was_is_gone_and_what_comes_is_seen(lab, witness):
+def test_after_a_power_cut_what_was_is_gone_and_what_comes_is_seen(lab, collector):
     with lab.server.start("lab-echo serve --mode hello --port 7204"):
-        assert any(s.port == 7204 and s.ended is None for s in lives(witness.evidence().events))
+        assert any(s.port == 7204 and s.ended is None for s in socket_histories(collector.evidence().events))
         lab.server.power_off()
     lab.server.power_on()
-    (before,) = [s for s in lives(witness.evidence().events) if s.port == 7204]
+    (before,) = [s for s in socket_histories(collector.evidence().events) if s.port == 7204]
     assert before.ended is not None
     with lab.server.start("lab-echo serve --mode hello --port 7204"):
-        assert [s.ended is None for s in lives(witness.evidence().events) if s.port == 7204] == [False, True]
+        assert [s.ended is None for s in socket_histories(collector.evidence().events) if s.port == 7204] == [
+            False,
+            True,
+        ]
 
 
 @needs_lab
-def test_the_record_tells_the_clocks(lab, witness):
-    witness.packets()
-    clocks = witness.plain()["clocks"]
+def test_the_record_tells_the_clocks(lab, collector):
+    collector.packets()
+    clocks = collector.to_dict()["clocks"]
     assert set(clocks) == {host.title for host in lab.hosts}
     for clock in clocks.values():
         assert clock["uncertainty"] < 1.0
-    assert read_events(witness.folder) is not None
+    assert read_events(collector.folder) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lab.evidence.packets.packet import Packet
-from lab.evidence.packets.traffic import Captured, Traffic
+from lab.evidence.packets.traffic import CaptureInfo, Traffic
 from lab.evidence.packets.transit import Segment
 
 KALI, WIN10 = "192.168.40.129", "172.28.66.163"
@@ -15,7 +15,7 @@ SEGMENTS = [
     Segment("clients", ("192.168.40.0/24", "fd28:40::/64"), (ROUTER["clients"],)),
     Segment("servers", ("172.28.66.0/24", "fd28:66::/64"), (ROUTER["servers"],)),
 ]
-CAPTURES = [Captured(s.name, f"{s.name}.pcapng", networks=s.networks, router=s.router) for s in SEGMENTS]
+CAPTURES = [CaptureInfo(s.name, f"{s.name}.pcapng", networks=s.networks, router=s.router) for s in SEGMENTS]
 
 
 def tcp(

@@ -1,7 +1,7 @@
 """Socket events become lives: each socket with its states through time."""
 
 from lab.evidence.events import Event
-from lab.evidence.socket_history import State, lives
+from lab.evidence.socket_history import State, socket_histories
 
 
 def event(at, state, was="", *, node="win10", number=1, **fields):
@@ -11,7 +11,7 @@ def event(at, state, was="", *, node="win10", number=1, **fields):
 
 
 def test_a_life_from_listen_to_the_end():
-    (life,) = lives([event(1.0, "LISTEN", pid=7, command="serve"), event(5.0, "", "LISTEN")])
+    (life,) = socket_histories([event(1.0, "LISTEN", pid=7, command="serve"), event(5.0, "", "LISTEN")])
     assert life.states == [State("LISTEN", 1.0, 5.0)]
     assert (life.port, life.pid, life.command, life.ended) == (8001, 7, "serve", 5.0)
     assert [life.alive(at) for at in (0.9, 1.0, 4.9, 5.0)] == [False, True, True, False]
@@ -19,7 +19,7 @@ def test_a_life_from_listen_to_the_end():
 
 
 def test_states_follow_each_other():
-    (life,) = lives(
+    (life,) = socket_histories(
         [
             event(1.0, "SYN_SENT"),
             event(1.2, "ESTABLISHED", "SYN_SENT"),
@@ -33,7 +33,7 @@ def test_states_follow_each_other():
 
 def test_queues_are_the_last_and_the_most():
     told = [("", 0), ("ESTABLISHED", 900), ("ESTABLISHED", 30)]
-    (life,) = lives(
+    (life,) = socket_histories(
         [event(n, "ESTABLISHED", was, receive_queue=queue) for n, (was, queue) in enumerate(told)]
     )
     assert (life.names, life.receive_queue, life.most_received) == (["ESTABLISHED"], 30, 900)
@@ -41,18 +41,27 @@ def test_queues_are_the_last_and_the_most():
 
 def test_sockets_are_told_apart_by_node_and_number():
     events = [event(1.0, "LISTEN"), event(1.1, "LISTEN", node="kali"), event(1.2, "LISTEN", number=2)]
-    assert [(life.node, life.id) for life in lives(events)] == [("win10", 1), ("kali", 1), ("win10", 2)]
+    assert [(life.node, life.id) for life in socket_histories(events)] == [
+        ("win10", 1),
+        ("kali", 1),
+        ("win10", 2),
+    ]
 
 
 def test_a_number_that_comes_again_is_another_socket():
     """As after a power cut, when counting begins again."""
-    assert len(lives([event(1.0, "LISTEN"), event(9.0, "LISTEN")])) == 2
+    assert len(socket_histories([event(1.0, "LISTEN"), event(9.0, "LISTEN")])) == 2
 
 
 def test_other_events_say_nothing():
-    assert lives([Event(1.0, "win10", "stdout", "LISTEN"), Event(1.0, "win10", "counter", "", data={})]) == []
+    assert (
+        socket_histories(
+            [Event(1.0, "win10", "stdout", "LISTEN"), Event(1.0, "win10", "counter", "", data={})]
+        )
+        == []
+    )
 
 
 def test_a_life_is_plain_in_a_record():
-    (life,) = lives([event(1.0, "LISTEN")])
-    assert (life.plain()["names"], life.plain()["states"][0]["name"]) == (["LISTEN"], "LISTEN")
+    (life,) = socket_histories([event(1.0, "LISTEN")])
+    assert (life.to_dict()["names"], life.to_dict()["states"][0]["name"]) == (["LISTEN"], "LISTEN")

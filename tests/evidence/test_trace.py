@@ -151,7 +151,7 @@ def test_of_very_many_packets_the_first_and_the_last_are_kept(folder, monkeypatc
     page = collect(long(folder, 400).save())
     assert len(page.run["packets"]["left"]) == 100
     assert "300 packets in the middle of the run are only in the captures" in notes(page)
-    whole = load(folder).passages
+    whole = load(folder).transits
     last = max(page.run["packets"]["left"][-1], page.run["packets"]["right"][-1])
     assert last == round((max(whole[-1].sent.at, whole[-1].arrived.at) - STARTED) * 1e6)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.link import impairment_model
-from lab.link.impairment_model import PROBE_PORT, Dropper, Fates, flip_bit, parse
+from lab.link.impairment_model import PROBE_PORT, DropRule, ImpairmentModel, flip_bit, parse
 from lab.link.settings import Drop, Impairment
 
 MUCH = Impairment(delay=0.1, jitter=0.05, loss=0.3, duplication=0.3, reordering=0.3, corruption=0.3)
@@ -41,7 +41,7 @@ def flow(source=40000, target=8001, protocol=6, version=4, addresses=A + B):
 
 
 def draw(seed="1", direction="to-servers", packets=None, asked=MUCH):
-    line = Fates(asked, seed, direction)
+    line = ImpairmentModel(asked, seed, direction)
     return [line.next(packet) for packet in packets or [flow()] * 200]
 
 
@@ -103,7 +103,7 @@ def test_a_loss_of_one_loses_all():
 
 def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(impairment_model, "MAX_FLOWS", 10)
-    line = Fates(MUCH, "1", "to-servers")
+    line = ImpairmentModel(MUCH, "1", "to-servers")
     for port in range(1000):
         line.next(flow(source=port))
     assert len(line._flows) == 10
@@ -145,7 +145,7 @@ def test_exactly_one_bit_is_flipped_and_none_of_the_ip_header(where, payload):
 
 
 def taken(drop, *packets, direction="to-servers"):
-    dropper = Dropper(drop)
+    dropper = DropRule(drop)
     return [dropper.takes(parse(packet), direction) for packet in packets], dropper.counted
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from tests.programs.command.command_rig import PATIENCE, PEERS, ROOT, Program
+from tests.programs.command.command_rig import PEERS, ROOT, WAIT_TIMEOUT, Program
 
 
 class Server(Program):
@@ -41,7 +41,7 @@ def serving(program, *options, stop_with=signal.SIGTERM):
     assert not any("Traceback" in line or "Warning" in line for line in server.stderr), server.stderr
 
 
-def send(program, *argv, stdin="", timeout=PATIENCE):
+def send(program, *argv, stdin="", timeout=WAIT_TIMEOUT):
     """A client of ours, to its end."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", f"lab.programs.{program}", *map(str, argv)],
@@ -90,7 +90,7 @@ def tutorial_client(name, port, *argv, stdin=""):
         [sys.executable, PEERS / f"{name}_client.py", "127.0.0.1", str(port), *map(str, argv)],
         input=stdin.encode(),
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=WAIT_TIMEOUT,
         check=False,
     )
     return lines(done)

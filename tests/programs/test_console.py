@@ -17,14 +17,14 @@ from lab.programs import console
 from lab.programs.console import Console, Failure, Parser, count, port_number, positive_seconds
 from lab.protocols.errors import LocalProtocolError, RemoteProtocolError
 from lab.sockets import blocking
-from tests.programs.command.command_rig import PATIENCE, ROOT
+from tests.programs.command.command_rig import ROOT, WAIT_TIMEOUT
 
 
 def program(body, *argv, **options):
     """A program of a few lines around console.main, as a process."""
     code = "import sys\nfrom lab.programs.console import *\ndef run():\n" + textwrap.indent(body, "    ")
     code += "\nmain('lab-test', run)\n"
-    options = {"capture_output": True, "timeout": PATIENCE, "cwd": ROOT, **options}
+    options = {"capture_output": True, "timeout": WAIT_TIMEOUT, "cwd": ROOT, **options}
     return subprocess.run([sys.executable, "-W", "error", "-c", code, *argv], check=False, **options)
 
 
@@ -157,7 +157,7 @@ def test_a_signal_stops(number):
         import os, select
         with __import__("contextlib").closing(stop_on_signals()) as stop:
             os.kill(os.getpid(), {int(number)})
-            select.select([stop], [], [], {PATIENCE})
+            select.select([stop], [], [], {WAIT_TIMEOUT})
             print(stop.is_set())
     """
     done = program(textwrap.dedent(body))
@@ -171,7 +171,7 @@ def test_a_signal_that_hits_another_thread_stops_too():
             kill = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
             thread = threading.Timer(0.05, kill)
             thread.start()
-            print(bool(select.select([stop], [], [], {PATIENCE / 2})[0]))
+            print(bool(select.select([stop], [], [], {WAIT_TIMEOUT / 2})[0]))
             thread.join()
     """
     assert program(textwrap.dedent(body)).stdout == b"True\n"
@@ -183,7 +183,7 @@ def test_a_second_interrupt_doesnt_wait():
         with __import__("contextlib").closing(stop_on_signals()):
             os.kill(os.getpid(), {int(signal.SIGINT)})
             os.kill(os.getpid(), {int(signal.SIGINT)})
-            time.sleep({PATIENCE})
+            time.sleep({WAIT_TIMEOUT})
     """
     done = program(textwrap.dedent(body))
     assert (done.returncode, done.stderr) == (130, b"")

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tests.programs.command.command_rig import PATIENCE, ROOT, wait_until
+from tests.programs.command.command_rig import ROOT, WAIT_TIMEOUT, wait_until
 from tests.programs.echo_rig import (
     Server,
     events,
@@ -24,10 +24,10 @@ from tests.programs.echo_rig import (
     tutorial_client,
     tutorial_server,
 )
-from tests.sockets.faces import FACES, MANY_AT_ONCE, Client
+from tests.sockets.io_models import IO_MODELS, MANY_AT_ONCE, Client
 
 MODES = ("hello", "reverse", "upper")
-every_face = pytest.mark.parametrize("face", FACES)
+every_io_model = pytest.mark.parametrize("io_model", IO_MODELS)
 every_mode = pytest.mark.parametrize("mode", MODES)
 ANSWERS = {"hello": ["我是服务端"], "reverse": ["海上", "cba"], "upper": ["上海", "ABC"]}
 
@@ -39,10 +39,10 @@ def echo(mode, server, *argv, stdin=""):
 # ----------------------------------------------------------- both sides ours
 
 
-@every_face
+@every_io_model
 @every_mode
-def test_every_face_serves_every_mode(face, mode):
-    with serving("echo", "--mode", mode, "--face", face) as server:
+def test_every_face_serves_every_mode(io_model, mode):
+    with serving("echo", "--mode", mode, "--io", io_model) as server:
         for _ in range(2):  # one client, and the next
             assert lines(echo(mode, server, "上海", "abc")) == ANSWERS[mode]
             assert server.event("connected")["peer"].startswith("127.0.0.1:")
@@ -100,7 +100,7 @@ def test_every_address_is_served_and_shown_plainly():
 def test_a_single_address_is_served_alone():
     with serving("echo", "--host", "127.0.0.1") as server:
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.2", server.port), PATIENCE)
+            socket.create_connection(("127.0.0.2", server.port), WAIT_TIMEOUT)
         assert lines(echo("hello", server)) == ["我是服务端"]
 
 
@@ -110,35 +110,35 @@ def test_people_are_told_where_it_listens():
         line = server.stdout.readline()
         assert line.startswith("hello (blocking), listening on 127.0.0.1:")
         server.terminate()
-        assert server.wait(PATIENCE) == 0
+        assert server.wait(WAIT_TIMEOUT) == 0
 
 
 # ----------------------------------------------------------- against tutorials' programs
 
 
-@every_face
-def test_a_tutorials_hello_client(face):
-    with serving("echo", "--face", face) as server:
+@every_io_model
+def test_a_tutorials_hello_client(io_model):
+    with serving("echo", "--io", io_model) as server:
         assert tutorial_client("hello", server.port) == ["我是服务端"]
         assert server.event("text")["text"] == "我是客户端"
 
 
-@every_face
-def test_a_tutorials_reverse_client(face):
-    with serving("echo", "--mode", "reverse", "--face", face) as server:
+@every_io_model
+def test_a_tutorials_reverse_client(io_model):
+    with serving("echo", "--mode", "reverse", "--io", io_model) as server:
         for _ in range(2):
             assert tutorial_client("reverse", server.port, stdin="上海\nabc\nquit\n") == ["海上", "cba"]
 
 
-@every_face
-def test_a_tutorials_upper_client(face):
-    with serving("echo", "--mode", "upper", "--face", face) as server:
+@every_io_model
+def test_a_tutorials_upper_client(io_model):
+    with serving("echo", "--mode", "upper", "--io", io_model) as server:
         assert tutorial_client("upper", server.port, stdin="上海 abc\nx\n") == ["上海 ABC", "X"]
 
 
-@every_face
-def test_a_server_that_only_notes_who_came(face):
-    with serving("echo", "--answer", "", "--face", face) as server:
+@every_io_model
+def test_a_server_that_only_notes_who_came(io_model):
+    with serving("echo", "--answer", "", "--io", io_model) as server:
         assert tutorial_client("visit", server.port) == ["b''"]
         assert server.event("connected")["peer"].startswith("127.0.0.1:")
 
@@ -164,16 +164,16 @@ def test_a_tutorials_upper_server():
 # ----------------------------------------------------------- many at once
 
 
-@pytest.mark.parametrize("face", MANY_AT_ONCE)
+@pytest.mark.parametrize("io_model", MANY_AT_ONCE)
 @pytest.mark.parametrize("mode", ["reverse", "upper"])
-def test_fifty_clients_each_get_their_own_answers(face, mode):
-    with serving("echo", "--mode", mode, "--face", face) as server:
+def test_fifty_clients_each_get_their_own_answers(io_model, mode):
+    with serving("echo", "--mode", mode, "--io", io_model) as server:
         done = echo(mode, server, "--connections", 50, "--messages", 3, "--hold", "--json")
-        (tally,) = events(done)
+        (stats,) = events(done)
         assert done.returncode == 0
-        assert tally.pop("seconds") > 0
-        assert tally == {
-            "event": "crowd",
+        assert stats.pop("seconds") > 0
+        assert stats == {
+            "event": "load",
             "connections": 50,
             "opened": 50,
             "served_at_once": 50,
@@ -183,9 +183,9 @@ def test_fifty_clients_each_get_their_own_answers(face, mode):
 
 
 def test_the_iterative_server_serves_a_crowd_one_after_the_other():
-    with serving("echo", "--mode", "upper", "--face", "blocking") as server:
-        (tally,) = events(echo("upper", server, "--connections", 50, "--messages", 3, "--json"))
-        assert (tally["opened"], tally["answered"], tally["served_at_once"]) == (50, 150, 1)
+    with serving("echo", "--mode", "upper", "--io", "blocking") as server:
+        (stats,) = events(echo("upper", server, "--connections", 50, "--messages", 3, "--json"))
+        assert (stats["opened"], stats["answered"], stats["served_at_once"]) == (50, 150, 1)
         for _ in range(50):
             peer = server.event("connected")["peer"]
             closed = json.loads(server.line())  # the very next, before anybody else is connected
@@ -193,26 +193,26 @@ def test_the_iterative_server_serves_a_crowd_one_after_the_other():
 
 
 def test_the_iterative_server_cant_hold_a_crowd():
-    with serving("echo", "--mode", "upper", "--face", "blocking", "--idle", 2) as server:
+    with serving("echo", "--mode", "upper", "--io", "blocking", "--idle", 2) as server:
         done = echo("upper", server, "--connections", 3, "--hold", "--timeout", 0.5, "--json")
         assert "2 failed, the first: timed out" in one_line_error(done, 4)
         assert events(done)[0]["answered"] == 1
 
 
 def test_a_crowd_says_hello():
-    with serving("echo", "--face", "aio") as server:
+    with serving("echo", "--io", "async") as server:
         (line,) = lines(echo("hello", server, "--connections", 20))
         assert line.startswith("20 of 20 connections open at once")
 
 
 def test_a_thousand_connections_are_held_open_in_bounded_memory():
-    with serving("echo", "--mode", "upper", "--face", "aio", "--max-clients", 1000) as server:
+    with serving("echo", "--mode", "upper", "--io", "async", "--max-clients", 1000) as server:
         assert lines(echo("upper", server, "abc")) == ["ABC"]
         alone = server.peak_memory()
         done = echo("upper", server, "--connections", 1000, "--messages", 2, "--hold", "--json")
-        (tally,) = events(done)
+        (stats,) = events(done)
         assert done.returncode == 0, done.stderr
-        assert (tally["opened"], tally["served_at_once"], tally["answered"]) == (1000, 1000, 2000)
+        assert (stats["opened"], stats["served_at_once"], stats["answered"]) == (1000, 1000, 2000)
         assert server.peak_memory() - alone < 64 << 20  # less than one recv buffer for each
 
 
@@ -226,9 +226,9 @@ def test_a_crowd_that_is_refused_says_why():
 # ----------------------------------------------------------- what goes wrong
 
 
-@every_face
-def test_a_bad_chunk_ends_a_session_and_not_the_server(face):
-    with serving("echo", "--mode", "reverse", "--face", face) as server:
+@every_io_model
+def test_a_bad_chunk_ends_a_session_and_not_the_server(io_model):
+    with serving("echo", "--mode", "reverse", "--io", io_model) as server:
         with Client(server.port) as client:
             client.send(b"\xff")
             assert client.rest() == b""
@@ -236,10 +236,10 @@ def test_a_bad_chunk_ends_a_session_and_not_the_server(face):
     assert sum("isn't UTF-8, at byte 0" in line for line in server.stderr) == 1
 
 
-@every_face
+@every_io_model
 @every_mode
-def test_hostile_clients_end_alone(face, mode):
-    with serving("echo", "--mode", mode, "--face", face, "--idle", 30) as server:
+def test_hostile_clients_end_alone(io_model, mode):
+    with serving("echo", "--mode", mode, "--io", io_model, "--idle", 30) as server:
         for data in (b"", b"\0" * 1000, b"\xff\xfe", b"GET / HTTP/1.1\r\n\r\n", b"x" * 200_000):
             for end in ("close", "half", "reset"):
                 with Client(server.port) as client, contextlib.suppress(ConnectionError):
@@ -252,10 +252,10 @@ def test_hostile_clients_end_alone(face, mode):
         assert lines(echo(mode, server, "abc"))
 
 
-@every_face
+@every_io_model
 @every_mode
-def test_a_silent_client_is_let_go(face, mode):
-    with serving("echo", "--mode", mode, "--face", face, "--idle", 0.3) as server:
+def test_a_silent_client_is_let_go(io_model, mode):
+    with serving("echo", "--mode", mode, "--io", io_model, "--idle", 0.3) as server:
         with Client(server.port) as client:
             assert client.rest() == b""
         wait_until(lambda: server.stderr, "it is logged")
@@ -273,12 +273,12 @@ def test_what_a_client_says_cant_steer_the_terminal():
         assert server.stdout.readline().endswith(rb"says: \x1b[2J\r\x9b31m\u202e" + b"\n")
         server.terminate()
         server.stdout.read()
-        assert server.wait(PATIENCE) == 0
+        assert server.wait(WAIT_TIMEOUT) == 0
 
 
-@every_face
-def test_it_stops_between_the_requests_of_a_client(face):
-    with serving("echo", "--mode", "upper", "--face", face) as server, Client(server.port) as client:
+@every_io_model
+def test_it_stops_between_the_requests_of_a_client(io_model):
+    with serving("echo", "--mode", "upper", "--io", io_model) as server, Client(server.port) as client:
         assert client.ask(b"abc") == b"ABC"
         server.process.send_signal(signal.SIGTERM)
         assert client.rest() == b""
@@ -287,16 +287,16 @@ def test_it_stops_between_the_requests_of_a_client(face):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@every_face
-def test_it_stops_while_idle(face, number):
-    with serving("echo", "--face", face, stop_with=number):
+@every_io_model
+def test_it_stops_while_idle(io_model, number):
+    with serving("echo", "--io", io_model, stop_with=number):
         pass
 
 
-@every_face
-def test_a_second_interrupt_doesnt_wait(face):
+@every_io_model
+def test_a_second_interrupt_doesnt_wait(io_model):
     """A client that doesn't read its answers would otherwise have the grace of ten seconds, or more."""
-    server = Server("echo", "--mode", "upper", "--face", face)
+    server = Server("echo", "--mode", "upper", "--io", io_model)
     try:
         with Client(server.event("listening")["port"]) as client:
             client.socket.settimeout(0.5)
@@ -348,7 +348,7 @@ def test_a_foreign_address_cant_be_served():
         [],
         ["serve", "extra"],
         ["serve", "--mode", "other"],
-        ["serve", "--face", "other"],
+        ["serve", "--io", "other"],
         ["serve", "--port", "65536"],
         ["serve", "--idle", "0"],
         ["serve", "--max-clients", "0"],
@@ -368,7 +368,10 @@ def test_a_foreign_address_cant_be_served():
 )
 def test_a_wrong_use_is_told_in_one_line(argv):
     done = subprocess.run(
-        [sys.executable, "-m", "lab.programs.echo", *argv], cwd=ROOT, capture_output=True, timeout=PATIENCE
+        [sys.executable, "-m", "lab.programs.echo", *argv],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=WAIT_TIMEOUT,
     )
     assert one_line_error(done, 2).startswith("lab-echo")
     assert done.stdout == b""
@@ -452,7 +455,7 @@ class Terminal:
         self.text = ""
 
     def read_until(self, wanted):
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WAIT_TIMEOUT
         while wanted not in self.text:
             ready, _, _ = select.select([self.descriptor], [], [], until - time.monotonic())
             assert ready, f"never: {wanted!r} after {self.text!r}"
@@ -499,9 +502,9 @@ def test_a_person_leaves_by_key(key, code):
 # ----------------------------------------------------------- nothing is left
 
 
-@every_face
-def test_a_thousand_quick_clients_leave_nothing(face):
-    with serving("echo", "--mode", "upper", "--face", face) as server:
+@every_io_model
+def test_a_thousand_quick_clients_leave_nothing(io_model):
+    with serving("echo", "--mode", "upper", "--io", io_model) as server:
         descriptors = f"/proc/{server.process.pid}/fd"
         with Client(server.port) as client:
             assert client.ask(b"abc") == b"ABC"

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from lab.protocols.udp import NO_TOKEN, REQUEST
-from tests.programs.command.command_rig import PATIENCE
+from tests.programs.command.command_rig import WAIT_TIMEOUT
 from tests.programs.echo_rig import (
     events,
     lines,
@@ -98,7 +98,7 @@ def test_sending_before_a_receiver_exists_is_no_error():
 
 def test_connected_a_refusal_is_told():
     with nobody() as port:
-        done = udp("notice", port, "--connect", "--timeout", PATIENCE, "a", "b")
+        done = udp("notice", port, "--connect", "--timeout", WAIT_TIMEOUT, "a", "b")
         said = one_line_error(done, 1)
         assert said.startswith(f"lab-udp: 127.0.0.1:{port}: Connection refused")
         assert done.stdout.decode().startswith("sent 1 bytes")  # the first was sent all the same
@@ -166,7 +166,7 @@ def test_what_doesnt_come_back_is_told():
         done = udp("echo", port, "--timeout", 0.1, "a", "b", "--json")
         assert "2 unanswered after 0.1 s each; with --connect" in one_line_error(done, 4)
         assert [event["event"] for event in events(done)] == ["lost", "lost"]
-        done = udp("echo", port, "--timeout", PATIENCE, "--connect", "a")
+        done = udp("echo", port, "--timeout", WAIT_TIMEOUT, "--connect", "a")
         assert "Connection refused" in one_line_error(done, 1)
 
 
@@ -188,7 +188,7 @@ def test_an_answer_longer_than_its_request_comes_after_validation():
         assert {event["text"] for event in found[:-1]} == {"x" * 1024 + "… (3000 bytes)"}
         assert found[-1]["answered"] == 20
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(PATIENCE)
+            sock.settimeout(WAIT_TIMEOUT)
             request = bytes([REQUEST]) + b"i" * 16 + NO_TOKEN
             sock.sendto(request, ("127.0.0.1", server.port))
             assert len(sock.recv(65_535)) <= len(request)
@@ -238,7 +238,7 @@ class BadNetwork:
             for own in self._sockets:
                 sock.sendto(b"stop", own.getsockname())
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(WAIT_TIMEOUT)
         for sock in self._sockets:
             sock.close()
 

@@ -17,9 +17,9 @@ from lab.protocols.udp import (
     REQUEST_HEAD,
     TOKEN_LIFE,
     Answered,
-    Answering,
-    Asking,
     Request,
+    RequestClient,
+    RequestServer,
     Send,
 )
 
@@ -41,7 +41,7 @@ def carry_out(answering, datagram, peer=PEER, now=0.0, answer=None):
 
 
 def test_a_request_is_answered():
-    asking, answering = Asking(), Answering(SECRET)
+    asking, answering = RequestClient(), RequestServer(SECRET)
     answer, carried_out = carry_out(answering, asking.ask(request_id(1), b"abc", 0.0))
     assert carried_out == b"abc"
     assert asking.received(answer) == Answered(request_id(1), b"ABC")
@@ -49,7 +49,7 @@ def test_a_request_is_answered():
 
 
 def test_a_duplicate_gets_the_same_answer_and_isnt_carried_out_again():
-    asking, answering = Asking(), Answering(SECRET)
+    asking, answering = RequestClient(), RequestServer(SECRET)
     datagram = asking.ask(request_id(1), b"abc", 0.0)
     first, _ = carry_out(answering, datagram)
     again, carried_out = carry_out(answering, datagram, now=5.0, answer=b"other")
@@ -59,8 +59,8 @@ def test_a_duplicate_gets_the_same_answer_and_isnt_carried_out_again():
 
 
 def test_a_duplicate_of_a_request_that_is_being_carried_out_is_dropped():
-    answering = Answering(SECRET)
-    datagram = Asking().ask(request_id(1), b"abc", 0.0)
+    answering = RequestServer(SECRET)
+    datagram = RequestClient().ask(request_id(1), b"abc", 0.0)
     event = answering.received(datagram, PEER, 0.0)
     assert answering.received(datagram, PEER, 0.1) is None
     assert isinstance(answering.answer(event, b"x", 0.2), Send)
@@ -68,32 +68,32 @@ def test_a_duplicate_of_a_request_that_is_being_carried_out_is_dropped():
 
 
 def test_the_same_id_from_another_peer_is_another_request():
-    answering = Answering(SECRET)
-    datagram = Asking().ask(request_id(1), b"abc", 0.0)
+    answering = RequestServer(SECRET)
+    datagram = RequestClient().ask(request_id(1), b"abc", 0.0)
     assert isinstance(answering.received(datagram, PEER, 0.0), Request)
     assert isinstance(answering.received(datagram, "192.0.2.2:5000", 0.0), Request)
 
 
 def test_late_and_doubled_answers_are_dropped():
-    asking, answering = Asking(), Answering(SECRET)
+    asking, answering = RequestClient(), RequestServer(SECRET)
     answer, _ = carry_out(answering, asking.ask(request_id(1), b"abc", 0.0))
     assert asking.received(answer) is not None
     assert asking.received(answer) is None
     asking.ask(request_id(2), b"x", 0.0)
     assert asking.expired(10.0) == [request_id(2)]
-    late, _ = carry_out(answering, Asking().ask(request_id(2), b"x", 0.0))
+    late, _ = carry_out(answering, RequestClient().ask(request_id(2), b"x", 0.0))
     assert asking.received(late) is None
 
 
 def test_answers_may_come_in_any_order():
-    asking, answering = Asking(), Answering(SECRET)
+    asking, answering = RequestClient(), RequestServer(SECRET)
     datagrams = [asking.ask(request_id(n), b"%d" % n, 0.0) for n in range(5)]
     answers = [carry_out(answering, datagram)[0] for datagram in datagrams]
     assert [asking.received(answer).payload for answer in reversed(answers)] == [b"4", b"3", b"2", b"1", b"0"]
 
 
 def test_a_request_is_sent_again_ever_more_rarely_and_then_given_up():
-    asking = Asking(first_retry=0.25, give_up=10.0)
+    asking = RequestClient(first_retry=0.25, give_up=10.0)
     datagram = asking.ask(request_id(1), b"abc", 100.0)
     sent, expired, now = [], [], 100.0
     while (now := asking.next_event() or 0.0) and now < 200:
@@ -108,21 +108,21 @@ def test_a_request_is_sent_again_ever_more_rarely_and_then_given_up():
 
 
 def test_nothing_is_due_before_its_time():
-    asking = Asking()
+    asking = RequestClient()
     asking.ask(request_id(1), b"", 0.0)
     assert asking.due(0.2) == []
     assert asking.expired(9.9) == []
 
 
 def test_nobody_asks_for_longer_than_the_server_remembers():
-    asking = Asking(give_up=1e9)
+    asking = RequestClient(give_up=1e9)
     asking.ask(request_id(1), b"", 0.0)
     assert asking.expired(GIVE_UP) == [request_id(1)]
     assert GIVE_UP + LONGEST_RETRY < REMEMBER
 
 
 def test_a_long_answer_waits_until_the_peer_is_validated():
-    asking, answering = Asking(), Answering(SECRET)
+    asking, answering = RequestClient(), RequestServer(SECRET)
     datagram = asking.ask(request_id(1), b"?", 0.0)
     challenge, carried_out = carry_out(answering, datagram, answer=b"a" * 5000)
     assert carried_out == b"?"
@@ -138,7 +138,7 @@ def test_a_long_answer_waits_until_the_peer_is_validated():
 
 
 def test_each_open_request_is_sent_again_once_when_the_token_comes():
-    asking, answering = Asking(), Answering(SECRET)
+    asking, answering = RequestClient(), RequestServer(SECRET)
     datagrams = [asking.ask(request_id(n), b"?", 0.0) for n in range(3)]
     challenges = [carry_out(answering, datagram, answer=b"a" * 99)[0] for datagram in datagrams]
     again = [asking.received(challenge) for challenge in challenges]
@@ -147,7 +147,7 @@ def test_each_open_request_is_sent_again_once_when_the_token_comes():
 
 
 def with_token(answering, now, peer=PEER):
-    asking = Asking()
+    asking = RequestClient()
     challenge, _ = carry_out(answering, asking.ask(request_id(99), b"", now), peer, now, answer=b"a" * 99)
     return asking.received(challenge).datagram
 
@@ -163,7 +163,7 @@ def with_token(answering, now, peer=PEER):
     ],
 )
 def test_a_token_is_good_for_its_address_and_its_time(age, peer, good):
-    answering = Answering(SECRET)
+    answering = RequestServer(SECRET)
     event = answering.received(with_token(answering, 0.0), PEER, 0.0)
     assert isinstance(event, Send)  # the answer from memory
     datagram = bytearray(with_token(answering, 0.0))
@@ -174,8 +174,8 @@ def test_a_token_is_good_for_its_address_and_its_time(age, peer, good):
 
 
 def test_no_token_validates_nobody_and_another_servers_token_neither():
-    answering = Answering(SECRET)
-    foreign = bytearray(with_token(Answering(b"other" * 8), 0.0))
+    answering = RequestServer(SECRET)
+    foreign = bytearray(with_token(RequestServer(b"other" * 8), 0.0))
     foreign[1:HEAD] = request_id(7)
     assert not answering.received(bytes(foreign), PEER, 0.0).validated
     assert not answering.received(b"\x01" + request_id(8) + NO_TOKEN, PEER, 0.0).validated
@@ -183,7 +183,7 @@ def test_no_token_validates_nobody_and_another_servers_token_neither():
 
 @given(st.binary(max_size=80))
 def test_garbage_is_dropped_by_both_sides(data):
-    asking, answering = Asking(), Answering(SECRET)
+    asking, answering = RequestClient(), RequestServer(SECRET)
     asking.ask(request_id(1), b"x", 0.0)
     assert asking.received(data) is None
     if len(data) < REQUEST_HEAD or data[0] != 1:
@@ -194,7 +194,7 @@ def test_garbage_is_dropped_by_both_sides(data):
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.binary(max_size=60), st.integers(0, 90))))
 def test_no_address_is_sent_more_than_came_from_it_unless_validated(steps):
     """Whoever writes whatever address on a datagram: the flood is never larger than what it cost."""
-    answering = Answering(SECRET)
+    answering = RequestServer(SECRET)
     came, went, now = {}, {}, 0.0
     for number, peer_number, payload, size in steps:
         peer = f"192.0.2.{peer_number}:9"
@@ -207,7 +207,7 @@ def test_no_address_is_sent_more_than_came_from_it_unless_validated(steps):
 
 
 def test_memory_is_bounded_and_nothing_is_carried_out_twice_for_that():
-    answering = Answering(SECRET, max_requests=10)
+    answering = RequestServer(SECRET, max_requests=10)
     token = with_token(answering, 0.0)[HEAD:REQUEST_HEAD]
     carried_out = []
     for _ in range(2):
@@ -221,14 +221,14 @@ def test_memory_is_bounded_and_nothing_is_carried_out_twice_for_that():
 
 
 def test_the_bytes_of_answers_are_bounded_too():
-    answering = Answering(SECRET, max_bytes=10_000)
+    answering = RequestServer(SECRET, max_bytes=10_000)
     for number in range(100):
         carry_out(answering, b"\x01" + request_id(number) + NO_TOKEN + b"x" * 3000, answer=b"a" * 3000)
     assert len(answering) == 2  # half full: only validated peers from here on
 
 
 def test_a_half_full_server_takes_requests_from_validated_peers_only():
-    answering = Answering(SECRET, max_requests=10)
+    answering = RequestServer(SECRET, max_requests=10)
     for number in range(5):
         carry_out(answering, b"\x01" + request_id(number) + NO_TOKEN)
     event = answering.received(b"\x01" + request_id(6) + NO_TOKEN, PEER, 0.0)
@@ -238,7 +238,7 @@ def test_a_half_full_server_takes_requests_from_validated_peers_only():
 
 
 def test_what_is_old_enough_is_forgotten():
-    answering = Answering(SECRET, max_requests=4, max_bytes=1000)
+    answering = RequestServer(SECRET, max_requests=4, max_bytes=1000)
     for number in range(2):
         carry_out(answering, b"\x01" + request_id(number) + NO_TOKEN + b"x" * 200, answer=b"a" * 200)
     assert len(answering) == 2
@@ -249,7 +249,7 @@ def test_what_is_old_enough_is_forgotten():
 
 
 def test_what_no_datagram_holds_is_our_mistake():
-    asking, answering = Asking(), Answering(SECRET)
+    asking, answering = RequestClient(), RequestServer(SECRET)
     with pytest.raises(LocalProtocolError):
         asking.ask(request_id(1), b"x" * (MAX_DATAGRAM - REQUEST_HEAD + 1), 0.0)
     assert len(asking) == 0
@@ -263,11 +263,11 @@ def test_what_no_datagram_holds_is_our_mistake():
 @pytest.mark.parametrize("bad", [b"", b"short", b"x" * 17])
 def test_a_request_id_is_16_bytes(bad):
     with pytest.raises(LocalProtocolError):
-        Asking().ask(bad, b"", 0.0)
+        RequestClient().ask(bad, b"", 0.0)
 
 
 def test_a_request_id_is_used_once():
-    asking = Asking()
+    asking = RequestClient()
     asking.ask(request_id(1), b"", 0.0)
     with pytest.raises(LocalProtocolError):
         asking.ask(request_id(1), b"", 0.0)
@@ -284,7 +284,7 @@ def test_a_request_id_is_used_once():
 def test_over_a_bad_network_every_request_is_answered_exactly_once(seed, loss, doubled, delay, answer_size):
     """20 requests; loss, duplicates, and delays long enough that datagrams overtake each other."""
     chance = random.Random(seed)
-    asking, answering = Asking(give_up=60.0), Answering(SECRET)
+    asking, answering = RequestClient(give_up=60.0), RequestServer(SECRET)
     flying = []  # (when it arrives, a tie-breaker, to the server?, datagram)
     carried_out, answered = [], []
 

@@ -1,4 +1,4 @@
-"""A server of a face (argv 1) that may have few descriptors: 40. Prints its port, then what it logs."""
+"""A server of a io_model (argv 1) that may have few descriptors: 40. Prints its port, then what it logs."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ import sys
 
 from lab.programs.console import stop_on_signals
 from lab.sockets import aio, blocking, threaded
-from tests.sockets.faces import Upper
+from tests.sockets.io_models import Upper
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))

@@ -1,4 +1,4 @@
-"""The asyncio face: its stream, and what a thousand of them cost."""
+"""The asyncio io_model: its stream, and what a thousand of them cost."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ import pytest
 
 from lab.sockets import aio, blocking
 from lab.sockets.blocking import Deadline
-from tests.sockets.faces import PATIENCE, Client, Server, Upper, nothing_left
+from tests.sockets.io_models import WAIT_TIMEOUT, Client, Server, Upper, nothing_left
 from tests.sockets.test_blocking import full_backlog
 
 
@@ -26,7 +26,7 @@ def with_pair(scenario):
 
     async def run():
         with blocking.listen("127.0.0.1", 0) as listener, Client(listener.getsockname()[1]) as peer:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 stream = aio.Stream(listener.accept()[0])
                 try:
                     await scenario(stream, peer)
@@ -67,13 +67,13 @@ def test_a_shorter_deadline_after_a_longer_one_is_kept_and_the_other_way_round()
     async def scenario(stream, peer):
         loop = asyncio.get_running_loop()
         loop.call_later(0.02, peer.send, b"a")
-        assert await stream.recv(1, Deadline(PATIENCE)) == b"a"
+        assert await stream.recv(1, Deadline(WAIT_TIMEOUT)) == b"a"
         with pytest.raises(TimeoutError):
             await stream.recv(1, Deadline(0.05))
         loop.call_later(0.02, peer.send, b"b")
         assert await stream.recv(1, Deadline(0.3)) == b"b"
         loop.call_later(0.5, peer.send, b"c")  # the timer of the wait before rings in between
-        assert await stream.recv(1, Deadline(PATIENCE)) == b"c"
+        assert await stream.recv(1, Deadline(WAIT_TIMEOUT)) == b"c"
         loop.call_later(0.02, peer.send, b"d")
         assert await stream.recv(1) == b"d"
 
@@ -82,13 +82,13 @@ def test_a_shorter_deadline_after_a_longer_one_is_kept_and_the_other_way_round()
 
 def test_a_stop_ends_the_wait_for_a_request_and_no_other():
     async def scenario(stream, peer):
-        request = asyncio.create_task(stream.recv_request(10, Deadline(PATIENCE)))
+        request = asyncio.create_task(stream.recv_request(10, Deadline(WAIT_TIMEOUT)))
         await asyncio.sleep(0)
         stream.request_stop()
         assert await request == b""
         assert await stream.recv_request() == b""
         asyncio.get_running_loop().call_later(0.02, peer.send, b"rest")
-        assert await stream.recv(10, Deadline(PATIENCE)) == b"rest"
+        assert await stream.recv(10, Deadline(WAIT_TIMEOUT)) == b"rest"
 
     with_pair(scenario)
 
@@ -117,12 +117,12 @@ def test_a_stream_whose_block_failed_is_closed_at_once():
 
 
 def test_connect_talks_to_a_server():
-    with Server("aio", Upper()) as server:
+    with Server("async", Upper()) as server:
 
         async def run():
             async with await aio.connect("localhost", server.port) as stream:
                 await stream.sendall(b"abc")
-                assert await stream.recv(3, Deadline(PATIENCE)) == b"ABC"
+                assert await stream.recv(3, Deadline(WAIT_TIMEOUT)) == b"ABC"
 
         asyncio.run(run())
 
@@ -145,7 +145,7 @@ def test_a_thousand_are_held_open_at_once_by_one_thread():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 4096:
         resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
-    with Server("aio", Upper(), max_clients=1000) as server, contextlib.ExitStack() as stack:
+    with Server("async", Upper(), max_clients=1000) as server, contextlib.ExitStack() as stack:
         threads = threading.active_count()
         clients = [stack.enter_context(server.client()) for _ in range(1000)]
         for _ in range(2):

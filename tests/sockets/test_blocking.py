@@ -11,7 +11,7 @@ import pytest
 
 from lab.sockets import blocking
 from lab.sockets.blocking import Deadline, Stop, Stream, format_address, plain_host
-from tests.sockets.faces import PATIENCE, Client, nothing_left, wait_until
+from tests.sockets.io_models import WAIT_TIMEOUT, Client, nothing_left, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +36,8 @@ def pair(stop):
 
 
 def test_a_deadline_is_a_moment():
-    deadline = Deadline(PATIENCE)
-    assert 0 < deadline.remaining() <= PATIENCE
+    deadline = Deadline(WAIT_TIMEOUT)
+    assert 0 < deadline.remaining() <= WAIT_TIMEOUT
     assert Deadline(None).remaining() is None
     with pytest.raises(TimeoutError):
         Deadline(0).remaining()
@@ -88,7 +88,7 @@ def test_a_trickling_peer_cant_stretch_a_deadline(pair):
             stream.recv_exactly(100_000, Deadline(0.3))
     finally:
         done.set()
-        thread.join(PATIENCE)
+        thread.join(WAIT_TIMEOUT)
 
 
 def test_sendall_has_a_deadline_for_a_peer_that_doesnt_read(pair):
@@ -101,8 +101,8 @@ def test_sendfile_sends_a_part_of_a_file(pair, tmp_path):
     stream, peer = pair
     (tmp_path / "file").write_bytes(b"0123456789")
     with open(tmp_path / "file", "rb") as file:
-        assert stream.sendfile(file, 2, 5, Deadline(PATIENCE)) == 5
-        assert stream.sendfile(file, 8, 5, Deadline(PATIENCE)) == 2
+        assert stream.sendfile(file, 2, 5, Deadline(WAIT_TIMEOUT)) == 5
+        assert stream.sendfile(file, 8, 5, Deadline(WAIT_TIMEOUT)) == 2
     assert peer.recv(7) == b"2345689"
 
 
@@ -110,12 +110,12 @@ def test_close_waits_for_the_peer_so_that_it_loses_nothing(pair):
     stream, peer = pair
     peer.send(b"unread" * 1000)
     stream.sendall(b"the answer")
-    thread = threading.Thread(target=stream.close, args=(PATIENCE,))
+    thread = threading.Thread(target=stream.close, args=(WAIT_TIMEOUT,))
     thread.start()
     assert peer.rest() == b"the answer"
     assert thread.is_alive()
     peer.socket.close()
-    thread.join(PATIENCE)
+    thread.join(WAIT_TIMEOUT)
     assert stream.socket.fileno() == -1
 
 
@@ -169,9 +169,9 @@ def test_a_stream_between_requests_ends_when_told_to_stop(pair, stop):
     stream, _ = pair
     timer = threading.Timer(0.05, stop.set)
     timer.start()
-    assert stream.recv_request(10, Deadline(PATIENCE)) == b""
+    assert stream.recv_request(10, Deadline(WAIT_TIMEOUT)) == b""
     timer.join()
-    assert stream.recv_request(10, Deadline(PATIENCE)) == b""
+    assert stream.recv_request(10, Deadline(WAIT_TIMEOUT)) == b""
 
 
 def test_a_request_that_has_begun_is_read_to_its_end(pair, stop):
@@ -181,7 +181,7 @@ def test_a_request_that_has_begun_is_read_to_its_end(pair, stop):
     stop.set()
     timer = threading.Timer(0.05, peer.send, [b"second half"])
     timer.start()
-    assert stream.recv_exactly(11, Deadline(PATIENCE)) == b"second half"
+    assert stream.recv_exactly(11, Deadline(WAIT_TIMEOUT)) == b"second half"
     timer.join()
 
 
@@ -197,7 +197,7 @@ def alarm(stop):
 
 def test_a_signal_that_doesnt_interrupt_the_wait_ends_it_all_the_same(pair, alarm):
     """It hits another thread; Python's handler runs in the main one, once that has left its system call."""
-    deadline = Deadline(PATIENCE)
+    deadline = Deadline(WAIT_TIMEOUT)
     thread = threading.Timer(0.05, lambda: signal.pthread_kill(threading.get_ident(), alarm))
     thread.start()
     assert pair[0].recv_request(10, deadline) == b""
@@ -209,7 +209,7 @@ def test_no_signal_is_missed_wherever_it_hits(pair, stop, alarm):
     """A signal may come between any two steps of recv_request: it ends the wait, or the next one."""
     for attempt in range(500):
         rewind(stop)
-        deadline = Deadline(PATIENCE)
+        deadline = Deadline(WAIT_TIMEOUT)
         signal.setitimer(signal.ITIMER_REAL, 1e-6 + attempt * 1e-7)
         assert pair[0].recv_request(10, deadline) == b""
         assert deadline.remaining()
@@ -248,7 +248,7 @@ def test_every_address_is_both_families():
     with blocking.listen("", 0) as listener:
         port = listener.getsockname()[1]
         for host in ("127.0.0.1", "::1"):
-            with socket.create_connection((host, port), PATIENCE) as client:
+            with socket.create_connection((host, port), WAIT_TIMEOUT) as client:
                 stream = Stream(listener.accept()[0])
                 assert stream.peer == format_address(client.getsockname())
                 client.close()
@@ -258,7 +258,7 @@ def test_every_address_is_both_families():
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_a_host_is_that_host(host):
     with blocking.listen(host, 0) as listener:
-        with blocking.connect(host, listener.getsockname()[1], PATIENCE) as stream:
+        with blocking.connect(host, listener.getsockname()[1], WAIT_TIMEOUT) as stream:
             listener.accept()[0].close()
             assert stream.recv() == b""
 
@@ -291,10 +291,10 @@ def test_a_refused_connection_is_named():
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".example", "a..b"])
-@pytest.mark.parametrize("face", [blocking.connect, blocking.listen])
-def test_a_name_that_isnt_one_is_an_oserror(host, face):
+@pytest.mark.parametrize("io_model", [blocking.connect, blocking.listen])
+def test_a_name_that_isnt_one_is_an_oserror(host, io_model):
     with pytest.raises(socket.gaierror) as caught:
-        face(host, 80)
+        io_model(host, 80)
     assert caught.value.filename == f"{host}:80"
 
 

@@ -1,4 +1,4 @@
-"""One table of behaviour, and each face against it."""
+"""One table of behaviour, and each io_model against it."""
 
 import logging
 import socket
@@ -7,10 +7,19 @@ import time
 
 import pytest
 
-from tests.sockets.faces import FACES, MANY_AT_ONCE, PATIENCE, Client, Server, Upper, nothing_left, wait_until
+from tests.sockets.io_models import (
+    IO_MODELS,
+    MANY_AT_ONCE,
+    WAIT_TIMEOUT,
+    Client,
+    Server,
+    Upper,
+    nothing_left,
+    wait_until,
+)
 
-every_face = pytest.mark.parametrize("face", FACES)
-many_at_once = pytest.mark.parametrize("face", MANY_AT_ONCE)
+every_io_model = pytest.mark.parametrize("io_model", IO_MODELS)
+many_at_once = pytest.mark.parametrize("io_model", MANY_AT_ONCE)
 
 
 @pytest.fixture(autouse=True)
@@ -19,33 +28,33 @@ def _leaves_nothing():
         yield
 
 
-@every_face
-def test_chunks_are_answered_until_the_end_of_the_stream(face):
-    with Server(face, Upper()) as server, server.client() as client:
+@every_io_model
+def test_chunks_are_answered_until_the_end_of_the_stream(io_model):
+    with Server(io_model, Upper()) as server, server.client() as client:
         for text in (b"abc", b"x" * 60_000, b"d"):
             assert client.ask(text) == text.upper()
 
 
-@every_face
-def test_a_client_that_has_finished_sending_gets_its_answer(face):
-    with Server(face, Upper()) as server, server.client() as client:
+@every_io_model
+def test_a_client_that_has_finished_sending_gets_its_answer(io_model):
+    with Server(io_model, Upper()) as server, server.client() as client:
         client.send(b"abc")
         client.socket.shutdown(socket.SHUT_WR)
         assert client.rest() == b"ABC"
 
 
-@every_face
-def test_a_client_that_says_nothing_and_leaves_is_no_event(face, caplog):
-    with Server(face, Upper()) as server:
+@every_io_model
+def test_a_client_that_says_nothing_and_leaves_is_no_event(io_model, caplog):
+    with Server(io_model, Upper()) as server:
         server.client().socket.close()
         with server.client() as client:
             assert client.ask(b"next") == b"NEXT"
     assert not caplog.records
 
 
-@every_face
-def test_a_reset_ends_one_client_and_is_logged_once(face, caplog):
-    with Server(face, Upper()) as server:
+@every_io_model
+def test_a_reset_ends_one_client_and_is_logged_once(io_model, caplog):
+    with Server(io_model, Upper()) as server:
         client = server.client()
         assert client.ask(b"abc") == b"ABC"
         peer = "{}:{}".format(*client.socket.getsockname())
@@ -56,9 +65,9 @@ def test_a_reset_ends_one_client_and_is_logged_once(face, caplog):
     assert [record.getMessage() for record in caplog.records] == [f"{peer}: Connection reset by peer"]
 
 
-@every_face
-def test_a_silent_client_is_closed_and_logged_once(face, caplog):
-    with Server(face, Upper(idle=1.0)) as server, server.client() as client:
+@every_io_model
+def test_a_silent_client_is_closed_and_logged_once(io_model, caplog):
+    with Server(io_model, Upper(idle=1.0)) as server, server.client() as client:
         assert client.ask(b"abc") == b"ABC"
         assert client.rest() == b""  # the server closed it
         server.handler.idle = 60.0
@@ -69,9 +78,9 @@ def test_a_silent_client_is_closed_and_logged_once(face, caplog):
     assert [record.getMessage() for record in caplog.records][0] == f"{peer}: closed, silent for too long"
 
 
-@every_face
-def test_a_client_that_keeps_talking_is_never_silent_for_too_long(face, caplog):
-    with Server(face, Upper(idle=2.0)) as server, server.client() as client:
+@every_io_model
+def test_a_client_that_keeps_talking_is_never_silent_for_too_long(io_model, caplog):
+    with Server(io_model, Upper(idle=2.0)) as server, server.client() as client:
         until = time.monotonic() + 3.0
         while time.monotonic() < until:
             assert client.ask(b"abc") == b"ABC"
@@ -79,9 +88,9 @@ def test_a_client_that_keeps_talking_is_never_silent_for_too_long(face, caplog):
     assert not caplog.records
 
 
-@every_face
-def test_a_client_that_is_gone_in_the_middle_of_its_answer_ends_alone(face, caplog):
-    with Server(face, Upper()) as server:
+@every_io_model
+def test_a_client_that_is_gone_in_the_middle_of_its_answer_ends_alone(io_model, caplog):
+    with Server(io_model, Upper()) as server:
         client = server.client()
         client.send(b"much")
         assert client.recv(1000) == b"x" * 1000
@@ -92,9 +101,9 @@ def test_a_client_that_is_gone_in_the_middle_of_its_answer_ends_alone(face, capl
     assert "reset by peer" in record.getMessage()
 
 
-@every_face
-def test_a_client_that_doesnt_read_is_given_up(face, caplog):
-    with Server(face, Upper(sending=0.3)) as server, server.client() as client:
+@every_io_model
+def test_a_client_that_doesnt_read_is_given_up(io_model, caplog):
+    with Server(io_model, Upper(sending=0.3)) as server, server.client() as client:
         client.send(b"much")
         wait_until(lambda: caplog.records, "the server gives up")
         with server.client() as other:
@@ -102,17 +111,17 @@ def test_a_client_that_doesnt_read_is_given_up(face, caplog):
     assert "closed" in caplog.records[0].getMessage()
 
 
-@every_face
-def test_a_whole_long_answer_arrives(face):
-    with Server(face, Upper()) as server, server.client() as client:
+@every_io_model
+def test_a_whole_long_answer_arrives(io_model):
+    with Server(io_model, Upper()) as server, server.client() as client:
         assert client.ask(b"much") == b"xxxx"
         assert client.recv(50_000_000 - 4) == b"x" * (50_000_000 - 4)
         assert client.ask(b"more") == b"MORE"
 
 
-@every_face
-def test_a_defect_ends_one_client(face, caplog):
-    with Server(face, Upper()) as server:
+@every_io_model
+def test_a_defect_ends_one_client(io_model, caplog):
+    with Server(io_model, Upper()) as server:
         with server.client() as client:
             client.send(b"boom")
             assert client.rest() == b""
@@ -123,12 +132,12 @@ def test_a_defect_ends_one_client(face, caplog):
     assert "a defect of the server" in record.getMessage()
 
 
-@every_face
-def test_the_last_answer_isnt_lost_to_unread_data(face):
+@every_io_model
+def test_the_last_answer_isnt_lost_to_unread_data(io_model):
     """A close with unread data sends RST, and the answer would be thrown away with it."""
-    with Server(face, Upper()) as server, server.client() as client:
+    with Server(io_model, Upper()) as server, server.client() as client:
         client.send(b"hold")
-        assert server.handler.holding.wait(PATIENCE)
+        assert server.handler.holding.wait(WAIT_TIMEOUT)
         client.send(b"unread " * 1000)
         server.stop.set()
         server.handler.go.set()
@@ -137,9 +146,9 @@ def test_the_last_answer_isnt_lost_to_unread_data(face):
         assert client.rest() == b""
 
 
-@every_face
-def test_a_thousand_quick_clients(face, caplog):
-    with Server(face, Upper(), **({} if face == "blocking" else {"max_clients": 2000})) as server:
+@every_io_model
+def test_a_thousand_quick_clients(io_model, caplog):
+    with Server(io_model, Upper(), **({} if io_model == "blocking" else {"max_clients": 2000})) as server:
         for number in range(1000):
             client = server.client()
             if number % 3 == 0:
@@ -153,9 +162,9 @@ def test_a_thousand_quick_clients(face, caplog):
     assert not [record for record in caplog.records if record.levelno > logging.WARNING]
 
 
-@every_face
-def test_a_server_that_is_told_to_stop_while_idle_stops(face):
-    with Server(face, Upper()) as server:
+@every_io_model
+def test_a_server_that_is_told_to_stop_while_idle_stops(io_model):
+    with Server(io_model, Upper()) as server:
         with server.client() as client:  # somebody was here before
             assert client.ask(b"abc") == b"ABC"
         server.stop.set()
@@ -164,17 +173,17 @@ def test_a_server_that_is_told_to_stop_while_idle_stops(face):
             server.client()
 
 
-@every_face
-def test_a_server_that_was_told_to_stop_before_it_began_stops(face):
-    server = Server(face, Upper())
+@every_io_model
+def test_a_server_that_was_told_to_stop_before_it_began_stops(io_model):
+    server = Server(io_model, Upper())
     server.stop.set()
     with server:
         server.wait()
 
 
-@every_face
-def test_between_two_requests_a_client_is_let_go_at_once(face):
-    with Server(face, Upper()) as server, server.client() as client:
+@every_io_model
+def test_between_two_requests_a_client_is_let_go_at_once(io_model):
+    with Server(io_model, Upper()) as server, server.client() as client:
         assert client.ask(b"abc") == b"ABC"
         server.stop.set()
         assert client.rest() == b""
@@ -182,11 +191,11 @@ def test_between_two_requests_a_client_is_let_go_at_once(face):
         server.wait()
 
 
-@every_face
-def test_a_request_that_is_being_served_is_finished(face):
-    with Server(face, Upper()) as server, server.client() as client:
+@every_io_model
+def test_a_request_that_is_being_served_is_finished(io_model):
+    with Server(io_model, Upper()) as server, server.client() as client:
         client.send(b"hold")
-        assert server.handler.holding.wait(PATIENCE)
+        assert server.handler.holding.wait(WAIT_TIMEOUT)
         server.stop.set()
         server.handler.go.set()
         assert client.rest() == b"HOLD"
@@ -195,8 +204,8 @@ def test_a_request_that_is_being_served_is_finished(face):
 
 
 @many_at_once
-def test_what_doesnt_finish_in_time_is_cut_off(face, caplog):
-    with Server(face, Upper(), grace=0.1) as server, server.client() as client:
+def test_what_doesnt_finish_in_time_is_cut_off(io_model, caplog):
+    with Server(io_model, Upper(), grace=0.1) as server, server.client() as client:
         client.send(b"much")  # and then it doesn't read
         assert client.recv(1) == b"x"
         server.stop.set()
@@ -207,8 +216,8 @@ def test_what_doesnt_finish_in_time_is_cut_off(face, caplog):
 
 
 @many_at_once
-def test_many_are_served_at_once(face):
-    with Server(face, Upper()) as server:
+def test_many_are_served_at_once(io_model):
+    with Server(io_model, Upper()) as server:
         clients = [server.client() for _ in range(100)]
         for _ in range(2):
             for number, client in enumerate(clients):
@@ -228,13 +237,13 @@ def test_the_iterative_server_serves_one_after_the_other():
             second.recv(3)
         assert first.ask(b"ghi") == b"GHI"
         first.socket.close()
-        second.socket.settimeout(PATIENCE)
+        second.socket.settimeout(WAIT_TIMEOUT)
         assert second.recv(3) == b"DEF"
 
 
 @many_at_once
-def test_one_client_too_many_is_told_busy_within_a_second(face, caplog):
-    with Server(face, Upper(), max_clients=2) as server, server.client() as one, server.client() as two:
+def test_one_client_too_many_is_told_busy_within_a_second(io_model, caplog):
+    with Server(io_model, Upper(), max_clients=2) as server, server.client() as one, server.client() as two:
         assert one.ask(b"a") == b"A"
         assert two.ask(b"b") == b"B"
         with Client(server.port, timeout=1.0) as third:
@@ -252,8 +261,8 @@ def _is_served(server):
 
 
 @many_at_once
-def test_a_crowd_that_is_too_large_is_told_so_whole(face):
-    with Server(face, Upper(), max_clients=1) as server, server.client() as one:
+def test_a_crowd_that_is_too_large_is_told_so_whole(io_model):
+    with Server(io_model, Upper(), max_clients=1) as server, server.client() as one:
         assert one.ask(b"a") == b"A"
         crowd = [server.client() for _ in range(300)]
         assert {client.rest() for client in crowd} == {b"busy\n"}
@@ -263,8 +272,8 @@ def test_a_crowd_that_is_too_large_is_told_so_whole(face):
 
 
 @many_at_once
-def test_a_refused_client_that_floods_is_closed_all_the_same(face):
-    with Server(face, Upper(), max_clients=1) as server, server.client() as one, server.client() as flood:
+def test_a_refused_client_that_floods_is_closed_all_the_same(io_model):
+    with Server(io_model, Upper(), max_clients=1) as server, server.client() as one, server.client() as flood:
         assert one.ask(b"a") == b"A"
         with pytest.raises(ConnectionError):
             _pour(flood)
@@ -276,8 +285,8 @@ def _pour(client):
 
 
 @many_at_once
-def test_a_client_that_sends_without_end_doesnt_starve_the_others(face):
-    with Server(face, Upper()) as server, server.client() as flood:
+def test_a_client_that_sends_without_end_doesnt_starve_the_others(io_model):
+    with Server(io_model, Upper()) as server, server.client() as flood:
         done = threading.Event()
 
         def drain():
@@ -299,4 +308,4 @@ def test_a_client_that_sends_without_end_doesnt_starve_the_others(face):
         finally:
             done.set()
             for thread in threads:
-                thread.join(PATIENCE)
+                thread.join(WAIT_TIMEOUT)

@@ -10,7 +10,7 @@ import pytest
 from lab.sockets import datagram
 from lab.sockets.blocking import Deadline, Stop, plain_host
 from lab.sockets.datagram import Datagrams
-from tests.sockets.faces import PATIENCE, nothing_left
+from tests.sockets.io_models import WAIT_TIMEOUT, nothing_left
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def serving(handle, host="127.0.0.1"):
             yield port
         finally:
             stop.set()
-            thread.join(PATIENCE)
+            thread.join(WAIT_TIMEOUT)
             assert not thread.is_alive()
 
 
@@ -53,7 +53,7 @@ def test_a_datagram_of_any_size_comes_back_whole(size, connected):
     with serving(echo) as port, Datagrams("127.0.0.1", port, connected=connected) as link:
         payload = bytes(range(256)) * 256
         link.send(payload[:size])
-        assert link.recv(Deadline(PATIENCE)) == payload[:size]
+        assert link.recv(Deadline(WAIT_TIMEOUT)) == payload[:size]
 
 
 @pytest.mark.parametrize("connected", [False, True])
@@ -68,7 +68,7 @@ def test_a_bad_datagram_ends_nothing(caplog):
     with serving(upper) as port, Datagrams("127.0.0.1", port) as link:
         for data in (b"boom", b"too long", b"silent", b"abc"):
             link.send(data)
-        assert link.recv(Deadline(PATIENCE)) == b"ABC"
+        assert link.recv(Deadline(WAIT_TIMEOUT)) == b"ABC"
     first, second = (record.getMessage() for record in caplog.records)
     assert "a defect of the server" in first
     assert "Message too long" in second
@@ -80,7 +80,7 @@ def test_every_address_is_both_families_and_mapped_ones_are_plain():
         for host in ("127.0.0.1", "::1"):
             with Datagrams(host, port) as link:
                 link.send(b"x")
-                assert link.recv(Deadline(PATIENCE)) == b"x"
+                assert link.recv(Deadline(WAIT_TIMEOUT)) == b"x"
     assert [plain_host(sender) for sender in senders] == ["127.0.0.1", "::1"]
 
 
@@ -91,7 +91,7 @@ def test_the_senders_port_can_be_chosen():
             chosen = free.local_port
         with Datagrams("127.0.0.1", port, local_port=chosen) as link:
             link.send(b"x")
-            assert link.recv(Deadline(PATIENCE)) == b"x"
+            assert link.recv(Deadline(WAIT_TIMEOUT)) == b"x"
     assert senders == [chosen]
 
 
@@ -128,7 +128,7 @@ def test_connected_a_later_operation_is_refused():
     with nobody() as port, Datagrams("127.0.0.1", port, connected=True) as link:
         link.send(b"the first is sent")
         with pytest.raises(ConnectionRefusedError):
-            link.recv(Deadline(PATIENCE))
+            link.recv(Deadline(WAIT_TIMEOUT))
 
 
 @pytest.mark.parametrize("connected", [False, True])
@@ -137,7 +137,7 @@ def test_a_third_party_isnt_heard(connected):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             stranger.sendto(b"from a stranger", ("127.0.0.1", link.local_port))
         link.send(b"abc")
-        assert link.recv(Deadline(PATIENCE)) == b"abc"
+        assert link.recv(Deadline(WAIT_TIMEOUT)) == b"abc"
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64, "a..b"])

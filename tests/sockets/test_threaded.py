@@ -8,14 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.sockets.faces import MANY_AT_ONCE, PATIENCE, Client, Server, Upper, nothing_left, wait_until
+from tests.sockets.io_models import (
+    MANY_AT_ONCE,
+    WAIT_TIMEOUT,
+    Client,
+    Server,
+    Upper,
+    nothing_left,
+    wait_until,
+)
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("face", MANY_AT_ONCE)
-def test_a_shortage_of_descriptors_is_waited_out(face):
-    command = [sys.executable, "-m", "tests.sockets.starved_server", face]
+@pytest.mark.parametrize("io_model", MANY_AT_ONCE)
+def test_a_shortage_of_descriptors_is_waited_out(io_model):
+    command = [sys.executable, "-m", "tests.sockets.starved_server", io_model]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:
             port = int(server.stdout.readline())
@@ -28,7 +36,7 @@ def test_a_shortage_of_descriptors_is_waited_out(face):
         finally:
             server.terminate()
             output = server.stdout.read()
-        assert server.wait(PATIENCE) == 0
+        assert server.wait(WAIT_TIMEOUT) == 0
         assert "can't accept" not in output  # said once, not ten times a second
 
 
@@ -73,7 +81,7 @@ def test_a_handler_that_never_ends_doesnt_keep_the_server(caplog):
     handler = Upper()
     with nothing_left(), Server("threaded", handler, grace=0.05) as server, server.client() as client:
         client.send(b"hold")
-        assert handler.holding.wait(PATIENCE)
+        assert handler.holding.wait(WAIT_TIMEOUT)
         server.stop.set()
         server.wait()
         assert client.rest() == b""

@@ -33,7 +33,7 @@ class Diagnosis:
     def text(self) -> str:
         return " ".join(self.sentences)
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values, for a record."""
         return {"sentences": list(self.sentences), "see_also": list(self.see_also)}
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from lab.evidence.events import Event
 from lab.evidence.packets.connections import Connection
 from lab.evidence.packets.traffic import Traffic
-from lab.evidence.socket_history import SocketLife, lives
+from lab.evidence.socket_history import SocketHistory, socket_histories
 
 GRACE = 0.5  # seconds around a failing program in which a finding counts as its own
 
@@ -44,8 +44,8 @@ class Evidence:
     reason: str = ""
 
     @cached_property
-    def sockets(self) -> list[SocketLife]:
-        return lives(self.events)
+    def sockets(self) -> list[SocketHistory]:
+        return socket_histories(self.events)
 
     @cached_property
     def programs(self) -> list[Run]:
@@ -108,7 +108,7 @@ class Evidence:
                     lasting[fault] = event
         return sorted(lasting.values(), key=lambda event: -event.at)
 
-    def listeners(self, node: str, at: float) -> list[SocketLife]:
+    def listeners(self, node: str, at: float) -> list[SocketHistory]:
         return [s for s in self.sockets if s.node == node and s.state_at(at) == "LISTEN"]
 
     def done_to(self, node: str, moment: float) -> str:
@@ -169,7 +169,7 @@ def alike(evidence: Evidence, wanted: Callable[[Connection], bool]) -> list[list
     return list(groups.values())
 
 
-def its_sockets(evidence: Evidence, connection: Connection) -> list[SocketLife]:
+def its_sockets(evidence: Evidence, connection: Connection) -> list[SocketHistory]:
     ends = {
         (connection.client_address, connection.server_address),
         (connection.server_address, connection.client_address),

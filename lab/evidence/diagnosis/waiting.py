@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab.evidence.diagnosis.model import GRACE, Evidence, Finding, alike, ends, many, still_unread, things
 from lab.evidence.packets.connections import Connection, endpoint
-from lab.evidence.socket_history import SocketLife
+from lab.evidence.socket_history import SocketHistory
 
 
 def deadlock(evidence: Evidence) -> Iterator[Finding]:
@@ -58,7 +58,7 @@ def nobody_accepts(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _why_busy(evidence: Evidence, listener: SocketLife) -> str:
+def _why_busy(evidence: Evidence, listener: SocketHistory) -> str:
     done = evidence.done_to(listener.node, evidence.end)
     return (
         f"{listener.node} is out of action ({done})" if done else "the server is busy with another, or stuck"
@@ -113,8 +113,8 @@ def _last_data(evidence: Evidence, connection: Connection) -> float:
     """When a byte last passed on this connection, or when it was made."""
     ends = {connection.client_address, connection.server_address}
     last = connection.started
-    for passage in evidence.traffic.passages:
-        packet = passage.sent
+    for transit in evidence.traffic.transits:
+        packet = transit.sent
         if packet.protocol == "tcp" and packet.length and packet.at > last:
             if {endpoint(packet.source, packet.sport), endpoint(packet.destination, packet.dport)} == ends:
                 last = packet.at

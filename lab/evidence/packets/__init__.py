@@ -1,1 +1,1 @@
-"""Captured packets: decoded, matched across the router, and put together as connections and datagrams."""
+"""CaptureInfo packets: decoded, matched across the router, and put together as connections and datagrams."""

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from lab.evidence.packets.packet import Packet
-from lab.evidence.packets.sequence_tracker import Seen
-from lab.evidence.packets.transit import Passage
+from lab.evidence.packets.sequence_tracker import SequenceTracker
+from lab.evidence.packets.transit import PacketTransit
 
 Handshake: TypeAlias = Literal["complete", "refused", "unanswered", "half", "unseen"]
 Side: TypeAlias = Literal["client", "server"]
@@ -71,7 +71,7 @@ class Connection:
     def seconds(self) -> float:
         return self.ended - self.started
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values, for a record."""
         return asdict(self) | {"port": self.port, "closed": self.closed, "seconds": round(self.seconds, 6)}
 
@@ -84,8 +84,8 @@ class Follower:
         self._open: dict[tuple[str, int, str, int], _Followed] = {}
         self.connections: list[Connection] = []
 
-    def feed(self, passage: Passage) -> None:
-        packet = passage.sent
+    def feed(self, transit: PacketTransit) -> None:
+        packet = transit.sent
         if packet.about is not None and packet.about.protocol == "tcp":
             self._unreachable(packet)
         if packet.protocol != "tcp" or packet.fragment > 0:
@@ -95,7 +95,7 @@ class Follower:
         followed = self._open.get(here) or self._open.get(there)
         if followed is None or followed.begins_anew(packet):
             followed = self._begin(packet)
-        followed.feed(passage)
+        followed.feed(transit)
 
     def _begin(self, packet: Packet) -> _Followed:
         client = (packet.source, packet.sport)
@@ -136,8 +136,8 @@ class _Followed:
         self._client = client
         self._syn_at: float | None = None
         self._syn_seq: int | None = None
-        self._sent = {"client": Seen(), "server": Seen()}
-        self._came_out = {"client": Seen(), "server": Seen()}
+        self._sent = {"client": SequenceTracker(), "server": SequenceTracker()}
+        self._came_out = {"client": SequenceTracker(), "server": SequenceTracker()}
 
     def begins_anew(self, packet: Packet) -> bool:
         """Whether ``packet`` opens another connection with the same addresses and ports."""
@@ -145,31 +145,31 @@ class _Followed:
             return False
         return self.connection.closed or self._syn_seq not in (None, packet.seq)
 
-    def feed(self, passage: Passage) -> None:
-        packet, connection = passage.sent, self.connection
+    def feed(self, transit: PacketTransit) -> None:
+        packet, connection = transit.sent, self.connection
         side: Side = "client" if (packet.source, packet.sport) == self._client else "server"
         way = connection.from_client if side == "client" else connection.from_server
-        if passage.mark == "duplicate":
+        if transit.mark == "duplicate":
             way.duplicates += 1
             return
         connection.ended = max(connection.ended, packet.at)
         way.packets += 1
-        way.lost += passage.fate == "lost"
-        way.retransmissions += passage.mark == "retransmission"
+        way.lost += transit.fate == "lost"
+        way.retransmissions += transit.mark == "retransmission"
         way.zero_windows += packet.window == 0 and not {"R", "S"} & set(packet.flags)
-        self._count_bytes(passage, side, way)
-        self._handshake(passage, side, way)
-        self._ending(passage, side, way)
+        self._count_bytes(transit, side, way)
+        self._handshake(transit, side, way)
+        self._ending(transit, side, way)
 
-    def _count_bytes(self, passage: Passage, side: Side, way: Way) -> None:
-        packet = passage.sent
+    def _count_bytes(self, transit: PacketTransit, side: Side, way: Way) -> None:
+        packet = transit.sent
         way.sent += min(packet.length, self._sent[side].add(packet))
-        if passage.fate != "lost" and passage.mark != "corrupted":
+        if transit.fate != "lost" and transit.mark != "corrupted":
             way.bytes += min(packet.length, self._came_out[side].add(packet))
 
-    def _handshake(self, passage: Passage, side: Side, way: Way) -> None:
-        packet, connection = passage.sent, self.connection
-        came_out = passage.fate != "lost"
+    def _handshake(self, transit: PacketTransit, side: Side, way: Way) -> None:
+        packet, connection = transit.sent, self.connection
+        came_out = transit.fate != "lost"
         if "S" in packet.flags:
             way.syns += 1
             way.syns_arrived += came_out
@@ -181,10 +181,10 @@ class _Followed:
             connection.handshake = "complete"
             connection.connect_seconds = None if self._syn_at is None else round(packet.at - self._syn_at, 6)
 
-    def _ending(self, passage: Passage, side: Side, way: Way) -> None:
-        packet, connection = passage.sent, self.connection
+    def _ending(self, transit: PacketTransit, side: Side, way: Way) -> None:
+        packet, connection = transit.sent, self.connection
         who = connection.client if side == "client" else connection.server
-        came_out = passage.fate != "lost"
+        came_out = transit.fate != "lost"
         if "R" in packet.flags:
             if connection.handshake == "unanswered" and side == "server" and came_out:
                 connection.handshake = "refused"
@@ -200,11 +200,11 @@ class _Followed:
             connection.closed_first = connection.closed_first or who
 
 
-def follow(passages: Iterable[Passage], names: dict[str, str]) -> list[Connection]:
-    """The connections in ``passages``, in the order in which they began."""
+def follow(transits: Iterable[PacketTransit], names: dict[str, str]) -> list[Connection]:
+    """The connections in ``transits``, in the order in which they began."""
     follower = Follower(names)
-    for passage in passages:
-        follower.feed(passage)
+    for transit in transits:
+        follower.feed(transit)
     return follower.connections
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from lab.evidence.packets.connections import endpoint
 from lab.evidence.packets.packet import Packet
-from lab.evidence.packets.transit import Fate, Passage
+from lab.evidence.packets.transit import PacketDecision, PacketTransit
 
 PREVIEW = 64  # bytes of a payload that are shown
 
@@ -24,7 +24,7 @@ class Datagram:
     length: int  # bytes of payload
     sent_at: float
     arrived_at: float | None  # when the last of it came out; None: lost, or not meant to cross the router
-    fate: Fate
+    fate: PacketDecision
     payload: bytes = b""  # its first bytes
     copies: int = 0  # times that it came out again
     fragments: int = 1
@@ -41,7 +41,7 @@ class Datagram:
     def lost(self) -> bool:
         return self.fate == "lost"
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values, for a record; the payload as text."""
         text = self.payload[:PREVIEW].decode(errors="backslashreplace")
         return asdict(self) | {"port": self.port, "lost": self.lost, "payload": text}
@@ -50,31 +50,31 @@ class Datagram:
 Ident: TypeAlias = tuple[str, str, int]
 
 
-def gather(passages: Iterable[Passage], names: dict[str, str]) -> list[Datagram]:
-    """The datagrams in ``passages``, in the order in which they were sent."""
+def gather(transits: Iterable[PacketTransit], names: dict[str, str]) -> list[Datagram]:
+    """The datagrams in ``transits``, in the order in which they were sent."""
     found: list[Datagram] = []
     by_packet: dict[int, Datagram] = {}
     parts: dict[Ident, Datagram] = {}
-    for passage in passages:
-        packet = passage.sent
+    for transit in transits:
+        packet = transit.sent
         if packet.about is not None and packet.is_error:
             _complain(found, packet, names)
-        elif passage.mark == "duplicate" and id(packet) in by_packet:
+        elif transit.mark == "duplicate" and id(packet) in by_packet:
             by_packet[id(packet)].copies += 1
         elif packet.protocol == "udp":
-            datagram = by_packet[id(packet)] = _datagram(passage, names)
+            datagram = by_packet[id(packet)] = _datagram(transit, names)
             found.append(datagram)
             if packet.fragment == 0:
                 parts[(packet.source, packet.destination, packet.ident)] = datagram
         elif packet.protocol == "ip" and packet.fragment > 0:
             whole = parts.get((packet.source, packet.destination, packet.ident))
             if whole is not None:
-                _add(whole, passage)
+                _add(whole, transit)
     return found
 
 
-def _datagram(passage: Passage, names: dict[str, str]) -> Datagram:
-    packet = passage.sent
+def _datagram(transit: PacketTransit, names: dict[str, str]) -> Datagram:
+    packet = transit.sent
     return Datagram(
         sender=names.get(packet.source, packet.source),
         receiver=names.get(packet.destination, packet.destination),
@@ -82,22 +82,22 @@ def _datagram(passage: Passage, names: dict[str, str]) -> Datagram:
         destination=endpoint(packet.destination, packet.dport),
         length=packet.length,
         sent_at=packet.at,
-        arrived_at=passage.arrived.at if passage.arrived else None,
-        fate=passage.fate,
+        arrived_at=transit.arrived.at if transit.arrived else None,
+        fate=transit.fate,
         payload=packet.payload,
-        fragments_lost=int(passage.fate == "lost"),
+        fragments_lost=int(transit.fate == "lost"),
     )
 
 
-def _add(whole: Datagram, passage: Passage) -> None:
+def _add(whole: Datagram, transit: PacketTransit) -> None:
     """Adds a later fragment to its datagram."""
     whole.fragments += 1
-    whole.length += passage.sent.length
-    if passage.fate == "lost":
+    whole.length += transit.sent.length
+    if transit.fate == "lost":
         whole.fragments_lost += 1
         whole.fate, whole.arrived_at = "lost", None
-    elif passage.arrived is not None and whole.arrived_at is not None:
-        whole.arrived_at = max(whole.arrived_at, passage.arrived.at)
+    elif transit.arrived is not None and whole.arrived_at is not None:
+        whole.arrived_at = max(whole.arrived_at, transit.arrived.at)
 
 
 def _complain(found: list[Datagram], error: Packet, names: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ def sequence_space(packet: Packet) -> int:
     return packet.length + ("S" in packet.flags) + ("F" in packet.flags)
 
 
-class Seen:
+class SequenceTracker:
     """What has been seen of a stream. Positions count from its first packet, so they don't wrap."""
 
     def __init__(self) -> None:

@@ -14,13 +14,13 @@ from lab.evidence.packets import pcap
 from lab.evidence.packets.connections import Connection, endpoint, follow
 from lab.evidence.packets.datagrams import Datagram, gather
 from lab.evidence.packets.packet import Packet, decode, in_time
-from lab.evidence.packets.transit import Passage, Segment, match
+from lab.evidence.packets.transit import PacketTransit, Segment, match
 
 MAX_EVENTS = 20_000  # packets that events.jsonl tells; all are in the captures
 
 
 @dataclass
-class Captured:
+class CaptureInfo:
     """What the record says of one capture."""
 
     name: str  # the segment's name, or a host's
@@ -40,7 +40,7 @@ class Captured:
     def complete(self) -> bool:
         return not (self.cut or self.dropped or self.ended)
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -52,7 +52,7 @@ class Traffic:
     """
 
     def __init__(
-        self, packets: Iterable[Packet], captures: Iterable[Captured], names: Mapping[str, str]
+        self, packets: Iterable[Packet], captures: Iterable[CaptureInfo], names: Mapping[str, str]
     ) -> None:
         self.packets = in_time(packets)
         self.captures = {capture.name: capture for capture in captures}
@@ -64,7 +64,7 @@ class Traffic:
         return all(capture.complete for capture in self.captures.values())
 
     @cached_property
-    def passages(self) -> list[Passage]:
+    def transits(self) -> list[PacketTransit]:
         """Each packet once, with its fate."""
         segments = [Segment(c.name, c.networks, c.router) for c in self.captures.values()]
         gaps = [capture.gap for capture in self.captures.values() if capture.gap]
@@ -72,11 +72,11 @@ class Traffic:
 
     @cached_property
     def _connections(self) -> list[Connection]:
-        return follow(self.passages, self.names)
+        return follow(self.transits, self.names)
 
     @cached_property
     def _datagrams(self) -> list[Datagram]:
-        return gather(self.passages, self.names)
+        return gather(self.transits, self.names)
 
     def connections(self, port: int | None = None) -> list[Connection]:
         """TCP connections, and attempts at one; only those to ``port`` where it is given."""
@@ -105,32 +105,32 @@ class Traffic:
 
     def events(self) -> Iterator[Event]:
         """The packets as events of the timeline, at most MAX_EVENTS: the first of them, and a note."""
-        for passage in self.passages[:MAX_EVENTS]:
-            yield _event(passage, self.names)
-        if len(self.passages) > MAX_EVENTS:
-            left_out = len(self.passages) - MAX_EVENTS
-            yield Event(self.passages[MAX_EVENTS].sent.at, "lab", "note", f"{left_out} more packets passed")
+        for transit in self.transits[:MAX_EVENTS]:
+            yield _event(transit, self.names)
+        if len(self.transits) > MAX_EVENTS:
+            left_out = len(self.transits) - MAX_EVENTS
+            yield Event(self.transits[MAX_EVENTS].sent.at, "lab", "note", f"{left_out} more packets passed")
 
     def plain(self, port: int | None = None) -> dict[str, Any]:
         """Connections and datagrams as plain values, for a record."""
         return {
             "complete": self.complete,
-            "connections": [connection.plain() for connection in self.connections(port)],
-            "datagrams": [datagram.plain() for datagram in self.datagrams(port)],
+            "connections": [connection.to_dict() for connection in self.connections(port)],
+            "datagrams": [datagram.to_dict() for datagram in self.datagrams(port)],
         }
 
 
-def _event(passage: Passage, names: Mapping[str, str]) -> Event:
-    packet, fate = passage.sent, passage.fate
+def _event(transit: PacketTransit, names: Mapping[str, str]) -> Event:
+    packet, fate = transit.sent, transit.fate
     source, destination = (names.get(a, a) for a in (packet.source, packet.destination))
     how = f", {fate}" if fate in ("lost", "appeared") else ""
-    mark = f", {passage.mark}" if passage.mark else ""
+    mark = f", {transit.mark}" if transit.mark else ""
     data = {
         "segment": packet.segment, "number": packet.number, "protocol": packet.protocol,
         "source": endpoint(packet.source, packet.sport),
         "destination": endpoint(packet.destination, packet.dport),
-        "flags": packet.flags, "length": packet.length, "fate": fate, "mark": passage.mark,
-        "arrived": passage.arrived.at if passage.arrived else None,
+        "flags": packet.flags, "length": packet.length, "fate": fate, "mark": transit.mark,
+        "arrived": transit.arrived.at if transit.arrived else None,
     }  # fmt: skip
     return Event(
         packet.at, "router", "packet", f"{source} → {destination} {packet.label}{how}{mark}", data=data
@@ -163,5 +163,5 @@ def read(path: Path, segment: str) -> list[Packet]:
     ]
 
 
-def _captured(about: Mapping[str, Any]) -> Captured:
-    return Captured(**{**about, "networks": tuple(about["networks"]), "router": tuple(about["router"])})
+def _captured(about: Mapping[str, Any]) -> CaptureInfo:
+    return CaptureInfo(**{**about, "networks": tuple(about["networks"]), "router": tuple(about["router"])})

@@ -1,4 +1,4 @@
-"""Passages: the packets of the captures on both sides of the router, matched.
+"""PacketTransit: the packets of the captures on both sides of the router, matched.
 
 Seen on one segment only, a packet that had to cross the router was lost in it. That is how loss shows, and
 that is why there are two captures: a sender's own view can't tell loss from silence.
@@ -21,9 +21,9 @@ from statistics import median
 from typing import Literal, TypeAlias
 
 from lab.evidence.packets.packet import Packet
-from lab.evidence.packets.sequence_tracker import Seen, distance, sequence_space
+from lab.evidence.packets.sequence_tracker import SequenceTracker, distance, sequence_space
 
-Fate: TypeAlias = Literal["crossed", "lost", "stayed", "appeared", "unknown"]
+PacketDecision: TypeAlias = Literal["crossed", "lost", "stayed", "appeared", "unknown"]
 Mark: TypeAlias = Literal["", "retransmission", "probe", "duplicate", "corrupted"]
 
 DOUBT = 0.05  # seconds around a gap of a capture in which a packet may be missing for that reason
@@ -31,7 +31,7 @@ SLACK = 0.0005  # seconds by which a packet may seem to leave the router before 
 
 
 @dataclass(slots=True)
-class Passage:
+class PacketTransit:
     """One packet on its way: where it was seen first, and where it came out of the router.
 
     crossed   seen on both segments
@@ -44,7 +44,7 @@ class Passage:
 
     sent: Packet
     arrived: Packet | None
-    fate: Fate
+    fate: PacketDecision
     mark: Mark = ""
     missing: int = 0  # of a lost packet that the router cut up: bytes that didn't come out
 
@@ -119,7 +119,7 @@ class _Matching:
     near: list[Packet]
     far: list[Packet]
     typical: float = 0.0
-    done: list[Passage] = field(default_factory=list)
+    done: list[PacketTransit] = field(default_factory=list)
 
     def by(self, key: Key, mark: Mark = "") -> None:
         """Matches what has the same key on both sides; the rest stays for the next key."""
@@ -140,11 +140,11 @@ class _Matching:
             while index >= 0 and times and times[index] > packet.at + SLACK:
                 index -= 1
             if index >= 0 and times:
-                self.done.append(Passage(waiting.pop(index), packet, "crossed", mark))
+                self.done.append(PacketTransit(waiting.pop(index), packet, "crossed", mark))
                 del times[index]
             elif near[0].at <= packet.at + SLACK:
                 earlier = max((p for p in near if p.at <= packet.at + SLACK), key=lambda p: p.at)
-                self.done.append(Passage(earlier, packet, "crossed", "duplicate"))
+                self.done.append(PacketTransit(earlier, packet, "crossed", "duplicate"))
             else:
                 self.far.append(packet)
         self.near += waiting
@@ -174,8 +174,8 @@ class _Matching:
             packet = sent[index]
             missing = packet.length - sum(_overlap(packet, piece) for piece in found)
             last = max(found, key=lambda p: p.at)
-            fate: Fate = "lost" if missing > 0 else "crossed"
-            self.done.append(Passage(packet, last, fate, missing=max(0, missing)))
+            fate: PacketDecision = "lost" if missing > 0 else "crossed"
+            self.done.append(PacketTransit(packet, last, fate, missing=max(0, missing)))
             done |= {id(packet), *map(id, found)}
         return done
 
@@ -203,7 +203,7 @@ def _grouped(packets: Iterable[Packet], key: Key) -> dict[Hashable, list[Packet]
 
 def match(
     packets: Sequence[Packet], segments: Iterable[Segment], gaps: Sequence[tuple[float, float]] = ()
-) -> list[Passage]:
+) -> list[PacketTransit]:
     """Every packet of the segments' captures, in the order of time, each once. ``packets`` are in order.
 
     ``gaps`` are the times in which a capture left packets out.
@@ -218,62 +218,62 @@ def match(
         matching.by(_without_ident)
         matching.cut_up()
         matching.by(_same_datagram, "corrupted")
-    passages = matching.done
-    passages += [Passage(packet, None, "lost", missing=packet.length) for packet in matching.near]
-    passages += _leftover(matching.far, passages)
-    passages += [Passage(packet, None, "stayed") for packet in sides["stays"]]
-    passages.sort(key=lambda passage: passage.sent.at)
-    _doubt(passages, gaps)
-    _mark_retransmissions(passages)
-    return passages
+    transits = matching.done
+    transits += [PacketTransit(packet, None, "lost", missing=packet.length) for packet in matching.near]
+    transits += _leftover(matching.far, transits)
+    transits += [PacketTransit(packet, None, "stayed") for packet in sides["stays"]]
+    transits.sort(key=lambda transit: transit.sent.at)
+    _doubt(transits, gaps)
+    _mark_retransmissions(transits)
+    return transits
 
 
-def _leftover(far: list[Packet], passages: list[Passage]) -> list[Passage]:
+def _leftover(far: list[Packet], transits: list[PacketTransit]) -> list[PacketTransit]:
     """What came out without having gone in: a copy of what did (with its own identification), or new."""
     if not far:
         return []
-    sent = {_without_ident(p.sent): p.sent for p in passages if p.arrived is not None}
+    sent = {_without_ident(p.sent): p.sent for p in transits if p.arrived is not None}
     result = []
     for packet in far:
         original = sent.get(_without_ident(packet))
         if original is not None and original.at <= packet.at + SLACK:
-            result.append(Passage(original, packet, "crossed", "duplicate"))
+            result.append(PacketTransit(original, packet, "crossed", "duplicate"))
         else:
-            result.append(Passage(packet, packet, "appeared"))
+            result.append(PacketTransit(packet, packet, "appeared"))
     return result
 
 
-def _doubt(passages: Iterable[Passage], gaps: Sequence[tuple[float, float]]) -> None:
+def _doubt(transits: Iterable[PacketTransit], gaps: Sequence[tuple[float, float]]) -> None:
     """What misses its other half near a gap may have it in the gap: nothing is known of it."""
     if not gaps:
         return
-    delays = [passage.delay for passage in passages if passage.delay is not None]
+    delays = [transit.delay for transit in transits if transit.delay is not None]
     margin = DOUBT + max(delays, default=0.0)
-    for passage in passages:
-        at = passage.sent.at
-        if passage.fate in ("lost", "appeared") and any(a - margin < at < b + margin for a, b in gaps):
-            passage.fate = "unknown"
+    for transit in transits:
+        at = transit.sent.at
+        if transit.fate in ("lost", "appeared") and any(a - margin < at < b + margin for a, b in gaps):
+            transit.fate = "unknown"
 
 
-def _mark_retransmissions(passages: Iterable[Passage]) -> None:
+def _mark_retransmissions(transits: Iterable[PacketTransit]) -> None:
     """Marks TCP packets all of whose bytes (SYN and FIN count as one) had been sent before, and probes."""
-    sent: dict[Hashable, Seen] = {}
+    sent: dict[Hashable, SequenceTracker] = {}
     first_syn: dict[Hashable, int] = {}
-    for passage in passages:
-        packet = passage.sent
-        if packet.protocol != "tcp" or passage.mark or passage.fate == "appeared":
+    for transit in transits:
+        packet = transit.sent
+        if packet.protocol != "tcp" or transit.mark or transit.fate == "appeared":
             continue
         if "S" in packet.flags and first_syn.get(packet.flow) != packet.seq:
             first_syn[packet.flow] = packet.seq
-            sent[packet.flow] = Seen()  # a new connection, maybe on the ports of an older one
-        seen = sent.setdefault(packet.flow, Seen())
+            sent[packet.flow] = SequenceTracker()  # a new connection, maybe on the ports of an older one
+        seen = sent.setdefault(packet.flow, SequenceTracker())
         if _probes(packet, seen):
-            passage.mark = "probe"
+            transit.mark = "probe"
         elif not seen.add(packet) and sequence_space(packet):
-            passage.mark = "retransmission"
+            transit.mark = "retransmission"
 
 
-def _probes(packet: Packet, seen: Seen) -> bool:
+def _probes(packet: Packet, seen: SequenceTracker) -> bool:
     """It asks whether the peer lives, or has room again, and repeats nothing that was lost.
 
     A number that the peer has had already, with no byte or an old one (RFC 9293, sections 3.8.4 and 3.8.6.1).

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 from lab.evidence.packets import pcap
 from lab.evidence.packets.connections import endpoint
 from lab.evidence.packets.packet import Packet
-from lab.evidence.packets.traffic import Captured, Traffic
-from lab.evidence.packets.transit import Passage
+from lab.evidence.packets.traffic import CaptureInfo, Traffic
+from lab.evidence.packets.transit import PacketTransit
 from lab.evidence.trace.timeline import Clock
 
 MAX_PACKETS = 50_000  # in the page; of a longer run the first and the last
@@ -60,9 +60,9 @@ class Connections:
     _known: dict[tuple[str, frozenset[str]], int] = field(default_factory=dict)
     _pieces: dict[tuple[str, str, int], int] = field(default_factory=dict)
 
-    def of(self, passage: Passage) -> int | None:
+    def of(self, transit: PacketTransit) -> int | None:
         """The number of the connection that a packet belongs to; an ICMP error to that of which it tells."""
-        packet = passage.sent
+        packet = transit.sent
         piece = (packet.source, packet.destination, packet.ident)
         if packet.fragment > 0:
             return self._pieces.get(piece)
@@ -71,7 +71,7 @@ class Connections:
             return None
         ends = (subject.source, subject.sport), (subject.destination, subject.dport)
         key = (subject.protocol, frozenset(self._end(*end) for end in ends))
-        opens = subject is packet and packet.flags == "S" and not passage.mark
+        opens = subject is packet and packet.flags == "S" and not transit.mark
         if opens or key not in self._known:
             self._open(key, subject)
         if packet.fragment == 0:
@@ -98,31 +98,31 @@ def pack(traffic: Traffic, folder: Path, clock: Clock, nodes: Sequence[str], lef
 
     ``left`` is the segment that is drawn on the left; ``nodes`` are the titles, in the page's order.
     """
-    passages = _chosen(traffic.passages)
-    frames = _frames(folder, traffic.captures, passages)
+    transits = _chosen(traffic.transits)
+    frames = _frames(folder, traffic.captures, transits)
     labels, protocols, connections = Table(), Table(), Connections(traffic.names)
     index = {title: number for number, title in enumerate(nodes)}
-    cards = _cards(passages, frames, traffic.names)
+    cards = _cards(transits, frames, traffic.names)
     rows = []
-    for passage in passages:
-        packet = passage.sent
+    for transit in transits:
+        packet = transit.sent
         source = traffic.names.get(packet.source) or cards.get(_mac(packet, frames), "")
         target = traffic.names.get(packet.destination, "")
         rows.append(
             {
-                "route": _route(passage, left),
-                "marks": _marks(passage),
+                "route": _route(transit, left),
+                "marks": _marks(transit),
                 "label": labels.put("ARP" if packet.protocol == "arp" else packet.label),
                 "protocol": protocols.put(_protocol(packet)),
-                "connection": connections.of(passage),
+                "connection": connections.of(transit),
                 "source": index.get(source, -1),
                 "target": index.get(target, -1),
                 "size": packet.length,
                 "wire": packet.size,
-                **_times(passage, left, clock),
+                **_times(transit, left, clock),
             }
         )
-    kept, text = _bytes(passages, frames)
+    kept, text = _bytes(transits, frames)
     columns = {name: [row[name] for row in rows] for name in FIELDS}
     return {
         "packets": columns | kept,
@@ -131,45 +131,45 @@ def pack(traffic: Traffic, folder: Path, clock: Clock, nodes: Sequence[str], lef
         "protocols": protocols.texts,
         "connections": connections.table,
         "ends": connections.ends,
-        "left_out": len(traffic.passages) - len(passages),
+        "left_out": len(traffic.transits) - len(transits),
     }
 
 
-def _chosen(passages: list[Passage]) -> list[Passage]:
+def _chosen(transits: list[PacketTransit]) -> list[PacketTransit]:
     """All of them, or the first and the last of very many: how it began and how it ended."""
-    if len(passages) <= MAX_PACKETS:
-        return passages
-    return passages[: MAX_PACKETS // 2] + passages[-MAX_PACKETS // 2 :]
+    if len(transits) <= MAX_PACKETS:
+        return transits
+    return transits[: MAX_PACKETS // 2] + transits[-MAX_PACKETS // 2 :]
 
 
-def _route(passage: Passage, left: str) -> int:
+def _route(transit: PacketTransit, left: str) -> int:
     """0 left to right, 1 right to left, 2 within the left segment, 3 within the right one."""
-    here = passage.sent.segment == left
-    if passage.fate == "stayed":
+    here = transit.sent.segment == left
+    if transit.fate == "stayed":
         return 2 if here else 3
-    if passage.fate == "appeared":  # what was seen on a segment came from the other one
+    if transit.fate == "appeared":  # what was seen on a segment came from the other one
         return 1 if here else 0
     return 0 if here else 1
 
 
-def _times(passage: Passage, left: str, clock: Clock) -> dict[str, int | None]:
+def _times(transit: PacketTransit, left: str, clock: Clock) -> dict[str, int | None]:
     """When it was seen on each side; nowhere past the router where a part of it was lost."""
-    here = passage.sent.segment == left
-    sent: int | None = clock.micros(passage.sent.at)
+    here = transit.sent.segment == left
+    sent: int | None = clock.micros(transit.sent.at)
     arrived = None
-    if passage.fate == "appeared":
+    if transit.fate == "appeared":
         here, sent, arrived = not here, None, sent
-    elif passage.fate == "crossed" and passage.arrived is not None:
-        arrived = clock.micros(passage.arrived.at)
+    elif transit.fate == "crossed" and transit.arrived is not None:
+        arrived = clock.micros(transit.arrived.at)
     return {"left": sent, "right": arrived} if here else {"left": arrived, "right": sent}
 
 
-def _marks(passage: Passage) -> int:
-    marks = MARKS.get(passage.mark, 0)
-    marks |= LOST if passage.fate == "lost" else 0
-    marks |= UNSENT if passage.fate == "appeared" else 0
-    marks |= RESET if "R" in passage.sent.flags else 0
-    return marks | (CHORE if _is_chore(passage.sent) else 0)
+def _marks(transit: PacketTransit) -> int:
+    marks = MARKS.get(transit.mark, 0)
+    marks |= LOST if transit.fate == "lost" else 0
+    marks |= UNSENT if transit.fate == "appeared" else 0
+    marks |= RESET if "R" in transit.sent.flags else 0
+    return marks | (CHORE if _is_chore(transit.sent) else 0)
 
 
 def _is_chore(packet: Packet) -> bool:
@@ -184,9 +184,9 @@ def _protocol(packet: Packet) -> str:
 # --- bytes -----------------------------------------------------------------------------------------
 
 
-def _frames(folder: Path, captures: Mapping[str, Captured], passages: Sequence[Passage]) -> Frames:
+def _frames(folder: Path, captures: Mapping[str, CaptureInfo], transits: Sequence[PacketTransit]) -> Frames:
     """The captured bytes of each packet, by segment and number."""
-    wanted = {(p.segment, p.number) for passage in passages for p in (passage.sent, passage.arrived) if p}
+    wanted = {(p.segment, p.number) for transit in transits for p in (transit.sent, transit.arrived) if p}
     return {
         (name, number): frame.data
         for name, capture in captures.items()
@@ -195,16 +195,16 @@ def _frames(folder: Path, captures: Mapping[str, Captured], passages: Sequence[P
     }
 
 
-def _bytes(passages: Sequence[Passage], frames: Frames) -> tuple[dict[str, list[int | None]], str]:
+def _bytes(transits: Sequence[PacketTransit], frames: Frames) -> tuple[dict[str, list[int | None]], str]:
     """How many bytes of each packet are kept, as first seen and as seen past the router; and all of them.
 
     Each piece is padded to a multiple of three, so that its base64 can be read without the rest.
     """
-    sent = [frames.get((p.sent.segment, p.sent.number), b"") for p in passages]
-    arrived = [_second(p, frames) for p in passages]
+    sent = [frames.get((p.sent.segment, p.sent.number), b"") for p in transits]
+    arrived = [_second(p, frames) for p in transits]
     whole = sum(map(len, sent)) + sum(len(data or b"") for data in arrived)
     if whole > MAX_BYTES:  # the second view is kept where it tells something that the first doesn't
-        arrived = [d if p.mark == "corrupted" else None for p, d in zip(passages, arrived, strict=True)]
+        arrived = [d if p.mark == "corrupted" else None for p, d in zip(transits, arrived, strict=True)]
     limit = _limit([len(data) for data in [*sent, *filter(None, arrived)]])
     pieces = [data[:limit] for pair in zip(sent, arrived, strict=True) for data in pair if data is not None]
     text = base64.b64encode(b"".join(piece + bytes(-len(piece) % 3) for piece in pieces)).decode()
@@ -218,15 +218,15 @@ def _mac(packet: Packet, frames: Frames) -> bytes:
     return frames.get((packet.segment, packet.number), b"")[6:12]
 
 
-def _cards(passages: Iterable[Passage], frames: Frames, names: Mapping[str, str]) -> dict[bytes, str]:
+def _cards(transits: Iterable[PacketTransit], frames: Frames, names: Mapping[str, str]) -> dict[bytes, str]:
     """Whose an Ethernet address is. Between neighbours IPv6 has addresses that no record knows."""
-    sent = [passage.sent for passage in passages if passage.fate != "appeared"]
+    sent = [transit.sent for transit in transits if transit.fate != "appeared"]
     return {_mac(packet, frames): names[packet.source] for packet in sent if packet.source in names}
 
 
-def _second(passage: Passage, frames: Frames) -> bytes | None:
-    arrived = passage.arrived
-    if arrived is None or passage.fate != "crossed":
+def _second(transit: PacketTransit, frames: Frames) -> bytes | None:
+    arrived = transit.arrived
+    if arrived is None or transit.fate != "crossed":
         return None
     return frames.get((arrived.segment, arrived.number))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.evidence.events import Event
-from lab.evidence.socket_history import lives
+from lab.evidence.socket_history import socket_histories
 from lab.link.settings import LinkSettings
 
 MAX_LINES = 400  # of one program's output: the first three quarters, and the last
@@ -82,7 +82,7 @@ def sockets(
     """
     index = {title: number for number, title in enumerate(nodes)}
     rows = []
-    for number, life in enumerate(lives(events)):
+    for number, life in enumerate(socket_histories(events)):
         if life.names == ["TIME_WAIT"] and frozenset((life.local, life.remote)) not in ends:
             continue
         about: Row = {

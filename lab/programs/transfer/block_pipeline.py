@@ -22,7 +22,7 @@ SMALL_BLOCK = 1 << 17  # where threads aren't worth it
 _LANES = threading.BoundedSemaphore(8)  # so many may have threads and large blocks at once
 
 
-class Conveyor:
+class BlockPipeline:
     """Take a block, fill it, put it on; the steps see the blocks in order.
 
     A transfer of at most one BLOCK, and one too many at once, has its steps done in ``put`` itself: 512
@@ -41,11 +41,11 @@ class Conveyor:
         for start in range(0, size * count, size):
             self._free.put(memory[start : start + size])
 
-    def __enter__(self) -> Conveyor:
+    def __enter__(self) -> BlockPipeline:
         if self._lane:
             self._queues = [SimpleQueue() for _ in self._steps]
             self._threads = [
-                threading.Thread(target=self._run, args=(number,), name="conveyor", daemon=True)
+                threading.Thread(target=self._run, args=(number,), name="pipeline", daemon=True)
                 for number in range(len(self._steps))
             ]
             for thread in self._threads:

@@ -9,11 +9,11 @@ from typing import Any, BinaryIO, TypeVar
 
 from lab.programs.transfer.partial import Incoming, hash_file
 from lab.programs.transfer.storage import Root, status_of
-from lab.programs.transfer.wire import Timing, Watch, Wire
+from lab.programs.transfer.wire import ProgressCallback, Timing, Wire
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
 from lab.protocols.names import Path
 from lab.protocols.transfer import (
-    GRAIN,
+    RESUME_ALIGNMENT,
     Content,
     Data,
     Digest,
@@ -59,12 +59,14 @@ class Client:
         self._wire = Wire(stream, timing)
         self._timing = timing
 
-    def put(self, file: BinaryIO, path: Path, watch: Watch, *, resume: bool = True) -> Outcome:
+    def put(
+        self, file: BinaryIO, path: Path, on_progress: ProgressCallback, *, resume: bool = True
+    ) -> Outcome:
         """Stores the content of ``file``, its permission bits and modification time, at ``path``."""
         found = status_of(os.fstat(file.fileno()))
         offset = self._find_partial(path, found.size) if resume else 0
         while True:
-            hasher = hash_file(file.fileno(), offset, watch)
+            hasher = hash_file(file.fileno(), offset, on_progress)
             prefix_digest = hasher.hexdigest() if offset else ""
             put = Put(path, offset, prefix_digest, size=found.size, mode=found.mode, mtime=found.mtime)
             try:
@@ -74,19 +76,21 @@ class Client:
                 if refusal.code != "conflict" or not offset:
                     raise
                 offset = 0  # what the server has is of another file: from the start, then
-        stored = self._send_content(file, hasher, offset, found.size, watch)
+        stored = self._send_content(file, hasher, offset, found.size, on_progress)
         return Outcome(stored.size, stored.digest, offset)
 
     def _find_partial(self, path: Path, size: int) -> int:
-        if size < GRAIN:
+        if size < RESUME_ALIGNMENT:
             return 0
         offset = self._ask(FindPartial(path), Partial).offset
         return offset if offset <= size else 0
 
-    def _send_content(self, file: BinaryIO, hasher: Any, offset: int, size: int, watch: Watch) -> Stored:
+    def _send_content(
+        self, file: BinaryIO, hasher: Any, offset: int, size: int, on_progress: ProgressCallback
+    ) -> Stored:
         header = encode_request(Data(), size - offset)
         try:
-            self._wire.send_file(header, file, hasher, offset, size, watch)
+            self._wire.send_file(header, file, hasher, offset, size, on_progress)
             self._wire.send(encode_request(Digest(hasher.hexdigest())))
         except (ConnectionError, RemoteProtocolError):
             raise self._reason() from None
@@ -107,26 +111,28 @@ class Client:
             pass
         return TruncatedError("the connection was closed in the middle of a file")
 
-    def get(self, path: Path, root: Root, target: Path, watch: Watch, *, resume: bool = True) -> Outcome:
+    def get(
+        self, path: Path, root: Root, target: Path, on_progress: ProgressCallback, *, resume: bool = True
+    ) -> Outcome:
         """Fetches the file at ``path`` to ``target`` below ``root``, complete and verified or not at all."""
         with root.partials(target) as partials:
             with (partials.resume() if resume else None) or partials.begin(0) as incoming:
-                content = self._ask_content(path, incoming, watch)
+                content = self._ask_content(path, incoming, on_progress)
                 if content.offset != incoming.offset:
                     raise RemoteProtocolError(
                         "bad-message", "the server sends another part than what was asked"
                     )
                 incoming.expect(content.size)
-                self._wire.receive_file(incoming, content.size, watch)
+                self._wire.receive_file(incoming, content.size, on_progress)
                 digest = self._expect(Digest).digest
                 incoming.commit(digest, content.mode, content.mtime)
         return Outcome(content.size, digest, content.offset)
 
-    def _ask_content(self, path: Path, incoming: Incoming, watch: Watch) -> Content:
+    def _ask_content(self, path: Path, incoming: Incoming, on_progress: ProgressCallback) -> Content:
         if incoming.offset:
             self.stat(path)  # also so that the server waits while we read what is here
             try:
-                get = Get(path, incoming.offset, incoming.hash_prefix(watch))
+                get = Get(path, incoming.offset, incoming.hash_prefix(on_progress))
                 return self._ask(get, Content, work=incoming.offset)
             except Refusal as refusal:
                 if refusal.code != "conflict":

@@ -21,10 +21,10 @@ import stat
 from collections.abc import Callable
 from types import TracebackType
 
-from lab.programs.transfer.block_pipeline import BLOCK, Conveyor
+from lab.programs.transfer.block_pipeline import BLOCK, BlockPipeline
 from lab.programs.transfer.errno_mapping import refusing
 from lab.protocols.names import Path, partial_name, shown
-from lab.protocols.transfer import GRAIN, Refusal
+from lab.protocols.transfer import RESUME_ALIGNMENT, Refusal
 
 SLOTS = 16
 _PAGE = 4096
@@ -58,7 +58,7 @@ class Partials:
             for slot in range(SLOTS):
                 incoming = self._lock(slot, 0)
                 if incoming is not None:
-                    incoming.offset = os.fstat(incoming.fd).st_size // GRAIN * GRAIN
+                    incoming.offset = os.fstat(incoming.fd).st_size // RESUME_ALIGNMENT * RESUME_ALIGNMENT
                     if incoming.offset:
                         return incoming
                     incoming.release()
@@ -145,9 +145,9 @@ class Incoming:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._set_direct(size - self.offset > BLOCK)
 
-    def hash_prefix(self, watch: Callable[[int], None] = lambda _: None) -> str:
-        """The digest of the bytes that are there; ``watch`` is told how many were read so far."""
-        self.hasher = hash_file(self.fd, self.offset, watch)
+    def hash_prefix(self, on_progress: Callable[[int], None] = lambda _: None) -> str:
+        """The digest of the bytes that are there; ``on_progress`` is told how many were read so far."""
+        self.hasher = hash_file(self.fd, self.offset, on_progress)
         return self.hasher.hexdigest()
 
     def start_over(self, size: int) -> Incoming:
@@ -194,7 +194,7 @@ class Incoming:
 
     def keep(self) -> int:
         """Leaves what has arrived for a later transfer to go on from; says how many bytes that are."""
-        kept = self.offset // GRAIN * GRAIN
+        kept = self.offset // RESUME_ALIGNMENT * RESUME_ALIGNMENT
         if self.fd < 0 or not kept:
             self.discard()
             return 0
@@ -233,17 +233,17 @@ class Incoming:
             self._direct = direct
 
 
-def hash_file(fd: int, count: int, watch: Callable[[int], None] = lambda _: None) -> hashlib._Hash:
+def hash_file(fd: int, count: int, on_progress: Callable[[int], None] = lambda _: None) -> hashlib._Hash:
     """A hasher that has seen the first ``count`` bytes of a file. Raises Refusal where it is shorter."""
     hasher = hashlib.sha256()
     done = 0
-    with Conveyor([hasher.update], count) as conveyor:
+    with BlockPipeline([hasher.update], count) as pipeline:
         while done < count:
-            block = conveyor.take()
+            block = pipeline.take()
             got = os.preadv(fd, [block[: count - done]], done)
             if not got:
                 raise Refusal("conflict", "the file became shorter meanwhile")
-            conveyor.put(block, got)
+            pipeline.put(block, got)
             done += got
-            watch(done)
+            on_progress(done)
     return hasher

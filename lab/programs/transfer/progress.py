@@ -10,9 +10,9 @@ from typing import TextIO
 
 from lab.programs.console import Console, describe
 from lab.programs.transfer.client import Outcome
-from lab.programs.transfer.wire import Watch
+from lab.programs.transfer.wire import ProgressCallback
 from lab.protocols.printable import printable
-from lab.protocols.transfer import GRAIN
+from lab.protocols.transfer import RESUME_ALIGNMENT
 
 _BAR_INTERVAL = 0.1  # seconds between two drawings of the bar
 _JSON_INTERVAL = 0.5
@@ -31,13 +31,13 @@ class Report:
         self._shows_bar = terminal.isatty() and not console.as_json
         self._started = self._drawn = 0.0
 
-    def begin(self, path: str, size: int) -> Watch:
+    def begin(self, path: str, size: int) -> ProgressCallback:
         """A file's transfer begins; the result is to be told how many bytes are done."""
         self._started = self._drawn = time.monotonic()
         self.resumable = False
 
-        def watch(done: int) -> None:
-            self.resumable = done >= GRAIN
+        def on_progress(done: int) -> None:
+            self.resumable = done >= RESUME_ALIGNMENT
             now = time.monotonic()
             if self._shows_bar and now - self._drawn >= _BAR_INTERVAL:
                 self._drawn = now
@@ -48,7 +48,7 @@ class Report:
                     "progress", f"{path}: {done} of {size} bytes", path=path, done=done, size=size
                 )
 
-        return watch
+        return on_progress
 
     def end(self, event: str, path: str, where: str, outcome: Outcome) -> None:
         """The file is there, whole and verified."""

@@ -75,9 +75,9 @@ class Putting:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise Failure(f"{escaped(source)}: not a regular file", ENVIRONMENT)
-            watch = self._report.begin(source, status.st_size)
+            on_progress = self._report.begin(source, status.st_size)
             try:
-                outcome = self._client.put(file, target, watch, resume=self._resume)
+                outcome = self._client.put(file, target, on_progress, resume=self._resume)
             except ProtocolError as error:
                 if error.code == "file-changed":
                     raise ProtocolError(error.code, f"{escaped(source)}: {error}") from None
@@ -131,8 +131,8 @@ class Getting:
             self._report.skip(shown(path), why.get(entry.kind, "not a regular file"))
 
     def _get_file(self, path: Path, target: Path, size: int) -> None:
-        watch = self._report.begin(shown(path), size)
-        outcome = self._client.get(path, self._root, target, watch, resume=self._resume)
+        on_progress = self._report.begin(shown(path), size)
+        outcome = self._client.get(path, self._root, target, on_progress, resume=self._resume)
         where = os.path.normpath(os.path.join(self._prefix, *target))
         self._report.end("fetched", shown(path), where, outcome)
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TypeAlias
 
-from lab.programs.transfer.block_pipeline import Conveyor
+from lab.programs.transfer.block_pipeline import BlockPipeline
 from lab.programs.transfer.partial import Incoming
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
 from lab.protocols.framing import Decoder, Fields, Header
 from lab.sockets.blocking import HEADER_TIMEOUT, IDLE_TIMEOUT, Deadline, Stream
 
-Watch: TypeAlias = Callable[[int], None]  # is told how many bytes of the file are done
+ProgressCallback: TypeAlias = Callable[[int], None]  # is told how many bytes of the file are done
 
 SLOWEST_DISK = 20e6  # bytes/s: how long a peer may be busy hashing before it counts as silent
 
@@ -84,7 +84,13 @@ class Wire:
         return None
 
     def send_file(
-        self, header: bytes, file: BinaryIO, hasher: Any, offset: int, size: int, watch: Watch
+        self,
+        header: bytes,
+        file: BinaryIO,
+        hasher: Any,
+        offset: int,
+        size: int,
+        on_progress: ProgressCallback,
     ) -> None:
         """Sends ``header`` and the bytes ``offset`` … ``size`` of ``file``; ``hasher`` sees them too.
 
@@ -94,15 +100,15 @@ class Wire:
         """
         self._file = "sending"
         self.send(header)
-        with Conveyor([hasher.update], size - offset) as conveyor:
+        with BlockPipeline([hasher.update], size - offset) as pipeline:
             while offset < size:
-                block = conveyor.take()
+                block = pipeline.take()
                 count = os.preadv(file.fileno(), [block[: size - offset]], offset)
-                conveyor.put(block, count)
+                pipeline.put(block, count)
                 if not count or self._send_part(file, offset, count) < count:
                     raise ProtocolError("file-changed", "the file became shorter while it was sent")
                 offset += count
-                watch(offset)
+                on_progress(offset)
                 if self.stream.readable():
                     raise RemoteProtocolError("interrupted", "the peer spoke or left in the middle of a file")
         self._file = "none"
@@ -110,21 +116,21 @@ class Wire:
     def _send_part(self, file: BinaryIO, offset: int, count: int) -> int:
         return self.stream.sendfile(file, offset, count, self.timing.patience())
 
-    def receive_file(self, incoming: Incoming, size: int, watch: Watch) -> None:
+    def receive_file(self, incoming: Incoming, size: int, on_progress: ProgressCallback) -> None:
         """The payload under way goes into ``incoming`` until it has ``size`` bytes.
 
         Raises TruncatedError where the stream ends before, TimeoutError, and what writing raises.
         """
         self._file = "receiving"
         left = size - incoming.offset
-        with Conveyor([incoming.hasher.update, incoming.write], left) as conveyor:
+        with BlockPipeline([incoming.hasher.update, incoming.write], left) as pipeline:
             while left:
-                block = conveyor.take()
+                block = pipeline.take()
                 count = min(len(block), left)
                 self._fill(block[:count])
-                conveyor.put(block, count)
+                pipeline.put(block, count)
                 left -= count
-                watch(size - left)
+                on_progress(size - left)
         self._file = "none"
 
     def _fill(self, block: memoryview) -> None:

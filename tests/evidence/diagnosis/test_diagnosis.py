@@ -148,7 +148,7 @@ def test_of_two_causes_that_of_the_program_that_failed_comes_first():
 
 
 def test_a_diagnosis_is_plain_in_the_record():
-    plain = diagnose(recorded("refused")).plain()
+    plain = diagnose(recorded("refused")).to_dict()
     assert plain["see_also"] == ["connect-errors"]
     assert isinstance(plain["sentences"][0], str)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.evidence.packets.sequence_tracker import Seen, distance
+from lab.evidence.packets.sequence_tracker import SequenceTracker, distance
 from tests.evidence.forge import crossed, handshake, past, tcp, traffic
 
 
@@ -134,12 +134,12 @@ def test_connections_are_told_by_port():
 
 
 def test_plain_values_are_plain():
-    plain = only(handshake()).plain()
+    plain = only(handshake()).to_dict()
     assert (plain["handshake"], plain["port"], plain["from_client"]["syns"]) == ("complete", 8001, 1)
 
 
 def test_seen_counts_each_byte_once_in_any_order():
-    seen = Seen()
+    seen = SequenceTracker()
     parts = [(0, 10), (20, 10), (10, 10), (5, 20), (40, 5), (29, 12)]
     assert [seen.add(tcp(0.0, "A", 2**32 - 7 + start, length=length)) for start, length in parts] == [
         10, 10, 10, 0, 5, 10,

@@ -76,7 +76,7 @@ def test_port_unreachable_is_noted_with_its_datagram():
 def test_datagrams_are_told_by_port_and_plainly():
     everything = traffic(crossed(udp(1.0, ident=1)), crossed(udp(2.0, "中文".encode(), ident=2, port=2000)))
     (datagram,) = everything.datagrams(2000)
-    plain = datagram.plain()
+    plain = datagram.to_dict()
     assert (plain["payload"], plain["port"], plain["lost"]) == ("中文", 2000, False)
     assert (datagram.source.rpartition(":")[0], datagram.destination) == (KALI, f"{WIN10}:2000")
     assert everything.plain(2000)["complete"] is True

@@ -11,22 +11,22 @@ from tests.evidence.forge import KALI, ROUTER, SEGMENTS, WIN10, crossed, past, t
 
 
 def fates(*packets):
-    return [passage.fate for passage in traffic(*packets).passages]
+    return [transit.fate for transit in traffic(*packets).transits]
 
 
 def marks(*packets):
-    return [passage.mark for passage in traffic(*packets).passages]
+    return [transit.mark for transit in traffic(*packets).transits]
 
 
 def test_a_packet_seen_on_both_segments_crossed():
-    (passage,) = traffic(crossed(tcp(1.0, "S"), 0.02)).passages
-    assert (passage.fate, passage.sent.segment, passage.arrived.segment) == ("crossed", "clients", "servers")
-    assert passage.delay == pytest.approx(0.02)
+    (transit,) = traffic(crossed(tcp(1.0, "S"), 0.02)).transits
+    assert (transit.fate, transit.sent.segment, transit.arrived.segment) == ("crossed", "clients", "servers")
+    assert transit.delay == pytest.approx(0.02)
 
 
 def test_a_packet_seen_on_the_first_segment_only_was_lost():
-    (passage,) = traffic(tcp(1.0, "PA", 1, length=10)).passages
-    assert (passage.fate, passage.arrived, passage.missing) == ("lost", None, 10)
+    (transit,) = traffic(tcp(1.0, "PA", 1, length=10)).transits
+    assert (transit.fate, transit.arrived, transit.missing) == ("lost", None, 10)
 
 
 def test_a_packet_seen_past_the_router_only_appeared():
@@ -59,7 +59,7 @@ def test_what_goes_to_an_address_that_nobody_has_is_lost():
 def test_a_retransmission_isn_t_taken_for_the_packet_that_was_lost():
     lost = tcp(1.0, "PA", 1, length=10, ident=1)
     again = tcp(1.2, "PA", 1, length=10, ident=2)
-    first, second = traffic(lost, crossed(again)).passages
+    first, second = traffic(lost, crossed(again)).transits
     assert (first.fate, first.mark) == ("lost", "")
     assert (second.fate, second.mark, second.delay) == ("crossed", "retransmission", pytest.approx(0.001))
 
@@ -67,18 +67,18 @@ def test_a_retransmission_isn_t_taken_for_the_packet_that_was_lost():
 def test_of_identical_syns_the_one_that_came_out_is_the_later_one():
     """Without an IP identification they can't be told apart but by time."""
     other = crossed(tcp(0.5, "S", 9, client=50001), 0.001)
-    passages = traffic(other, tcp(1.0, "S"), tcp(2.0, "S"), past(tcp(2.0, "S"))).passages
-    assert [p.fate for p in passages] == ["crossed", "lost", "crossed"]
-    assert passages[2].mark == "retransmission"
+    transits = traffic(other, tcp(1.0, "S"), tcp(2.0, "S"), past(tcp(2.0, "S"))).transits
+    assert [p.fate for p in transits] == ["crossed", "lost", "crossed"]
+    assert transits[2].mark == "retransmission"
 
 
 def test_identical_datagrams_are_matched_by_the_usual_delay():
     known = crossed(udp(0.5, b"known"), 0.020)
     burst = [udp(1 + n * 0.005) for n in range(4)]
-    passages = traffic(
+    transits = traffic(
         known, *burst, past(burst[0], 0.020), past(burst[1], 0.020), past(burst[3], 0.020)
-    ).passages
-    assert [p.fate for p in passages[1:]] == ["crossed", "crossed", "lost", "crossed"]
+    ).transits
+    assert [p.fate for p in transits[1:]] == ["crossed", "crossed", "lost", "crossed"]
 
 
 def test_many_identical_datagrams_are_counted_right_and_fast():
@@ -90,8 +90,8 @@ def test_many_identical_datagrams_are_counted_right_and_fast():
 
 def test_a_packet_that_came_out_twice_is_a_duplicate():
     packet = udp(1.0, ident=7)
-    passages = traffic(crossed(packet), past(packet, 0.003)).passages
-    assert [(p.fate, p.mark) for p in passages] == [("crossed", ""), ("crossed", "duplicate")]
+    transits = traffic(crossed(packet), past(packet, 0.003)).transits
+    assert [(p.fate, p.mark) for p in transits] == [("crossed", ""), ("crossed", "duplicate")]
 
 
 def test_a_duplicate_with_an_identification_of_its_own_is_still_one():
@@ -109,16 +109,16 @@ def test_a_large_packet_that_came_out_in_pieces_crossed():
     pieces = [
         past(tcp(1.0, "A", 1000 + n, length=1000, ident=2 + n), 0.01 + n / 1e6) for n in (0, 1000, 2000)
     ]
-    (passage,) = traffic(whole, pieces).passages
-    assert (passage.fate, passage.missing) == ("crossed", 0)
-    assert passage.arrived.seq == 3000
+    (transit,) = traffic(whole, pieces).transits
+    assert (transit.fate, transit.missing) == ("crossed", 0)
+    assert transit.arrived.seq == 3000
 
 
 def test_a_large_packet_of_which_a_piece_is_missing_is_lost():
     whole = tcp(1.0, "PA", 1000, length=3000, ident=1)
     pieces = [past(tcp(1.0, "A", 1000 + n, length=1000, ident=2), 0.01) for n in (0, 2000)]
-    (passage,) = traffic(whole, pieces).passages
-    assert (passage.fate, passage.missing) == ("lost", 1000)
+    (transit,) = traffic(whole, pieces).transits
+    assert (transit.fate, transit.missing) == ("lost", 1000)
 
 
 def test_reordering_is_no_retransmission():
@@ -177,27 +177,27 @@ def test_whatever_is_lost_and_shuffled_the_fates_are_right(seed):
             lost.add(n)
         else:
             packets.append(past(packet, chance.uniform(0.001, 0.05)))
-    passages = match(in_time(packets), SEGMENTS)
-    assert len(passages) == 500
-    assert {p.sent.ident - 1 for p in passages if p.fate == "lost"} == lost
+    transits = match(in_time(packets), SEGMENTS)
+    assert len(transits) == 500
+    assert {p.sent.ident - 1 for p in transits if p.fate == "lost"} == lost
 
 
 def test_without_networks_nothing_is_claimed():
     assert [p.fate for p in match([tcp(1.0, "S")], [Segment("clients", ())])] == ["stayed"]
 
 
-def test_every_packet_is_in_one_passage():
-    passages = traffic(crossed(tcp(1.0, "S")), tcp(2.0, "S"), udp(3.0), crossed(udp(4.0, back=True))).passages
-    assert [p.sent.at for p in passages] == [1.0, 2.0, 3.0, 4.0]
-    assert WIN10 == passages[3].sent.source
+def test_every_packet_is_in_one_transit():
+    transits = traffic(crossed(tcp(1.0, "S")), tcp(2.0, "S"), udp(3.0), crossed(udp(4.0, back=True))).transits
+    assert [p.sent.at for p in transits] == [1.0, 2.0, 3.0, 4.0]
+    assert WIN10 == transits[3].sent.source
 
 
 def test_what_a_capture_left_out_isn_t_lost():
     """Two captures of a long run never leave out the very same packets."""
     sent = [udp(n * 0.01, ident=n + 1) for n in range(300)]
     came = [past(packet) for n, packet in enumerate(sent) if not 100 <= n < 200 and n != 20]
-    passages = match(in_time([*sent, *came]), SEGMENTS, [(0.991, 2.001)])
-    lost = [p.sent.ident - 1 for p in passages if p.fate == "lost"]
-    unknown = [p.sent.ident - 1 for p in passages if p.fate == "unknown"]
+    transits = match(in_time([*sent, *came]), SEGMENTS, [(0.991, 2.001)])
+    lost = [p.sent.ident - 1 for p in transits if p.fate == "lost"]
+    unknown = [p.sent.ident - 1 for p in transits if p.fate == "unknown"]
     assert (lost, unknown) == ([20], list(range(100, 200)))
     assert not any(p.fate == "unknown" for p in match(in_time([*sent, *came]), SEGMENTS))

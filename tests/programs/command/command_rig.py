@@ -16,7 +16,7 @@ from lab.protocols import framing
 
 ROOT = Path(__file__).parents[3]
 PEERS = ROOT / "tests" / "peers"
-PATIENCE = 30.0  # seconds: far more than anything here takes, also under load
+WAIT_TIMEOUT = 30.0  # seconds: far more than anything here takes, also under load
 
 
 class Program:
@@ -46,16 +46,16 @@ class Program:
 
     def line(self):
         """The next line of standard output."""
-        return self._lines.get(timeout=PATIENCE)
+        return self._lines.get(timeout=WAIT_TIMEOUT)
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         return self.wait()
 
     def wait(self):
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(WAIT_TIMEOUT)
         for reader in self._readers:
-            reader.join(PATIENCE)
+            reader.join(WAIT_TIMEOUT)
         return code
 
     def peak_memory(self):
@@ -95,13 +95,13 @@ def tutorial_server(name):
         program.wait()
 
 
-def run(port, *command, options=(), stdin="", timeout=PATIENCE):
+def run(port, *command, options=(), stdin="", timeout=WAIT_TIMEOUT):
     """lab-command run, to its end."""
     argv = ["run", "--port", str(port), *map(str, options), "127.0.0.1", *command]
     return lab_command(*argv, stdin=stdin, timeout=timeout)
 
 
-def lab_command(*argv, stdin="", timeout=PATIENCE):
+def lab_command(*argv, stdin="", timeout=WAIT_TIMEOUT):
     return subprocess.run(
         [sys.executable, "-m", "lab.programs.command", *argv],
         cwd=ROOT,
@@ -116,7 +116,7 @@ class Peer:
     """A client that speaks raw bytes, and frames where it wants to."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket = socket.create_connection(("127.0.0.1", port), WAIT_TIMEOUT)
         self._decoder = framing.Decoder()
         self._events = []
 
@@ -196,7 +196,7 @@ def sleepers(seconds):
 
 def wait_until(condition, what):
     """Waits for a state that nothing announces."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + WAIT_TIMEOUT
     while not condition():
         assert time.monotonic() < until, f"never: {what}"
         time.sleep(0.01)

@@ -20,8 +20,8 @@ import pytest
 from lab.protocols import framing
 from lab.protocols.command_answers import Exit, FrameAnswerEncoder
 from tests.programs.command.command_rig import (
-    PATIENCE,
     ROOT,
+    WAIT_TIMEOUT,
     lab_command,
     run,
     serving,
@@ -45,13 +45,13 @@ def fake_server(*answers):
     """
     closed = threading.Semaphore(0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(PATIENCE)
+        listener.settimeout(WAIT_TIMEOUT)
 
         def serve():
             for answer in answers:
                 connection, _ = listener.accept()
                 with connection, contextlib.suppress(OSError):  # it may be reset at any time
-                    connection.settimeout(PATIENCE)
+                    connection.settimeout(WAIT_TIMEOUT)
                     connection.recv(65_536)
                     connection.sendall(answer)
                     connection.shutdown(socket.SHUT_WR)
@@ -62,7 +62,7 @@ def fake_server(*answers):
         thread = threading.Thread(target=serve)
         thread.start()
         yield listener.getsockname()[1], closed
-        thread.join(PATIENCE)
+        thread.join(WAIT_TIMEOUT)
 
 
 # ----------------------------------------------------------------------------------- one command
@@ -151,7 +151,7 @@ def test_interrupted_client_takes_its_command_with_it(port):
     ) as client:
         wait_for_sleepers(seconds, 1)
         client.send_signal(signal.SIGINT)
-        out, err = client.communicate(timeout=PATIENCE)
+        out, err = client.communicate(timeout=WAIT_TIMEOUT)
         assert (client.returncode, out, err) == (130, b"", b"")
     wait_for_sleepers(seconds, 0)
 
@@ -161,7 +161,7 @@ def test_reader_that_has_enough(port):
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
         assert client.stdout.readline() == b"y\n"
         client.stdout.close()
-        assert client.wait(PATIENCE) == 1
+        assert client.wait(WAIT_TIMEOUT) == 1
         assert client.stderr.read() == b""
 
 
@@ -319,7 +319,7 @@ class Terminal:
 
     def wait_for(self, pattern, again=""):
         """Reads up to a match of ``pattern``; types ``again`` each second until it comes."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WAIT_TIMEOUT
         while not (match := re.search(pattern, self._seen)):
             assert time.monotonic() < until, f"never {pattern!r}: {self._seen!r}"
             if select.select([self._master], [], [], 1.0)[0]:
@@ -350,7 +350,7 @@ def test_prompt(port):
         terminal.type("echo again; true\n")
         terminal.wait_for("again; true\r\nagain\r\n127.0.0.1> ")
         terminal.type("\x04")
-        assert terminal.process.wait(PATIENCE) == 0
+        assert terminal.process.wait(WAIT_TIMEOUT) == 0
 
 
 @pytest.mark.parametrize("protocol", ["frame", "header"])
@@ -371,7 +371,7 @@ def test_ctrl_c_ends_the_command_and_keeps_the_prompt(port, protocol):
         terminal.wait_for("42")
         terminal.wait_for("127.0.0.1> ")
         terminal.type("exit\n")
-        assert terminal.process.wait(PATIENCE) == 0
+        assert terminal.process.wait(WAIT_TIMEOUT) == 0
 
 
 def test_prompt_connects_anew_when_the_server_had_closed():
@@ -381,7 +381,7 @@ def test_prompt_connects_anew_when_the_server_had_closed():
             terminal.wait_for("127.0.0.1> ")
             terminal.type("ls\n")
             terminal.wait_for("half of it")
-            assert closed.acquire(timeout=PATIENCE)
+            assert closed.acquire(timeout=WAIT_TIMEOUT)
         terminal.wait_for("127.0.0.1> ")
         terminal.type("\x04")
-        assert terminal.process.wait(PATIENCE) == 0
+        assert terminal.process.wait(WAIT_TIMEOUT) == 0

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.programs.command.command_rig import PATIENCE, PEERS, Peer, run, serving, tutorial_server
+from tests.programs.command.command_rig import PEERS, WAIT_TIMEOUT, Peer, run, serving, tutorial_server
 
 NUMBERS = "".join(f"{n}\n" for n in range(1, 20_001)).encode()
 
@@ -19,7 +19,7 @@ def tutorial_client(name, port, text):
         input=text,
         capture_output=True,
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=WAIT_TIMEOUT,
         check=False,
     )
     assert done.stderr == ""

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lab.programs.transfer.block_pipeline import BLOCK, Conveyor
+from lab.programs.transfer.block_pipeline import BLOCK, BlockPipeline
 
 LARGE = 20 * BLOCK + 7
 
@@ -15,12 +15,12 @@ def send_through(total: int, *steps: object) -> int:
     """Numbers the blocks, puts ``total`` bytes on; how many blocks it took."""
     count = left = 0
     left = total
-    with Conveyor(steps, total) as conveyor:  # type: ignore[arg-type]
+    with BlockPipeline(steps, total) as pipeline:  # type: ignore[arg-type]
         while left:
-            block = conveyor.take()
+            block = pipeline.take()
             size = min(len(block), left)
             block[0] = count % 256
-            conveyor.put(block, size)
+            pipeline.put(block, size)
             count += 1
             left -= size
     return count
@@ -56,8 +56,8 @@ def test_the_callers_own_failure_is_not_hidden_and_leaves_no_thread() -> None:
     before = threading.active_count()
 
     def broken() -> None:
-        with Conveyor([lambda _: None], LARGE) as conveyor:
-            conveyor.put(conveyor.take(), 1)
+        with BlockPipeline([lambda _: None], LARGE) as pipeline:
+            pipeline.put(pipeline.take(), 1)
             raise KeyError("mine")
 
     with pytest.raises(KeyError):
@@ -66,15 +66,15 @@ def test_the_callers_own_failure_is_not_hidden_and_leaves_no_thread() -> None:
 
 
 def test_only_a_few_at_once_have_threads_and_large_blocks() -> None:
-    conveyors = [Conveyor([lambda _: None], LARGE) for _ in range(40)]
+    conveyors = [BlockPipeline([lambda _: None], LARGE) for _ in range(40)]
     before = threading.active_count()
-    for conveyor in conveyors:
-        conveyor.__enter__()
-    large = [conveyor for conveyor in conveyors if len(conveyor.take()) == BLOCK]
+    for pipeline in conveyors:
+        pipeline.__enter__()
+    large = [pipeline for pipeline in conveyors if len(pipeline.take()) == BLOCK]
     assert 0 < len(large) < 40
     assert threading.active_count() - before == len(large)
-    for conveyor in conveyors:
-        conveyor.__exit__(None, None, None)
-    assert len(Conveyor([lambda _: None], 1).take()) < BLOCK
-    with Conveyor([lambda _: None], LARGE) as again:
+    for pipeline in conveyors:
+        pipeline.__exit__(None, None, None)
+    assert len(BlockPipeline([lambda _: None], 1).take()) < BLOCK
+    with BlockPipeline([lambda _: None], LARGE) as again:
         assert len(again.take()) == BLOCK

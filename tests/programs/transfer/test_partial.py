@@ -14,7 +14,7 @@ import pytest
 from lab.programs.transfer.partial import SLOTS, Incoming, Partials
 from lab.programs.transfer.storage import Root
 from lab.protocols.names import partial_name
-from lab.protocols.transfer import GRAIN, Refusal
+from lab.protocols.transfer import RESUME_ALIGNMENT, Refusal
 from tests.programs.transfer.transfer_rig import content, digest, names_in
 
 HIDDEN = partial_name("f", 0)
@@ -32,7 +32,7 @@ def write(incoming: Incoming, data: bytes) -> None:
 
 
 def break_off(partials: Partials, data: bytes, error: BaseException) -> None:
-    with contextlib.suppress(type(error)), partials.begin(9 * GRAIN) as incoming:
+    with contextlib.suppress(type(error)), partials.begin(9 * RESUME_ALIGNMENT) as incoming:
         write(incoming, data)
         raise error
 
@@ -48,20 +48,32 @@ def test_the_name_appears_with_the_whole_file(partials: Partials, tmp_path: Path
     assert (tmp_path / "f").read_bytes() == b"abc"
 
 
-@pytest.mark.parametrize("size", [0, 1, 4095, 4096, GRAIN - 1, GRAIN, GRAIN + 1, 3 * GRAIN + 4097])
+@pytest.mark.parametrize(
+    "size",
+    [
+        0,
+        1,
+        4095,
+        4096,
+        RESUME_ALIGNMENT - 1,
+        RESUME_ALIGNMENT,
+        RESUME_ALIGNMENT + 1,
+        3 * RESUME_ALIGNMENT + 4097,
+    ],
+)
 def test_all_sizes_arrive_whole(partials: Partials, tmp_path: Path, size: int) -> None:
     data = content(size)
     with partials.begin(size) as incoming:
-        for start in range(0, size, GRAIN):
-            write(incoming, data[start : start + GRAIN])
+        for start in range(0, size, RESUME_ALIGNMENT):
+            write(incoming, data[start : start + RESUME_ALIGNMENT])
         incoming.commit(digest(data), 0o644, 0.0)
     assert (tmp_path / "f").read_bytes() == data
 
 
 def test_wrong_bytes_leave_the_old_file_and_nothing_else(partials: Partials, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"old")
-    with partials.begin(2 * GRAIN) as incoming:
-        write(incoming, content(2 * GRAIN))
+    with partials.begin(2 * RESUME_ALIGNMENT) as incoming:
+        write(incoming, content(2 * RESUME_ALIGNMENT))
         with pytest.raises(Refusal) as told:
             incoming.commit(digest(b"other"), 0o644, 0.0)
     assert told.value.code == "digest-mismatch"
@@ -70,17 +82,17 @@ def test_wrong_bytes_leave_the_old_file_and_nothing_else(partials: Partials, tmp
 
 
 def test_what_broke_off_is_kept_to_the_last_whole_grain(partials: Partials, tmp_path: Path) -> None:
-    data = content(2 * GRAIN + 5)
+    data = content(2 * RESUME_ALIGNMENT + 5)
     break_off(partials, data, KeyboardInterrupt())
-    assert (tmp_path / HIDDEN).read_bytes() == data[: 2 * GRAIN]
+    assert (tmp_path / HIDDEN).read_bytes() == data[: 2 * RESUME_ALIGNMENT]
     resumed = partials.resume()
     assert resumed is not None
     with resumed:
-        assert resumed.offset == 2 * GRAIN
-        assert resumed.hash_prefix() == digest(data[: 2 * GRAIN])
+        assert resumed.offset == 2 * RESUME_ALIGNMENT
+        assert resumed.hash_prefix() == digest(data[: 2 * RESUME_ALIGNMENT])
         write(resumed, b"rest")
-        resumed.commit(digest(data[: 2 * GRAIN] + b"rest"), 0o644, 0.0)
-    assert (tmp_path / "f").read_bytes() == data[: 2 * GRAIN] + b"rest"
+        resumed.commit(digest(data[: 2 * RESUME_ALIGNMENT] + b"rest"), 0o644, 0.0)
+    assert (tmp_path / "f").read_bytes() == data[: 2 * RESUME_ALIGNMENT] + b"rest"
     assert names_in(tmp_path) == ["f"]
 
 
@@ -91,7 +103,7 @@ def test_less_than_a_grain_is_not_worth_keeping(partials: Partials, tmp_path: Pa
 
 
 def test_a_full_disk_gets_its_space_back(partials: Partials, tmp_path: Path) -> None:
-    break_off(partials, content(GRAIN), Refusal("no-space", "as write would say it"))
+    break_off(partials, content(RESUME_ALIGNMENT), Refusal("no-space", "as write would say it"))
     assert names_in(tmp_path) == []
 
 
@@ -126,9 +138,9 @@ def test_there_is_an_end_to_writers_of_one_name(partials: Partials, tmp_path: Pa
 
 
 def test_a_success_clears_away_what_others_left(partials: Partials, tmp_path: Path) -> None:
-    left = [partials.begin(2 * GRAIN) for _ in range(3)]
+    left = [partials.begin(2 * RESUME_ALIGNMENT) for _ in range(3)]
     for one in left:
-        write(one, content(GRAIN))
+        write(one, content(RESUME_ALIGNMENT))
         one.keep()
     with partials.begin(1) as incoming:
         write(incoming, b"1")
@@ -139,7 +151,7 @@ def test_a_success_clears_away_what_others_left(partials: Partials, tmp_path: Pa
 @pytest.mark.parametrize("plant", ["symlink", "hardlink", "fifo", "directory"])
 def test_a_planted_partial_file_is_not_written_to(partials: Partials, tmp_path: Path, plant: str) -> None:
     victim = tmp_path / "victim"
-    victim.write_bytes(b"v" * 2 * GRAIN)
+    victim.write_bytes(b"v" * 2 * RESUME_ALIGNMENT)
     planted = tmp_path / HIDDEN
     make = {
         "symlink": lambda: planted.symlink_to(victim),
@@ -152,7 +164,7 @@ def test_a_planted_partial_file_is_not_written_to(partials: Partials, tmp_path: 
     with partials.begin(1) as incoming:
         write(incoming, b"1")
         incoming.commit(digest(b"1"), 0o644, 0.0)
-    assert victim.read_bytes() == b"v" * 2 * GRAIN
+    assert victim.read_bytes() == b"v" * 2 * RESUME_ALIGNMENT
     assert (tmp_path / "f").read_bytes() == b"1"
 
 
@@ -178,13 +190,13 @@ def test_a_symbolic_link_of_that_name_is_replaced_not_followed(partials: Partial
 def test_a_lock_that_came_with_a_file_that_was_renamed_counts_for_nothing(tmp_path: Path) -> None:
     """Between our open and our lock, the other writer may have given the file its final name."""
     with Root(str(tmp_path)) as root, root.partials(("f",)) as partials:
-        writer = partials.begin(2 * GRAIN)
-        write(writer, content(2 * GRAIN))
+        writer = partials.begin(2 * RESUME_ALIGNMENT)
+        write(writer, content(2 * RESUME_ALIGNMENT))
         late = os.open(tmp_path / HIDDEN, os.O_RDWR)
-        writer.commit(digest(content(2 * GRAIN)), 0o644, 0.0)
+        writer.commit(digest(content(2 * RESUME_ALIGNMENT)), 0o644, 0.0)
         fcntl.flock(late, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert partials._is_ours(late, HIDDEN) is None
-        (tmp_path / HIDDEN).write_bytes(b"x" * GRAIN)
+        (tmp_path / HIDDEN).write_bytes(b"x" * RESUME_ALIGNMENT)
         assert partials._is_ours(late, HIDDEN) is None
         os.close(late)
-    assert hashlib.sha256((tmp_path / "f").read_bytes()).hexdigest() == digest(content(2 * GRAIN))
+    assert hashlib.sha256((tmp_path / "f").read_bytes()).hexdigest() == digest(content(2 * RESUME_ALIGNMENT))

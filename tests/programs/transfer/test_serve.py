@@ -17,7 +17,7 @@ import pytest
 from lab.programs.transfer.wire import Timing
 from lab.protocols.framing import MAX_HEADER
 from lab.protocols.names import partial_name
-from lab.protocols.transfer import GRAIN, Refusal
+from lab.protocols.transfer import RESUME_ALIGNMENT, Refusal
 from tests.programs.transfer.transfer_rig import (
     MIB,
     RawPeer,
@@ -170,7 +170,7 @@ def leave_partial(port: int, root: Path, data: bytes, sent: int) -> None:
         peer.send(op="put", path=["f"], size=len(data))
         assert peer.receive()["status"] == "ready"
         peer.socket.sendall(_frame_start({"op": "data"}, len(data)) + data[:sent])
-    kept = sent // GRAIN * GRAIN
+    kept = sent // RESUME_ALIGNMENT * RESUME_ALIGNMENT
     wait_until(lambda: found_partial(port) == kept, f"{kept} bytes kept")
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the faces share: each face served from a thread, and a client of raw bytes."""
+"""What the tests of the I/O models share: each of them served from a thread, and a client of raw bytes."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from lab.sockets import aio, blocking, threaded
 from lab.sockets.blocking import Deadline, Stop
 
-FACES = ("blocking", "threaded", "aio")
-MANY_AT_ONCE = ("threaded", "aio")
-PATIENCE = 30.0  # seconds: far more than anything here takes, also under load
+IO_MODELS = ("blocking", "threaded", "async")
+MANY_AT_ONCE = ("threaded", "async")
+WAIT_TIMEOUT = 30.0  # seconds: far more than anything here takes, also under load
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Upper:
         while chunk := stream.recv_request(deadline=Deadline(self.idle)):
             if chunk == b"hold":
                 self.holding.set()
-                self.go.wait(PATIENCE)
+                self.go.wait(WAIT_TIMEOUT)
             stream.sendall(answer(chunk), Deadline(self.sending))
 
     threaded = blocking
@@ -53,22 +53,22 @@ def answer(chunk):
 
 
 class Server:
-    """A face that serves in a thread of this process."""
+    """An I/O model that serves in a thread of this process."""
 
-    def __init__(self, face, handler, **options):
+    def __init__(self, io_model, handler, **options):
         self.stop = Stop()
         self.listener = blocking.listen("127.0.0.1", 0)
         self.port = self.listener.getsockname()[1]
         self.handler = handler
-        self._thread = threading.Thread(target=self._run, args=(face, options), name=f"server {face}")
+        self._thread = threading.Thread(target=self._run, args=(io_model, options), name=f"server {io_model}")
         self._error = None
 
-    def _run(self, face, options):
-        handle = getattr(self.handler, face)
+    def _run(self, io_model, options):
+        handle = getattr(self.handler, "aio" if io_model == "async" else io_model)
         try:
-            if face == "blocking":
+            if io_model == "blocking":
                 blocking.serve(self.listener, handle, self.stop)
-            elif face == "threaded":
+            elif io_model == "threaded":
                 threaded.serve(self.listener, handle, self.stop, **options)
             else:
                 asyncio.run(aio.serve(self.listener, handle, self.stop, **options))
@@ -87,7 +87,7 @@ class Server:
 
     def wait(self):
         """Until it has stopped."""
-        self._thread.join(PATIENCE)
+        self._thread.join(WAIT_TIMEOUT)
         assert not self._thread.is_alive(), "the server doesn't stop"
         if self._error is not None:
             raise self._error
@@ -99,7 +99,7 @@ class Server:
 class Client:
     """A peer of raw bytes."""
 
-    def __init__(self, port, timeout=PATIENCE):
+    def __init__(self, port, timeout=WAIT_TIMEOUT):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
 
     def __enter__(self):
@@ -138,7 +138,7 @@ def descriptors():
 
 def wait_until(condition, what):
     """Waits for a state that nothing announces."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + WAIT_TIMEOUT
     while not condition():
         assert time.monotonic() < until, f"never: {what}"
         time.sleep(0.005)
