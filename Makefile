@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 python := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint soak docs bench up down clean engine-stop
+.PHONY: help setup demo test lint soak docs translations bench up down clean engine-stop
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ soak: setup ## play every pitfall 50 times: the same verdict every time?
 docs: setup ## record what the gallery lacks, and write the pages of docs/
 	@$(python) -m docs.tools record
 	@$(python) -m docs.tools write
+
+translations: setup ## collect the texts that are to be translated, and compile the catalogs
+	@scripts/translations
 
 bench: setup ## measure the lab against what it replaces
 	@$(python) -m benchmarks

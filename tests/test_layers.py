@@ -12,7 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAB = ROOT / "lab"
 
-BELOW = ("protocols", "link", "sockets", "programs", "agent")  # the image boundary; from the bottom up
+BELOW = (
+    "locale",
+    "protocols",
+    "link",
+    "sockets",
+    "programs",
+    "agent",
+)  # the image boundary; from the bottom up
 ABOVE = ("topology", "evidence", "remote", "engine", "control", "scenarios", "testing", "cli")  # the same
 # Rooms that stand side by side: neither may import the other.
 BESIDE = (
@@ -27,8 +34,8 @@ COLUMNS = {
     "sockets": {"threaded", "aio", "datagram"},
     "programs": {"echo", "udp", "command", "transfer"},
 }
-# What the boundary lets through: pure values. Programs and the agent are started, never imported.
-SEEN_FROM_ABOVE = ("protocols", "link")
+# What the boundary lets through: texts and pure values. Programs and the agent are started, never imported.
+SEEN_FROM_ABOVE = ("locale", "protocols", "link")
 SHARED = ("errors", "__main__")  # modules of lab itself; lab.errors is for every room above the boundary
 
 
