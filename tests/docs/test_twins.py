@@ -1,4 +1,4 @@
-"""README, the page of profiles and their twins say the same: only the prose is translated."""
+"""README and the pages that exist in Chinese too have the same parts: only the prose is translated."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README", "docs/profiles"]
+PAGES = ["README", "docs/profiles", "docs/protocols"]
 FENCED = re.compile(r"^```\w*\n.*?^```$", re.MULTILINE | re.DOTALL)
 
 
