@@ -45,13 +45,13 @@ with socket.create_connection(("server", int(sys.argv[1])), timeout=5) as stream
 def run(lab, variant):
     """Serves a client, and starts again on the same port. The first time any free port will do (0)."""
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
-    with lab.server.start(["python3", "-c", program, "0"]) as first:
+    with lab.server.start_python(program, "0") as first:
         port = first.lines[0].split()[-1]
-        said = lab.client.run(["python3", "-c", CLIENT, port]).lines
+        said = lab.client.python(CLIENT, port).lines
         first.wait()
     try:
-        with lab.server.start(["python3", "-c", program, port]) as second:
-            said += lab.client.run(["python3", "-c", CLIENT, port]).lines
+        with lab.server.start_python(program, port) as second:
+            said += lab.client.python(CLIENT, port).lines
             error = second.wait().stderr
     except CommandFailed as failure:
         error = failure.result.stderr.splitlines()[-1]

@@ -44,8 +44,8 @@ for _ in range(3):
 def run(lab, variant):
     program, patience = {"broken": (BROKEN, "0.5"), "fixed": (FIXED, "10")}[variant]  # seconds
     before = len(lab.packets().connections(7023))
-    with lab.server.start(["python3", "-c", program]):
-        said = lab.client.run(["python3", "-c", CLIENT, lab.server.address, patience]).lines
+    with lab.server.start_python(program):
+        said = lab.client.python(CLIENT, lab.server.address, patience).lines
         queue = [s.receive_queue for s in lab.states() if s.port == 7023 and s.last == "LISTEN"][-1]
     attempts = lab.packets().connections(7023)[before:]
     record = {"clients": said, "handshakes": [attempt.handshake for attempt in attempts]}

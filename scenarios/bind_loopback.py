@@ -39,10 +39,10 @@ except OSError as error:
 
 
 def run(lab, variant):
-    program, visitor = {"broken": BROKEN, "fixed": FIXED}[variant], ["python3", "-c", VISIT]
-    with lab.server.start(["python3", "-c", program]):
+    program = {"broken": BROKEN, "fixed": FIXED}[variant]
+    with lab.server.start_python(program):
         sockets = lab.server.run("ss --no-header --tcp --listening --numeric 'sport = :7011'", check=True)
-        own, other = lab.server.run([*visitor, "127.0.0.1"]), lab.client.run([*visitor, "server"])
+        own, other = lab.server.python(VISIT, "127.0.0.1"), lab.client.python(VISIT, "server")
     return {
         "listens_on": sockets.stdout.split()[3],
         "on_its_own_host": own.lines,

@@ -58,11 +58,11 @@ with socket.create_connection(("server", 7024), timeout=float(sys.argv[1])) as s
 def run(lab, variant):
     program, patience = {"broken": (BROKEN, "0.5"), "fixed": (FIXED, "10")}[variant]  # seconds
     with (
-        lab.server.start(["python3", "-c", program]) as server,
-        lab.client.start(["python3", "-c", SILENT], announce=""),
+        lab.server.start_python(program) as server,
+        lab.client.start_python(SILENT, announce=""),
     ):
         server.wait_for_line("accepted")
-        answer = lab.client.run(["python3", "-c", POLITE, patience]).lines
+        answer = lab.client.python(POLITE, patience).lines
         polite = lab.packets().connections(7024)[-1]
         queues = [s.receive_queue for s in lab.states() if s.remote == polite.client_address]
         record = {"answer": answer, "accepted": server.lines.count("accepted")}

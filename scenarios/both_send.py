@@ -58,11 +58,11 @@ sys.stdin.read()  # stays until both have said how it went
 
 
 def run(lab, variant):
-    program = ["python3", "-c", {"broken": BROKEN, "fixed": FIXED}[variant]]
+    program = {"broken": BROKEN, "fixed": FIXED}[variant]
     end = {"broken": "stuck", "fixed": "received"}[variant]
     with (
-        lab.server.start([*program, "server"]) as server,
-        lab.client.start([*program, "client"], announce="") as client,
+        lab.server.start_python(program, "server") as server,
+        lab.client.start_python(program, "client", announce="") as client,
     ):
         said = [host.wait_for_line(end) for host in (client, server)]
         if variant == "fixed":

@@ -43,13 +43,13 @@ def run(lab, variant):
     """What was heard before "over" is all that came."""
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with (
-        lab.router.start(["python3", "-c", RECEIVER]) as router,
-        lab.server.start(["python3", "-c", RECEIVER]) as server,
+        lab.router.start_python(RECEIVER) as router,
+        lab.server.start_python(RECEIVER) as server,
     ):
         before = {segment: len(seen(lab, segment)) for segment in ("clients", "servers")}
-        lab.client.run(["python3", "-c", program], check=True)
+        lab.client.python(program, check=True)
         passed = {segment: len(seen(lab, segment)) - count for segment, count in before.items()}
-        lab.client.run(["python3", "-c", OVER], check=True)
+        lab.client.python(OVER, check=True)
         router.wait()
         server.wait()
     return {"router_heard": router.lines[1:], "win10_heard": server.lines[1:], "passed": passed}

@@ -47,10 +47,10 @@ def run(lab, variant):
     program, here = {"broken": BROKEN, "fixed": FIXED}[variant], lab.server.address
 
     def knock(address, announce=""):
-        return lab.client.start(["python3", "-c", program, address], announce=announce)
+        return lab.client.start_python(program, address, announce=announce)
 
     began = time.time()
-    with lab.server.start(["python3", "-c", NEVER_ACCEPTS]) as server, knock(here, "connected") as reset:
+    with lab.server.start_python(NEVER_ACCEPTS) as server, knock(here, "connected") as reset:
         server.stop()
         reset.wait()
     with knock(here) as refused:

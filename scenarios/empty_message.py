@@ -56,8 +56,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
 
 
 def run(lab, variant):
-    with lab.server.start(["python3", "-c", SERVER]):
-        client = lab.client.run(["python3", "-c", {"broken": BROKEN, "fixed": FIXED}[variant]])
+    with lab.server.start_python(SERVER):
+        client = lab.client.python({"broken": BROKEN, "fixed": FIXED}[variant])
     connection = lab.packets().connections(7018)[-1]
     ways = [connection.from_client.bytes, connection.from_server.bytes]
     record = {"answers": client.lines, "error": client.stderr.splitlines()[-1:], "bytes": ways}
@@ -65,8 +65,8 @@ def run(lab, variant):
 
 
 def by_udp(lab):
-    with lab.server.start(["python3", "-c", UDP_SERVER]) as receiver:
-        lab.client.run(["python3", "-c", UDP_CLIENT], check=True)
+    with lab.server.start_python(UDP_SERVER) as receiver:
+        lab.client.python(UDP_CLIENT, check=True)
         return receiver.wait().lines[-1]
 
 

@@ -49,7 +49,7 @@ with socket.create_connection(("server", 7019), timeout=5) as stream:
 def run(lab, variant):
     program = shlex.quote({"broken": BROKEN, "fixed": FIXED}[variant])
     with lab.server.start(f"ulimit -c 0 -St 1; python3 -c {program}; echo exit status $?") as server:
-        lab.client.run(["python3", "-c", CLIENT], check=True)
+        lab.client.python(CLIENT, check=True)
         server.wait()
     connection = lab.packets().connections(7019)[-1]
     return {

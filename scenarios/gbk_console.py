@@ -45,8 +45,8 @@ print("strict:", output.decode(encoding))
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     console = CONSOLE[lab.server.platform]
-    with lab.server.start(["python3", "-c", SERVER, console]):
-        client = lab.client.run(["python3", "-c", program])
+    with lab.server.start_python(SERVER, console):
+        client = lab.client.python(program)
     return {
         "said": lab.server.ask(f"{console} | iconv -f gbk -t utf-8").stdout,
         "shown": client.stdout,

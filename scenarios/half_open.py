@@ -47,8 +47,8 @@ TIMERS = "ss --no-header --tcp --options state established 'dport = :7003'"
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with (
-        lab.server.start(["python3", "-c", SERVER]),
-        lab.client.start(["python3", "-c", program], announce="connected") as client,
+        lab.server.start_python(SERVER),
+        lab.client.start_python(program, announce="connected") as client,
     ):
         (line,) = lab.client.run(TIMERS, check=True).lines
         with lab.server.cable_pulled():

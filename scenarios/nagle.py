@@ -52,8 +52,8 @@ with socket.create_connection(("server", 7022), timeout=20) as stream:
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     before = len(lab.packets().seen("clients", dport=7022))
-    with lab.server.start(["python3", "-c", SERVER]):
-        answers = lab.client.run(["python3", "-c", program]).lines
+    with lab.server.start_python(SERVER):
+        answers = lab.client.python(program).lines
     sent = [packet for packet in lab.packets().seen("clients", dport=7022)[before:] if packet.length]
     waits = [body.at - header.at for header, body in itertools.pairwise(sent) if header.length == HEADER]
     return {

@@ -60,7 +60,7 @@ with socket.create_connection(("server", 7060), timeout=5) as connection:
 
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
-    with lab.server.start(["python3", "-c", program]):
+    with lab.server.start_python(program):
         if variant == "broken":
             return {"anybody": client(lab, "anybody").stdout}
         owner, stranger = client(lab, "owner"), client(lab, "stranger")
@@ -71,7 +71,7 @@ def run(lab, variant):
 
 
 def client(lab, *who):
-    return lab.client.run(["python3", "-c", CLIENT, *who], check=True)
+    return lab.client.python(CLIENT, *who, check=True)
 
 
 def check_broken(record):

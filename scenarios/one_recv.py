@@ -40,9 +40,9 @@ def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with (
         lab.link.impaired(rate=32e6, direction="to-clients", verify=False),
-        lab.server.start(["python3", "-c", SERVER]),
+        lab.server.start_python(SERVER),
     ):
-        client = lab.client.run(["python3", "-c", program])
+        client = lab.client.python(program)
     declared, received = map(int, client.stdout.split())
     return {"declared": declared, "received": received, "exit_code": client.exit_code}
 

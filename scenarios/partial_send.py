@@ -38,9 +38,9 @@ def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with (
         lab.link.impaired(rate=16e6, direction="to-servers", verify=False),
-        lab.server.start(["python3", "-c", SERVER]) as server,
+        lab.server.start_python(SERVER) as server,
     ):
-        client = lab.client.run(["python3", "-c", program])
+        client = lab.client.python(program)
         server.wait()
     received = int(server.lines[-1])
     return {"returned": client.stdout.strip(), "received": received, "exit_code": client.exit_code}

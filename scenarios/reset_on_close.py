@@ -57,9 +57,9 @@ def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with (
         lab.link.impaired(rate=16e6, direction="to-clients", verify=False),
-        lab.server.start(["python3", "-c", program]) as server,
+        lab.server.start_python(program) as server,
     ):
-        said, received = lab.client.run(["python3", "-c", CLIENT]).lines
+        said, received = lab.client.python(CLIENT).lines
         server.wait()
     return {
         "server_said": server.lines[1:],

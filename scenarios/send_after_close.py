@@ -48,8 +48,8 @@ while True:
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with (
-        lab.server.start(["python3", "-c", SERVER]) as server,
-        lab.client.start(["python3", "-c", program], announce="") as client,
+        lab.server.start_python(SERVER) as server,
+        lab.client.start_python(program, announce="") as client,
     ):
         server.wait_for_line("closed")
         if variant == "broken":

@@ -59,10 +59,10 @@ with socket.create_connection(("server", 7025), timeout=1.4) as stream:
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with (
-        lab.server.start(["python3", "-c", program]),
-        lab.client.start(["python3", "-c", SLOW], announce="trickling"),
+        lab.server.start_python(program),
+        lab.client.start_python(SLOW, announce="trickling"),
     ):
-        honest = lab.client.run(["python3", "-c", HONEST])
+        honest = lab.client.python(HONEST)
         slow = lab.packets().connections(7025)[-3:-1]
     return {
         "answer": honest.stdout.removesuffix("\n") or honest.stderr.splitlines()[-1],

@@ -34,22 +34,22 @@ def run(lab):
     kali, win10 = lab.client, lab.server
     told = visited(win10, INTERNET, (kali, "client"))
     told += visited(win10, LOCAL, (kali, "neighbour"), (win10, "neighbour"))
-    told += said(kali, "sudo", "-n", "/usr/lib/socketlab/raw", "python3", "-c", PING, "raw")
-    told += said(kali, "python3", "-c", PING, "dgram")
+    raw = ["sudo", "-n", "/usr/lib/socketlab/raw", "python3", "-P", "-c", PING, "raw"]
+    told += lines(kali.run(raw, check=True), kali.python(PING, "dgram", check=True))
     traffic = lab.packets()
     told += [("packets", f"{family}: {what}") for family, what in packets(traffic)]
     return {"families": rows(told, traffic.names)}
 
 
 def visited(host, program, *visitors):
-    with host.start(["python3", "-c", program, "server"]) as server:
-        told = [line for visitor, role in visitors for line in said(visitor, "python3", "-c", program, role)]
+    with host.start_python(program, "server") as server:
+        results = [visitor.python(program, role, check=True) for visitor, role in visitors]
         server.wait()
-    return told + [(host.title, line) for line in server.lines]
+    return lines(*results, server.result)
 
 
-def said(host, *command):
-    return [(host.title, line) for line in host.run(command, check=True).lines]
+def lines(*results):
+    return [(result.node, line) for result in results for line in result.lines]
 
 
 def packets(traffic):

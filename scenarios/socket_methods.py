@@ -31,8 +31,8 @@ ACTS = OPENING, STREAM, DATAGRAMS, WAITING, CLOSING = [
 def run(lab):
     told = []
     for program in ACTS:
-        with lab.server.start(["python3", "-c", program, "server"]) as server:
-            client = lab.client.run(["python3", "-c", program, "client"], check=True)
+        with lab.server.start_python(program, "server") as server:
+            client = lab.client.python(program, "client", check=True)
             server.wait()
         told += [("win10", line) for line in server.lines] + [("kali", line) for line in client.lines]
     told += [("packets", f"{method}: {what}") for method, what in packets(lab.packets())]

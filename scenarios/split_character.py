@@ -43,8 +43,8 @@ print(text)
 
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
-    with lab.server.start(["python3", "-c", SERVER]):
-        client = lab.client.run(["python3", "-c", program])
+    with lab.server.start_python(SERVER):
+        client = lab.client.python(program)
     return {"text": client.stdout.strip(), "error": client.stderr.strip().rpartition("\n")[2]}
 
 

@@ -62,8 +62,8 @@ def run(lab, variant):
         "fixed": (FIXED_SERVER, FIXED_CLIENT, "sha256sum"),
     }[variant]
     long = LONG[lab.server.platform]
-    with lab.server.start(["python3", "-c", server]):
-        said = lab.client.run(["python3", "-c", client, long, "echo done"], check=True).lines
+    with lab.server.start_python(server):
+        said = lab.client.python(client, long, "echo done", check=True).lines
     truth = lab.server.ask(f"{long} | {alone}").stdout
     return {"answers": [ast.literal_eval(line) for line in said], "alone": truth}
 

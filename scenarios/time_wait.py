@@ -46,8 +46,8 @@ print(answers)
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     before = len(lab.packets().connections(7027))
-    with lab.server.start(["python3", "-c", SERVER]):
-        answers = int(lab.client.run(["python3", "-c", program]).stdout)
+    with lab.server.start_python(SERVER):
+        answers = int(lab.client.python(program).stdout)
     connections = lab.packets().connections(7027)[before:]
     ours = {frozenset((connection.client_address, connection.server_address)) for connection in connections}
     waiting = [s for s in lab.states() if s.last == "TIME_WAIT" and s.ended is None]

@@ -45,10 +45,10 @@ def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     before = len(lab.packets().datagrams(7005))
     with (
-        lab.server.start(["python3", "-c", RECEIVER]) as receiver,
+        lab.server.start_python(RECEIVER) as receiver,
         lab.link.dropping(2, protocol="udp", direction="to-servers"),
     ):
-        lab.client.run(["python3", "-c", program], check=True)
+        lab.client.python(program, check=True)
         receiver.wait()
     *datagrams, _ = lab.packets().datagrams(7005)[before:]
     return {

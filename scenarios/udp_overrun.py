@@ -55,8 +55,8 @@ def run(lab, variant):
     program, unread = {"broken": (BROKEN, COUNT), "fixed": (FIXED, WINDOW)}[variant]
     lost, before = counted(lab), len(lab.packets().datagrams(7015))
     with (
-        lab.server.start(["python3", "-c", RECEIVER]) as receiver,
-        lab.client.start(["python3", "-c", program], announce="") as sender,
+        lab.server.start_python(RECEIVER) as receiver,
+        lab.client.start_python(program, announce="") as sender,
     ):
         sender.wait_for_line(f"sent {unread}")  # only now is the receiver free to read
         arrived = sum(not datagram.lost for datagram in lab.packets().datagrams(7015)[before:])

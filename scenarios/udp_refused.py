@@ -38,7 +38,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
 
 def run(lab, variant):
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
-    said = lab.client.run(["python3", "-c", program]).lines
+    said = lab.client.python(program).lines
     datagram = lab.packets().datagrams(7013)[-1]
     return {"said": said, "network_said": [datagram.unreachable, datagram.unreachable_from]}
 

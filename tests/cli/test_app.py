@@ -143,8 +143,8 @@ def test_a_pitfall_tells_its_story(lab_cli, lab_topology, tmp_path):
     result = lab_cli("run", "-p", lab_topology.project, "--runs", str(tmp_path), "sticky-packets")
     assert result.exit_code == 0, result.stdout
     parts = [
-        "python3 -c BROKEN_CLIENT",
-        "python3 -c FIXED_CLIENT",
+        "python3 -P -c BROKEN_CLIENT",
+        "python3 -P -c FIXED_CLIENT",
         "PASS",
         "broken: The answer to the second",
         "SYN → 7016",
@@ -166,7 +166,7 @@ def test_one_variant_is_played_alone(lab_cli, lab_topology, tmp_path):
     words = ("run", "-p", lab_topology.project, "--runs", str(tmp_path), "sticky-packets", "--variant")
     result = lab_cli(*words, "broken", "--lang", "zh")
     assert result.exit_code == 0, result.stdout
-    assert "python3 -c FIXED" not in result.stdout
+    assert "python3 -P -c FIXED" not in result.stdout
     assert "错误写法：" in result.stdout
     assert list(json.loads((tmp_path / "latest" / "record.json").read_text())["record"]) == ["broken"]
 
