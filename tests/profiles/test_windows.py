@@ -7,7 +7,7 @@ import pytest
 from lab.scenarios import catalog
 from lab.scenarios.play import PLATFORMS
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("windows")]
 
 PROGRAMS = [name for name in catalog.names() if not catalog.load(name).outcomes]
 PORT = 20042  # no scenario has it
