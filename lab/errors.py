@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from lab.locale import Message
+
 
 class LabError(Exception):
-    """Something that the user can read and act on. ``exit_code`` is that of the command that hits it."""
+    """Something that the user can read and act on. ``exit_code`` is that of the command that hits it.
+
+    Its text may be a Message; ``str`` gives it in English.
+    """
 
     exit_code = 1
+
+    def in_language(self, language: str) -> str:
+        """The text in ``language`` if it can be translated, else in English."""
+        text = self.args[0] if self.args else ""
+        return text.in_language(language) if isinstance(text, Message) else str(self)
 
 
 class UsageError(LabError):

@@ -1,7 +1,8 @@
-"""The project's texts in the reader's language: a gettext catalog for each, lab/locale/LANGUAGE/LC_MESSAGES.
+"""The project's texts in the reader's language: one gettext catalog for each, lab/locale/LANGUAGE/LC_MESSAGES.
 
-English stands in the code. ``_`` translates a text at once, ``message`` later, when the reader's language is
-known. ``make translations`` collects the marked texts and compiles the catalogs.
+The code holds the English texts, each marked by the function that it is passed to: ``_`` translates at once,
+``message`` and ``messages`` when the text is shown. ``make translations`` collects the marked texts and compiles
+the catalogs.
 """
 
 from __future__ import annotations
@@ -20,24 +21,43 @@ LANGUAGES = {"en": "English", "zh-CN": "简体中文"}
 
 
 def known(name: str) -> str | None:
-    """The language called ``name`` ("zh", "zh-CN", "zh_CN.UTF-8"); None if there are no texts in it."""
+    """The language called ``name`` ("zh", "zh-CN", "zh_CN.UTF-8"); None if there is no catalog for it."""
     wanted = re.split("[-_.]", name)[0].casefold()
     return next((language for language in LANGUAGES if language.partition("-")[0] == wanted), None)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> str:
-    """The language that the environment asks for (locale(7)); English if it is one without texts."""
+    """The language that the environment asks for, by the rules of gettext(3); English if there is no catalog.
+
+    LANGUAGE, a list, comes first. It is ignored if the locale is C.
+    """
     names = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return known(next(filter(None, names), "")) or "en"
+    locale = next(filter(None, names), "C")
+    wanted = [] if locale in ("C", "POSIX") else environment.get("LANGUAGE", "").split(":")
+    return next(filter(None, map(known, [*wanted, locale])), "en")
+
+
+def translate_libraries() -> None:
+    """Let the libraries that call gettext() themselves (argparse, typer) find their texts in this catalog too.
+
+    Sets LANGUAGE for this process and its children: gettext() has no other public parameter.
+    """
+    os.environ["LANGUAGE"] = _locale(from_environment())
+    gettext.bindtextdomain(DOMAIN, str(FOLDER))
+    gettext.textdomain(DOMAIN)
+
+
+def _locale(language: str) -> str:
+    return language.replace("-", "_")
 
 
 @functools.cache
 def _catalog(language: str) -> gettext.NullTranslations:
-    return gettext.translation(DOMAIN, FOLDER, [language.replace("-", "_")], fallback=True)
+    return gettext.translation(DOMAIN, FOLDER, [_locale(language)], fallback=True)
 
 
 def _(text: str, language: str | None = None) -> str:
-    """``text`` in ``language`` (None: that of the environment); in English if it isn't translated."""
+    """``text`` in ``language`` (by default that of the environment); unchanged if it isn't translated."""
     return _catalog(from_environment() if language is None else language).gettext(text)
 
 
@@ -45,8 +65,8 @@ def _(text: str, language: str | None = None) -> str:
 class Message:
     """A text that is translated when it is shown.
 
-    ``fields`` stand in ``text`` by name, as in str.format; a field may be a Message too. If there is a
-    ``plural``, the field ``count`` chooses between the two.
+    ``fields`` are the values of the placeholders in ``text``, as for str.format; a value may be a Message too.
+    If there is a ``plural`` form, the field ``count`` chooses between the two.
     """
 
     text: str
@@ -72,10 +92,10 @@ class Message:
 
 
 def message(text: str, /, **fields: object) -> Message:
-    """A text to be translated later."""
+    """A text to be translated when it is shown."""
     return Message(text, fields)
 
 
 def messages(one: str, many: str, /, *, count: int, **fields: object) -> Message:
-    """A text with a number in it, to be translated later: "{count} byte", "{count} bytes"."""
+    """A text with a number in it, to be translated when it is shown: "{count} byte", "{count} bytes"."""
     return Message(one, {"count": count, **fields}, many)

@@ -17,7 +17,7 @@ from lab.programs.console import (
     input_lines,
 )
 from lab.programs.load_generator import LoadGenerator, Stats
-from lab.protocols.echo import HELLO_LIMIT, HELLO_TEXT, QUIT, Answer, message
+from lab.protocols.echo import HELLO_LIMIT, HELLO_TEXT, QUIT, Answer, as_message
 from lab.sockets import blocking
 from lab.sockets.blocking import Deadline, Stream
 
@@ -34,14 +34,14 @@ def send(options: argparse.Namespace) -> None:
         say_hello(console, options)
     else:
         for text in options.text:
-            message(text)  # all of them can be sent, or none is
+            as_message(text)  # all of them can be sent, or none is
         with blocking.connect(options.host, options.port, options.timeout) as stream:
             ask(console, stream, options)
 
 
 def say_hello(console: Console, options: argparse.Namespace) -> None:
     """Sends one text and prints the answer: all that comes until the server closes."""
-    text = message(" ".join(options.text) if options.text else HELLO_TEXT)
+    text = as_message(" ".join(options.text) if options.text else HELLO_TEXT)
     if len(text) > HELLO_LIMIT:
         raise Failure(f"the text has {len(text)} bytes; the server reads at most {HELLO_LIMIT}", USAGE)
     with blocking.connect(options.host, options.port, options.timeout) as stream:
@@ -74,7 +74,7 @@ def ask(console: Console, stream: Stream, options: argparse.Namespace) -> None:
     for text in options.text or lines():
         if text == QUIT:
             break
-        stream.sendall(message(text), Deadline(options.timeout))
+        stream.sendall(as_message(text), Deadline(options.timeout))
         answer = receive_answer(stream, Answer(options.mode, text), Deadline(options.timeout))
         console.say("answer", answer, sent=text, text=answer)
     if options.mode == "reverse":

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.protocols.echo import HELLO_TEXT, QUIT, Answer, message
+from lab.protocols.echo import HELLO_TEXT, QUIT, Answer, as_message
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
 from lab.sockets import aio
 from lab.sockets.blocking import Deadline
@@ -103,11 +103,11 @@ class LoadGenerator:
     async def _turn(self, stream: aio.Stream, text: str) -> None:
         deadline = Deadline(self._timeout)
         if self._mode == "hello":
-            await stream.sendall(message(HELLO_TEXT), deadline)
+            await stream.sendall(as_message(HELLO_TEXT), deadline)
             if not await stream.recv(deadline=deadline):
                 raise RemoteProtocolError("closed", "the server closed the connection without an answer")
             return
-        await stream.sendall(message(text), deadline)
+        await stream.sendall(as_message(text), deadline)
         answer = Answer(self._mode, text)
         while not answer.received(await stream.recv(deadline=deadline)):
             pass

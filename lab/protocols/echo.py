@@ -82,7 +82,7 @@ def encode(text: str) -> bytes:
         raise LocalProtocolError("text-invalid", "the text isn't valid UTF-8") from None
 
 
-def message(text: str) -> bytes:
+def as_message(text: str) -> bytes:
     """``text`` as one message. Raises LocalProtocolError where it is empty, no text, or longer than a chunk.
 
     Nothing is what TCP sends for an empty message: the server wouldn't notice, and both would wait. And a

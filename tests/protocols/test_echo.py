@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.protocols.echo import HELLO_ANSWER, Answer, Hello, Reply, Reverse, Upper, encode, message
+from lab.protocols.echo import HELLO_ANSWER, Answer, Hello, Reply, Reverse, Upper, as_message, encode
 from lab.protocols.errors import LocalProtocolError, RemoteProtocolError
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -120,5 +120,5 @@ def test_the_end_of_the_stream_is_no_answer():
 )
 def test_what_tcp_cant_send_as_a_message_is_refused(text, code):
     with pytest.raises(LocalProtocolError) as caught:
-        message(text)
+        as_message(text)
     assert caught.value.code == code
