@@ -1,8 +1,8 @@
-"""The project's texts in the reader's language: one gettext catalog for each, lab/locale/LANGUAGE/LC_MESSAGES.
+"""The project's texts in the reader's language, from gettext catalogs: lab/locale/LANGUAGE/LC_MESSAGES.
 
 The code holds the English texts, each marked by the function that it is passed to: ``_`` translates at once,
-``message`` and ``messages`` when the text is shown. ``make translations`` collects the marked texts and compiles
-the catalogs.
+``message`` and ``messages`` when the text is shown. ``make translations`` collects the marked texts and
+compiles the catalogs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def translate_libraries() -> None:
-    """Let the libraries that call gettext() themselves (argparse, typer) find their texts in this catalog too.
+    """Let libraries that call gettext() themselves (argparse, typer) find their texts in this catalog.
 
     Sets LANGUAGE for this process and its children: gettext() has no other public parameter.
     """
@@ -65,8 +65,8 @@ def _(text: str, language: str | None = None) -> str:
 class Message:
     """A text that is translated when it is shown.
 
-    ``fields`` are the values of the placeholders in ``text``, as for str.format; a value may be a Message too.
-    If there is a ``plural`` form, the field ``count`` chooses between the two.
+    ``fields`` are the values of the placeholders in ``text``, as for str.format; a value may be a Message
+    too. If there is a ``plural`` form, the field ``count`` chooses between the two.
     """
 
     text: str

@@ -1,7 +1,7 @@
 """Texts of libraries that readers of `--help` meet: here only to be collected into the catalogs.
 
-The libraries look them up themselves, see ``lab.locale.translate_libraries``. A text that isn't listed here, or
-that another version of the library words differently, is shown in English.
+The libraries look them up themselves (see ``lab.locale.translate_libraries``). A text that isn't listed here,
+or that another version of the library words differently, is shown in English.
 """
 
 from __future__ import annotations
