@@ -1,7 +1,7 @@
 """Capture files: the decoder of tcpdump's pcap stream, and a reader and a writer of pcapng files.
 
-tcpdump streams pcap. A run keeps pcapng, because it names the interface of each packet. Both formats are
-read here, since dpkt's readers drop the length that a packet had on the wire, and its writer can't store it.
+tcpdump streams pcap. A run keeps pcapng, because it names the interface of each packet. dpkt decodes the
+blocks of a pcapng file; its Reader and Writer aren't used, because they lose a packet's length on the wire.
 
 Specifications: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng (sections 3.1 and 4).
 """
@@ -11,7 +11,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
+
+import dpkt  # type: ignore[import-untyped]
+from dpkt import pcapng
 
 ETHERNET = 1  # the link type
 MAX_FRAME = 262_144  # bytes captured of one frame: the largest snapshot length that tcpdump accepts
@@ -23,8 +26,20 @@ PCAP_HEADER, PCAP_RECORD = "IHHiIII", "IIII"  # for struct; the byte order stand
 
 SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6  # pcapng block types
 BYTE_ORDER = 0x1A2B3C4D
-NAME, RESOLUTION, OFFSET = 2, 9, 14  # options of an interface
-BLOCK_HEADER, BLOCK_FRAME, PACKET_HEADER = 8, 12, 20  # sizes in bytes
+BLOCK_HEADER, BLOCK_FRAME = 8, 12  # bytes before the body of a block; before and after it
+PACKET_FRAME = 32  # bytes around the data of a packet block
+BLOCKS: dict[str, dict[int, Any]] = {
+    "<": {
+        INTERFACE: pcapng.InterfaceDescriptionBlockLE,
+        OLD_PACKET: pcapng.PacketBlockLE,
+        PACKET: pcapng.EnhancedPacketBlockLE,
+    },
+    ">": {
+        INTERFACE: pcapng.InterfaceDescriptionBlock,
+        OLD_PACKET: pcapng.PacketBlock,
+        PACKET: pcapng.EnhancedPacketBlock,
+    },
+}
 
 
 class NotACapture(ValueError):
@@ -117,24 +132,19 @@ class Writer:
 
     def __init__(self, file: IO[bytes], interface: str) -> None:
         self._file = file
-        self._write(SECTION, struct.pack("<IHHq", BYTE_ORDER, 1, 0, -1))  # version 1.0, of unknown length
-        name = interface.encode()
-        options = struct.pack("<HH", NAME, len(name)) + _padded(name) + bytes(4) if name else b""
-        self._write(INTERFACE, struct.pack("<HHI", ETHERNET, 0, 0) + options)  # 0: no snapshot length
+        described = pcapng.InterfaceDescriptionBlockLE(snaplen=0)  # 0: no snapshot length
+        if interface:
+            name = pcapng.PcapngOptionLE(code=pcapng.PCAPNG_OPT_IF_NAME, data=interface.encode())
+            described.opts = [name, pcapng.PcapngOptionLE(code=pcapng.PCAPNG_OPT_ENDOFOPT)]
+        file.write(bytes(pcapng.SectionHeaderBlockLE()) + bytes(described))
 
     def write(self, frame: Frame) -> None:
-        """Appends one frame."""
+        """Appends one frame. Not with dpkt's block, which stores the captured length as that on the wire."""
         high, low = divmod(round(frame.at * 1e6), 1 << 32)
-        header = struct.pack("<IIIII", 0, high, low, len(frame.data), frame.size)
-        self._write(PACKET, header + _padded(frame.data))
-
-    def _write(self, kind: int, body: bytes) -> None:
-        length = len(body) + BLOCK_FRAME
-        self._file.write(struct.pack("<II", kind, length) + body + struct.pack("<I", length))
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
+        data = frame.data + bytes(-len(frame.data) % 4)
+        length = PACKET_FRAME + len(data)
+        fields = (PACKET, length, 0, high, low, len(frame.data), frame.size)
+        self._file.write(struct.pack("<7I", *fields) + data + struct.pack("<I", length))
 
 
 def write(path: Path, interface: str, frames: Iterable[Frame]) -> None:
@@ -173,12 +183,18 @@ def _pcap_frames(file: IO[bytes], name: str) -> Iterator[Frame]:
 
 
 class _Interface(NamedTuple):
-    units: int = 10**6  # of time in a second
+    """How the packets of one interface count time."""
+
+    units: int = 10**6  # in a second
     offset: int = 0  # seconds to add
+
+    def time(self, count: int) -> float:
+        seconds, fraction = divmod(count, self.units)
+        return seconds + self.offset + fraction / self.units
 
 
 class _PcapngReader:
-    """Reads a pcapng file block by block, so that only one block is in memory."""
+    """Reads a pcapng file block by block, so that only one block is in memory; dpkt decodes the blocks."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = file
@@ -188,21 +204,21 @@ class _PcapngReader:
         self._end = 0  # of the last whole block
 
     def frames(self) -> Iterator[Frame]:
-        while (block := self._block()) is not None:
-            kind, body = block
+        while (found := self._block()) is not None:
+            kind, block = found
             try:
                 if kind == INTERFACE:
-                    self._interfaces.append(self._interface(body))
+                    self._interfaces.append(self._interface(BLOCKS[self._order][kind](block)))
                 elif kind in (PACKET, OLD_PACKET):
-                    yield self._packet(kind, body)
-            except (struct.error, IndexError):  # shorter than its type requires; an unknown interface
-                raise self._broken() from None
+                    yield self._frame(BLOCKS[self._order][kind](block))
+            except (dpkt.UnpackError, struct.error, IndexError, UnicodeDecodeError):
+                raise self._broken() from None  # too short for its type, or of an unknown interface
             if kind == SIMPLE_PACKET:
                 raise NotACapture(f"{self._name}: a packet without a time")
-            self._end += len(body) + BLOCK_FRAME
+            self._end += len(block)
 
     def _block(self) -> tuple[int, bytes] | None:
-        """The type and the body of the next block; None at the end and if the rest is incomplete."""
+        """The type of the next block, and the block; None at the end and if the rest is incomplete."""
         header = self._file.read(BLOCK_HEADER)
         if header[:4] == SECTION.to_bytes(4):
             self._begin_section()
@@ -211,13 +227,12 @@ class _PcapngReader:
         kind, length = struct.unpack(self._order + "II", header)
         if not BLOCK_FRAME <= length <= MAX_BLOCK or length % 4:
             raise self._broken()
-        rest = self._file.read(length - BLOCK_HEADER)
-        if len(rest) < length - BLOCK_HEADER:
+        block = header + self._file.read(length - BLOCK_HEADER)
+        if len(block) < length:
             return None
-        body, trailer = rest[:-4], rest[-4:]
-        if trailer != header[4:]:
+        if block[-4:] != header[4:]:
             raise self._broken()
-        return kind, body
+        return kind, block
 
     def _begin_section(self) -> None:
         """A section has its own byte order, and interfaces of its own."""
@@ -227,33 +242,19 @@ class _PcapngReader:
             self._order = _byte_order(magic, (BYTE_ORDER,), self._name)
         self._interfaces = []
 
-    def _interface(self, body: bytes) -> _Interface:
-        struct.unpack_from(self._order + "HHI", body)  # link type, reserved, snapshot length
-        options = dict(self._options(body[8:]))
-        resolution = options.get(RESOLUTION, b"\x06")[0]
+    def _interface(self, block: Any) -> _Interface:
+        options = {option.code: option.data for option in block.opts}
+        resolution = options.get(pcapng.PCAPNG_OPT_IF_TSRESOL, b"\x06")[0]
         base, exponent = (2, resolution & 0x7F) if resolution & 0x80 else (10, resolution)
-        offset = struct.unpack(self._order + "q", options[OFFSET])[0] if OFFSET in options else 0
+        (offset,) = struct.unpack(self._order + "q", options.get(pcapng.PCAPNG_OPT_IF_TSOFFSET, bytes(8)))
         return _Interface(base**exponent, offset)
 
-    def _options(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        while len(data) >= 4:
-            code, length = struct.unpack_from(self._order + "HH", data)
-            if code == 0:  # the end of the options
-                return
-            yield code, data[4 : 4 + length]
-            data = data[4 + length + -length % 4 :]
-
-    def _packet(self, kind: int, body: bytes) -> Frame:
-        number, high, low, captured, size = struct.unpack_from(self._order + "IIIII", body)
-        if kind == OLD_PACKET:  # its first field is two: the interface, and a count of dropped packets
-            (number,) = struct.unpack_from(self._order + "H", body)
-        _check_size(captured, self._name)
-        if PACKET_HEADER + captured > len(body):
+    def _frame(self, block: Any) -> Frame:
+        _check_size(block.caplen, self._name)
+        if block.caplen > block.len - block.__hdr_len__:
             raise self._broken()
-        interface = self._interfaces[number]
-        seconds, fraction = divmod(high << 32 | low, interface.units)
-        at = seconds + interface.offset + fraction / interface.units
-        return Frame(at, size, body[PACKET_HEADER : PACKET_HEADER + captured])
+        interface = self._interfaces[block.iface_id]
+        return Frame(interface.time(block.ts_high << 32 | block.ts_low), block.pkt_len, block.pkt_data)
 
     def _broken(self) -> NotACapture:
         return NotACapture(f"{self._name} is broken after {self._end} bytes")
