@@ -55,7 +55,7 @@ def lines(*results):
 def packets(traffic):
     for family, port in ("AF_INET", 7050), ("AF_INET6", 7051):
         for c in traffic.connections(port):
-            yield family, f"IPv{6 if c.server_address[0] == '[' else 4} handshake {c.handshake}"
+            yield family, f"IPv{c.server_address.family} handshake {c.handshake}"
     (stream,) = traffic.connections(7052)
     yield "SOCK_STREAM", f"{stream.from_client.bytes} bytes in a connection"
     for datagram in traffic.datagrams(7053):

@@ -56,11 +56,7 @@ def packets(traffic):
     near, far = (traffic.seen(segment, dport=7044)[-1].ttl for segment in ("clients", "servers"))
     yield "setsockopt", f"TTL {near}, and {far} past the router"
     for method, c in zip(("shutdown", "close", "detach"), traffic.connections(7047), strict=True):
-        back = [
-            p
-            for p in traffic.seen("clients", sport=7047, dport=int(c.client_address.rpartition(":")[2]))
-            if p.length
-        ]
+        back = [p for p in traffic.seen("clients", sport=7047, dport=c.client_address.port) if p.length]
         order = "after" if all(p.at > c.from_client.fin_at for p in back) else "before"
         yield method, f"{c.closed_first} sends FIN, {c.from_server.bytes} bytes come back {order} it"
 

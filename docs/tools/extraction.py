@@ -11,7 +11,19 @@ from pathlib import Path
 from docs.tools.recording import Part, ProgramOutput, Recording, Step
 from docs.tools.source import fingerprint
 from lab.cli.view import cut, shortened
-from lab.evidence.events import Event
+from lab.evidence.event_text import render
+from lab.evidence.events import (
+    Event,
+    FaultChanged,
+    LinkChanged,
+    LinkFailed,
+    Note,
+    Output,
+    ProgramEvent,
+    ProgramExited,
+    ProgramStarted,
+    VariantBegan,
+)
 from lab.evidence.packets import traffic
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
@@ -27,7 +39,7 @@ def keep(scenario: Scenario, folder: Path) -> Recording:
     """The recording of a run, from the folder that it left. Raises OSError, ValueError."""
     about = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     events, passed = read_events(folder), traffic.load(folder)
-    begun = [(event.text, event.at) for event in events if event.kind == "variant"] or [("", 0.0)]
+    begun = [(event.variant, event.at) for event in events if isinstance(event, VariantBegan)] or [("", 0.0)]
     borders = [*(at for _, at in begun[1:]), math.inf]
     return Recording(
         scenario=scenario.name,
@@ -49,21 +61,21 @@ def _part(
     scenario: Scenario, variant: str, events: Sequence[Event], passed: Traffic, since: float, until: float
 ) -> Part:
     within = [event for event in events if since <= event.at < until]
-    said = [_said(scenario, event, events) for event in within if event.kind == "start"]
+    said = [_said(scenario, event, events) for event in within if isinstance(event, ProgramStarted)]
     return Part(variant, said, _steps(arrows(passed, since, until), within))
 
 
-def _said(scenario: Scenario, start: Event, events: Iterable[Event]) -> ProgramOutput:
-    of_it = [event for event in events if event.program == start.program]
-    lines = [cut(printable(event.text)) for event in of_it if event.kind in ("stdout", "stderr")]
+def _said(scenario: Scenario, start: ProgramStarted, events: Iterable[Event]) -> ProgramOutput:
+    of_it = [e for e in events if isinstance(e, ProgramEvent) and e.program == start.program]
+    lines = [cut(printable(event.line)) for event in of_it if isinstance(event, Output)]
     left_out = max(0, len(lines) - FIRST - LAST)
     return ProgramOutput(
         node=start.node,
-        command="\n> ".join(map(printable, shortened(start.text, scenario.programs).strip().splitlines())),
+        command="\n> ".join(map(printable, shortened(start.command, scenario.programs).strip().splitlines())),
         lines=lines[:FIRST] if left_out else lines,
         left_out=left_out,
         last=lines[-LAST:] if left_out else [],
-        end=next((event.text for event in of_it if event.kind == "exit"), ""),
+        end=next((render(event) for event in of_it if isinstance(event, ProgramExited)), ""),
     )
 
 
@@ -80,15 +92,14 @@ def _steps(found: list[Row], events: Iterable[Event]) -> list[Step]:
 
 def _counts(event: Event, last: float) -> bool:
     """Whether it says something of the packets: past the last one, only what was never healed does."""
-    about = event.data or {}
-    if event.kind not in ("fault", "link", "note") or "measured" in about:
+    if not isinstance(event, FaultChanged | LinkChanged | LinkFailed | Note):
         return False
-    return event.at < last or about.get("edge") == "begin"
+    return event.at < last or (isinstance(event, FaultChanged) and event.edge == "begin")
 
 
 def _told(event: Event) -> str:
-    text = printable(event.text)
-    return f"{event.node}: {text}" if event.kind == "fault" else text
+    line = printable(render(event))
+    return f"{event.node}: {line}" if isinstance(event, FaultChanged) else line
 
 
 def _arrow(row: Row, first: float) -> Step:

@@ -13,10 +13,11 @@ from rich.table import Table
 from lab.cli.errors import errors_in_one_line
 from lab.control.lab import Lab
 from lab.control.link import Link, LinkFailure, Status
-from lab.control.link_measurement import Measured, failures
+from lab.control.link_measurement import failures
 from lab.control.transport import from_engine
 from lab.engine.project import Topology
 from lab.errors import UsageError
+from lab.evidence.events import Measured
 from lab.link.settings import (
     BOTH,
     DIRECTIONS,

@@ -14,7 +14,18 @@ from rich.markup import escape
 from rich.text import Text
 
 from lab.cli import lesson_text
-from lab.evidence.events import Event
+from lab.evidence.event_text import render
+from lab.evidence.events import (
+    CounterChanged,
+    Event,
+    Output,
+    PacketPassed,
+    ProgramExited,
+    ProgramStarted,
+    SocketChanged,
+    VariantBegan,
+    VerdictGiven,
+)
 from lab.evidence.sequence_diagram import MAX_ROWS, sequence
 from lab.protocols.printable import printable
 from lab.scenarios.catalog import Scenario
@@ -26,7 +37,7 @@ MAX_CHARACTERS = 240  # shown of one line
 VARIANT_ROWS = 12  # of the sequence of one variant
 COLOURS = {"win10": "bright_blue", "kali": "bright_green", "router": "bright_yellow", "lab": "bright_magenta"}
 SEQUENCE_STYLES = {"time": "dim", "lane": "dim", "dim": "dim", "lost": "bold red", "mark": "yellow"}
-QUIET_KINDS = ("verdict", "socket", "counter", "packet")  # told afterwards, or in the trace
+QUIET = (VerdictGiven, SocketChanged, CounterChanged, PacketPassed)  # shown afterwards, or in the trace
 VERDICT_STYLES: dict[Verdict, str] = {"pass": "bold green", "fail": "bold red", "unsupported": "bold yellow"}
 
 
@@ -63,18 +74,18 @@ class View:
 
     def observe(self, event: Event) -> None:
         """One event, at once."""
-        if event.kind == "variant":
-            self._variants[event.text] = event.at
-            self._console.rule(lesson_text.WORDS[self._language][event.text], style="dim", align="left")
+        if isinstance(event, VariantBegan):
+            self._variants[event.variant] = event.at
+            self._console.rule(lesson_text.WORDS[self._language][event.variant], style="dim", align="left")
             return
-        text = self._text(event)
-        if text is None:
+        line = self._text(event)
+        if line is None:
             return
         if event.node in self._columns:
-            self._row(Text(f"{event.at - self._started:5.2f}", "dim"), {event.node: text})
+            self._row(Text(f"{event.at - self._started:5.2f}", "dim"), {event.node: line})
         else:
             self._console.print(
-                Text.assemble((f"{event.node:>6} ", _colour(event.node)), ("│ ", "dim"), text)
+                Text.assemble((f"{event.node:>6} ", _colour(event.node)), ("│ ", "dim"), line)
             )
 
     def end(self, outcome: Outcome) -> None:
@@ -145,18 +156,18 @@ class View:
             self._console.print(Text(f"  the same on purpose: {names}", "dim"))
 
     def _text(self, event: Event) -> Text | None:
-        if event.kind == "start":
-            return Text(f"$ {printable(shortened(event.text, self._programs))}", "bold")
-        if event.kind == "exit":
+        if isinstance(event, ProgramStarted):
+            return Text(f"$ {printable(shortened(event.command, self._programs))}", "bold")
+        if isinstance(event, ProgramExited):
             hidden = self._shown[event.program] - MAX_LINES
             more = f"… {hidden} more lines; " if hidden > 0 else ""
-            return Text(f"{more}{event.text}", "dim")
-        if event.kind in ("stdout", "stderr"):
+            return Text(f"{more}{render(event)}", "dim")
+        if isinstance(event, Output):
             self._shown[event.program] += 1
             if self._shown[event.program] > MAX_LINES:
                 return None
-            return Text(cut(printable(event.text)), "red" if event.kind == "stderr" else "")
-        return None if event.kind in QUIET_KINDS else Text(printable(event.text), "italic yellow")
+            return Text(cut(printable(event.line)), "red" if event.stream == "stderr" else "")
+        return None if isinstance(event, QUIET) else Text(printable(render(event)), "italic yellow")
 
     def _row(self, time_of_it: Text, cells: dict[str, Text]) -> None:
         """One line of the side-by-side view; a long text goes on in its own column."""

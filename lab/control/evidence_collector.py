@@ -77,7 +77,7 @@ class EvidenceCollector:
                 capture.resume()
 
     def _monitor(self, host: Host) -> None:
-        monitor = SocketMonitor(host, self.observe, names(self.hosts))
+        monitor = SocketMonitor(host, self.observe)
         self.monitors.append(monitor)
         monitor.wait_until_watching()
 

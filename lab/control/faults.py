@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from lab.control.program import Result
 from lab.errors import EnvironmentFailure
-from lab.evidence.events import Event, Observe
+from lab.evidence.events import Edge, FaultChanged, Note, Observe
 from lab.remote.ssh import Connection
 
 SMALL_DISK = "/mnt/small"  # a tmpfs of 8 MiB on every host
@@ -20,11 +20,11 @@ BALLAST = f"{SMALL_DISK}/.full"
 CABLE = "sudo -n /usr/lib/socketlab/cable"
 FAULT_TIMEOUT = 20.0
 
-# The texts of a fault's two events.
-POWER = ("power cut", "power on")
-FROZEN = ("paused", "resumed")
-UNPLUGGED = ("cable pulled", "cable plugged in")
-FULL = ("disk full", "disk has room again")
+# The names of the faults. How their ends are called: lab.evidence.event_text.
+POWER = "power cut"
+FROZEN = "paused"
+UNPLUGGED = "cable pulled"
+FULL = "disk full"
 
 
 class Power(Protocol):
@@ -103,7 +103,7 @@ class Faults:
     def restore(self) -> None:
         """Heals what a run that was killed may have left."""
         if self._power.restore():
-            self._observe(Event(time.time(), self.title, "note", "was off or paused since an earlier run"))
+            self._observe(Note(time.time(), self.title, "was off or paused since an earlier run"))
         down = "ip -o link show | grep -q ' state DOWN '"
         self._do(f"rm -f {BALLAST}; if {down}; then {CABLE} plug; fi")
 
@@ -124,7 +124,6 @@ class Faults:
             why = (result.stderr.strip() or result.ending).splitlines()[-1]
             raise EnvironmentFailure(f"{self.title}: {why}")
 
-    def _fault(self, texts: tuple[str, str], edge: str, act: Callable[[], None]) -> None:
-        text = texts[edge == "end"]
-        self._observe(Event(time.time(), self.title, "fault", text, data={"fault": texts[0], "edge": edge}))
+    def _fault(self, fault: str, edge: Edge, act: Callable[[], None]) -> None:
+        self._observe(FaultChanged(time.time(), self.title, fault, edge))
         act()

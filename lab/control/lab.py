@@ -14,7 +14,7 @@ from lab.control.host import Host
 from lab.control.link import Link
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
-from lab.evidence.events import Event, Observe
+from lab.evidence.events import Event, Note, Observe, VariantBegan
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
 
@@ -49,11 +49,11 @@ class Lab:
 
     def note(self, text: str) -> None:
         """A line of the scenario's own in the timeline."""
-        self._observe(Event(time.time(), "lab", "note", text))
+        self._observe(Note(time.time(), "lab", text))
 
     def begin(self, variant: str) -> None:
         """What follows in the timeline is of this variant of the scenario."""
-        self._observe(Event(time.time(), "lab", "variant", variant))
+        self._observe(VariantBegan(time.time(), "lab", variant))
 
     def packets(self) -> Traffic:
         """What has passed between the hosts so far in this run. Raises UsageError outside of one."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.control.host import Host
-from lab.control.link_measurement import Measured, describe, failures, measure
+from lab.control.link_measurement import failures, measure
 from lab.errors import EnvironmentFailure, LabError, Unsupported, UsageError
-from lab.evidence.events import Event, Observe
+from lab.evidence.events import Event, LinkChanged, LinkFailed, LinkMeasured, Measured, Note, Observe
 from lab.link.settings import (
     BOTH,
     TO_CLIENTS,
@@ -216,7 +216,7 @@ class Link:
         self.show()
         if self.changes and self.changes[-1].asked == asked:
             self.changes[-1].measured = measured
-        self._tell(f"link measured: {describe(measured)}", {"measured": _measured_dict(measured)})
+        self._tell(LinkMeasured, measured)
         return measured
 
     @property
@@ -236,9 +236,8 @@ class Link:
             self._settings = LinkSettings()
             if left:
                 self._request(LinkSettings())
-                self._tell(
-                    "link: cleared of what an earlier run had left", {"asked": LinkSettings().as_json()}
-                )
+                self._tell(LinkChanged, LinkSettings())
+                self._tell(Note, "link: an earlier run had left its settings; they were cleared")
 
     def end(self) -> None:
         """The end of a run: clears the link, and keeps what it did. What fails is in ``failure``."""
@@ -260,7 +259,7 @@ class Link:
         self._settings = asked
         backend = now["backend"] if now else ""
         self.changes.append(Change(time.time(), asked, backend, now["seed"] if now else ""))
-        self._tell(f"link: {asked.describe()}", {"asked": asked.as_json(), "backend": backend})
+        self._tell(LinkChanged, asked, backend)
         if not verify:
             return
         if wrong := failures(self.verify(probes)):
@@ -314,12 +313,13 @@ class Link:
 
     def _failed(self, why: str) -> LinkFailure:
         self.failure = self.failure or why
-        self._tell(f"link: {why}", {"failure": why})
+        self._tell(LinkFailed, why)
         return LinkFailure(why)
 
-    def _tell(self, text: str, data: dict[str, Any]) -> None:
+    def _tell(self, kind: Callable[..., Event], *fields: Any) -> None:
+        """Passes on an event of the router, or of the lab if it has none."""
         router = self._router()
-        self.observe(Event(time.time(), router.title if router else "lab", "link", text, data=data))
+        self.observe(kind(time.time(), router.title if router else "lab", *fields))
 
     def _router(self) -> Host | None:
         return next((host for host in self.hosts if host.node.role == "router"), None)

@@ -7,18 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from lab.control.feed import Feed
 from lab.control.host import Host
 from lab.errors import EnvironmentFailure
+from lab.evidence.events import Measured
 from lab.link.settings import DIRECTIONS, TO_CLIENTS, TO_SERVERS, LinkSettings
-from lab.link.verification import Check, Observation, Plan, judge, patience, plan
+from lab.link.verification import Observation, Plan, judge, patience, plan
 
 START_TIMEOUT = 10.0
 SEND_TIMEOUT = 30.0
-
-Measured: TypeAlias = dict[str, list[Check]]  # by direction
 
 
 def measure(client: Host, server: Host, asked: LinkSettings, probes: int | None = None) -> Measured:
@@ -57,16 +56,6 @@ def failures(measured: Measured) -> list[str]:
         for check in checks
         if check.ok is False
     ]
-
-
-def describe(measured: Measured) -> str:
-    """In one line: what was asked for, as it was measured."""
-    words = [
-        f"{way} "
-        + ", ".join(f"{check.what} {check.show(check.measured)}" for check in checks if check.matters)
-        for way, checks in measured.items()
-    ]
-    return ("; ".join(words)) + (" – not as asked" if failures(measured) else "")
 
 
 class _Side:

@@ -14,7 +14,8 @@ from typing import Any
 import paramiko
 
 from lab.errors import HostTimeout, LabError
-from lab.evidence.events import Event, Kind, Lines, Observe
+from lab.evidence.event_text import ending
+from lab.evidence.events import Lines, Observe, Output, ProgramExited, ProgramStarted, Stream
 from lab.remote.ssh import Session
 
 RUN_TIMEOUT = 30.0
@@ -61,9 +62,7 @@ class Result:
     @property
     def ending(self) -> str:
         """How it ended, in words."""
-        if self.signal:
-            return f"killed by SIG{self.signal}"
-        return "still running" if self.exit_code is None else f"exit code {self.exit_code}"
+        return ending(self.exit_code, self.signal)
 
     def describe(self) -> str:
         """The command, its end, and the last of its output: what a failure shows."""
@@ -106,7 +105,7 @@ class Program:
         self._ended = False
         self._kept = 0
         self._cutters = {"stdout": Lines(self._said("stdout")), "stderr": Lines(self._said("stderr"))}
-        self._observe(Event(asked, result.node, "start", result.command, self.number))
+        self._observe(ProgramStarted(asked, result.node, self.number, result.command))
 
     @property
     def lines(self) -> list[str]:
@@ -205,7 +204,7 @@ class Program:
         (self.result.output if stream == "stdout" else self.result.errors).extend(data)
         self._cutters[stream].feed(data)
 
-    def _said(self, stream: Kind) -> Callable[[str], None]:
+    def _said(self, stream: Stream) -> Callable[[str], None]:
         def on_line(line: str) -> None:
             message = _message(line) if stream == "stdout" else None
             text = str(message["line"]) if message else line
@@ -215,7 +214,8 @@ class Program:
                     if message:
                         self._messages.append(message)
                     self._news.notify_all()
-            self._tell(stream, text, message)
+            node = self.result.node
+            self._observe(Output(time.time(), node, self.number, stream, text, message))
 
         return on_line
 
@@ -225,13 +225,11 @@ class Program:
         result = self.result
         result.signal, result.exit_code = self._session.exit_signal, self._session.exit_code
         result.seconds = time.monotonic() - self._started
-        self._tell("exit", result.ending)
+        exited = ProgramExited(time.time(), result.node, self.number, result.exit_code, result.signal)
+        self._observe(exited)
         with self._news:
             self._ended = True
             self._news.notify_all()
-
-    def _tell(self, kind: Kind, text: str, data: dict[str, Any] | None = None) -> None:
-        self._observe(Event(time.time(), self.result.node, kind, text, self.number, data))
 
 
 def _message(line: str) -> dict[str, Any] | None:

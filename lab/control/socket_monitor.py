@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lab.control.feed import Feed, deadline
 from lab.control.host import Host
 from lab.errors import LabError
-from lab.evidence.events import Event, Observe
+from lab.evidence.events import CounterChanged, Event, Note, Observe, SocketChanged, build
 
 START_TIMEOUT = 10.0
 QUIET_TIMEOUT = 0.5
@@ -47,10 +47,8 @@ class Clock:
 class SocketMonitor:
     """socket_poller on one node."""
 
-    def __init__(self, host: Host, observe: Observe, names: Mapping[str, str]) -> None:
-        """``names`` gives a node's name by address, for the text of events."""
+    def __init__(self, host: Host, observe: Observe) -> None:
         self.host = host
-        self._names = names
         self.clock = Clock()
         self.boot_id = ""
         self.ended = ""  # why it ended before the run did
@@ -61,7 +59,7 @@ class SocketMonitor:
         self._held: list[dict[str, Any]] = []  # what came before the clock was known
         self._passing = False
         self._lock = threading.Lock()
-        self._alive: dict[int, dict[str, Any]] = {}  # sockets by number, as last told
+        self._alive: dict[int, SocketChanged] = {}  # sockets by number, as last reported
         self._feed = self._start()
 
     def _start(self) -> Feed:
@@ -122,9 +120,8 @@ class SocketMonitor:
     def _bury(self) -> None:
         """Tells that the sockets of a host that went away are gone."""
         at = self._feed.ended_at or time.time()
-        for report in list(self._alive.values()):
-            gone = {**report, "state": "", "was": report["state"]}
-            self._observe(Event(at, self.host.title, "socket", describe(gone, self._names), data=gone))
+        for last in self._alive.values():
+            self._observe(replace(last, at=at, state="", was=last.state))
         self._alive.clear()
 
     def flush(self) -> None:
@@ -159,11 +156,11 @@ class SocketMonitor:
                     self._held.append(report)
 
     def _pass_on(self, report: dict[str, Any]) -> None:
-        event = as_event(self.host.title, self.clock, report, self._names)
-        if event.kind == "socket" and event.data is not None:
-            self._alive[event.data["id"]] = event.data
-            if not event.data["state"]:
-                del self._alive[event.data["id"]]
+        event = as_event(self.host.title, self.clock, report)
+        if isinstance(event, SocketChanged):
+            self._alive[event.id] = event
+            if not event.state:
+                del self._alive[event.id]
         self._observe(event)
 
 
@@ -172,37 +169,15 @@ def compare(asked: float, there: float, heard: float) -> Clock:
     return Clock(there - (asked + heard) / 2, (heard - asked) / 2)
 
 
-def as_event(node: str, clock: Clock, report: dict[str, Any], names: Mapping[str, str]) -> Event:
-    """One line of socket_poller as an event."""
-    at = clock.correct(report.pop("at"))
-    if "counter" in report:
-        name = report.pop("counter")
-        return Event(at, node, "counter", f"{name} {report['change']:+d}", data={"name": name, **report})
+def as_event(node: str, clock: Clock, report: Mapping[str, Any]) -> Event:
+    """One line of socket_poller as an event. Raises ValueError for a line that is no report."""
+    at = clock.correct(report["at"])
     if "cut" in report:
-        return Event(at, node, "note", f"socket states are told no more after {report['cut']} changes")
-    return Event(at, node, "socket", describe(report, names), data=report)
-
-
-def describe(report: dict[str, Any], names: Mapping[str, str]) -> str:
-    """A change of a socket in one line: "tcp *:8001 LISTEN", "tcp kali:40112 – win10:8001 SYN_SENT"."""
-    local, remote = (_named(report[side], names) for side in ("local", "remote"))
-    where = local if remote == "*:*" else f"{local} – {remote}"
-    was, state = report["was"], report["state"] or "gone"
-    change = f"{was} → {state}" if was and was != state else state
-    return f"{report['protocol']} {where} {change}{_queues(report)}"
-
-
-def _queues(report: dict[str, Any]) -> str:
-    received, unsent, state = report["receive_queue"], report["send_queue"], report["state"]
-    if state == "LISTEN":
-        return f", {received} of {unsent} wait to be accepted" if received else ""
-    parts = [f"{received} bytes to be read"] * bool(received) + [f"{unsent} bytes to be sent"] * bool(unsent)
-    return "".join(f", {part}" for part in parts) if state else ""
-
-
-def _named(where: str, names: Mapping[str, str]) -> str:
-    host, _, port = where.rpartition(":")
-    return f"{names.get(host.strip('[]'), host)}:{port}"
+        return Note(at, node, f"socket states are told no more after {report['cut']} changes")
+    values = dict(report) | {"at": at, "node": node}
+    if "counter" in values:
+        return build(CounterChanged, values | {"name": values.pop("counter")})
+    return build(SocketChanged, values)
 
 
 def share(monitors: Iterable[SocketMonitor]) -> None:

@@ -1,77 +1,264 @@
-"""Events: what a run consists of, each at one moment on the controller's clock."""
+"""Events: what happened in a run, each with the time by the controller's clock. One class for each kind.
+
+Rules and checks read the fields. The text that a person reads is made in one place: event_text.
+"""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from types import UnionType
+from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
-Kind: TypeAlias = Literal[
-    "start",
-    "stdout",
-    "stderr",
-    "exit",
-    "fault",
-    "link",
-    "note",
-    "variant",
-    "socket",
-    "counter",
-    "packet",
-    "verdict",
-]
+from lab.evidence.endpoint import Endpoint
+from lab.link.settings import ImpairmentError, LinkSettings
+from lab.link.verification import Check
+
+Stream: TypeAlias = Literal["stdout", "stderr"]
+Edge: TypeAlias = Literal["begin", "end"]
+Measured: TypeAlias = dict[str, list[Check]]  # by direction
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened. ``at`` is seconds since the epoch; ``node`` is a host's or router's name,
-    or "lab"; ``program`` numbers the programs of a run, from 1 (0: none); ``text`` is one line.
+    """Something that happened at ``at`` (seconds since the epoch) on ``node``: a host, a router, or "lab"."""
 
-    ``data`` says more to machines. What it holds depends on the kind:
-
-    socket   a socket of the host changed: id (the same through its life), protocol (tcp | udp), family (4, or
-             6, which takes IPv4 too unless it is told not to), local and remote ("address:port", IPv6 in
-             brackets, "*" for any), state (LISTEN …; of UDP OPEN or CONNECTED; "" when it is gone),
-             was (the state before, "" when it is new), receive_queue and send_queue (bytes; of a LISTEN
-             socket: connections that wait, and the backlog), pid and command of who has it (of LISTEN and
-             UDP sockets, where it can be told)
-    counter  a counter of the host's kernel moved: name ("Udp.RcvbufErrors"), value, change
-    fault    something was done to a host: fault (the text of its beginning), edge (begin | end)
-    link     the link was changed: asked (LinkSettings), backend; or it was measured: measured (checks by
-             direction); or it doesn't do what it should: failure
-    packet   a packet that passed: segment and number (in its capture), source and destination
-             ("address:port"), protocol, flags, length, fate and mark (see transits), arrived (the time at
-             which it was seen past the router; None where it wasn't)
-    """
-
+    kind: ClassVar[str]
     at: float
     node: str
-    kind: Kind
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as in events.jsonl. A field that has its default value is left out."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        shown = {name: _to_json(value) for name, value in values.items()}
+        return {"at": shown.pop("at"), "node": shown.pop("node"), "kind": self.kind} | shown
+
+
+@dataclass(frozen=True)
+class ProgramEvent(Event):
+    """An event of a program. ``program`` numbers the programs of a run, from 1."""
+
+    program: int
+
+
+@dataclass(frozen=True)
+class ProgramStarted(ProgramEvent):
+    kind = "start"
+    command: str
+
+
+@dataclass(frozen=True)
+class Output(ProgramEvent):
+    """A line of output. ``message`` is the JSON object that a program printed with --json."""
+
+    kind = "output"
+    stream: Stream
+    line: str
+    message: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ProgramExited(ProgramEvent):
+    """A program ended: ``exit_code`` if it exited, ``signal`` ("TERM") if a signal killed it."""
+
+    kind = "exit"
+    exit_code: int | None = None
+    signal: str | None = None
+
+
+@dataclass(frozen=True)
+class FaultChanged(Event):
+    """A fault of a node began or ended. ``fault`` names it: "power cut"."""
+
+    kind = "fault"
+    fault: str
+    edge: Edge
+
+
+@dataclass(frozen=True)
+class LinkChanged(Event):
+    """The link's settings were changed. ``backend`` is "" if nothing impairs the link."""
+
+    kind = "link"
+    asked: LinkSettings
+    backend: str = ""
+
+
+@dataclass(frozen=True)
+class LinkMeasured(Event):
+    """The link was measured."""
+
+    kind = "measurement"
+    measured: Measured
+
+
+@dataclass(frozen=True)
+class LinkFailed(Event):
+    """The link doesn't do what was asked."""
+
+    kind = "link-failure"
+    reason: str
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """A remark of the scenario or of the lab."""
+
+    kind = "note"
     text: str
-    program: int = 0
-    data: dict[str, Any] | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """As it stands in events.jsonl; without ``data`` where there is none."""
-        fields = asdict(self)
-        if self.data is None:
-            del fields["data"]
-        return fields
 
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Event:
-        return cls(**fields)
+@dataclass(frozen=True)
+class VariantBegan(Event):
+    """A variant of the scenario began; it lasts until the next one."""
 
+    kind = "variant"
+    variant: str
+
+
+@dataclass(frozen=True)
+class SocketChanged(Event):
+    """A socket was opened, changed its state or its queues, or was closed."""
+
+    kind = "socket"
+    id: int  # the same for the life of the socket
+    protocol: Literal["tcp", "udp"]
+    family: int  # 4 | 6; a socket of family 6 accepts IPv4 too, unless IPV6_V6ONLY is set
+    local: Endpoint
+    remote: Endpoint
+    state: str  # LISTEN …; of UDP OPEN or CONNECTED; "" if it is closed
+    was: str  # the state before; "" if it is new
+    receive_queue: int  # bytes; of a LISTEN socket the connections that wait to be accepted
+    send_queue: int  # bytes; of a LISTEN socket the backlog
+    pid: int = 0  # the process that holds a LISTEN or UDP socket; 0: not known
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class CounterChanged(Event):
+    """A counter of the node's kernel changed: ``name`` is "Udp.RcvbufErrors"."""
+
+    kind = "counter"
+    name: str
+    value: int
+    change: int
+
+
+@dataclass(frozen=True)
+class PacketPassed(Event):
+    """A packet was seen in a capture. For ``fate`` and ``mark`` see lab.evidence.packets.transit."""
+
+    kind = "packet"
+    segment: str
+    number: int  # in its capture, from 1
+    protocol: str
+    source: Endpoint
+    destination: Endpoint
+    label: str
+    flags: str
+    length: int  # bytes of payload
+    fate: str
+    mark: str = ""
+    arrived: float | None = None  # when it was seen past the router
+
+
+@dataclass(frozen=True)
+class VerdictGiven(Event):
+    """The scenario's verdict; ``reason`` says why it didn't pass."""
+
+    kind = "verdict"
+    verdict: str
+    reason: str = ""
+
+
+KINDS: dict[str, type[Event]] = {
+    each.kind: each
+    for each in (
+        ProgramStarted, Output, ProgramExited, FaultChanged, LinkChanged, LinkMeasured, LinkFailed, Note,
+        VariantBegan, SocketChanged, CounterChanged, PacketPassed, VerdictGiven,
+    )
+}  # fmt: skip
 
 Observe: TypeAlias = Callable[[Event], None]
+
+
+def from_json(value: object) -> Event:
+    """The event that ``to_json`` wrote. Raises ValueError, whose text is one line, for anything else."""
+    if not isinstance(value, dict):
+        raise ValueError("an event is a JSON object")
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"no kind of event: {kind!r}")
+    return build(KINDS[kind], {name: entry for name, entry in value.items() if name != "kind"})
+
+
+def build(event: type[Event], values: Mapping[str, object]) -> Event:
+    """An event of one kind from its fields in JSON. Raises ValueError."""
+    hints = _HINTS[event.kind]
+    if unknown := sorted(values.keys() - hints.keys()):
+        raise ValueError(f"{event.kind} event: no field {unknown[0]!r}")
+    needed = [f.name for f in fields(event) if f.default is MISSING]
+    if missing := [name for name in needed if name not in values]:
+        raise ValueError(f"{event.kind} event: {missing[0]} is missing")
+    try:
+        return event(**{name: _from_json(hints[name], entry) for name, entry in values.items()})
+    except (ValueError, TypeError, ImpairmentError) as error:
+        raise ValueError(f"{event.kind} event: {error}") from None
+
+
+def _hints(event: type[Event]) -> dict[str, Any]:
+    hints = get_type_hints(event)
+    return {f.name: hints[f.name] for f in fields(event)}
+
+
+_HINTS = {kind: _hints(event) for kind, event in KINDS.items()}
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Endpoint):
+        return str(value)
+    if isinstance(value, LinkSettings):
+        return value.as_json()
+    if isinstance(value, dict):
+        return {name: _to_json(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_to_json(entry) for entry in value]
+    return asdict(value) if isinstance(value, Check) else value
+
+
+def _from_json(hint: Any, value: object) -> Any:
+    """``value`` as a field of the type ``hint``. Raises ValueError, TypeError."""
+    if hint is Endpoint:
+        return Endpoint.parse(_checked(str, value))
+    if hint is LinkSettings:
+        return LinkSettings.from_json(value)
+    if hint == Measured:
+        return {way: [Check(**check) for check in checks] for way, checks in _checked(dict, value).items()}
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ValueError(f"{value!r} is none of {', '.join(get_args(hint))}")
+        return value
+    if isinstance(hint, UnionType):
+        return None if value is None else _from_json(get_args(hint)[0], value)
+    return _checked(get_origin(hint) or hint, value)
+
+
+def _checked(wanted: type, value: object) -> Any:
+    """``value`` if its JSON type is ``wanted``; an int serves as a float, a bool as neither."""
+    accepted = (int, float) if wanted is float else wanted
+    right = isinstance(value, accepted) and (wanted is bool or not isinstance(value, bool))
+    if not right or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"{value!r} is no {wanted.__name__}")
+    return value
 
 
 MAX_LINE = 8192  # characters; a longer line is passed on in pieces
 
 
 class Lines:
-    """Cuts one output stream into lines as its bytes come; what isn't UTF-8 is shown escaped."""
+    """Splits an output stream into lines as bytes arrive. Bytes that aren't UTF-8 are shown escaped."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
@@ -87,7 +274,7 @@ class Lines:
             self._rest = self._rest[MAX_LINE:]
 
     def end(self) -> None:
-        """Passes on a last line that has no line end."""
+        """Passes on a last line without a line end."""
         last = self._rest + self._decoder.decode(b"", final=True)
         self._rest = ""
         if last:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from lab.evidence.events import Event
+from lab.evidence.events import Event, Output, from_json
 
 
 class Recorder:
@@ -26,9 +26,9 @@ class Recorder:
 
     def observe(self, event: Event) -> None:
         """Writes one event down; what a program printed also goes to its node's output."""
-        self._events.write(json.dumps(event.as_json(), ensure_ascii=False) + "\n")
-        if event.kind in ("stdout", "stderr"):
-            self._output(event.node).write(event.text + "\n")
+        self._events.write(json.dumps(event.to_json(), ensure_ascii=False) + "\n")
+        if isinstance(event, Output):
+            self._output(event.node).write(event.line + "\n")
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Puts the events in order, writes record.json, whole or not at all, and points runs/latest here."""
@@ -57,7 +57,7 @@ class Recorder:
 def read_events(folder: Path) -> list[Event]:
     """The events of a run, in the order of time. Raises OSError, ValueError."""
     with open(folder / "events.jsonl", encoding="utf-8") as file:
-        events = [Event.from_json(json.loads(line)) for line in file]
+        events = [from_json(json.loads(line)) for line in file]
     return sorted(events, key=lambda event: event.at)
 
 

@@ -1,12 +1,13 @@
-"""Socket states through time: what the events of kind ``socket`` tell, put together by socket."""
+"""Socket states over time: the history of each socket, from its SocketChanged events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from lab.evidence.events import Event
+from lab.evidence.endpoint import Endpoint
+from lab.evidence.events import Event, SocketChanged
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class SocketHistory:
     id: int
     protocol: str  # tcp | udp
     family: int  # 4 | 6
-    local: str  # "address:port", "*" for any
-    remote: str
+    local: Endpoint
+    remote: Endpoint
     states: list[State] = field(default_factory=list)
     receive_queue: int = 0  # as last seen; of a LISTEN socket: connections that wait to be accepted
     send_queue: int = 0
@@ -42,11 +43,11 @@ class SocketHistory:
 
     @property
     def port(self) -> int:
-        return _port(self.local)
+        return self.local.port
 
     @property
     def remote_port(self) -> int:
-        return _port(self.remote)
+        return self.remote.port
 
     @property
     def last(self) -> str:
@@ -74,42 +75,44 @@ class SocketHistory:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for a record."""
-        return asdict(self) | {"names": self.names}
+        ends = {"local": str(self.local), "remote": str(self.remote)}
+        return asdict(self) | ends | {"names": self.names}
 
 
 def socket_histories(events: Iterable[Event]) -> list[SocketHistory]:
-    """The sockets in ``events`` (which are in order), in the order in which they were first seen."""
+    """The sockets in ``events`` (in order of time), in the order in which they were first seen."""
     found: list[SocketHistory] = []
     current: dict[tuple[str, int], SocketHistory] = {}
     for event in events:
-        if event.kind != "socket" or event.data is None:
+        if not isinstance(event, SocketChanged):
             continue
-        data, key = event.data, (event.node, event.data["id"])
-        if not data["was"] or key not in current:
-            current[key] = _born(event.node, data)
+        key = (event.node, event.id)
+        if not event.was or key not in current:
+            current[key] = _new(event)
             found.append(current[key])
-        _go_on(current[key], event.at, data)
+        _update(current[key], event)
     return found
 
 
-def _born(node: str, data: dict[str, Any]) -> SocketHistory:
-    fields = {name: data[name] for name in ("id", "protocol", "family", "local", "remote")}
-    return SocketHistory(node, **fields, pid=data.get("pid", 0), command=data.get("command", ""))
+def _new(event: SocketChanged) -> SocketHistory:
+    return SocketHistory(
+        event.node,
+        event.id,
+        event.protocol,
+        event.family,
+        event.local,
+        event.remote,
+        pid=event.pid,
+        command=event.command,
+    )
 
 
-def _go_on(life: SocketHistory, at: float, data: dict[str, Any]) -> None:
-    state = data["state"]
-    if not state:  # gone: what the queues were then is as old as the last look
-        life.states[-1:] = [State(s.name, s.at, at) for s in life.states[-1:]]
+def _update(history: SocketHistory, event: SocketChanged) -> None:
+    if event.state:  # the queues of a closed socket are those of the last look
+        history.receive_queue, history.send_queue = event.receive_queue, event.send_queue
+        history.most_received = max(history.most_received, event.receive_queue)
+    if history.states and history.last == event.state:
         return
-    life.receive_queue, life.send_queue = data["receive_queue"], data["send_queue"]
-    life.most_received = max(life.most_received, life.receive_queue)
-    if life.states and life.last == state:
-        return
-    life.states[-1:] = [State(s.name, s.at, at) for s in life.states[-1:]]
-    life.states.append(State(state, at))
-
-
-def _port(where: str) -> int:
-    port = where.rpartition(":")[2]
-    return int(port) if port.isdigit() else 0
+    history.states[-1:] = [replace(state, until=event.at) for state in history.states[-1:]]
+    if event.state:
+        history.states.append(State(event.state, event.at))

@@ -21,7 +21,7 @@ from lab.control.lab import Lab
 from lab.errors import LabError, Unsupported
 from lab.evidence import trace
 from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
-from lab.evidence.events import Event, Observe
+from lab.evidence.events import Event, Note, Observe, VerdictGiven
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import Recorder, read_events
 from lab.scenarios.catalog import Record, Scenario
@@ -108,8 +108,7 @@ def play(
             outcome.diagnosis = diagnose(evidence)
         for event in outcome.traffic.events():
             recorder.observe(event)
-        said = f"{outcome.verdict}: {outcome.reason}" if outcome.reason else outcome.verdict
-        fanout.observe(Event(time.time(), "lab", "verdict", said))
+        fanout.observe(VerdictGiven(time.time(), "lab", outcome.verdict, outcome.reason))
     except LabError as error:
         outcome.verdict, outcome.reason = "fail", str(error)
         raise
@@ -146,7 +145,7 @@ def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
         trace.write(folder, traffic)
     except Exception as error:
         why = f"{trace.NAME} could not be written: {type(error).__name__}: {error}"
-        observe(Event(time.time(), "lab", "note", why))
+        observe(Note(time.time(), "lab", why))
 
 
 def _judge(outcome: Outcome, lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lab.evidence.events import FaultChanged, Note
 from tests.evidence.trace_runs import Run, hello
 
 MARKUP = (
@@ -27,11 +28,11 @@ def hostile(folder):
         "seed": MARKUP,
     }
     for at, text in enumerate((MARKUP, REVERSED, CONTROLS)):
-        run.say(0.6 + at / 100, "kali", "stdout", text, 2)
-        run.say(0.6 + at / 100, MARKUP, "stdout", text, 3)
-    run.say(0.65, "win10", "fault", MARKUP)
-    run.say(0.66, "lab", "note", MARKUP)
-    run.socket(0.3, "kali", 9, MARKUP, MARKUP, REVERSED)
+        run.print(0.6 + at / 100, "kali", text, 2)
+        run.print(0.6 + at / 100, MARKUP, text, 3)
+    run.add(FaultChanged, 0.65, "win10", MARKUP, "begin")
+    run.add(Note, 0.66, "lab", MARKUP)
+    run.socket(0.3, "kali", 9, MARKUP, "*:8001", "*:*", command=MARKUP + REVERSED)
     run.udp(0.7, (3000, 2000), MARKUP.encode())
     run.udp(0.71, (3000, 2000), REVERSED.encode())
     return run

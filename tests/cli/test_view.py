@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from lab.cli.view import MAX_CHARACTERS, MAX_LINES, View, shortened
-from lab.evidence.events import Event
+from lab.evidence.events import Output, ProgramExited, ProgramStarted, VariantBegan
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import Outcome
 
@@ -21,12 +21,12 @@ def shown(events, columns=(), width=100):
     return console.file.getvalue()
 
 
-def said(text, node="win10", kind="stdout", program=1):
-    return Event(0.0, node, kind, text, program)
+def said(line, node="win10", stream="stdout", program=1):
+    return Output(0.0, node, program, stream, line)
 
 
 def test_each_line_says_whose_it_is():
-    output = shown([said("$ x", kind="start"), said("一 line"), said("bad", node="kali", kind="stderr")])
+    output = shown([ProgramStarted(0.0, "win10", 1, "x"), said("一 line"), said("bad", "kali", "stderr")])
     assert [line.split(" │ ")[0].strip() for line in output.splitlines()] == ["win10", "win10", "kali"]
 
 
@@ -43,7 +43,7 @@ def test_markup_of_a_program_is_text():
 
 def test_much_output_is_cut_and_counted():
     events = [said(f"line {number}") for number in range(MAX_LINES + 5)]
-    output = shown([*events, said("exit code 0", kind="exit"), said("another program", program=2)])
+    output = shown([*events, ProgramExited(0.0, "win10", 1, 0), said("another program", program=2)])
     assert f"line {MAX_LINES - 1}\n" in output
     assert f"line {MAX_LINES}\n" not in output
     assert "… 5 more lines; exit code 0" in output
@@ -95,7 +95,7 @@ def told(verdict, story=True, **options):
     scenario = trap()
     view.begin(scenario)
     for at, variant in enumerate(("broken", "fixed"), 1):
-        view.observe(Event(float(at), "lab", "variant", variant))
+        view.observe(VariantBegan(float(at), "lab", variant))
         view.observe(said(f"output {at}"))
     view.end(Outcome(scenario, Path("runs/x"), verdict, "" if verdict == "pass" else "made up"))
     return console.file.getvalue()

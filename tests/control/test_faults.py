@@ -9,6 +9,7 @@ import pytest
 
 from lab.control.transport import from_engine
 from lab.errors import EnvironmentFailure
+from lab.evidence.event_text import render
 
 pytestmark = pytest.mark.lab
 
@@ -27,14 +28,11 @@ def lab(lab_topology, seen):
 
 
 def faults(seen):
-    return [(event.text, event.data) for event in seen if event.kind == "fault"]
+    return [(render(event), event.fault, event.edge) for event in seen if event.kind == "fault"]
 
 
 def edges(name, end):
-    return [
-        (name, {"fault": name, "edge": "begin"}),
-        (end, {"fault": name, "edge": "end"}),
-    ]
+    return [(name, name, "begin"), (end, name, "end")]
 
 
 def reaches(lab, version=4):

@@ -8,6 +8,7 @@ import pytest
 from lab.control.program import CommandFailed, CommandTimeout
 from lab.control.transport import from_engine
 from lab.errors import EnvironmentFailure, HostTimeout, UsageError
+from lab.evidence.event_text import render
 
 pytestmark = pytest.mark.lab
 
@@ -132,10 +133,10 @@ def test_events_tell_who_said_what_in_order(lab_topology):
     events = []
     with from_engine(lab_topology.project, events.append) as lab:
         lab.client.run("echo one; echo two")
-    assert [(e.node, e.kind, e.text) for e in events] == [
+    assert [(e.node, e.kind, render(e)) for e in events] == [
         ("kali", "start", "echo one; echo two"),
-        ("kali", "stdout", "one"),
-        ("kali", "stdout", "two"),
+        ("kali", "output", "one"),
+        ("kali", "output", "two"),
         ("kali", "exit", "exit code 0"),
     ]
     assert [e.at for e in events] == sorted(e.at for e in events)
@@ -148,7 +149,7 @@ def test_a_program_starts_before_anything_that_it_does(lab_topology):
         for _ in range(20):
             lab.client.run("date +%s.%N")
     starts = [event.at for event in events if event.kind == "start"]
-    done = [float(event.text) for event in events if event.kind == "stdout"]  # the host's clock is ours
+    done = [float(event.line) for event in events if event.kind == "output"]  # the host's clock is ours
     assert len(starts) == len(done) == 20
     assert [start < at for start, at in zip(starts, done, strict=True)] == [True] * 20
 

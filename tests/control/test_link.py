@@ -232,7 +232,7 @@ def test_a_program_that_dies_cuts_the_link_and_is_noticed(lab, link, seen):
     assert "100% packet loss" in ping(lab, "-c 3 -i 0.01")
     with pytest.raises(LinkFailure, match="died"):
         link.show()
-    assert any(event.kind == "link" and "died" in event.text for event in seen)
+    assert any(event.kind == "link-failure" and "died" in event.reason for event in seen)
     link.clear()
     assert " 0% packet loss" in ping(lab, "-c 3 -i 0.01")
 

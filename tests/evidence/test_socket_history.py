@@ -1,13 +1,16 @@
 """Socket events become lives: each socket with its states through time."""
 
-from lab.evidence.events import Event
+import json
+
+from lab.evidence.endpoint import Endpoint
+from lab.evidence.events import CounterChanged, Output, SocketChanged
 from lab.evidence.socket_history import State, socket_histories
 
 
 def event(at, state, was="", *, node="win10", number=1, **fields):
-    data = {"id": number, "protocol": "tcp", "family": 4, "local": "*:8001", "remote": "*:*", "state": state}
-    data |= {"was": was, "receive_queue": 0, "send_queue": 0}
-    return Event(at, node, "socket", "", data=data | fields)
+    local, remote = Endpoint("*", 8001), Endpoint("*", 0)
+    queues = {"receive_queue": 0, "send_queue": 0}
+    return SocketChanged(at, node, number, "tcp", 4, local, remote, state, was, **queues | fields)
 
 
 def test_a_life_from_listen_to_the_end():
@@ -56,7 +59,7 @@ def test_a_number_that_comes_again_is_another_socket():
 def test_other_events_say_nothing():
     assert (
         socket_histories(
-            [Event(1.0, "win10", "stdout", "LISTEN"), Event(1.0, "win10", "counter", "", data={})]
+            [Output(1.0, "win10", 1, "stdout", "LISTEN"), CounterChanged(1.0, "win10", "Udp.NoPorts", 1, 1)]
         )
         == []
     )
@@ -64,4 +67,6 @@ def test_other_events_say_nothing():
 
 def test_a_life_is_plain_in_a_record():
     (life,) = socket_histories([event(1.0, "LISTEN")])
-    assert (life.to_dict()["names"], life.to_dict()["states"][0]["name"]) == (["LISTEN"], "LISTEN")
+    plain = json.loads(json.dumps(life.to_dict()))
+    assert (plain["names"], plain["states"][0]["name"]) == (["LISTEN"], "LISTEN")
+    assert (plain["local"], plain["remote"]) == ("*:8001", "*:*")

@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 import pytest
 
 from lab.evidence import trace
+from lab.evidence.events import FaultChanged, LinkChanged, LinkMeasured
 from lab.evidence.packets import pcap
 from lab.evidence.packets.traffic import load
 from lab.evidence.trace import columns, timeline
 from lab.evidence.trace.page import collect
+from lab.link.settings import LinkSettings
 from tests.evidence.trace_runs import KALI, STARTED, WIN10, Run, hello, long, lossy
 
 
@@ -159,8 +161,8 @@ def test_of_very_many_packets_the_first_and_the_last_are_kept(folder, monkeypatc
 def test_of_much_output_the_middle_is_left_out_and_it_is_said(folder):
     run = Run(folder)
     for number in range(2 * timeline.MAX_LINES):
-        run.say(number / 1000, "kali", "stdout", f"line {number}", 1)
-    run.say(2, "kali", "stdout", "x" * 10_000, 2)
+        run.print(number / 1000, "kali", f"line {number}", 1)
+    run.print(2, "kali", "x" * 10_000, 2)
     page = collect(run.save())
     said = [row["text"] for row in page.run["events"]]
     assert len(said) == timeline.MAX_LINES + 1
@@ -226,9 +228,9 @@ def test_a_socket_that_lingers_from_before_the_run_is_left_out(folder):
 
 def test_a_fault_lasts_until_it_is_ended_or_to_the_end(folder):
     run = Run(folder, {"seconds": 9})
-    run.say(1, "win10", "fault", "power cut")
-    run.say(2, "kali", "fault", "paused")
-    run.say(3, "win10", "fault", "power on")
+    run.add(FaultChanged, 1, "win10", "power cut", "begin")
+    run.add(FaultChanged, 2, "kali", "paused", "begin")
+    run.add(FaultChanged, 3, "win10", "power cut", "end")
     page = collect(run.save())
     bands = [(band["text"], band["from"], band["to"]) for band in page.run["bands"]]
     assert bands == [("power cut", 1_000_000, 3_000_000), ("paused", 2_000_000, 9_000_000)]
@@ -236,10 +238,9 @@ def test_a_fault_lasts_until_it_is_ended_or_to_the_end(folder):
 
 def test_a_setting_of_the_link_lasts_until_the_next(folder):
     run = Run(folder, {"seconds": 9})
-    nothing = {"to-servers": {}, "to-clients": {}, "cut": [], "drops": []}
-    for at, asked in ((1, {"to-servers": {"loss": 0.1}}), (2, {"cut": ["to-servers"]}), (3, nothing)):
-        run.say(at, "router", "link", "link: whatever", asked=nothing | asked)
-    run.say(4, "router", "link", "link measured: loss 10%", measured={})
+    for at, asked in ((1, {"to-servers": {"loss": 0.1}}), (2, {"cut": ["to-servers"]}), (3, {})):
+        run.add(LinkChanged, at, "router", LinkSettings.from_json(asked))
+    run.add(LinkMeasured, 4, "router", {})
     page = collect(run.save())
     bands = [(band["kind"], band["from"], band["to"]) for band in page.run["bands"]]
     assert bands == [("link", 1_000_000, 2_000_000), ("fault", 2_000_000, 3_000_000)]
@@ -302,7 +303,7 @@ def test_a_link_leads_to_the_scenario_where_its_file_is_there(folder):
 
 def test_the_data_ends_no_script(folder):
     run = hello(folder)
-    run.say(0.5, "kali", "stdout", "</script><script>alert(1)</script><!--&amp;\u2028")
+    run.print(0.5, "kali", "</script><script>alert(1)</script><!--&amp;\u2028", 2)
     text = trace.write(run.save()).read_text()
     assert len(re.findall(r"(?i)</script", text)) == 3
     said = json.loads(re.search(r'id="run">(.*?)</script>', text)[1])["events"]

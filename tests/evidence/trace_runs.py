@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dpkt
 
-from lab.evidence.events import Event
+from lab.evidence.endpoint import Endpoint
+from lab.evidence.events import (
+    Event,
+    FaultChanged,
+    LinkChanged,
+    Note,
+    Output,
+    ProgramExited,
+    ProgramStarted,
+    SocketChanged,
+    VerdictGiven,
+)
 from lab.evidence.packets import pcap
 from lab.evidence.packets.pcap import Frame
+from lab.link.settings import LinkSettings
 
 STARTED = 1_795_000_000.0
 KALI, WIN10 = "192.168.40.129", "172.28.66.163"
@@ -61,22 +73,26 @@ class Run:
     snaplen: int = 65_535
     _ident: int = 0
 
-    def say(self, at: float, node: str, kind: Any, text: str, program: int = 0, **data: Any) -> None:
-        self.events.append(Event(STARTED + at, node, kind, text, program, data or None))
+    def add(self, kind: Callable[..., Event], at: float, node: str, *fields: Any) -> None:
+        """An event of one kind; ``at`` counts from the start."""
+        self.events.append(kind(STARTED + at, node, *fields))
+
+    def print(self, at: float, node: str, line: str, program: int, stream: Any = "stdout") -> None:
+        self.add(Output, at, node, program, stream, line)
 
     def socket(
-        self, at: float, node: str, number: int, state: str, local: str, remote: str, was: str = ""
+        self,
+        at: float,
+        node: str,
+        number: int,
+        state: str,
+        local: str,
+        remote: str,
+        was: str = "",
+        command: str = "python3",
     ) -> None:
-        about = {
-            "id": number,
-            "protocol": "tcp",
-            "family": 4,
-            "local": local,
-            "remote": remote,
-            "state": state,
-        }
-        queues = {"receive_queue": 0, "send_queue": 0, "pid": 41, "command": "python3"}
-        self.say(at, node, "socket", f"{state or 'gone'} {local}", **about, was=was, **queues)
+        ends = Endpoint.parse(local), Endpoint.parse(remote)
+        self.add(SocketChanged, at, node, number, "tcp", 4, *ends, state, was, 0, 0, 41, command)
 
     def tcp(
         self,
@@ -160,7 +176,7 @@ class Run:
 
 
 def write_events(folder: Path, events: Iterable[Event]) -> None:
-    lines = [json.dumps(event.as_json()) for event in sorted(events, key=lambda event: event.at)]
+    lines = [json.dumps(event.to_json()) for event in sorted(events, key=lambda event: event.at)]
     (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
 
@@ -171,12 +187,12 @@ def _raw(address: str) -> bytes:
 def hello(folder: Path) -> Run:
     """tcp-hello as it goes when nothing is wrong."""
     run, ends = Run(folder), (43012, 8001)
-    local, remote, listening = f"{KALI}:43012", f"{WIN10}:8001", "0.0.0.0:8001"
-    run.say(0.11, "win10", "start", "lab-echo serve --mode hello --port 8001", 1)
-    run.socket(0.302, "win10", 1, "LISTEN", listening, "*")
-    run.say(0.304, "win10", "stdout", "listening on 0.0.0.0:8001", 1)
-    run.say(0.310, "lab", "note", "the server waits in accept")
-    run.say(0.42, "kali", "start", "lab-echo hello --host win10 --port 8001", 2)
+    local, remote, listening = f"{KALI}:43012", f"{WIN10}:8001", "*:8001"
+    run.add(ProgramStarted, 0.11, "win10", 1, "lab-echo serve --mode hello --port 8001")
+    run.socket(0.302, "win10", 1, "LISTEN", listening, "*:*")
+    run.print(0.304, "win10", "listening on 0.0.0.0:8001", 1)
+    run.add(Note, 0.310, "lab", "the server waits in accept")
+    run.add(ProgramStarted, 0.42, "kali", 2, "lab-echo hello --host win10 --port 8001")
     run.tcp(0.51000, ends, "S", 1000)
     run.socket(0.5101, "kali", 2, "SYN_SENT", local, remote)
     run.tcp(0.51011, ends, "SA", 9000, 1001, back=True)
@@ -185,30 +201,30 @@ def hello(folder: Path) -> Run:
     run.socket(0.5104, "win10", 3, "ESTABLISHED", remote, local)
     run.tcp(0.5108, ends, "PA", 1001, 9001, "我是客户端".encode())
     run.tcp(0.51087, ends, "A", 9001, 1016, back=True)
-    run.say(0.5113, "win10", "stdout", f"{KALI}:43012 says: 我是客户端", 1)
+    run.print(0.5113, "win10", f"{KALI}:43012 says: 我是客户端", 1)
     run.tcp(0.5115, ends, "PA", 9001, 1016, "我是服务端".encode(), back=True)
     run.tcp(0.51156, ends, "A", 1016, 9016)
     run.tcp(0.51158, ends, "FA", 9016, 1016, back=True)
     run.socket(0.5118, "win10", 3, "FIN_WAIT2", remote, local, "ESTABLISHED")
-    run.say(0.5121, "kali", "stdout", "我是服务端", 2)
+    run.print(0.5121, "kali", "我是服务端", 2)
     run.tcp(0.5123, ends, "FA", 1016, 9017)
     run.tcp(0.51236, ends, "A", 9017, 1017, back=True)
     run.socket(0.5126, "kali", 2, "", local, remote, "ESTABLISHED")
     run.socket(0.5126, "win10", 3, "TIME_WAIT", remote, local, "FIN_WAIT2")
-    run.say(0.53, "kali", "exit", "exit code 0", 2)
-    run.say(0.75, "win10", "exit", "exit code 0", 1)
-    run.socket(0.752, "win10", 1, "", listening, "*", "LISTEN")
-    run.say(0.76, "lab", "verdict", "pass")
+    run.add(ProgramExited, 0.53, "kali", 2, 0)
+    run.add(ProgramExited, 0.75, "win10", 1, 0)
+    run.socket(0.752, "win10", 1, "", listening, "*:*", "LISTEN")
+    run.add(VerdictGiven, 0.76, "lab", "pass")
     return run
 
 
 def lossy(folder: Path, seed: int = 7) -> Run:
     """A transfer over a link that loses, delays and is cut for a while; the check fails."""
     run, ends, chance = Run(folder), (51514, 11111), random.Random(seed)
-    run.say(0.05, "router", "link", "link: to-servers: 20 ms, 20% loss; to-clients: 20 ms", asked=LOSSY)
-    run.say(0.1, "win10", "start", "lab-transfer serve --port 11111", 1)
-    run.say(0.2, "win10", "stdout", "listening on 0.0.0.0:11111", 1)
-    run.say(0.3, "kali", "start", "lab-transfer put notes.txt win10:11111", 2)
+    run.add(LinkChanged, 0.05, "router", LinkSettings.from_json(LOSSY))
+    run.add(ProgramStarted, 0.1, "win10", 1, "lab-transfer serve --port 11111")
+    run.print(0.2, "win10", "listening on 0.0.0.0:11111", 1)
+    run.add(ProgramStarted, 0.3, "kali", 2, "lab-transfer put notes.txt win10:11111")
     at, seq = 0.4, 5001
     for number, wait in enumerate((0.0, 1.02, 2.05)):
         run.tcp(at + wait, ends, "S", 5000, delay=None if number < 2 else 0.0201)
@@ -225,15 +241,15 @@ def lossy(folder: Path, seed: int = 7) -> Run:
             at += 0.22
         seq += len(data)
         run.tcp(at + 0.0215, ends, "A", 70001, seq, back=True, delay=0.02)
-    run.say(at, "win10", "fault", "paused")
+    run.add(FaultChanged, at, "win10", "paused", "begin")
     run.udp(at + 0.1, (40000, 9090), "在吗?".encode(), delay=0.02)
     run.udp(at + 0.3, (40000, 9090), b"are you there?", delay=None)
-    run.say(at + 1.5, "win10", "fault", "resumed")
+    run.add(FaultChanged, at + 1.5, "win10", "paused", "end")
     run.tcp(at + 1.7, ends, "RA", 70001, seq, back=True, delay=0.02)
-    run.say(at + 1.75, "kali", "stderr", "lab-transfer: win10:11111 reset the connection", 2)
-    run.say(at + 1.8, "kali", "exit", "exit code 1", 2)
+    run.print(at + 1.75, "kali", "lab-transfer: win10:11111 reset the connection", 2, "stderr")
+    run.add(ProgramExited, at + 1.8, "kali", 2, 1)
     reason = "file_resume.py:31: assert record['digest'] == record['sent']: nothing was stored"
-    run.say(at + 2, "lab", "verdict", f"fail: {reason}")
+    run.add(VerdictGiven, at + 2, "lab", "fail", reason)
     run.record = {
         "scenario": "file-resume", "title": "A put that is cut in the middle goes on where it was.",
         "verdict": "fail", "reason": reason, "seconds": at + 2,
@@ -255,7 +271,7 @@ def long(folder: Path, packets: int = 20_000, payload: int = 1448) -> Run:
     content = random.Random(2).randbytes(payload)
     sequence = [1] * 40
     at = 0.2
-    run.say(0.1, "win10", "start", "lab-transfer serve --port 11111", 1)
+    run.add(ProgramStarted, 0.1, "win10", 1, "lab-transfer serve --port 11111")
     for number in range(packets // 2):
         which = number % 40
         ends = (50000 + which, 11111)
@@ -267,7 +283,7 @@ def long(folder: Path, packets: int = 20_000, payload: int = 1448) -> Run:
         sequence[which] += payload
         run.tcp(at + 0.0003, ends, "A", 1, sequence[which], back=True)
         if number % 100 == 0:
-            run.say(at, "kali", "stdout", f"{number * payload:,} bytes sent", 2)
+            run.print(at, "kali", f"{number * payload:,} bytes sent", 2)
     run.record = {"scenario": "file-transfer", "title": "Forty files at once.", "seconds": at + 0.1}
     return run
 

@@ -9,7 +9,7 @@ import pytest
 from lab.cli.runner import play_all
 from lab.control.lab import Lab, ignore
 from lab.errors import EnvironmentFailure, Unsupported
-from lab.evidence.events import Event
+from lab.evidence.events import from_json
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import play
 
@@ -117,7 +117,7 @@ def test_events_are_kept_and_shown_as_they_happen(tmp_path):
 
     outcome = play(scenario(run), no_hosts, seen.append, tmp_path)
     lines = (outcome.folder / "events.jsonl").read_text().splitlines()
-    assert [Event.from_json(json.loads(line)) for line in lines] == seen
+    assert [from_json(json.loads(line)) for line in lines] == seen
     assert [event.kind for event in seen] == ["note", "verdict"]
 
 

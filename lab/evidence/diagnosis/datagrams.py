@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from lab.evidence.diagnosis.model import Evidence, Finding, many
+from lab.evidence.events import CounterChanged
 from lab.evidence.packets.datagrams import Datagram
 
 
@@ -34,8 +35,8 @@ def overrun(evidence: Evidence) -> Iterator[Finding]:
     lost: Counter[str] = Counter()
     last: dict[str, float] = {}
     for event in evidence.events:
-        if event.kind == "counter" and event.data and event.data["name"].endswith(".RcvbufErrors"):
-            lost[event.node] += event.data["change"]
+        if isinstance(event, CounterChanged) and event.name.endswith(".RcvbufErrors"):
+            lost[event.node] += event.change
             last[event.node] = event.at
     for node, count in lost.items():
         yield Finding(

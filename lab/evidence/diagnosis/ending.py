@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.evidence.diagnosis.model import Evidence, Finding, alike, ends, its_sockets, things
+from lab.evidence.event_text import render
+from lab.evidence.events import FaultChanged
 from lab.evidence.packets.connections import Connection
 
 LAST_WORDS = 0.3  # seconds in which a failing program's connections end before itself
@@ -78,14 +80,14 @@ def vanished(evidence: Evidence) -> Iterator[Finding]:
                 yield Finding(
                     f"{sender} sent {way.sent - way.bytes} bytes again and again ({way.retransmissions} "
                     f"retransmissions), and none came out of the router: the link is cut while both ends "
-                    f"hold the connection open{f' ({done[0].text})' if done else ''}.",
+                    f"hold the connection open{f' ({render(done[0])})' if done else ''}.",
                     connection.ended,
                     things(group),
                     ("half-open",),
                 )
-            elif out := [e for e in done if e.node == receiver and e.text != "paused"]:
+            elif out := [e for e in done if isinstance(e, FaultChanged) and e.fault != "paused"]:
                 yield Finding(
-                    f"{receiver} went away without a FIN ({out[0].text}), so {sender} holds half a "
+                    f"{receiver} went away without a FIN ({render(out[0])}), so {sender} holds half a "
                     f"connection and waits.",
                     out[0].at,
                     things(group),

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
-from lab.evidence.events import Event
+from lab.evidence.events import (
+    CounterChanged,
+    Event,
+    FaultChanged,
+    LinkChanged,
+    LinkFailed,
+    Output,
+    ProgramEvent,
+    ProgramExited,
+    ProgramStarted,
+)
 from lab.evidence.packets.connections import Connection
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
 
+TERMINATED = 128 + signal.SIGTERM  # the exit code of a shell whose child was killed by SIGTERM
 GRACE = 0.5  # seconds around a failing program in which a finding counts as its own
 
 
@@ -26,13 +38,15 @@ class Run:
     command: str
     started: float
     ended: float | None = None
-    ending: str = ""
-    output: tuple[str, ...] = ()
+    exit_code: int | None = None
+    signal: str | None = None
 
     @property
     def failed(self) -> bool:
-        """It ended with an exit code other than 0, or a signal that nobody of us sent."""
-        return self.ending not in ("", "exit code 0", "killed by SIGTERM", "exit code 143")
+        """Whether it ended by itself and not with success: SIGTERM is how the lab stops a program."""
+        if self.signal:
+            return self.signal != "TERM"
+        return self.exit_code not in (None, 0, TERMINATED)
 
 
 @dataclass
@@ -61,8 +75,8 @@ class Evidence:
         """Without the packets, and the programs and what they said, of before a moment."""
         packets = [packet for packet in self.traffic.packets if packet.at >= moment]
         traffic = Traffic(packets, self.traffic.captures.values(), self.traffic.names)
-        said = ("start", "stdout", "stderr", "exit", "counter")
-        events = [event for event in self.events if event.kind not in said or event.at >= moment]
+        dated = (ProgramEvent, CounterChanged)
+        events = [event for event in self.events if not isinstance(event, dated) or event.at >= moment]
         return Evidence(events, traffic, self.reason)
 
     @cached_property
@@ -87,39 +101,46 @@ class Evidence:
             program.started - GRACE <= at <= (program.ended or self.end) + GRACE for program in self.failed
         )
 
-    def complaints(self, pattern: re.Pattern[str]) -> Iterator[tuple[Event, Run | None]]:
+    def complaints(self, pattern: re.Pattern[str]) -> Iterator[tuple[Output, Run | None]]:
         """Lines that programs said, and the reason itself, where they match."""
         runs = {program.number: program for program in self.programs}
         for event in self.events:
-            if event.kind in ("stdout", "stderr") and pattern.search(event.text):
+            if isinstance(event, Output) and pattern.search(event.line):
                 yield event, runs.get(event.program)
 
-    def faults(self, moment: float, *nodes: str) -> list[Event]:
-        """What was done to the link or to these nodes and lasted at a moment; the last first."""
-        wanted = {"lab", "router", *nodes}
-        lasting: dict[str, Event] = {}
+    def faults(self, moment: float, *nodes: str) -> list[Fault]:
+        """The faults of the link and of ``nodes`` that were present at a moment; the last one first."""
+        present: dict[tuple[str, ...], Fault] = {}
         for event in self.events:
-            if event.at <= moment and event.node in wanted and event.kind in ("fault", "link"):
-                data = event.data or {}
-                fault = "link" if event.kind == "link" else f"{event.node} {data.get('fault', event.text)}"
-                if data.get("edge") == "end" or event.text.endswith("unimpaired"):
-                    lasting.pop(fault, None)
-                elif event.kind == "fault" or "measured" not in data:
-                    lasting[fault] = event
-        return sorted(lasting.values(), key=lambda event: -event.at)
+            if event.at > moment:
+                break
+            if isinstance(event, FaultChanged) and event.node in nodes:
+                present.pop((event.node, event.fault), None)
+                if event.edge == "begin":
+                    present[event.node, event.fault] = event
+            elif isinstance(event, LinkChanged | LinkFailed):
+                present.pop(("link",), None)
+                if isinstance(event, LinkFailed) or not event.asked.is_nothing:
+                    present[("link",)] = event
+        return sorted(present.values(), key=lambda event: -event.at)
 
     def listeners(self, node: str, at: float) -> list[SocketHistory]:
         return [s for s in self.sockets if s.node == node and s.state_at(at) == "LISTEN"]
 
     def done_to(self, node: str, moment: float) -> str:
         """What was done to a node itself and lasted at a moment: "power cut", "paused"; else ""."""
-        done = [event.text for event in self.faults(moment, node) if event.node == node]
-        return done[0] if done else ""
+        done = [fault for fault in self.faults(moment, node) if isinstance(fault, FaultChanged)]
+        return done[0].fault if done else ""
 
     def moved(self, node: str, counter: str, since: float = 0.0) -> int:
         """By how much a kernel counter of a node moved."""
-        changes = (e for e in self.events if e.kind == "counter" and e.node == node and e.at >= since)
-        return sum(e.data["change"] for e in changes if e.data and e.data["name"] == counter)
+        return sum(
+            event.change
+            for event in self.events
+            if isinstance(event, CounterChanged)
+            and (event.node, event.name) == (node, counter)
+            and event.at >= since
+        )
 
 
 @dataclass(frozen=True)
@@ -136,6 +157,7 @@ class Finding:
         return replace(self, rank=rank)
 
 
+Fault: TypeAlias = FaultChanged | LinkChanged | LinkFailed
 Rule: TypeAlias = Callable[[Evidence], Iterator[Finding]]
 
 
@@ -208,14 +230,12 @@ def spelled(words: Iterable[str]) -> str:
 
 
 def _programs(events: list[Event]) -> Iterator[Run]:
-    begun: dict[int, Run] = {}
-    output: dict[int, list[str]] = defaultdict(list)
+    runs: dict[int, Run] = {}
     for event in events:
-        if event.kind == "start":
-            begun[event.program] = Run(event.program, event.node, event.text, event.at)
-        elif event.kind == "stderr":
-            output[event.program].append(event.text)
-        elif event.kind == "exit" and event.program in begun:
-            begun[event.program] = replace(begun[event.program], ended=event.at, ending=event.text)
-    for number, program in begun.items():
-        yield replace(program, output=tuple(output[number][-5:]))
+        if isinstance(event, ProgramStarted):
+            runs[event.program] = Run(event.program, event.node, event.command, event.at)
+        elif isinstance(event, ProgramExited) and event.program in runs:
+            runs[event.program] = replace(
+                runs[event.program], ended=event.at, exit_code=event.exit_code, signal=event.signal
+            )
+    yield from runs.values()

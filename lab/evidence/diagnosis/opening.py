@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.evidence.diagnosis.model import Evidence, Finding, alike, many, spelled, things
+from lab.evidence.event_text import render
 from lab.evidence.packets.connections import Connection
-
-LOOPBACK = ("127.", "[::1]")
 
 
 def refused(evidence: Evidence) -> Iterator[Finding]:
@@ -38,10 +37,10 @@ def _why_refused(evidence: Evidence, connection: Connection) -> tuple[str, tuple
     port, server, at = connection.port, connection.server, connection.started
     everything = evidence.listeners(server, at)
     here = [s for s in everything if s.port == port]
-    if any(s.local.startswith(LOOPBACK) for s in here):
+    if any(s.local.is_loopback for s in here):
         local = here[0].local
         return f"the server there listens on {local} only, which no other host reaches", ("bind-loopback",)
-    if connection.server_address.startswith("[") and any(s.family == 4 for s in here):
+    if connection.server_address.family == 6 and any(s.family == 4 for s in here):
         return "the server there listens on IPv4 only", ("socket-families",)
     later = [s for s in evidence.sockets if s.node == server and s.port == port and "LISTEN" in s.names]
     if any(s.began > at for s in later):
@@ -49,7 +48,7 @@ def _why_refused(evidence: Evidence, connection: Connection) -> tuple[str, tuple
         return f"nothing listened there yet: the server came {delay:.2g} s later", ("connect-errors",)
     if any(s.ended is not None and s.ended <= at for s in later):
         return "nothing listened there any more: the server had ended", ("connect-errors",)
-    others = sorted({s.port for s in everything if not s.local.startswith(LOOPBACK)})
+    others = sorted({s.port for s in everything if not s.local.is_loopback})
     hint = f" (port {spelled(map(str, others))} has a listener)" if others else ""
     return f"nothing listens there{hint}", ("connect-errors",)
 
@@ -93,7 +92,7 @@ def _stuck(evidence: Evidence, connection: Connection) -> str:
             f"{connection.unreachable_from} answered “{connection.unreachable.removeprefix('ICMP ')}”"
             f"{_why_unreachable(evidence, connection)}."
         )
-    if _asked_in_vain(evidence, connection.server_address):
+    if _asked_in_vain(evidence, connection.server_address.address):
         return f"{connection.server} doesn't even answer ARP: its power is off or its cable is pulled."
     return (
         f"they reached the router and none left it on the other segment: the link is cut, as in a partition"
@@ -109,9 +108,8 @@ def _why_unreachable(evidence: Evidence, connection: Connection) -> str:
     return f": {connection.server} is no host of the lab, and nothing leaves it"
 
 
-def _asked_in_vain(evidence: Evidence, where: str) -> bool:
+def _asked_in_vain(evidence: Evidence, address: str) -> bool:
     """Whether the router asked for a host's Ethernet address, and nobody had it."""
-    address = where.rpartition(":")[0].strip("[]")
     arps = [p for p in evidence.traffic.packets if p.protocol == "arp"]
     return any(p.destination == address for p in arps) and not any(p.source == address for p in arps)
 
@@ -128,7 +126,7 @@ def _why_silent(evidence: Evidence, connection: Connection) -> str:
 def _by(evidence: Evidence, connection: Connection) -> str:
     """The fault that was applied, if any stands in the timeline."""
     done = evidence.faults(connection.ended, connection.client, connection.server)
-    return f" ({done[0].text})" if done else ""
+    return f" ({render(done[0])})" if done else ""
 
 
 def _of(count: int, total: int) -> str:

@@ -21,7 +21,7 @@ PORT = re.compile(r"(?:--port[ =]|:)(\d{1,5})\b")
 def address_in_use(evidence: Evidence) -> Iterator[Finding]:
     """bind() refused: somebody listens there, or connections of before are in TIME_WAIT."""
     for event, program in evidence.complaints(IN_USE):
-        port = _port_of(event.text) or (_port_of(program.command) if program else 0)
+        port = _port_of(event.line) or (_port_of(program.command) if program else 0)
         holders = [
             s for s in evidence.sockets if s.node == event.node and s.port == port and s.alive(event.at)
         ]
@@ -47,7 +47,7 @@ def name_not_known(evidence: Evidence) -> Iterator[Finding]:
     """A name that nobody knows."""
     for event, _ in evidence.complaints(NO_NAME):
         known = ", ".join(sorted(set(evidence.traffic.names.values())))
-        sentence = f"{event.node} couldn't resolve a name ({tail(event.text)}); the lab's names are {known}."
+        sentence = f"{event.node} couldn't resolve a name ({tail(event.line)}); the lab's names are {known}."
         yield Finding(sentence, event.at, frozenset({f"name {event.node}"}))
 
 
@@ -85,7 +85,7 @@ def no_route(evidence: Evidence) -> Iterator[Finding]:
     for event, program in evidence.complaints(NO_ROUTE):
         if program is not None and silent(evidence, program):
             yield Finding(
-                f"{event.node} knows no way there ({tail(event.text)}): no packet left it.",
+                f"{event.node} knows no way there ({tail(event.line)}): no packet left it.",
                 event.at,
                 frozenset({f"program {program.number}"}),
                 ("connect-errors",),
@@ -95,7 +95,7 @@ def no_route(evidence: Evidence) -> Iterator[Finding]:
 def undecodable(evidence: Evidence) -> Iterator[Finding]:
     """Bytes that are no text: another encoding, or a character that a recv() cut in two."""
     for event, _ in evidence.complaints(DECODE):
-        cut = "unexpected end of data" in event.text
+        cut = "unexpected end of data" in event.line
         why = (
             "the bytes end within a character: a recv() cut it in two"
             if cut

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.evidence.diagnosis.model import GRACE, Evidence, Finding, alike, ends, many, still_unread, things
-from lab.evidence.packets.connections import Connection, endpoint
+from lab.evidence.endpoint import Endpoint
+from lab.evidence.packets.connections import Connection
 from lab.evidence.socket_history import SocketHistory
 
 
@@ -116,7 +117,10 @@ def _last_data(evidence: Evidence, connection: Connection) -> float:
     for transit in evidence.traffic.transits:
         packet = transit.sent
         if packet.protocol == "tcp" and packet.length and packet.at > last:
-            if {endpoint(packet.source, packet.sport), endpoint(packet.destination, packet.dport)} == ends:
+            if ends == {
+                Endpoint(packet.source, packet.sport),
+                Endpoint(packet.destination, packet.dport),
+            }:
                 last = packet.at
     return last
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from lab.evidence.endpoint import Endpoint
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.sequence_tracker import SequenceTracker
 from lab.evidence.packets.transit import PacketTransit
@@ -43,8 +44,8 @@ class Connection:
 
     client: str  # who connected: a node's name, or an address that is no node's
     server: str
-    client_address: str  # "address:port"
-    server_address: str
+    client_address: Endpoint
+    server_address: Endpoint
     started: float
     handshake: Handshake = "unanswered"
     connect_seconds: float | None = None  # from the (last) SYN to the ACK of its answer
@@ -59,7 +60,7 @@ class Connection:
     @property
     def port(self) -> int:
         """The server's port."""
-        return int(self.server_address.rpartition(":")[2])
+        return self.server_address.port
 
     @property
     def closed(self) -> bool:
@@ -73,7 +74,9 @@ class Connection:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for a record."""
-        return asdict(self) | {"port": self.port, "closed": self.closed, "seconds": round(self.seconds, 6)}
+        ends = {"client_address": str(self.client_address), "server_address": str(self.server_address)}
+        facts = {"port": self.port, "closed": self.closed, "seconds": round(self.seconds, 6)}
+        return asdict(self) | ends | facts
 
 
 class Follower:
@@ -114,8 +117,8 @@ class Follower:
         return Connection(
             client=self._names.get(client[0], client[0]),
             server=self._names.get(server[0], server[0]),
-            client_address=endpoint(*client),
-            server_address=endpoint(*server),
+            client_address=Endpoint(*client),
+            server_address=Endpoint(*server),
             started=at,
         )
 
@@ -206,8 +209,3 @@ def follow(transits: Iterable[PacketTransit], names: dict[str, str]) -> list[Con
     for transit in transits:
         follower.feed(transit)
     return follower.connections
-
-
-def endpoint(address: str, port: int) -> str:
-    """``address:port``, IPv6 in brackets."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from lab.evidence.packets.connections import endpoint
+from lab.evidence.endpoint import Endpoint
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.transit import PacketDecision, PacketTransit
 
@@ -19,8 +19,8 @@ class Datagram:
 
     sender: str  # a node's name, or an address that is no node's
     receiver: str
-    source: str  # "address:port"
-    destination: str
+    source: Endpoint
+    destination: Endpoint
     length: int  # bytes of payload
     sent_at: float
     arrived_at: float | None  # when the last of it came out; None: lost, or not meant to cross the router
@@ -35,7 +35,7 @@ class Datagram:
     @property
     def port(self) -> int:
         """The receiver's port."""
-        return int(self.destination.rpartition(":")[2])
+        return self.destination.port
 
     @property
     def lost(self) -> bool:
@@ -44,7 +44,8 @@ class Datagram:
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for a record; the payload as text."""
         text = self.payload[:PREVIEW].decode(errors="backslashreplace")
-        return asdict(self) | {"port": self.port, "lost": self.lost, "payload": text}
+        ends = {"source": str(self.source), "destination": str(self.destination)}
+        return asdict(self) | ends | {"port": self.port, "lost": self.lost, "payload": text}
 
 
 Ident: TypeAlias = tuple[str, str, int]
@@ -78,8 +79,8 @@ def _datagram(transit: PacketTransit, names: dict[str, str]) -> Datagram:
     return Datagram(
         sender=names.get(packet.source, packet.source),
         receiver=names.get(packet.destination, packet.destination),
-        source=endpoint(packet.source, packet.sport),
-        destination=endpoint(packet.destination, packet.dport),
+        source=Endpoint(packet.source, packet.sport),
+        destination=Endpoint(packet.destination, packet.dport),
         length=packet.length,
         sent_at=packet.at,
         arrived_at=transit.arrived.at if transit.arrived else None,
@@ -105,7 +106,7 @@ def _complain(found: list[Datagram], error: Packet, names: dict[str, str]) -> No
     about = error.about
     if about is None or about.protocol != "udp":
         return
-    source, destination = endpoint(about.source, about.sport), endpoint(about.destination, about.dport)
+    source, destination = Endpoint(about.source, about.sport), Endpoint(about.destination, about.dport)
     for datagram in reversed(found):
         if datagram.source == source and datagram.destination == destination:
             datagram.unreachable = error.label

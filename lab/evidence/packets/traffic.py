@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lab.evidence.events import Event
+from lab.evidence.endpoint import ANY, Endpoint
+from lab.evidence.events import Event, Note, PacketPassed
 from lab.evidence.packets import pcap
-from lab.evidence.packets.connections import Connection, endpoint, follow
+from lab.evidence.packets.connections import Connection, follow
 from lab.evidence.packets.datagrams import Datagram, gather
 from lab.evidence.packets.packet import Packet, decode, in_time
 from lab.evidence.packets.transit import PacketTransit, Segment, match
@@ -106,10 +107,10 @@ class Traffic:
     def events(self) -> Iterator[Event]:
         """The packets as events of the timeline, at most MAX_EVENTS: the first of them, and a note."""
         for transit in self.transits[:MAX_EVENTS]:
-            yield _event(transit, self.names)
+            yield _event(transit)
         if len(self.transits) > MAX_EVENTS:
             left_out = len(self.transits) - MAX_EVENTS
-            yield Event(self.transits[MAX_EVENTS].sent.at, "lab", "note", f"{left_out} more packets passed")
+            yield Note(self.transits[MAX_EVENTS].sent.at, "lab", f"{left_out} more packets passed")
 
     def plain(self, port: int | None = None) -> dict[str, Any]:
         """Connections and datagrams as plain values, for a record."""
@@ -120,20 +121,22 @@ class Traffic:
         }
 
 
-def _event(transit: PacketTransit, names: Mapping[str, str]) -> Event:
-    packet, fate = transit.sent, transit.fate
-    source, destination = (names.get(a, a) for a in (packet.source, packet.destination))
-    how = f", {fate}" if fate in ("lost", "appeared") else ""
-    mark = f", {transit.mark}" if transit.mark else ""
-    data = {
-        "segment": packet.segment, "number": packet.number, "protocol": packet.protocol,
-        "source": endpoint(packet.source, packet.sport),
-        "destination": endpoint(packet.destination, packet.dport),
-        "flags": packet.flags, "length": packet.length, "fate": fate, "mark": transit.mark,
-        "arrived": transit.arrived.at if transit.arrived else None,
-    }  # fmt: skip
-    return Event(
-        packet.at, "router", "packet", f"{source} → {destination} {packet.label}{how}{mark}", data=data
+def _event(transit: PacketTransit) -> PacketPassed:
+    packet = transit.sent
+    return PacketPassed(
+        packet.at,
+        "router",
+        segment=packet.segment,
+        number=packet.number,
+        protocol=packet.protocol,
+        source=Endpoint(packet.source or ANY, packet.sport),
+        destination=Endpoint(packet.destination or ANY, packet.dport),
+        label=packet.label,
+        flags=packet.flags,
+        length=packet.length,
+        fate=transit.fate,
+        mark=transit.mark,
+        arrived=transit.arrived.at if transit.arrived else None,
     )
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from lab.evidence.endpoint import Endpoint
 from lab.evidence.packets import pcap
-from lab.evidence.packets.connections import endpoint
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import CaptureInfo, Traffic
 from lab.evidence.packets.transit import PacketTransit
@@ -90,7 +90,7 @@ class Connections:
 
     @staticmethod
     def _end(address: str, port: int) -> str:
-        return endpoint(address, port) if port else address
+        return str(Endpoint(address, port)) if port else address
 
 
 def pack(traffic: Traffic, folder: Path, clock: Clock, nodes: Sequence[str], left: str) -> dict[str, Any]:

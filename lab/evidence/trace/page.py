@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.evidence.events import Event
+from lab.evidence.events import Event, from_json
 from lab.evidence.packets.traffic import Traffic, load
 from lab.evidence.trace import columns, timeline
 from lab.evidence.trace.columns import FIELDS
@@ -82,8 +82,8 @@ def _events(folder: Path, notes: list[str]) -> list[Event]:
     for line in text.split("\n"):
         try:
             if line:
-                events.append(Event.from_json(json.loads(line)))
-        except (ValueError, TypeError):
+                events.append(from_json(json.loads(line)))
+        except ValueError:
             bad += 1
     if bad:
         notes.append(f"lines of events.jsonl can't be read: {bad}")

@@ -8,6 +8,15 @@ from docs.tools import recording
 from docs.tools.extraction import FIRST, LAST, ROWS, keep
 from docs.tools.recording import Step
 from lab.errors import UsageError
+from lab.evidence.events import (
+    FaultChanged,
+    LinkChanged,
+    LinkMeasured,
+    ProgramExited,
+    ProgramStarted,
+    VariantBegan,
+)
+from lab.link.settings import Impairment, LinkSettings
 from lab.scenarios import catalog
 from tests.evidence.trace_runs import Run
 
@@ -48,13 +57,13 @@ def packet(run, at, **how):
 
 
 def test_each_variant_has_its_own(scenario, run):
-    run.say(1.0, "lab", "variant", "broken")
-    run.say(1.1, "kali", "start", "python3 -c '\nimport socket\n' 8001", 1)
-    run.say(1.2, "kali", "stdout", "no", 1)
+    run.add(VariantBegan, 1.0, "lab", "broken")
+    run.add(ProgramStarted, 1.1, "kali", 1, "python3 -c '\nimport socket\n' 8001")
+    run.print(1.2, "kali", "no", 1)
     packet(run, 1.3)
-    run.say(1.9, "lab", "variant", "fixed")
-    run.say(2.1, "kali", "start", "true", 2)
-    run.say(2.2, "kali", "exit", "exit code 0", 2)
+    run.add(VariantBegan, 1.9, "lab", "fixed")
+    run.add(ProgramStarted, 2.1, "kali", 2, "true")
+    run.add(ProgramExited, 2.2, "kali", 2, 0)
     packet(run, 2.3)
     packet(run, 2.4)
     broken, fixed = kept(scenario, run).parts
@@ -82,9 +91,9 @@ def test_a_build_is_not_told(scenario, run):
 
 
 def test_long_output_is_cut(scenario, run):
-    run.say(0.1, "kali", "start", "seq 1000", 1)
+    run.add(ProgramStarted, 0.1, "kali", 1, "seq 1000")
     for number in range(1000):
-        run.say(0.2 + number / 1e6, "kali", "stdout", f"{number} " + "x" * 1000, 1)
+        run.print(0.2 + number / 1e6, "kali", f"{number} " + "x" * 1000, 1)
     (said,) = kept(scenario, run).parts[0].programs
     assert [line.split()[0] for line in said.lines] == [str(n) for n in range(FIRST)]
     assert [line.split()[0] for line in said.last] == [str(1000 - LAST + n) for n in range(LAST)]
@@ -93,16 +102,16 @@ def test_long_output_is_cut(scenario, run):
 
 
 def test_output_that_just_fits_is_whole(scenario, run):
-    run.say(0.1, "kali", "start", "seq", 1)
+    run.add(ProgramStarted, 0.1, "kali", 1, "seq")
     for number in range(FIRST + LAST):
-        run.say(0.2 + number / 1e6, "kali", "stderr", str(number), 1)
+        run.print(0.2 + number / 1e6, "kali", str(number), 1, "stderr")
     (said,) = kept(scenario, run).parts[0].programs
     assert (len(said.lines), said.left_out, said.last) == (FIRST + LAST, 0, [])
 
 
 def test_what_a_peer_sent_is_escaped(scenario, run):
-    run.say(0.1, "kali", "start", "\necho 1\necho 2\x1b[1m\n", 1)
-    run.say(0.2, "kali", "stdout", "\x1b[31mred\u202e", 1)
+    run.add(ProgramStarted, 0.1, "kali", 1, "\necho 1\necho 2\x1b[1m\n")
+    run.print(0.2, "kali", "\x1b[31mred\u202e", 1)
     (said,) = kept(scenario, run).parts[0].programs
     assert said.command == "echo 1\n> echo 2\\x1b[1m"
     assert said.lines == ["\\x1b[31mred\\u202e"]
@@ -129,20 +138,21 @@ def test_many_packets_are_left_out_and_counted(scenario, run):
 
 
 def test_what_was_done_meanwhile_is_kept(scenario, run):
-    run.say(0.5, "router", "link", "link: both ways: 20 ms", asked={})
-    run.say(0.6, "router", "link", "link measured: 20.1 ms", measured={})
+    slow = LinkSettings(Impairment(delay=0.02), Impairment(delay=0.02))
+    run.add(LinkChanged, 0.5, "router", slow)
+    run.add(LinkMeasured, 0.6, "router", {})
     packet(run, 1.0)
-    run.say(1.1, "win10", "fault", "cable pulled", fault="cable pulled", edge="begin")
+    run.add(FaultChanged, 1.1, "win10", "cable pulled", "begin")
     packet(run, 2.0)
-    run.say(2.1, "win10", "fault", "cable plugged in", fault="cable pulled", edge="end")
-    run.say(2.2, "router", "link", "link: unimpaired", asked={})
+    run.add(FaultChanged, 2.1, "win10", "cable pulled", "end")
+    run.add(LinkChanged, 2.2, "router", LinkSettings())
     notes = [(step.at, step.note) for step in kept(scenario, run).parts[0].steps if step.note]
     assert notes == [(-0.5, "link: both ways: 20 ms"), (0.1, "win10: cable pulled")]
 
 
 def test_what_was_pulled_after_the_last_packet_is_kept(scenario, run):
     packet(run, 1.0)
-    run.say(1.1, "win10", "fault", "cable pulled", fault="cable pulled", edge="begin")
+    run.add(FaultChanged, 1.1, "win10", "cable pulled", "begin")
     assert kept(scenario, run).parts[0].steps[-1].note == "win10: cable pulled"
 
 
@@ -150,7 +160,7 @@ def test_a_recording_comes_back_as_it_was_kept(scenario, run, tmp_path, monkeypa
     monkeypatch.setattr("docs.tools.GALLERY", tmp_path / "gallery")
     packet(run, 1.0)
     packet(run, 2.0, delay=None)
-    run.say(0.1, "kali", "start", "echo 我", 1)
+    run.add(ProgramStarted, 0.1, "kali", 1, "echo 我")
     whole = kept(scenario, run)
     path = recording.save(whole)
     assert path == tmp_path / "gallery" / "recorded" / "trap.json"

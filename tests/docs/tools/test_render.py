@@ -7,6 +7,7 @@ from docs.tools import render
 from docs.tools.course import Chapter, Course, Text
 from docs.tools.extraction import keep
 from lab.errors import LabError
+from lab.evidence.events import Note, ProgramStarted, VariantBegan
 from lab.scenarios import catalog
 from tests.docs.tools.test_diagram import GRAMMAR, HOSTILE
 from tests.evidence.trace_runs import Run
@@ -61,9 +62,9 @@ def page(scenario, run, language="en", **course):
 def run(tmp_path):
     made = Run(tmp_path / "run", {"impairment": {"backend": "", "changes": []}})
     for at, variant in enumerate(("broken", "fixed"), 1):
-        made.say(at, "lab", "variant", variant)
-        made.say(at + 0.1, "win10", "start", "python3 -c server", at)
-        made.say(at + 0.2, "win10", "stdout", "listening", at)
+        made.add(VariantBegan, at, "lab", variant)
+        made.add(ProgramStarted, at + 0.1, "win10", at, "python3 -c server")
+        made.print(at + 0.2, "win10", "listening", at)
         made.udp(at + 0.3, (5000, 9090), b"hello")
     return made
 
@@ -105,8 +106,8 @@ def test_a_hostile_text_stays_where_it_is(scenario, run, text):
     for at in (1, 2):
         run.udp(at + 0.4, (5000, 9091), text.encode())
         for line in text.split("\n"):
-            run.say(at + 0.5, "win10", "stdout", line, at)
-        run.say(at + 0.6, "lab", "note", text)
+            run.print(at + 0.5, "win10", line, at)
+        run.add(Note, at + 0.6, "lab", text)
         run.udp(at + 0.7, (5000, 9092), b"after")
     now = page(scenario, run)
     assert forms(now) == before

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
-from lab.evidence.events import Event
+from lab.evidence.endpoint import Endpoint
+from lab.evidence.event_text import render
+from lab.evidence.events import FaultChanged, LinkChanged, LinkMeasured, Output
 from lab.evidence.packets.traffic import Traffic, load
 from lab.evidence.record import read_events
+from lab.link.settings import LinkSettings
 
 RECORDED = Path(__file__).parents[1] / "recorded"
+CUT = LinkSettings(cut=frozenset({"to-servers", "to-clients"}))
 
 # case: what the sentences must say, and the scenario that they must name ("" for none)
 EXPECTED = {
@@ -121,18 +125,15 @@ def test_a_partition_isn_t_told_where_the_syn_came_out():
 
 def test_a_fault_that_was_made_is_named():
     evidence = recorded("partitioned")
-    fault = Event(evidence.events[0].at, "router", "link", "partition of kali and win10")
-    assert (
-        "partition of kali and win10" in diagnose(Evidence([fault, *evidence.events], evidence.traffic)).text
-    )
+    cut = LinkChanged(evidence.events[0].at, "router", CUT)
+    text = diagnose(Evidence([cut, *evidence.events], evidence.traffic)).text
+    assert f"({render(cut)})" in text
 
 
 def test_a_listener_of_another_port_isn_t_blamed_for_an_address_in_use():
     evidence = recorded("address_in_use")
     events = [
-        replace(e, data={**e.data, "local": "*:9"})
-        if e.kind == "socket" and e.data["local"] == "*:8001"
-        else e
+        replace(e, local=Endpoint("*", 9)) if e.kind == "socket" and e.local == Endpoint("*", 8001) else e
         for e in evidence.events
     ]
     assert "is taken" not in diagnose(Evidence(events, evidence.traffic)).text
@@ -154,8 +155,8 @@ def test_a_diagnosis_is_plain_in_the_record():
 
 
 def test_a_fault_that_is_over_is_not_the_cause():
-    began = Event(1.0, "win10", "fault", "power cut", data={"fault": "power cut", "edge": "begin"})
-    ended = Event(2.0, "win10", "fault", "power on", data={"fault": "power cut", "edge": "end"})
+    began = FaultChanged(1.0, "win10", "power cut", "begin")
+    ended = FaultChanged(2.0, "win10", "power cut", "end")
     nothing = Traffic([], [], {})
     assert Evidence([began, ended], nothing).done_to("win10", 1.5) == "power cut"
     assert Evidence([began, ended], nothing).done_to("win10", 2.5) == ""
@@ -163,11 +164,11 @@ def test_a_fault_that_is_over_is_not_the_cause():
 
 
 def test_a_link_that_was_cleared_is_not_the_cause():
-    cut = Event(1.0, "router", "link", "link: both ways: cut", data={"asked": {}})
-    measured = Event(1.5, "router", "link", "link measured: 0%", data={"measured": {}})
-    cleared = Event(2.0, "router", "link", "link: unimpaired", data={"asked": {}})
+    cut = LinkChanged(1.0, "router", CUT)
+    measured = LinkMeasured(1.5, "router", {})
+    cleared = LinkChanged(2.0, "router", LinkSettings())
     evidence = Evidence([cut, measured, cleared], Traffic([], [], {}))
-    assert [event.text for event in evidence.faults(1.7)] == ["link: both ways: cut"]
+    assert evidence.faults(1.7) == [cut]
     assert evidence.faults(2.5) == []
 
 
@@ -175,9 +176,8 @@ def test_a_refused_datagram_isn_t_taken_for_a_connection_to_itself():
     """A connected UDP socket is refused, too; its datagram did leave."""
     evidence = recorded("udp_refused")
     start = next(event for event in evidence.events if event.kind == "start")
-    said = Event(
-        start.at + 0.1, "kali", "stderr", "ConnectionRefusedError: Connection refused", start.program
-    )
+    line = "ConnectionRefusedError: Connection refused"
+    said = Output(start.at + 0.1, "kali", start.program, "stderr", line)
     text = diagnose(Evidence(sorted([*evidence.events, said], key=lambda e: e.at), evidence.traffic)).text
     assert "no packet left it" not in text
     assert "nothing listens on UDP port 9090" in text

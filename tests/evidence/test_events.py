@@ -1,0 +1,141 @@
+"""Events in JSON and as text: each kind comes back as it was written, and nothing else is read."""
+
+import json
+import re
+
+import pytest
+
+from lab.evidence import events
+from lab.evidence.endpoint import Endpoint
+from lab.evidence.event_text import render
+from lab.evidence.events import (
+    KINDS,
+    CounterChanged,
+    FaultChanged,
+    LinkChanged,
+    LinkFailed,
+    LinkMeasured,
+    Note,
+    Output,
+    PacketPassed,
+    ProgramExited,
+    ProgramStarted,
+    SocketChanged,
+    VariantBegan,
+    VerdictGiven,
+    from_json,
+)
+from lab.link.settings import Impairment, LinkSettings
+from lab.link.verification import Check
+
+ALICE, BOB, ANY = Endpoint("192.0.2.1", 40112), Endpoint("192.0.2.9", 8001), Endpoint("*", 0)
+NAMES = {"192.0.2.1": "alice", "192.0.2.9": "bob"}
+SLOW = LinkSettings(Impairment(delay=0.02), Impairment(delay=0.02))
+LATE = Check("delay", 0.02, 0.031, 0.030, 0.032, ok=False)
+
+
+def socket(local, remote, state, was="", received=0, unsent=0, **owner):
+    return SocketChanged(1.5, "alice", 3, "tcp", 4, local, remote, state, was, received, unsent, **owner)
+
+
+def packet(fate="crossed", mark="", arrived=None):
+    ends = {"source": ALICE, "destination": BOB}
+    return PacketPassed(
+        1.5, "router", "office", 7, "tcp", **ends, label="SYN", flags="S", length=0,
+        fate=fate, mark=mark, arrived=arrived,
+    )  # fmt: skip
+
+
+EVENTS = [
+    (ProgramStarted(1.5, "alice", 2, "echo hello"), "echo hello"),
+    (Output(1.5, "alice", 2, "stdout", "hello"), "hello"),
+    (Output(1.5, "alice", 2, "stderr", "hello", {"event": "sent", "line": "hello"}), "hello"),
+    (ProgramExited(1.5, "alice", 2, exit_code=0), "exit code 0"),
+    (ProgramExited(1.5, "alice", 2, exit_code=143), "exit code 143"),
+    (ProgramExited(1.5, "alice", 2, signal="KILL"), "killed by SIGKILL"),
+    (FaultChanged(1.5, "alice", "power cut", "begin"), "power cut"),
+    (FaultChanged(1.5, "alice", "power cut", "end"), "power on"),
+    (FaultChanged(1.5, "alice", "flood", "end"), "flood: over"),
+    (LinkChanged(1.5, "router", SLOW, "netem"), "link: both ways: 20 ms"),
+    (LinkChanged(1.5, "router", LinkSettings()), "link: unimpaired"),
+    (LinkMeasured(1.5, "router", {"back": [LATE]}), "link measured: back delay 31.00 ms – not as asked"),
+    (LinkFailed(1.5, "router", "it is gone"), "link: it is gone"),
+    (Note(1.5, "lab", "a remark"), "a remark"),
+    (VariantBegan(1.5, "lab", "broken"), "broken"),
+    (socket(ALICE, BOB, "SYN_SENT"), "tcp alice:40112 – bob:8001 SYN_SENT"),
+    (socket(ALICE, BOB, "ESTABLISHED", "SYN_SENT", pid=7, command="client"),
+     "tcp alice:40112 – bob:8001 SYN_SENT → ESTABLISHED"),
+    (socket(ALICE, BOB, "", "TIME_WAIT", 7), "tcp alice:40112 – bob:8001 TIME_WAIT → closed"),
+    (socket(ALICE, BOB, "CLOSE_WAIT", "", 7, 5),
+     "tcp alice:40112 – bob:8001 CLOSE_WAIT, 7 bytes to read, 5 bytes to send"),
+    (socket(Endpoint("*", 8001), ANY, "LISTEN", unsent=5), "tcp *:8001 LISTEN"),
+    (socket(Endpoint("*", 8001), ANY, "LISTEN", "", 2, 5), "tcp *:8001 LISTEN, 2 of 5 wait to be accepted"),
+    (CounterChanged(1.5, "alice", "Udp.NoPorts", 9, 2), "Udp.NoPorts +2"),
+    (packet(arrived=1.6), "alice:40112 → bob:8001 SYN"),
+    (packet("lost", "retransmission"), "alice:40112 → bob:8001 SYN, lost, retransmission"),
+    (VerdictGiven(1.5, "lab", "pass"), "pass"),
+    (VerdictGiven(1.5, "lab", "fail", "assert 1 == 2"), "fail: assert 1 == 2"),
+]  # fmt: skip
+
+
+def test_every_kind_of_event_is_here():
+    assert {type(event) for event, _ in EVENTS} == set(KINDS.values())
+    defined = {each for each in vars(events).values() if isinstance(each, type) and "kind" in vars(each)}
+    assert defined == set(KINDS.values())
+
+
+@pytest.mark.parametrize(("event", "text"), EVENTS)
+def test_an_event_comes_back_from_json(event, text):
+    line = json.dumps(event.to_json())
+    assert from_json(json.loads(line)) == event
+
+
+@pytest.mark.parametrize(("event", "text"), EVENTS)
+def test_an_event_is_rendered_in_one_line(event, text):
+    assert render(event, NAMES) == text
+
+
+def test_a_line_of_events_jsonl_says_what_it_is():
+    assert socket(Endpoint("*", 8001), ANY, "LISTEN").to_json() == {
+        "at": 1.5, "node": "alice", "kind": "socket", "id": 3, "protocol": "tcp", "family": 4,
+        "local": "*:8001", "remote": "*:*", "state": "LISTEN", "was": "",
+        "receive_queue": 0, "send_queue": 0,
+    }  # fmt: skip
+    assert ProgramExited(1.5, "alice", 2, signal="TERM").to_json() == {
+        "at": 1.5, "node": "alice", "kind": "exit", "program": 2, "signal": "TERM",
+    }  # fmt: skip
+
+
+START = {"at": 1.0, "node": "alice", "kind": "start", "program": 1, "command": "true"}
+MEASURED = {"at": 1.0, "node": "router", "kind": "measurement"}
+OUTPUT = {"at": 1.0, "node": "alice", "kind": "output", "program": 1, "stream": "stdout", "line": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ([], "an event is a JSON object"),
+        ({}, "no kind of event: None"),
+        (START | {"kind": "stop"}, "no kind of event: 'stop'"),
+        (START | {"kind": []}, "no kind of event: []"),
+        (START | {"text": "true"}, "start event: no field 'text'"),
+        ({"at": 1.0, "node": "alice", "kind": "note"}, "note event: text is missing"),
+        (START | {"at": "now"}, "start event: 'now' is no float"),
+        (START | {"at": float("nan")}, "start event: nan is no float"),
+        (START | {"at": True}, "start event: True is no float"),
+        (START | {"program": 1.5}, "start event: 1.5 is no int"),
+        (START | {"program": None}, "start event: None is no int"),
+        (OUTPUT | {"stream": "stdin"}, "output event: 'stdin' is none of stdout, stderr"),
+        (OUTPUT | {"message": "hello"}, "output event: 'hello' is no dict"),
+        (EVENTS[15][0].to_json() | {"local": "here"}, "socket event: not an endpoint: 'here'"),
+        ({"at": 1.0, "node": "router", "kind": "link", "asked": {"x": 1}}, "link event: link has no 'x'"),
+        (
+            {"at": 1.0, "node": "router", "kind": "measurement", "measured": {"a": [{}]}},
+            "measurement event: ",
+        ),
+        (MEASURED | {"measured": {"a": 1}}, "measurement event: "),
+    ],
+)
+def test_what_is_no_event_is_refused_in_one_line(value, error):
+    with pytest.raises(ValueError, match=rf"\A{re.escape(error)}.*\Z"):
+        from_json(value)
