@@ -1,37 +1,39 @@
-"""A run's packets as a short sequence for the terminal: a lane for each node, an arrow for each packet.
+"""A run's packets as a sequence diagram for the terminal: a lane for each node, an arrow for each packet.
 
-       kali                   router                 win10
+       alice                  router                 bob
        │─ SYN → 8001 ────────▶│─────────────────────▶│
        │◀─────────────────────│◀─────────── SYN ACK ─│
 
-Acknowledgements without data and the chatter of ARP and neighbour discovery are left out; many packets of one
-kind in a row become one arrow. Text only: the spans say what they are, and the view gives them colours.
+ARP and neighbour discovery are left out; so are pure ACKs, unless they are asked for, and then the last line
+says how many. Consecutive packets of one kind become one arrow. The result is text: each span has a style by
+name, and the terminal's view chooses the colours.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import math
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
 
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.packets.transit import PacketTransit
+from lab.locale import Message, messages
 
 MAX_ROWS = 24
 LEG = 30  # cells from one lane to the next
 MIN_LEG = 16
-PREVIEW = 12  # characters of a payload that are shown
 MARKS = {"retransmission": " again", "probe": " probe", "corrupted": " corrupted"}
-SLOW = 0.0015  # seconds through the router that are worth a word
-BREAK = 0.03  # seconds: what was sent after so long is an arrow of its own
+SLOW = 0.0015  # seconds through the router from which on the delay is shown
+BREAK = 0.03  # seconds; packets that are further apart aren't merged into one arrow
 
 
 class Span(NamedTuple):
-    """Some text and what it is: "time", "lane", "lost", "mark", "dim", or the name of the node that sends."""
+    """Text with a style: "time", "lane", "lost", "mark", "dim", or the name of the sending node."""
 
     text: str
     style: str
@@ -39,9 +41,9 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One arrow: a packet, or several of the same kind in a row."""
+    """One arrow: a packet, or several consecutive ones of the same kind."""
 
-    transit: PacketTransit
+    transit: PacketTransit  # the first
     source: str  # lanes
     destination: str
     label: str
@@ -51,14 +53,22 @@ class Row:
 
     @property
     def ordinary(self) -> bool:
-        """Whether it went its way: it may be put together with its like."""
+        """Whether it was delivered and isn't marked, so that it may be merged with its neighbours."""
         return self.transit.fate in ("crossed", "stayed") and not self.transit.mark
 
 
-def arrows(traffic: Traffic, since: float = 0.0, until: float = math.inf) -> list[Row]:
-    """What was sent within that time (as time.time() gives it), an arrow each, in the order of time."""
-    rows = _rows(traffic, _lanes(traffic))
+def arrows(traffic: Traffic, since: float = 0.0, until: float = math.inf, *, acks: bool = False) -> list[Row]:
+    """The arrows of the packets sent from ``since`` to ``until`` (as of time.time()), in the order of time.
+
+    Pure ACKs are included if ``acks`` is true.
+    """
+    rows = _rows(traffic, lanes(traffic), acks)
     return list(_merged(row for row in rows if since <= row.transit.sent.at < until))
+
+
+def hidden_acks(traffic: Traffic, since: float = 0.0, until: float = math.inf) -> int:
+    """How many pure ACKs ``arrows`` leaves out."""
+    return sum(_is_routine_ack(transit) and since <= transit.sent.at < until for transit in traffic.transits)
 
 
 def sequence(
@@ -67,26 +77,42 @@ def sequence(
     rows: int = MAX_ROWS,
     since: float = 0.0,
     until: float = math.inf,
+    *,
+    acks: bool = False,
+    language: str = "en",
 ) -> list[list[Span]]:
-    """The lines to print, ``width`` cells at the most; none where nothing passed within that time."""
-    found = arrows(traffic, since, until)
+    """The lines to print, at most ``width`` cells wide; none if there were no packets in that time."""
+    found = arrows(traffic, since, until, acks=acks)
     if not found:
         return []
-    lanes = _lanes(traffic)
-    room = width - 10 - _cells(lanes[-1])  # beside the time, and the last lane's name
-    leg = max(MIN_LEG, min(LEG, room // max(1, len(lanes) - 1)))
+    names = lanes(traffic)
+    room = width - 10 - cell_len(names[-1])  # beside the time, and the last lane's name
+    leg = max(MIN_LEG, min(LEG, room // max(1, len(names) - 1)))
     first = found[0].transit.sent.at
-    lines = [_heading(lanes, leg)]
+    lines = [_heading(names, leg)]
     shown, left_out = ends(found, rows)
     for row in shown:
         if row is None:
             lines.append([Span(f"{'…':>8}  {_summary(left_out)}", "dim")])
         else:
-            lines.append([Span(f"{row.transit.sent.at - first:8.3f} ", "time"), *_arrow(row, lanes, leg)])
-    return lines + _caveats(traffic)
+            lines.append([Span(f"{row.transit.sent.at - first:8.3f} ", "time"), *_arrow(row, names, leg)])
+    lines += _caveats(traffic)
+    hidden = 0 if acks else hidden_acks(traffic, since, until)
+    if hidden:
+        lines.append([Span(f"{'':9}{acks_note(hidden).in_language(language)}", "dim")])
+    return lines
 
 
-def _lanes(traffic: Traffic) -> list[str]:
+def acks_note(count: int) -> Message:
+    """The line that says how many pure ACKs are missing from a picture."""
+    return messages(
+        "{count} pure ACK is not shown; --acks shows it",
+        "{count} pure ACKs are not shown; --acks shows them",
+        count=count,
+    )
+
+
+def lanes(traffic: Traffic) -> list[str]:
     """The nodes from left to right: the first segment's hosts, the router, the other segments' hosts."""
     sides: list[list[str]] = []
     router = ""
@@ -102,38 +128,40 @@ def _is_on(address: str, networks: Sequence[str]) -> bool:
     return any(ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in networks)
 
 
-def _rows(traffic: Traffic, lanes: list[str]) -> Iterable[Row]:
+def _rows(traffic: Traffic, lanes: list[str], acks: bool) -> Iterator[Row]:
     names = traffic.names
     for transit in traffic.transits:
         packet = transit.sent
         source = names.get(packet.source, "")
         destination = names.get(packet.destination, "")
-        if source not in lanes or _is_chatter(transit):
+        if source not in lanes or _is_chatter(packet) or (not acks and _is_routine_ack(transit)):
             continue
-        if destination not in lanes:  # nobody known: away from the sender, on its segment or past it
+        if destination not in lanes:  # an unknown node: the arrow points away from the sender
             far = lanes[-1] if source != lanes[-1] else lanes[0]
-            destination = _next_to(source, far, lanes) if transit.fate == "stayed" else far
+            destination = next_to(source, far, lanes) if transit.fate == "stayed" else far
         yield Row(transit, source, destination, _label(packet), bytes=packet.length, until=packet.at)
 
 
-def _next_to(source: str, far: str, lanes: list[str]) -> str:
+def next_to(source: str, far: str, lanes: Sequence[str]) -> str:
     """The lane beside ``source`` on the way to ``far``."""
     here, there = lanes.index(source), lanes.index(far)
     return lanes[here + (there > here) - (there < here)]
 
 
-def _is_chatter(transit: PacketTransit) -> bool:
-    packet = transit.sent
-    if packet.protocol == "tcp":
-        return packet.flags == "A" and not packet.length and transit.fate == "crossed" and not transit.mark
-    if packet.protocol in ("udp", "ip"):
+def _is_chatter(packet: Packet) -> bool:
+    """Whether it belongs to ARP, neighbour discovery or the like."""
+    if packet.protocol in ("tcp", "udp", "ip"):
         return False
     return not (packet.is_error or "echo" in packet.label)
 
 
+def _is_routine_ack(transit: PacketTransit) -> bool:
+    """Whether it is a pure ACK that was delivered as usual; a lost or repeated one is always shown."""
+    return transit.sent.is_pure_ack and transit.fate == "crossed" and not transit.mark
+
+
 def _label(packet: Packet) -> str:
-    text = "".join(c for c in packet.payload[: 8 * PREVIEW].decode(errors="ignore") if c.isprintable())
-    preview = f" “{text[:PREVIEW]}”" if text.strip() and packet.length else ""
+    preview = f" {packet.preview}" if packet.preview else ""
     if packet.protocol == "tcp":
         ports = f" → {packet.dport}" if packet.flags == "S" else ""
         words = packet.label.replace("PSH ACK ", "").replace("ACK ", "") if packet.length else packet.label
@@ -143,8 +171,8 @@ def _label(packet: Packet) -> str:
     return packet.label
 
 
-def _merged(rows: Iterable[Row]) -> Iterable[Row]:
-    """Puts data, and what is all the same, together where it goes one way without a break."""
+def _merged(rows: Iterable[Row]) -> Iterator[Row]:
+    """Merges consecutive rows that are alike: data in one direction, or packets with the same label."""
     held: Row | None = None
     for row in rows:
         if held is not None and _alike(held, row):
@@ -174,7 +202,7 @@ def _alike(held: Row, row: Row) -> bool:
 
 
 def ends(rows: list[Row], most: int) -> tuple[list[Row | None], list[Row]]:
-    """The first and the last rows with a gap (None) between them, and what the gap leaves out."""
+    """The first and the last rows, at most ``most``, with None for a gap between them; and the rows in it."""
     if len(rows) <= most:
         return list(rows), []
     head, tail = most * 2 // 3, most - most * 2 // 3
@@ -191,14 +219,14 @@ def _summary(rows: list[Row]) -> str:
 
 
 def _heading(lanes: list[str], leg: int) -> list[Span]:
-    spans = [Span(" " * 9, "time")]
-    for lane in lanes:
-        spans.append(Span(_fit(lane, leg + 1), lane))
-    return spans
+    return [
+        Span(" " * 9, "time"),
+        *(Span(set_cell_size(_cut(lane, leg + 1), leg + 1), lane) for lane in lanes),
+    ]
 
 
 def _arrow(row: Row, lanes: list[str], leg: int) -> list[Span]:
-    """One line: the arrow runs from lane to lane, and a lost one ends past the router."""
+    """One line: the arrow runs from lane to lane; the arrow of a lost packet ends past the router."""
     start, end = lanes.index(row.source), lanes.index(row.destination)
     rightward = end > start
     low, high = min(start, end), max(start, end)
@@ -221,7 +249,7 @@ def _leg(row: Row, number: int, width: int, rightward: bool) -> Span:
         word = "✗ lost" if number == 1 else ""
         return Span(f" {word}".ljust(width) if rightward else f"{word} ".rjust(width), "lost")
     style = "mark" if transit.mark else row.source
-    if transit.mark == "duplicate":  # it was sent once, and came out again
+    if transit.mark == "duplicate":  # sent once, but it left the router twice
         return Span(_dashes("copy", width, rightward) if number == 1 else " " * width, style)
     if number == 0:
         return Span(_dashes(row.label, width, rightward, MARKS.get(transit.mark, "")), style)
@@ -230,14 +258,14 @@ def _leg(row: Row, number: int, width: int, rightward: bool) -> Span:
 
 
 def _dashes(label: str, width: int, rightward: bool, mark: str = "") -> str:
-    """An arrow of ``width`` cells with its label, and its mark, at the sender's end."""
+    """An arrow of ``width`` cells with its label and its mark at the sender's end."""
     text = f" {_cut(label, width - 5 - len(mark))}{mark} " if label else ""
-    line = "─" * (width - 2 - _cells(text))
+    line = "─" * (width - 2 - cell_len(text))
     return f"─{text}{line}▶" if rightward else f"◀{line}{text}─"
 
 
 def _caveats(traffic: Traffic) -> list[list[Span]]:
-    """What the captures don't hold, so that nobody takes silence for a fact."""
+    """The packets that are missing from the captures, so that their absence isn't taken for a result."""
     lines = []
     for capture in traffic.captures.values():
         for count, what in (
@@ -251,21 +279,6 @@ def _caveats(traffic: Traffic) -> list[list[Span]]:
     return lines
 
 
-def _cells(text: str) -> int:
-    """The width of a text in a terminal: CJK characters take two cells, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
-
-
 def _cut(text: str, width: int) -> str:
-    if _cells(text) <= width:
-        return text
-    while _cells(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
-
-
-def _fit(text: str, width: int) -> str:
-    text = _cut(text, width)
-    return text + " " * (width - _cells(text))
+    """``text``, with an ellipsis in place of the end if it is wider than ``width`` cells."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"

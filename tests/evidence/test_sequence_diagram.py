@@ -1,10 +1,10 @@
-"""The sequence shows what passed, host by host, and doesn't hide what was lost."""
+"""The sequence diagram shows the packets between the nodes, marks lost ones, and says what it leaves out."""
 
-import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from lab.evidence.packets.traffic import Traffic, load
 from lab.evidence.sequence_diagram import sequence
@@ -17,16 +17,21 @@ def lines(shown, **options):
     return ["".join(span.text for span in spans).rstrip() for spans in sequence(shown, **options)]
 
 
+def arrows(shown, **options):
+    """The lines between the heading and the notes."""
+    return [line for line in lines(shown, **options)[1:] if "│" in line]
+
+
 def styles(shown):
     return {span.style for spans in sequence(shown) for span in spans}
 
 
-def test_a_lane_for_each_node_in_the_order_of_the_path():
+def test_the_lanes_are_in_the_order_of_the_path():
     heading = lines(traffic(handshake()))[0]
     assert heading.split() == ["kali", "router", "win10"]
 
 
-def test_a_conversation_top_to_bottom():
+def test_packets_are_in_the_order_of_time():
     shown = lines(load(RECORDED / "healthy"))
     text = "\n".join(shown)
     assert shown[1].strip().startswith("0.000 │─ SYN → 8001 ─")
@@ -34,7 +39,7 @@ def test_a_conversation_top_to_bottom():
     assert "lost" not in text
 
 
-def test_arrows_point_the_way_the_packet_went():
+def test_arrows_point_in_the_direction_of_the_packet():
     there, back = lines(traffic(crossed(tcp(1.0, "S", 7)), crossed(tcp(1.1, "SA", 9, 8, back=True))))[1:]
     assert there.count("▶") == 2
     assert "◀" not in there
@@ -43,9 +48,9 @@ def test_arrows_point_the_way_the_packet_went():
 
 
 def test_a_lost_packet_ends_at_the_router():
-    (row,) = lines(traffic(tcp(1.0, "S", 7), crossed(tcp(2.0, "A", 8, 9))))[1:]
+    (row,) = arrows(traffic(tcp(1.0, "S", 7), crossed(tcp(2.0, "A", 8, 9))))
     assert (row.count("▶"), "✗ lost" in row) == (1, True)
-    (row,) = lines(traffic(tcp(1.0, "SA", 7, back=True), crossed(tcp(2.0, "A", 8, 9))))[1:]
+    (row,) = arrows(traffic(tcp(1.0, "SA", 7, back=True), crossed(tcp(2.0, "A", 8, 9))))
     assert (row.count("◀"), "✗ lost" in row) == (1, True)
     assert "lost" in styles(traffic(tcp(1.0, "S", 7), crossed(tcp(2.0, "A", 8, 9))))
 
@@ -64,16 +69,16 @@ def test_a_slow_link_shows_its_delay():
     assert "ms" not in lines(traffic(crossed(tcp(1.0, "S", 7), 0.0001)))[1]
 
 
-def test_data_in_a_row_is_one_arrow():
+def test_consecutive_data_is_one_arrow():
     packets = [
         p for n in range(50) for p in crossed(tcp(2 + n / 100, "PA", 1001 + 10 * n, length=10, ident=n + 1))
     ]
-    shown = lines(traffic(handshake(), packets))
-    assert len(shown) == 4
+    shown = arrows(traffic(handshake(), packets))
+    assert len(shown) == 3
     assert "500 bytes in 50 packets" in shown[-1]
 
 
-def test_data_after_a_break_is_an_arrow_of_its_own():
+def test_data_after_a_pause_is_another_arrow():
     header, body = tcp(2.0, "PA", 1001, length=4, ident=1), tcp(2.04, "PA", 1005, length=100, ident=2)
     text = "\n".join(lines(traffic(handshake(), crossed(header), crossed(body))))
     assert "in 2 packets" not in text
@@ -81,16 +86,16 @@ def test_data_after_a_break_is_an_arrow_of_its_own():
     assert "100 bytes" in text
 
 
-def test_the_same_many_times_is_one_arrow():
+def test_repeated_packets_are_one_arrow():
     resets = [crossed(tcp(2 + n / 1000, "R", 1001 + n, ident=n + 1)) for n in range(9)]
     back = crossed(tcp(2.1, "R", 5001, back=True))
-    shown = lines(traffic(handshake(), *resets, back))
-    assert len(shown) == 5
+    shown = arrows(traffic(handshake(), *resets, back))
+    assert len(shown) == 4
     assert "─ 9 × RST ─" in shown[-2]
     assert "─ RST ─" in shown[-1]
 
 
-def test_a_lost_packet_is_never_put_together_with_others():
+def test_a_lost_packet_is_never_merged_with_others():
     packets = [tcp(2 + n / 100, "PA", 1001 + 10 * n, length=10, ident=n + 1) for n in range(9)]
     some = [packet if n == 4 else crossed(packet) for n, packet in enumerate(packets)]
     text = "\n".join(lines(traffic(handshake(), *some)))
@@ -98,7 +103,7 @@ def test_a_lost_packet_is_never_put_together_with_others():
     assert text.count("✗ lost") == 1
 
 
-def test_a_long_run_shows_its_ends_and_says_what_it_leaves_out():
+def test_a_long_run_shows_its_ends_and_counts_the_rest():
     packets = [tcp(n, "S", 7, client=1000 + n) if n % 2 else crossed(udp(n, ident=n + 1)) for n in range(200)]
     shown = lines(traffic(*packets), rows=20)
     (gap,) = [line for line in shown if "lab trace" in line]
@@ -106,12 +111,43 @@ def test_a_long_run_shows_its_ends_and_says_what_it_leaves_out():
     assert len(shown) == 22
 
 
-def test_acknowledgements_and_neighbours_are_left_out():
+def pure_acks(shown, **options):
+    return [line for line in arrows(shown, **options) if "ACK ─" in line and "SYN" not in line]
+
+
+def test_pure_acks_are_left_out_and_counted():
     shown = traffic(handshake(), crossed(tcp(2.0, "A", 1001, 5001)))
-    assert not any("ACK ─" in line and "SYN" not in line for line in lines(shown))
+    assert pure_acks(shown) == []
+    assert lines(shown)[-1].strip() == "2 pure ACKs are not shown; --acks shows them"
+    assert lines(shown, until=1.9)[-1].strip() == "1 pure ACK is not shown; --acks shows it"
+    assert sequence(shown)[-1][0].style == "dim"
 
 
-def test_what_a_capture_doesn_t_hold_is_said():
+def test_pure_acks_are_shown_on_request():
+    shown = traffic(handshake(), crossed(tcp(2.0, "A", 1001, 5001)))
+    assert len(pure_acks(shown, acks=True)) == 2
+    assert "not shown" not in "".join(lines(shown, acks=True))
+
+
+def test_nothing_is_said_if_nothing_is_left_out():
+    assert "ACK" not in lines(traffic(crossed(tcp(1.0, "S", 7))))[-1]
+
+
+@pytest.mark.parametrize(
+    ("payload", "label"),
+    [
+        (b"hello", "5 bytes “hello” ─"),
+        ("我是客户端".encode(), "15 bytes “我是客户端” ─"),
+        (b"\5\0\0\0hello", "9 bytes 05 00 00 00 … ─"),
+        ("中".encode("gbk"), "2 bytes d6 d0 ─"),
+    ],
+)
+def test_a_payload_is_quoted_only_if_it_is_text(payload, label):
+    packet = tcp(1.0, "PA", 1, length=len(payload), payload=payload)
+    assert label in arrows(traffic(crossed(packet)))[0]
+
+
+def test_packets_missing_from_a_capture_are_counted():
     shown = traffic(handshake())
     shown.captures["servers"] = type(CAPTURES[1])(
         "servers", "f", networks=CAPTURES[1].networks, cut=7, dropped=2
@@ -122,19 +158,21 @@ def test_what_a_capture_doesn_t_hold_is_said():
 
 
 @pytest.mark.parametrize("width", [50, 80, 100, 200])
-@pytest.mark.parametrize("text", ["hello", "我是客户端我是客户端我是客户端", "e\u0301" * 40, "\x1b[31mred"])
-def test_every_line_fits_and_can_t_steer_the_terminal(width, text):
+@pytest.mark.parametrize(
+    "text", ["hello", "我是客户端我是客户端我是客户端", "e\u0301" * 40, "\x1b[31mred", "👩‍👩‍👧" * 9]
+)
+def test_every_line_fits_and_has_no_control_characters(width, text):
     shown = lines(traffic(crossed(udp(1.0, text.encode(), ident=1))), width=width)
     for line in shown:
         assert line.isprintable()
-        assert sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line) <= max(width, 48)
+        assert cell_len(line) <= max(width, 48)
 
 
-def test_nothing_passed_nothing_shown():
+def test_without_packets_there_is_no_diagram():
     assert sequence(Traffic([], CAPTURES, NAMES)) == []
 
 
-def test_what_goes_nowhere_is_lost_and_the_other_side_has_its_lane():
+def test_a_packet_to_an_unknown_address_is_lost_and_every_node_has_its_lane():
     shown = lines(load(RECORDED / "no_route"))
     assert shown[0].split() == ["kali", "router", "win10"]
     assert "✗ lost" in shown[1]
@@ -142,7 +180,7 @@ def test_what_goes_nowhere_is_lost_and_the_other_side_has_its_lane():
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_what_stays_on_its_segment_ends_at_the_router(back):
+def test_a_packet_that_stays_on_its_segment_ends_at_the_router(back):
     packet = udp(1.0, b"anybody?", ident=5, back=back)
     call = replace(packet, destination="255.255.255.255")
     (row,) = lines(traffic(call))[1:]

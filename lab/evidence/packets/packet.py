@@ -1,8 +1,10 @@
-"""Packets: what a capture of one segment holds, decoded to plain values. The decoding is dpkt's."""
+"""Packets: the frames of one capture, decoded to plain values with dpkt."""
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,10 +12,13 @@ from typing import Any
 
 import dpkt  # type: ignore[import-untyped]  # it has no stubs
 
+from lab.protocols.printable import printable
+
+TEXT_PREVIEW, HEX_PREVIEW = 12, 4  # characters, or bytes, of a payload that a preview shows
 FLAGS = {"S": "SYN", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG", "E": "ECE", "C": "CWR", "A": "ACK"}
 _FLAG_BITS = {"S": 0x02, "F": 0x01, "R": 0x04, "P": 0x08, "U": 0x20, "E": 0x40, "C": 0x80, "A": 0x10}
 
-# Of ICMP and ICMPv6 (RFC 792, RFC 4443), what a program gets to feel; by (protocol, type, code).
+# The errors of ICMP and ICMPv6 (RFC 792, RFC 4443) that reach a program, by (protocol, type, code).
 ICMP_ERRORS = {
     ("icmp", 3, 0): "network unreachable",
     ("icmp", 3, 1): "host unreachable",
@@ -44,42 +49,38 @@ ICMP_OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet as one capture saw it. Lengths are those on the wire, also where the capture cut it."""
+    """One packet in one capture. Lengths are those on the wire, even if the capture is shorter."""
 
     at: float  # seconds since the epoch, on the controller's clock
-    segment: str  # whose capture: clients, servers, or a host's name
+    segment: str  # the name of the capture: a segment's or a host's
     number: int  # in that capture, from 1: Wireshark's "No."
     protocol: str  # tcp | udp | icmp | icmp6 | arp | ip (another, or a later fragment) | other
     size: int  # bytes of the whole Ethernet frame
-    source: str = ""  # IP addresses; "" where it isn't IP
+    source: str = ""  # IP addresses; "" if it isn't IP
     destination: str = ""
-    sport: int = 0  # ports of TCP and UDP; 0 without
+    sport: int = 0  # ports of TCP and UDP; else 0
     dport: int = 0
     length: int = 0  # bytes of payload
-    payload: bytes = b""  # its first bytes, as many as were captured
-    flags: str = ""  # of TCP, in the order of FLAGS: "S", "SA", "PA", "FA", "RA"
+    payload: bytes = b""  # the part that was captured
+    flags: str = ""  # TCP flags, in the order of FLAGS: "S", "SA", "PA", "FA", "RA"
     seq: int = 0
     ack: int = 0
-    window: int = 0  # as it stands in the header: not scaled
+    window: int = 0  # the header's value, not scaled
     ttl: int = 0
-    ident: int = 0  # of IPv4, or of an IPv6 fragment
-    fragment: int = -1  # -1: whole; else the offset of this fragment in bytes
+    ident: int = 0  # identification of IPv4, or of an IPv6 fragment
+    fragment: int = -1  # the offset of this fragment in bytes; -1 if the packet isn't fragmented
     more_fragments: bool = False
     icmp: tuple[int, int] = (-1, -1)  # type and code
-    about: Packet | None = None  # of an ICMP error: the packet that it complains of
+    about: Packet | None = None  # the packet that an ICMP error quotes
 
     @property
     def flow(self) -> tuple[str, str, int, str, int]:
-        """Protocol, and from where to where: the same in every packet of one direction."""
+        """Protocol, source and destination: the same in every packet of one direction."""
         return self.protocol, self.source, self.sport, self.destination, self.dport
 
     @property
-    def reverse_flow(self) -> tuple[str, str, int, str, int]:
-        return self.protocol, self.destination, self.dport, self.source, self.sport
-
-    @property
     def label(self) -> str:
-        """What it is, in a few words: "SYN", "PSH ACK 15 bytes", "UDP 5 bytes", "ICMP port unreachable"."""
+        """A short description: "SYN", "PSH ACK 15 bytes", "UDP 5 bytes", "ICMP port unreachable"."""
         if self.protocol == "tcp":
             words = [word for letter, word in FLAGS.items() if letter in self.flags]
             return " ".join([*words, *([_bytes(self.length)] if self.length else [])])
@@ -93,8 +94,18 @@ class Packet:
         return f"{self.protocol.upper()} {_bytes(self.length)}"
 
     @property
+    def preview(self) -> str:
+        """The start of a TCP or UDP payload, as in ``preview``; "" without one."""
+        return preview(self.payload, self.length) if self.protocol in ("tcp", "udp") else ""
+
+    @property
+    def is_pure_ack(self) -> bool:
+        """Whether it is a TCP segment that only acknowledges: no data, no other flag."""
+        return self.protocol == "tcp" and self.flags == "A" and not self.length
+
+    @property
     def is_error(self) -> bool:
-        """Whether this is an ICMP error: a router or host says that a packet went no further."""
+        """Whether this is an ICMP error: a router or a host reports that it dropped a packet."""
         return (self.protocol, *self.icmp) in ICMP_ERRORS
 
     def _icmp_label(self) -> str:
@@ -107,23 +118,48 @@ def _bytes(count: int) -> str:
     return "1 byte" if count == 1 else f"{count:,} bytes".replace(",", " ")
 
 
-def decode(frame: bytes, at: float, size: int, segment: str, number: int) -> Packet:
-    """The packet in an Ethernet frame of ``size`` bytes, of which ``frame`` is what was captured.
+def preview(payload: bytes, length: int) -> str:
+    """The start of a payload of ``length`` bytes: “text” in quotes, or else its first bytes: 05 00 00 00 …
 
-    Whatever the frame holds, there is a packet: what can't be understood has the protocol "other".
+    ``payload`` is the captured part. It is text if it is valid UTF-8 without control characters other than
+    tab, CR and LF; its last character may be incomplete if the capture cut it. The page's data.js has the
+    same rule.
+    """
+    captured = payload[:length]
+    text = _text(captured, is_cut=len(captured) < length)
+    if text:
+        return f"“{printable(text[:TEXT_PREVIEW])}”"
+    more = " …" if captured and length > HEX_PREVIEW else ""
+    return captured[:HEX_PREVIEW].hex(" ") + more
+
+
+def _text(data: bytes, *, is_cut: bool) -> str:
+    """``data`` decoded, or "" if it isn't text."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(data, final=not is_cut)
+    except UnicodeDecodeError:
+        return ""
+    is_text = all(c in "\t\r\n" or unicodedata.category(c) != "Cc" for c in text)
+    return text if is_text else ""
+
+
+def decode(frame: bytes, at: float, size: int, segment: str, number: int) -> Packet:
+    """The packet in an Ethernet frame of ``size`` bytes; ``frame`` is the captured part of it.
+
+    Never fails: a frame that can't be decoded becomes a packet with the protocol "other".
     """
     facts: dict[str, Any] = {}
     try:
         facts = _network(dpkt.ethernet.Ethernet(frame).data, size - dpkt.ethernet.ETH_HDR_LEN)
     except (dpkt.UnpackError, ValueError, IndexError):
-        pass  # cut within a header, or no Ethernet
+        pass  # truncated within a header, or not Ethernet
     return Packet(at, segment, number, facts.pop("protocol", "other"), size, **facts)
 
 
 def _network(layer: Any, size: int) -> dict[str, Any]:
-    """The fields of an IP packet (or of ARP) that has ``size`` bytes on the wire."""
+    """The fields of an IP or ARP packet of ``size`` bytes on the wire."""
     if isinstance(layer, dpkt.ip.IP):
-        # The length is 0 in a packet of more than 64 KiB, which the kernel cuts up only later.
+        # The length is 0 in a packet of more than 64 KiB: the kernel splits it after the capture.
         whole = layer.len or size
         facts = {"ttl": layer.ttl, "ident": layer.id}
         if layer.mf or layer.offset:
@@ -142,7 +178,7 @@ def _network(layer: Any, size: int) -> dict[str, Any]:
 
 
 def _transport(ip: Any, layer: Any, protocol: int, size: int) -> dict[str, Any]:
-    """The fields of what IP carries: ``size`` bytes, transport header included."""
+    """The fields of an IP payload of ``size`` bytes, transport header included."""
     facts: dict[str, Any] = {"source": _address(ip.src), "destination": _address(ip.dst)}
     if isinstance(layer, dpkt.tcp.TCP):
         return facts | {
@@ -161,13 +197,13 @@ def _transport(ip: Any, layer: Any, protocol: int, size: int) -> dict[str, Any]:
 
 
 def _quoted(message: Any) -> Packet | None:
-    """The packet that an ICMP error quotes: its IP header and at least 8 bytes more, enough for the ports."""
+    """The packet that an ICMP error quotes: its IP header and at least 8 more bytes, which hold the ports."""
     quoted = getattr(message, "data", None)
     if not isinstance(quoted, (dpkt.ip.IP, dpkt.ip6.IP6)):
         return None
     facts = _network(quoted, len(quoted))
     if facts.get("protocol") == "ip" and quoted.p in (6, 17) and len(facts["payload"]) >= 4:
-        rest = facts["payload"]  # 8 bytes of a TCP header are too few for dpkt
+        rest = facts["payload"]  # dpkt doesn't decode a TCP header of 8 bytes
         facts["protocol"] = "tcp" if quoted.p == 6 else "udp"
         facts |= {"sport": int.from_bytes(rest[:2]), "dport": int.from_bytes(rest[2:4]), "payload": b""}
     return Packet(0.0, "", 0, facts.pop("protocol"), len(quoted), **facts)
@@ -184,5 +220,5 @@ def _flag_letters(bits: int) -> str:
 
 
 def in_time(packets: Iterable[Packet]) -> list[Packet]:
-    """The packets of several captures on one timeline."""
+    """The packets of several captures in the order of time."""
     return sorted(packets, key=lambda packet: packet.at)

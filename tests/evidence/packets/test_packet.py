@@ -1,4 +1,4 @@
-"""Frames become packets, whatever is in them, and lengths are those on the wire."""
+"""Every frame becomes a packet, and lengths are those on the wire."""
 
 import socket
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.evidence.packets import pcap
-from lab.evidence.packets.packet import decode
+from lab.evidence.packets.packet import HEX_PREVIEW, TEXT_PREVIEW, decode, preview
 from lab.evidence.packets.traffic import load
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -76,7 +76,7 @@ def test_udp(wrap, destination):
         (0xC2, "SYN ECE CWR"),
     ],
 )
-def test_flags_are_told_in_words(bits, label):
+def test_the_label_names_the_flags(bits, label):
     assert seen(ipv4(6, tcp(bits, b""))).label == label
 
 
@@ -88,7 +88,7 @@ def test_a_cut_packet_has_its_full_length(wrap):
     assert seen(wrap(17, udp(b"x" * 1400)), snaplen=256).length == 1400
 
 
-def test_a_segment_of_more_than_64_kib_says_length_0_and_is_as_long_as_its_frame():
+def test_a_length_of_0_in_the_header_means_that_the_frame_s_size_counts():
     frame = bytearray(ipv4(6, tcp(data=b"x" * 300)))
     frame[16:18] = b"\0\0"
     assert seen(bytes(frame), size=14 + 20 + 20 + 100_000).length == 100_000
@@ -116,7 +116,7 @@ def test_fragments_of_ipv6():
 
 
 @pytest.mark.parametrize(("inner", "protocol"), [(tcp(), "tcp"), (udp(), "udp")])
-def test_an_icmp_error_quotes_what_it_is_about(inner, protocol):
+def test_an_icmp_error_has_the_packet_that_it_quotes(inner, protocol):
     quoted = ipv4(6 if protocol == "tcp" else 17, inner)[14 : 14 + 28]
     error = dpkt.icmp.ICMP(type=3, code=3, data=dpkt.icmp.ICMP.Unreach(data=b""))
     packet = seen(ipv4(1, bytes(error)[:8] + quoted, source=WIN10, destination=KALI))
@@ -126,7 +126,7 @@ def test_an_icmp_error_quotes_what_it_is_about(inner, protocol):
     assert (packet.about.sport, packet.about.dport) == ((40000, 8001) if protocol == "tcp" else (3000, 2000))
 
 
-def test_an_icmpv6_error_quotes_what_it_is_about():
+def test_an_icmpv6_error_has_the_packet_that_it_quotes():
     quoted = ipv6(17, udp())[14:]
     packet = seen(ipv6(58, bytes([1, 4, 0, 0, 0, 0, 0, 0]) + quoted))
     assert (packet.label, packet.is_error) == ("ICMP port unreachable", True)
@@ -144,21 +144,56 @@ def test_arp():
 
 
 @pytest.mark.parametrize("frame", [b"", b"short", ethernet(0x88CC, b"lldp"), ethernet(0x0800, b"\x45")])
-def test_what_is_no_ip_is_other(frame):
+def test_a_frame_without_ip_is_other(frame):
     assert seen(frame, size=60).protocol == "other"
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\x08\x00\x45", b"\x86\xdd\x60", b"\x08\x06"]))
-def test_no_frame_can_break_it(data, kind):
+def test_decoding_never_fails(data, kind):
     frame = b"a" * 12 + kind + data
     assert decode(frame, 0.0, len(frame), "clients", 1).number == 1
 
 
 @given(st.integers(0, 200), st.sampled_from([ipv4(6, tcp()), ipv6(17, udp()), ipv4(17, udp(), mf=1)]))
-def test_a_frame_may_be_cut_anywhere(end, frame):
+def test_a_frame_may_be_truncated_anywhere(end, frame):
     packet = decode(frame[:end], 0.0, len(frame), "clients", 1)
     assert packet.size == len(frame)
     assert packet.length <= len(frame)
+
+
+@pytest.mark.parametrize(
+    ("payload", "length", "shown"),
+    [
+        (b"hello", 5, "“hello”"),
+        (b"two\tand\r\n", 9, r"“two\tand\r\n”"),
+        ("我是客户端".encode(), 15, "“我是客户端”"),
+        ("我是客户端".encode()[:8], 15, "“我是”"),  # the capture cut the third character
+        ("我是客户端".encode()[:8], 8, "e6 88 91 e6 …"),  # the sender did
+        (b"x" * 100, 1000, f"“{'x' * TEXT_PREVIEW}”"),
+        (b"\x05\0\0\0hello", 9, "05 00 00 00 …"),
+        (b"5", 1, "“5”"),
+        (b"\x05", 1, "05"),
+        (b"hell\0", 5, "68 65 6c 6c …"),
+        ("已连接到服务器".encode("gbk"), 14, "d2 d1 c1 ac …"),
+        ("联通".encode("gbk"), 4, "c1 aa cd a8"),
+        (b"\x7f", 1, "7f"),
+        ("\x9b".encode(), 2, "c2 9b"),
+        (b"\xe6", 900, "e6 …"),
+        ("\u202etxt".encode(), 6, r"“\u202etxt”"),
+        (b"", 0, ""),
+        (b"", 1000, ""),  # nothing of it was captured
+        (b"hi" + bytes(16), 2, "“hi”"),  # padding follows
+    ],
+)
+def test_a_preview_quotes_text_and_shows_other_data_in_hexadecimal(payload, length, shown):
+    assert preview(payload, length) == shown
+
+
+@given(st.binary(max_size=40), st.integers(0, 80))
+def test_a_preview_is_short_and_printable(payload, length):
+    shown = preview(payload, length)
+    assert shown.isprintable()
+    assert len(shown) <= max(6 * TEXT_PREVIEW + 2, 3 * HEX_PREVIEW + 2)
 
 
 def test_a_run_s_folder_is_read_back():
