@@ -10,6 +10,7 @@ happens on win10 until kali connects.
       │ ◀────────────── 我是服务端 ── │  send, close
 """
 
+ACKS = True  # the picture shows the handshake and the close with their ACKs
 CLIENT, SERVER = "我是客户端", "我是服务端"
 
 

@@ -1,68 +1,70 @@
-"""The packets of a run as a Mermaid sequence diagram, which code hosts draw.
+"""The packets of a run as a Mermaid sequence diagram, which code hosts render.
 
-Whatever a payload holds is text: what could mean something to Mermaid stands as its number (#59;). So no text
-can end its line, begin a comment or close the code block.
+Text from a payload stays text: every character with a meaning in Mermaid is written as its number (#59;). So
+no text can end its line, begin a comment or close the code block.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from docs.tools.recording import Step
+from lab.evidence.sequence_diagram import next_to
 from lab.protocols.printable import printable
 
-LANES = ("kali", "router", "win10")
-PAUSE = 0.03  # seconds without a packet that are worth a note
-# What doesn't stand as it is: all but letters, digits and a few marks; words and marks that mean something to
-# Mermaid ("end", "wrap:", a colon within a word); and the two characters with which it marks such numbers.
+PAUSE = 0.03  # seconds without a packet from which on a note says so
+# Escaped are all characters but letters, digits and a few marks; words and marks with a meaning in Mermaid
+# ("end", "wrap:", a colon within a word); and the two characters that Mermaid itself puts around a number.
 UNSAFE = re.compile(
     r"\be(?=nd\b)|(?<=wrap):|:(?! )|[^A-Za-z0-9 ,.()/:\-\u0080-\U0010ffff]|[ﬂ¶]", re.IGNORECASE
 )
 
 
-def diagram(steps: Iterable[Step], words: Mapping[str, str]) -> str:
-    """The lines of the diagram; nothing where there are no steps."""
+def diagram(
+    steps: Iterable[Step], words: Mapping[str, str], lanes: Sequence[str], hidden_acks: int = 0
+) -> str:
+    """The diagram's text, "" without steps. ``lanes`` are the nodes from left to right.
+
+    A note at the end says how many pure ACKs aren't shown.
+    """
     lines: list[str] = []
     before = math.inf
     for step in steps:
         if step.at - before >= PAUSE and not step.left_out:
-            lines.append(_note(_duration(step.at - before, words)))
-        lines.append(_line(step, words))
-        # No pause after what was prepared before the first packet, nor after what is left out.
+            lines.append(_note(_duration(step.at - before, words), lanes))
+        lines.append(_line(step, words, lanes))
+        # No pause is shown after the preparations (before the first packet) or after a gap.
         before = math.inf if step.at < 0 or step.left_out else step.at
     if not lines:
         return ""
-    return "\n    ".join(["sequenceDiagram", *(f"participant {lane}" for lane in LANES), *lines])
+    if hidden_acks:
+        lines.append(_note(words["hidden_acks"].format(hidden_acks), lanes))
+    return "\n    ".join(["sequenceDiagram", *(f"participant {lane}" for lane in lanes), *lines])
 
 
 def escaped(text: str) -> str:
-    """Text for a message or a note, in one line."""
+    """``text`` for a message or a note, on one line."""
     return UNSAFE.sub(lambda found: f"#{ord(found[0])};", printable(text))
 
 
-def _line(step: Step, words: Mapping[str, str]) -> str:
+def _line(step: Step, words: Mapping[str, str], lanes: Sequence[str]) -> str:
     if step.note:
-        return _note(step.note)
+        return _note(step.note, lanes)
     if step.left_out:
         lost = words["of_these_lost"].format(step.lost) if step.lost else ""
-        return _note(words["more_packets"].format(step.left_out) + lost)
+        return _note(words["more_packets"].format(step.left_out) + lost, lanes)
     remarks = [words[remark] for remark in (step.mark, step.fate) if remark in words]
     remarks += [f"{step.delay * 1000:.0f} ms"] if step.delay else []
     label = step.label + (f" ({', '.join(remarks)})" if remarks else "")
-    if step.fate == "lost":
-        return f"{step.source}-x{_where_lost(step)}: {escaped(label)}"
+    if step.fate == "lost":  # the cross stands at the router, the last node that received it
+        return f"{step.source}-x{next_to(step.source, step.destination, lanes)}: {escaped(label)}"
     return f"{step.source}->>{step.destination}: {escaped(label)}"
 
 
-def _where_lost(step: Step) -> str:
-    """The cross stands at the router: there the packet was seen last."""
-    return "router" if step.source != "router" else step.destination
-
-
-def _note(text: str) -> str:
-    return f"Note over {LANES[0]},{LANES[-1]}: {escaped(text)}"
+def _note(text: str, lanes: Sequence[str]) -> str:
+    return f"Note over {lanes[0]},{lanes[-1]}: {escaped(text)}"
 
 
 def _duration(seconds: float, words: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What is kept of a run: each program's lines and the packets, variant by variant."""
+"""Makes a recording from a run's folder: each program's output and the packets, variant by variant."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from lab.evidence.events import (
 from lab.evidence.packets import traffic
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
-from lab.evidence.sequence_diagram import SLOW, Row, arrows, ends
+from lab.evidence.sequence_diagram import SLOW, Row, arrows, ends, hidden_acks, lanes
 from lab.protocols.printable import printable
 from lab.scenarios.catalog import Scenario
 
-ROWS = 20  # arrows of one picture
-FIRST, LAST = 16, 4  # lines of one program
+ROWS = 20  # arrows in one diagram
+FIRST, LAST = 16, 4  # lines kept of one program's output
 
 
 def keep(scenario: Scenario, folder: Path) -> Recording:
-    """The recording of a run, from the folder that it left. Raises OSError, ValueError."""
+    """The recording of the run in ``folder``. Raises OSError, ValueError."""
     about = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     events, passed = read_events(folder), traffic.load(folder)
     begun = [(event.variant, event.at) for event in events if isinstance(event, VariantBegan)] or [("", 0.0)]
@@ -50,6 +50,7 @@ def keep(scenario: Scenario, folder: Path) -> Recording:
         backend=about["impairment"]["backend"] if about["impairment"]["changes"] else "",
         versions=about["versions"] | {"kernel": about["versions"]["kernel"].partition("-")[0]},
         record=about["record"],
+        lanes=lanes(passed),
         parts=[
             _part(scenario, variant, events, passed, since, until)
             for (variant, since), until in zip(begun, borders, strict=True)
@@ -62,7 +63,9 @@ def _part(
 ) -> Part:
     within = [event for event in events if since <= event.at < until]
     said = [_said(scenario, event, events) for event in within if isinstance(event, ProgramStarted)]
-    return Part(variant, said, _steps(arrows(passed, since, until), within))
+    found = arrows(passed, since, until, acks=scenario.acks)
+    hidden = 0 if scenario.acks else hidden_acks(passed, since, until)
+    return Part(variant, said, _steps(found, within), hidden)
 
 
 def _said(scenario: Scenario, start: ProgramStarted, events: Iterable[Event]) -> ProgramOutput:
@@ -80,7 +83,7 @@ def _said(scenario: Scenario, start: ProgramStarted, events: Iterable[Event]) ->
 
 
 def _steps(found: list[Row], events: Iterable[Event]) -> list[Step]:
-    """The packets, and what was done to the hosts and the link meanwhile, in the order of time."""
+    """The packets, and the faults, link settings and notes in between, in the order of time."""
     if not found:
         return []
     first, last = found[0].transit.sent.at, found[-1].until
@@ -91,7 +94,7 @@ def _steps(found: list[Row], events: Iterable[Event]) -> list[Step]:
 
 
 def _counts(event: Event, last: float) -> bool:
-    """Whether it says something of the packets: past the last one, only what was never healed does."""
+    """Whether it can affect the packets: after the last one, only a fault that was never healed counts."""
     if not isinstance(event, FaultChanged | LinkChanged | LinkFailed | Note):
         return False
     return event.at < last or (isinstance(event, FaultChanged) and event.edge == "begin")

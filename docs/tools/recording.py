@@ -49,6 +49,7 @@ class Part:
     variant: str
     programs: list[ProgramOutput]
     steps: list[Step]
+    hidden_acks: int = 0  # pure ACKs that aren't among the steps
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Recording:
     backend: str  # of the link; "" where it was left alone
     versions: dict[str, str]
     record: dict[str, Any]
+    lanes: list[str]  # the nodes from left to right
     parts: list[Part]
 
 
@@ -92,6 +94,7 @@ def load(name: str) -> Recording | None:
                 part["variant"],
                 [ProgramOutput(**said) for said in part["programs"]],
                 [Step(**step) for step in part["steps"]],
+                part.get("hidden_acks", 0),
             )
             for part in plain.pop("parts")
         ]

@@ -107,7 +107,7 @@ def _sections(scenario: Scenario, kept: Recording, told: Lesson, language: str) 
             {name: scenario.programs[name] for name in own if name not in shown},
             [f"`{name}`" for name in own if name in shown],
             _transcripts(part, WORDS[language]),
-            diagram(part.steps, WORDS[language]),
+            diagram(part.steps, WORDS[language], kept.lanes, part.hidden_acks),
         )
         shown += own
 

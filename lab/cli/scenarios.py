@@ -75,6 +75,9 @@ def run(
     clients_prefix: ClientsPrefix = None,
     profile: Profile = None,
     columns: Annotated[bool, typer.Option("--columns", help="The hosts' output side by side.")] = False,
+    acks: Annotated[
+        bool, typer.Option("--acks", help="Show pure ACKs too in the sequence of packets.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave a lab that had to be started running.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeat the random choices of an earlier run.")] = None,
     runs: Annotated[Path, typer.Option(help="Where runs leave their folder.")] = Path("runs"),
@@ -102,7 +105,9 @@ def run(
             if repeat > 1:
                 code = soak(chosen, open_lab, stdout, runs, repeat, seed=seed, capture=capture)
             else:
-                view = View(stdout, ("kali", "win10") if columns else (), language, story=len(chosen) == 1)
+                view = View(
+                    stdout, ("kali", "win10") if columns else (), language, story=len(chosen) == 1, acks=acks
+                )
                 code = play_all(chosen, open_lab, view, runs, seed=seed, capture=capture)
     raise typer.Exit(code)
 

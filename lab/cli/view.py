@@ -48,12 +48,18 @@ class View:
     """
 
     def __init__(
-        self, console: Console, columns: tuple[str, ...] = (), language: str = "en", story: bool = False
+        self,
+        console: Console,
+        columns: tuple[str, ...] = (),
+        language: str = "en",
+        story: bool = False,
+        acks: bool = False,
     ) -> None:
         self._console = console
         self._columns = columns
         self._language = language
         self._story = story
+        self._acks = acks  # whether the packets include pure ACKs
         self._shown: Counter[int] = Counter()
         self._programs: Mapping[str, str] = {}  # of the scenario
         self._variants: dict[str, float] = {}  # when each began
@@ -144,7 +150,15 @@ class View:
     def _sequence(
         self, outcome: Outcome, rows: int = MAX_ROWS, since: float = 0.0, until: float = math.inf
     ) -> None:
-        for spans in sequence(outcome.traffic, self._console.width, rows, since, until):
+        for spans in sequence(
+            outcome.traffic,
+            self._console.width,
+            rows,
+            since,
+            until,
+            acks=self._acks or outcome.scenario.acks,
+            language=self._language,
+        ):
             self._console.print(Text.assemble(*((span.text, _style(span.style)) for span in spans)))
 
     def _explain(self, outcome: Outcome) -> None:

@@ -36,7 +36,7 @@ class Scenario:
     ``profile`` is the one that the lab must have, "" where any will do.
     ``outcomes`` says in a line what each variant comes to, in the words of its check: a pitfall has one for
     each variant that is to be played, another scenario none. ``programs`` are the texts of the programs that
-    the file itself holds, by the names of its constants.
+    the file itself holds, by the names of its constants. ``acks``: its pictures show pure ACKs too.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Scenario:
     outcomes: Mapping[str, str] = field(default_factory=dict)
     programs: Mapping[str, str] = field(default_factory=dict)
     profile: str = ""
+    acks: bool = False
 
 
 def names() -> list[str]:
@@ -75,12 +76,15 @@ def load(name: str, variant: str | None = None) -> Scenario:
         raise UsageError(
             f"{path.name} is no scenario: no profile {profile!r}; there is: {', '.join(PROFILES)}"
         )
+    acks = bool(getattr(module, "ACKS", False))
     programs = {k: v.strip("\n") for k, v in vars(module).items() if k.isupper() and _is_program(v)}
     try:
         if not hasattr(module, "check_broken"):
             if variant:
                 raise UsageError(f"{name} has no variants: it is no pitfall")
-            return Scenario(name, title, lesson.strip(), module.run, module.check, {}, programs, profile)
+            return Scenario(
+                name, title, lesson.strip(), module.run, module.check, {}, programs, profile, acks
+            )
         if variant and variant not in VARIANTS:
             raise UsageError(f"no variant {variant!r}; there are: {', '.join(VARIANTS)}")
         checks = {v: getattr(module, f"check_{v}") for v in VARIANTS if variant in (None, v)}
@@ -90,7 +94,7 @@ def load(name: str, variant: str | None = None) -> Scenario:
     if not all(outcomes.values()):
         raise UsageError(f"{path.name} is no scenario: a check without a docstring says nothing")
     run, check = _by_variant(module.run, checks)
-    return Scenario(name, title, lesson.strip(), run, check, outcomes, programs, profile)
+    return Scenario(name, title, lesson.strip(), run, check, outcomes, programs, profile, acks)
 
 
 def _module(path: Path) -> ModuleType:

@@ -14,7 +14,7 @@ from docs.tools.diagram import diagram
 from docs.tools.recording import Step
 from docs.tools.translations import WORDS
 from lab.protocols.printable import printable
-from tests.docs.tools.test_diagram import HOSTILE
+from tests.docs.tools.test_diagram import HOSTILE, LANES
 
 DRAW = """
 const [source, done] = arguments, box = document.body.appendChild(document.createElement("div"));
@@ -59,7 +59,7 @@ def test_a_hostile_text_is_drawn_as_it_is(texts_of, text):
         Step(0.0, "win10", "kali", text, fate="lost"),
         Step(0.0, note=text),
     ]
-    texts = texts_of(diagram(steps, WORDS["en"]))
+    texts = texts_of(diagram(steps, WORDS["en"], LANES))
     assert isinstance(texts, list), texts
     assert sorted(texts[6:]) == sorted([printable(text), f"{printable(text)} (lost)", printable(text)])
 

@@ -2,6 +2,7 @@
 
 import io
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from lab.cli.view import MAX_CHARACTERS, MAX_LINES, View, shortened
 from lab.evidence.events import Output, ProgramExited, ProgramStarted, VariantBegan
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import Outcome
+from tests.evidence.forge import handshake, traffic
 
 
 def shown(events, columns=(), width=100):
@@ -135,3 +137,12 @@ def test_several_scenarios_are_summed_up():
     ]
     View(console).sum_up(outcomes)
     assert console.file.getvalue().splitlines() == ["3 scenarios: 2 × pass  1 × fail  3.8 s", "  trap: fail"]
+
+
+@pytest.mark.parametrize(("option", "scenario_asks"), [(False, False), (True, False), (False, True)])
+def test_pure_acks_are_shown_if_the_option_or_the_scenario_asks_for_them(option, scenario_asks):
+    console = Console(file=io.StringIO(), width=100)
+    scenario = replace(trap(), acks=scenario_asks)
+    View(console, acks=option).end(Outcome(scenario, Path("runs/x"), "pass", traffic=traffic(handshake())))
+    shown = option or scenario_asks
+    assert ("─ ACK ─" in console.file.getvalue(), "--acks" in console.file.getvalue()) == (shown, not shown)

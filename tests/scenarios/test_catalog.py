@@ -151,3 +151,9 @@ def test_a_scenario_may_want_a_profile(folder):
     assert catalog.load("wants").profile == "windows"
     with pytest.raises(UsageError, match="no profile 'dos'; there is: windows"):
         catalog.load("wrong")
+
+
+def test_a_scenario_may_ask_for_pure_acks(folder):
+    (folder / "plain.py").write_text(GOOD)
+    (folder / "asks.py").write_text(GOOD.replace("def run", "ACKS = True\ndef run"))
+    assert (catalog.load("plain").acks, catalog.load("asks").acks) == (False, True)

@@ -8,6 +8,7 @@ from docs.tools.diagram import diagram, escaped
 from docs.tools.recording import Step
 from docs.tools.translations import WORDS
 
+LANES = ("kali", "router", "win10")
 TEXT = r"(?:[A-Za-z0-9 ,.()/-]|:(?= )|#\d+;|[^\x00-\x7f])*"
 GRAMMAR = re.compile(
     r"sequenceDiagram|    (?:participant (?:kali|router|win10)"
@@ -50,11 +51,12 @@ HOSTILE = [
 
 
 def drawn(*steps, language="en"):
-    return diagram(steps, WORDS[language]).splitlines()[4:]
+    return diagram(steps, WORDS[language], LANES).splitlines()[4:]
 
 
-def test_a_packet_goes_from_lane_to_lane():
-    lines = diagram([Step(0.0, "kali", "win10", "SYN"), Step(0.001, "win10", "kali", "SYN ACK")], WORDS["en"])
+def test_an_arrow_runs_from_the_sender_to_the_receiver():
+    steps = [Step(0.0, "kali", "win10", "SYN"), Step(0.001, "win10", "kali", "SYN ACK")]
+    lines = diagram(steps, WORDS["en"], LANES)
     assert lines.splitlines() == [
         "sequenceDiagram",
         "    participant kali",
@@ -81,7 +83,7 @@ def test_a_lost_packet_ends_at_the_router():
         (Step(0.0, left_out=180), "… 180 more packets"),
     ],
 )
-def test_what_happened_to_it_is_said(step, said):
+def test_marks_notes_and_gaps_are_written_out(step, said):
     (line,) = drawn(step)
     assert line.partition(": ")[2] == said
 
@@ -92,25 +94,45 @@ def test_a_pause_is_a_note():
     assert "    Note over kali,win10: 1.5 s later" in drawn(first, Step(1.5, "kali", "win10", "x"))
 
 
-def test_what_was_prepared_and_what_is_left_out_make_no_pause():
+def test_preparations_and_gaps_are_not_pauses():
     packet = Step(0.0, "kali", "win10", "x")
     gap, rest = Step(7.0, left_out=3), Step(9.0, "kali", "win10", "x")
     assert not [line for line in drawn(Step(-3.0, note="link"), packet, gap, rest) if "later" in line]
 
 
-def test_nothing_passed_nothing_is_drawn():
-    assert diagram([], WORDS["en"]) == ""
+def test_without_packets_there_is_no_diagram():
+    assert diagram([], WORDS["en"], LANES, hidden_acks=3) == ""
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "pure ACKs not shown: 3"), ("zh-CN", "未显示的纯 ACK：3 个")]
+)
+def test_the_last_note_counts_the_acks_that_are_not_shown(language, said):
+    step = Step(0.0, "kali", "win10", "SYN")
+    note = diagram([step], WORDS[language], LANES, hidden_acks=3).splitlines()[-1]
+    assert note == f"    Note over kali,win10: {said}"
+    assert "Note" not in diagram([step], WORDS[language], LANES)
+
+
+def test_the_lanes_are_those_of_the_recording():
+    lines = diagram(
+        [Step(0.0, "a", "b", "SYN", fate="lost"), Step(0.0, note="x")], WORDS["en"], ("a", "r", "b")
+    )
+    assert [line.strip() for line in lines.splitlines()] == [
+        "sequenceDiagram", "participant a", "participant r", "participant b", "a-xr: SYN (lost)",
+        "Note over a,b: x",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_leaves_its_line(text):
     steps = [Step(0.0, "kali", "win10", text), Step(1.0, note=text), Step(1.0, "kali", "win10", text, "lost")]
-    lines = diagram(steps, WORDS["en"]).splitlines()
+    lines = diagram(steps, WORDS["en"], LANES).splitlines()
     assert len(lines) == 4 + 4
     assert all(GRAMMAR.fullmatch(line) for line in lines)
     assert not re.search(r"\bend\b", "\n".join(lines), re.IGNORECASE)
 
 
-def test_a_text_can_be_read_again():
+def test_an_escaped_text_can_be_restored():
     text = 'say "end"; #1 <b>'
     assert re.sub(r"#(\d+);", lambda found: chr(int(found[1])), escaped(text)) == text

@@ -1,4 +1,4 @@
-"""What is kept of a run: from the folder that it left, and small."""
+"""A run's folder becomes a small recording."""
 
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def packet(run, at, **how):
     run.tcp(at, (43012, 8001), "S", int(at * 1000), **how)
 
 
-def test_each_variant_has_its_own(scenario, run):
+def test_each_variant_has_its_own_part(scenario, run):
     run.add(VariantBegan, 1.0, "lab", "broken")
     run.add(ProgramStarted, 1.1, "kali", 1, "python3 -c '\nimport socket\n' 8001")
     run.print(1.2, "kali", "no", 1)
@@ -75,22 +75,23 @@ def test_each_variant_has_its_own(scenario, run):
     assert [len(part.steps) for part in (broken, fixed)] == [1, 2]
 
 
-def test_what_a_page_says_of_the_run(scenario, run):
+def test_the_recording_describes_the_run(scenario, run):
     told = kept(scenario, run)
     assert (told.scenario, told.verdict, told.record) == ("trap", "pass", {"a": 1})
     assert told.date == "2026-11-18"
     assert told.versions["kernel"] == "6.18.44"
     assert told.backend == ""
+    assert told.lanes == ["kali", "router", "win10"]
     run.record["impairment"] = {"backend": "nfqueue", "changes": [{}]}
     assert kept(scenario, run).backend == "nfqueue"
 
 
-def test_a_build_is_not_told(scenario, run):
+def test_the_build_of_the_kernel_is_left_out(scenario, run):
     run.record["versions"] = {"python": "3.11.7", "kernel": "6.18.44-somebodys-1"}
     assert kept(scenario, run).versions == {"python": "3.11.7", "kernel": "6.18.44"}
 
 
-def test_long_output_is_cut(scenario, run):
+def test_long_output_is_shortened(scenario, run):
     run.add(ProgramStarted, 0.1, "kali", 1, "seq 1000")
     for number in range(1000):
         run.print(0.2 + number / 1e6, "kali", f"{number} " + "x" * 1000, 1)
@@ -101,7 +102,7 @@ def test_long_output_is_cut(scenario, run):
     assert max(map(len, said.lines)) < 300
 
 
-def test_output_that_just_fits_is_whole(scenario, run):
+def test_output_within_the_limit_is_kept_whole(scenario, run):
     run.add(ProgramStarted, 0.1, "kali", 1, "seq")
     for number in range(FIRST + LAST):
         run.print(0.2 + number / 1e6, "kali", str(number), 1, "stderr")
@@ -109,7 +110,7 @@ def test_output_that_just_fits_is_whole(scenario, run):
     assert (len(said.lines), said.left_out, said.last) == (FIRST + LAST, 0, [])
 
 
-def test_what_a_peer_sent_is_escaped(scenario, run):
+def test_control_characters_are_escaped(scenario, run):
     run.add(ProgramStarted, 0.1, "kali", 1, "\necho 1\necho 2\x1b[1m\n")
     run.print(0.2, "kali", "\x1b[31mred\u202e", 1)
     (said,) = kept(scenario, run).parts[0].programs
@@ -117,7 +118,7 @@ def test_what_a_peer_sent_is_escaped(scenario, run):
     assert said.lines == ["\\x1b[31mred\\u202e"]
 
 
-def test_packets_with_what_became_of_them(scenario, run):
+def test_packets_have_their_fate_and_their_delay(scenario, run):
     packet(run, 1.0)
     packet(run, 2.0, delay=None)
     packet(run, 3.0, delay=0.02)
@@ -126,6 +127,38 @@ def test_packets_with_what_became_of_them(scenario, run):
         Step(1.0, "kali", "win10", "SYN → 8001", fate="lost"),
         Step(2.0, "kali", "win10", "SYN → 8001", delay=0.02),
     ]
+
+
+@pytest.mark.parametrize(
+    ("payload", "label"),
+    [
+        ("我是客户端".encode(), "15 bytes “我是客户端”"),
+        (b"\5\0\0\0hello", "9 bytes 05 00 00 00 …"),
+        ("客户端".encode("gbk"), "6 bytes bf cd bb a7 …"),
+    ],
+)
+def test_a_payload_is_quoted_only_if_it_is_text(scenario, run, payload, label):
+    run.tcp(1.0, (43012, 8001), "PA", 1, 1, payload)
+    assert [step.label for step in kept(scenario, run).parts[0].steps] == [label]
+
+
+def handshake(run):
+    ends = (43012, 8001)
+    run.tcp(1.0, ends, "S", 1000)
+    run.tcp(1.1, ends, "SA", 9000, 1001, back=True)
+    run.tcp(1.2, ends, "A", 1001, 9001)
+
+
+def test_pure_acks_are_left_out_and_counted(scenario, run):
+    handshake(run)
+    part = kept(scenario, run).parts[0]
+    assert ([step.label for step in part.steps], part.hidden_acks) == (["SYN → 8001", "SYN ACK"], 1)
+
+
+def test_a_scenario_may_ask_for_pure_acks(scenario, run):
+    handshake(run)
+    part = kept(replace(scenario, acks=True), run).parts[0]
+    assert ([step.label for step in part.steps], part.hidden_acks) == (["SYN → 8001", "SYN ACK", "ACK"], 0)
 
 
 def test_many_packets_are_left_out_and_counted(scenario, run):
@@ -137,7 +170,7 @@ def test_many_packets_are_left_out_and_counted(scenario, run):
     assert (gap.left_out, gap.lost) == (100 - ROWS, (100 - ROWS) // 2)
 
 
-def test_what_was_done_meanwhile_is_kept(scenario, run):
+def test_faults_and_link_settings_are_notes(scenario, run):
     slow = LinkSettings(Impairment(delay=0.02), Impairment(delay=0.02))
     run.add(LinkChanged, 0.5, "router", slow)
     run.add(LinkMeasured, 0.6, "router", {})
@@ -150,13 +183,13 @@ def test_what_was_done_meanwhile_is_kept(scenario, run):
     assert notes == [(-0.5, "link: both ways: 20 ms"), (0.1, "win10: cable pulled")]
 
 
-def test_what_was_pulled_after_the_last_packet_is_kept(scenario, run):
+def test_a_fault_after_the_last_packet_is_kept(scenario, run):
     packet(run, 1.0)
     run.add(FaultChanged, 1.1, "win10", "cable pulled", "begin")
     assert kept(scenario, run).parts[0].steps[-1].note == "win10: cable pulled"
 
 
-def test_a_recording_comes_back_as_it_was_kept(scenario, run, tmp_path, monkeypatch):
+def test_a_saved_recording_is_loaded_unchanged(scenario, run, tmp_path, monkeypatch):
     monkeypatch.setattr("docs.tools.GALLERY", tmp_path / "gallery")
     packet(run, 1.0)
     packet(run, 2.0, delay=None)
@@ -170,13 +203,13 @@ def test_a_recording_comes_back_as_it_was_kept(scenario, run, tmp_path, monkeypa
     assert recording.load("trap").seconds == 9.0
 
 
-def test_no_recording(tmp_path, monkeypatch):
+def test_a_missing_recording_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr("docs.tools.GALLERY", tmp_path)
     assert recording.load("trap") is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"parts": [{}]}', '{"parts": [], "else": 1}'])
-def test_what_is_no_recording_is_told(content, tmp_path, monkeypatch):
+def test_an_invalid_recording_is_reported(content, tmp_path, monkeypatch):
     monkeypatch.setattr("docs.tools.GALLERY", tmp_path)
     (tmp_path / "recorded").mkdir()
     (tmp_path / "recorded" / "trap.json").write_text(content)
