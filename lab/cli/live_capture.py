@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import IO
 
 from lab.control.capture import START_TIMEOUT, command
-from lab.control.feed import Feed
 from lab.control.host import Host
+from lab.control.process import HelperProcess
 from lab.errors import EnvironmentFailure, LabError, UsageError
+from lab.evidence.events import Lines
 from lab.evidence.packets.pcap import PcapStream, Writer
 from lab.protocols.printable import printable
 
@@ -30,17 +31,19 @@ class Live:
 
     def as_text(self, out: IO[str]) -> None:
         """One line a packet, as tcpdump words it. KeyboardInterrupt ends it, and comes through."""
-        rest = b""
+        lines = Lines(lambda line: self._show(line, out))
 
         def show(data: bytes) -> None:
-            nonlocal rest
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self.count += not line.startswith((b"\t", b" "))
-                out.write(printable(line.decode(errors="backslashreplace")) + "\n")
+            lines.feed(data)
             out.flush()
 
-        self._run(Feed(self._host, self._command("-l"), show))
+        self._run(self._host.helper(self._command("-l"), show))
+
+    def _show(self, line: str, out: IO[str]) -> None:
+        if not line:
+            return  # tcpdump ends its output with an empty line
+        self.count += not line.startswith(("\t", " "))  # tcpdump indents what continues a packet
+        out.write(printable(line) + "\n")
 
     def into(self, file: IO[bytes]) -> None:
         """Writes pcapng, packet by packet, whole packets. KeyboardInterrupt ends it, and comes through."""
@@ -53,22 +56,22 @@ class Live:
             self.count = stream.count
             file.flush()
 
-        self._run(Feed(self._host, self._command("-w -"), keep))
+        self._run(self._host.helper(self._command("-w -"), keep))
 
     def _command(self, output: str) -> str:
         limit = f" -c {self._limit}" if self._limit else ""
         return command(self._address, WHOLE, self._expression, output=output + limit)
 
-    def _run(self, feed: Feed) -> None:
+    def _run(self, process: HelperProcess) -> None:
         try:
-            _wait_until_listening(feed)
+            _wait_until_listening(process)
             print(f"capturing on {self._host.title} ({self._address}); Ctrl-C ends it", file=sys.stderr)
-            feed.wait_for_end()
+            process.wait_for_end()
             if not self._limit or self.count < self._limit:
-                raise EnvironmentFailure(f"{self._host.title}: the capture ended: {_last(feed)}")
+                raise EnvironmentFailure(f"{self._host.title}: the capture ended: {_last(process)}")
         finally:
-            feed.signal("INT")
-            feed.finish()
+            process.signal("INT")
+            process.finish()
 
 
 def _address(host: Host, segment: str) -> str:
@@ -81,17 +84,17 @@ def _address(host: Host, segment: str) -> str:
     return segments[segment]
 
 
-def _wait_until_listening(feed: Feed) -> None:
+def _wait_until_listening(process: HelperProcess) -> None:
     try:
-        feed.wait_until(lambda: "listening on" in feed.errors, "can't capture", START_TIMEOUT)
+        process.wait_until(lambda: "listening on" in process.errors, "can't capture", START_TIMEOUT)
     except EnvironmentFailure as error:
-        if "filter expression" in feed.errors or "syntax error" in feed.errors:
-            raise UsageError(f"no filter: {_last(feed)} (see man pcap-filter)") from error
+        if "filter expression" in process.errors or "syntax error" in process.errors:
+            raise UsageError(f"no filter: {_last(process)} (see man pcap-filter)") from error
         raise
 
 
-def _last(feed: Feed) -> str:
-    return (feed.errors.strip().splitlines() or ["the node went away"])[-1].removeprefix("tcpdump: ")
+def _last(process: HelperProcess) -> str:
+    return (process.errors.strip().splitlines() or ["the node went away"])[-1].removeprefix("tcpdump: ")
 
 
 @contextmanager

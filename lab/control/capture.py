@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.control.feed import Feed, deadline
 from lab.control.host import Host
+from lab.control.process import deadline
 from lab.errors import LabError
 from lab.evidence.packets import pcap
 from lab.evidence.packets.packet import Packet, decode
@@ -98,23 +98,23 @@ class Capture:
         self._decoded: list[Packet] = []
         self._lock = threading.Lock()
         self._command = command(address, snaplen, expression)
-        self._feed = Feed(host, self._command, self._take)
+        self._process = host.helper(self._command, self._take)
 
     def resume(self) -> None:
         """Captures again after the host was off. The gap stands in ``about``."""
         self._stream = PcapStream()
-        self._feed = Feed(self.host, self._command, self._take)
+        self._process = self.host.helper(self._command, self._take)
         self.wait_until_listening()
         self.about.ended = "its host was off for a while"
 
     def wait_until_listening(self, timeout: float = START_TIMEOUT) -> None:
         """Returns when packets are seen from now on. Raises EnvironmentFailure, HostTimeout."""
-        feed = self._feed
-        feed.wait_until(lambda: "listening on" in feed.errors, "can't capture", timeout)
-        interfaces = [ipaddress.ip_interface(found) for found in _INTERFACE.findall(feed.errors)]
+        process = self._process
+        process.wait_until(lambda: "listening on" in process.errors, "can't capture", timeout)
+        interfaces = [ipaddress.ip_interface(found) for found in _INTERFACE.findall(process.errors)]
         self.about.networks = tuple(str(interface.network) for interface in interfaces)
         self.about.router = tuple(str(interface.ip) for interface in interfaces)
-        found = re.search(r"listening on (\S+),", feed.errors)
+        found = re.search(r"listening on (\S+),", process.errors)
         self.about.interface = found[1] if found else ""
 
     def flush(self, timeout: float = FLUSH_TIMEOUT) -> None:
@@ -124,33 +124,33 @@ class Capture:
         the one has caught up with the other; then their bytes are waited for. Raises EnvironmentFailure,
         HostTimeout.
         """
-        feed, left = self._feed, deadline(timeout)
+        process, left = self._process, deadline(timeout)
         while True:
             written, seen, dropped = self._counts(left())
             if written + dropped >= seen:
                 break
-        feed.wait_until(lambda: self._stream.count >= written, "the captured packets", left())
+        process.wait_until(lambda: self._stream.count >= written, "the captured packets", left())
         self.about.dropped = dropped
 
     def _counts(self, timeout: float) -> tuple[int, int, int]:
         """Packets written, seen by the kernel, dropped by it: as tcpdump says when it is asked."""
-        feed, before = self._feed, len(_COUNTS.findall(self._feed.errors))
-        feed.signal("USR1")
-        feed.wait_until(lambda: len(_COUNTS.findall(feed.errors)) > before, "no counts", timeout)
-        written, seen, dropped = _COUNTS.findall(feed.errors)[-1]
+        process, before = self._process, len(_COUNTS.findall(self._process.errors))
+        process.signal("USR1")
+        process.wait_until(lambda: len(_COUNTS.findall(process.errors)) > before, "no counts", timeout)
+        written, seen, dropped = _COUNTS.findall(process.errors)[-1]
         return int(written), int(seen), int(dropped)
 
     def stop(self) -> None:
         """Flushes and ends it. What went wrong stands in ``about``: the packets so far are kept."""
-        if self._feed.ended:
-            self.about.ended = self._feed.last_words
+        if self._process.ended:
+            self.about.ended = self._process.last_words
         try:
-            if not self._feed.ended:
+            if not self._process.ended:
                 self.flush()
         except LabError as error:
             self.about.ended = str(error)
-        self._feed.signal("INT")
-        self._feed.finish()
+        self._process.signal("INT")
+        self._process.finish()
 
     def packets(self) -> list[Packet]:
         """What has been captured so far."""

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import paramiko
 
 from lab.control.faults import FAULT_TIMEOUT, Faults, Power
+from lab.control.process import HelperProcess
 from lab.control.program import (
     MAX_OUTPUT,
     RUN_TIMEOUT,
@@ -95,6 +96,15 @@ class Host(Faults):
         with self._started(command, announce, timeout, self._observe) as program:
             yield program
 
+    def helper(self, command: str, on_output: Callable[[bytes], None]) -> HelperProcess:
+        """Starts a helper of the controller. ``on_output`` is called with each piece of its stdout.
+
+        Raises EnvironmentFailure, HostTimeout.
+        """
+        process = HelperProcess(self.connect().execute(command), self.title, on_output)
+        process.follow_in_background()
+        return process
+
     def python(self, code: str, *arguments: str, **options: Any) -> Result:
         """Runs the text of a Python program; ``arguments`` are its sys.argv, ``options`` those of ``run``."""
         return self.run(_python(code, arguments), **options)
@@ -124,14 +134,13 @@ class Host(Faults):
         self, command: Command, announce: str, timeout: float, observe: Observe
     ) -> Iterator[Program]:
         program = self._execute(command, timeout, observe)
-        follower = program.follow_in_background()
+        program.follow_in_background()
         try:
             if announce:
                 program.wait_for_line(announce, timeout)
             yield program
         finally:
             program.stop()
-            follower.join(STOP_TIMEOUT)
 
     def put(self, content: bytes | str | Path, path: str) -> None:
         """Writes a file on the host; it appears under its name only when whole."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from lab.control.capture import Capture
 from lab.control.evidence_collector import EvidenceCollector
@@ -21,10 +22,17 @@ from lab.evidence.socket_history import SocketHistory, socket_histories
 CLAIM = "/tmp/socketlab-run"  # on the router: held by the run that is under way
 
 
-class Lab:
-    """The nodes of one lab. ``lab.server``, ``lab["win10"]``: any of a node's names will do.
+class NoSuchNode(UsageError, AttributeError):
+    """The lab has no node of that name. An AttributeError, so that hasattr(lab, name) is False."""
 
-    A scenario takes its random choices from ``random``, whose seed stands in the record.
+
+class Lab:
+    """The nodes of one lab. ``lab.server``, ``lab["win10"]``: a node has several names, and each works.
+
+    A type checker knows ``lab["server"]`` only, since the names come from the topology. To have
+    ``lab.server`` checked, declare it: ``class Pair(Lab): server: Host``, and annotate with ``Pair``.
+
+    ``random`` is for a scenario's random choices; its seed is in the record.
     """
 
     def __init__(self, hosts: Iterable[Host], observe: Observe, title: str) -> None:
@@ -37,15 +45,17 @@ class Lab:
         self._by_name = {name: host for host in self.hosts for name in {host.name, *host.node.names}}
 
     def __getitem__(self, name: str) -> Host:
-        try:
-            return self._by_name[name]
-        except KeyError:
-            raise UsageError(f"no node {name!r}; there are {', '.join(sorted(self._by_name))}") from None
+        host = self._by_name.get(name)
+        if host is None:
+            raise NoSuchNode(f"no node {name!r}; there are {', '.join(sorted(self._by_name))}")
+        return host
 
-    def __getattr__(self, name: str) -> Host:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self[name]
+    if not TYPE_CHECKING:  # else every misspelt attribute would be of type Host
+
+        def __getattr__(self, name: str) -> Host:
+            if name.startswith("_"):  # no node has such a name; copy and pickle ask before __init__ has run
+                raise AttributeError(name)
+            return self[name]
 
     def note(self, text: str) -> None:
         """A line of the scenario's own in the timeline."""

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from lab.control.feed import Feed
 from lab.control.host import Host
+from lab.control.process import agent
 from lab.errors import EnvironmentFailure
 from lab.evidence.events import Measured
 from lab.link.settings import DIRECTIONS, TO_CLIENTS, TO_SERVERS, LinkSettings
@@ -63,7 +63,7 @@ class _Side:
 
     def __init__(self, host: Host, peer: str) -> None:
         self._text = bytearray()
-        self._feed = Feed(host, f"exec python3 -m lab.agent.probe {peer}", self._text.extend)
+        self._feed = host.helper(f"{agent('probe')} {peer}", self._text.extend)
 
     def say(self, line: str) -> None:
         self._feed.send(line.encode() + b"\n")

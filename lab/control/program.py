@@ -1,18 +1,16 @@
-"""A program on a host: under way, and then what it did."""
+"""A program on a host, and its result."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import paramiko
-
+from lab.control.process import BROKEN, RemoteProcess
 from lab.errors import HostTimeout, LabError
 from lab.evidence.event_text import ending
 from lab.evidence.events import Lines, Observe, Output, ProgramExited, ProgramStarted, Stream
@@ -89,20 +87,18 @@ class CommandTimeout(HostTimeout):
         self.result = result
 
 
-class Program:
-    """A program under way on a host, and then what it did."""
+class Program(RemoteProcess):
+    """A program on a host: while it runs, and afterwards its result. Its output is in the timeline."""
 
     def __init__(self, session: Session, result: Result, observe: Observe, asked: float) -> None:
-        """``asked`` is when it was asked for, as time.time(): by now it may have sent its first packets."""
+        """``asked`` is when it was requested, as time.time(): by now it may have sent its first packets."""
+        super().__init__(session, result.node)
         self.result = result
         self.number = next(_program_numbers)
-        self._session = session
         self._observe = observe
         self._started = time.monotonic()
-        self._news = threading.Condition()
         self._lines: list[str] = []
         self._messages: list[dict[str, Any]] = []
-        self._ended = False
         self._kept = 0
         self._cutters = {"stdout": Lines(self._said("stdout")), "stderr": Lines(self._said("stderr"))}
         self._observe(ProgramStarted(asked, result.node, self.number, result.command))
@@ -110,116 +106,63 @@ class Program:
     @property
     def lines(self) -> list[str]:
         """The lines of stdout so far."""
-        with self._news:
+        with self._changed:
             return self._lines.copy()
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What it said so far in JSON, where it was started with --json; their text is in ``lines``."""
-        with self._news:
+        """The JSON messages so far, if it was started with --json; their text is in ``lines``."""
+        with self._changed:
             return self._messages.copy()
 
     @property
     def running(self) -> bool:
-        return not self._ended
-
-    def follow(self, deadline: float | None = None) -> bool:
-        """Passes output on until the program ended (True) or the deadline passed (False)."""
-        done = False
-        try:
-            done = self._session.pump(self._keep, deadline)
-        finally:
-            if done:
-                self._end()
-        return done
-
-    def follow_in_background(self) -> threading.Thread:
-        """Follows it in a thread. What goes wrong is in the result; who waits for the program reports it."""
-
-        def run() -> None:
-            with suppress(CommandFailed, paramiko.SSHException, OSError, EOFError):
-                self.follow()
-
-        thread = threading.Thread(target=run, daemon=True, name=f"follow {self.result.command[:30]}")
-        thread.start()
-        return thread
+        return not self.ended
 
     def wait_for_line(self, text: str, timeout: float = START_TIMEOUT, *, after: int = 0) -> str:
-        """The first line of stdout with ``text`` in it, from line number ``after`` (0: the first) on.
+        """Returns the first line of stdout with ``text`` in it, from line number ``after`` (0: the first) on.
 
-        Raises CommandTimeout, or CommandFailed where the program ends without having said it.
+        Raises CommandTimeout, and CommandFailed if the program exits without such a line.
         """
 
         def found() -> str | None:
             return next((line for line in self._lines[after:] if text in line), None)
 
-        with self._news:
-            self._news.wait_for(lambda: found() is not None or self._ended, timeout)
-            line = found()
+        self._wait_for(lambda: found() is not None, timeout)
+        line = found()
         if line is not None:
             return line
-        if self._ended:
-            raise CommandFailed(self.result, f"ended without saying {text!r}")
-        raise CommandTimeout(self.result, f"didn't say {text!r} within {timeout:g} s")
+        if not self.ended:
+            raise CommandTimeout(self.result, f"didn't say {text!r} within {timeout:g} s")
+        raise self._failure or CommandFailed(self.result, f"ended without saying {text!r}")
 
     def wait(self, timeout: float = RUN_TIMEOUT) -> Result:
-        """Waits for its end. Raises CommandTimeout; the program then still runs."""
-        with self._news:
-            if not self._news.wait_for(lambda: self._ended, timeout):
-                raise CommandTimeout(self.result, f"still running after {timeout:g} s")
+        """Waits for the program to exit. Raises CommandTimeout; the program then still runs."""
+        if not self._wait_for_exit(timeout):
+            raise CommandTimeout(self.result, f"still running after {timeout:g} s")
+        if self._failure is not None:
+            raise self._failure
         return self.result
 
-    def send(self, data: str | bytes) -> None:
-        """Writes to its standard input."""
-        self._session.send(data.encode() if isinstance(data, str) else data)
-
-    def close_stdin(self) -> None:
-        self._session.close_stdin()
-
-    def signal(self, name: str) -> None:
-        """Sends "TERM", "KILL", … to its process group."""
-        self._session.send_signal(name)
-
     def stop(self, timeout: float = STOP_TIMEOUT) -> Result:
-        """Asks it to end (SIGTERM), and kills its process group where it doesn't. Returns what it did."""
+        """Terminates the program: SIGTERM, and after ``timeout`` seconds SIGKILL, to its process group."""
         for name in ("TERM", "KILL"):
-            if self._ended:
+            if self.ended:
                 break
-            with suppress(paramiko.SSHException, OSError, EOFError):  # the host may be gone
-                self.signal(name)
-            with suppress(CommandTimeout):
-                self.wait(timeout)
+            self.signal(name)
+            with suppress(LabError, *BROKEN):  # the host may be gone
+                self._wait_for_exit(timeout)
         self.close()
         return self.result
 
-    def close(self) -> None:
-        """Gives up its session; a program that ended has no use for it any more."""
-        self._session.close()
-
-    def _keep(self, stream: str, data: bytes) -> None:
+    def receive(self, stream: str, data: bytes) -> None:
         self._kept += len(data)
         if self._kept > MAX_OUTPUT:
-            self.signal("KILL")
             raise CommandFailed(self.result, f"killed, more than {MAX_OUTPUT >> 20} MiB of output")
         (self.result.output if stream == "stdout" else self.result.errors).extend(data)
         self._cutters[stream].feed(data)
 
-    def _said(self, stream: Stream) -> Callable[[str], None]:
-        def on_line(line: str) -> None:
-            message = _message(line) if stream == "stdout" else None
-            text = str(message["line"]) if message else line
-            if stream == "stdout":
-                with self._news:
-                    self._lines.append(text)
-                    if message:
-                        self._messages.append(message)
-                    self._news.notify_all()
-            node = self.result.node
-            self._observe(Output(time.time(), node, self.number, stream, text, message))
-
-        return on_line
-
-    def _end(self) -> None:
+    def exited(self) -> None:
         for cutter in self._cutters.values():
             cutter.end()
         result = self.result
@@ -227,9 +170,19 @@ class Program:
         result.seconds = time.monotonic() - self._started
         exited = ProgramExited(time.time(), result.node, self.number, result.exit_code, result.signal)
         self._observe(exited)
-        with self._news:
-            self._ended = True
-            self._news.notify_all()
+
+    def _said(self, stream: Stream) -> Callable[[str], None]:
+        def on_line(line: str) -> None:
+            message = _message(line) if stream == "stdout" else None
+            text = str(message["line"]) if message else line
+            if stream == "stdout":
+                with self._changed:
+                    self._lines.append(text)
+                    if message:
+                        self._messages.append(message)
+            self._observe(Output(time.time(), self.node, self.number, stream, text, message))
+
+        return on_line
 
 
 def _message(line: str) -> dict[str, Any] | None:

@@ -15,16 +15,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lab.control.feed import Feed, deadline
 from lab.control.host import Host
-from lab.errors import LabError
+from lab.control.process import HelperProcess, agent, deadline
+from lab.errors import EnvironmentFailure, LabError
 from lab.evidence.events import CounterChanged, Event, Note, Observe, SocketChanged, build
 
 START_TIMEOUT = 10.0
 QUIET_TIMEOUT = 0.5
 FLUSH_TIMEOUT = 2.0  # a frozen host doesn't answer
 CLOCK_QUESTIONS = 5
-PROGRAM = "python3 -S -m lab.agent.socket_poller"  # -S: it needs no site-packages, and starts sooner
+PROGRAM = agent("socket_poller")
+MAX_LINE = 1 << 16  # bytes; a report has a few hundred
 ROUTER_INTERVAL = 0.05  # seconds between two looks at a router, which has few sockets of its own
 
 
@@ -60,18 +61,18 @@ class SocketMonitor:
         self._passing = False
         self._lock = threading.Lock()
         self._alive: dict[int, SocketChanged] = {}  # sockets by number, as last reported
-        self._feed = self._start()
+        self._process = self._start()
 
-    def _start(self) -> Feed:
+    def _start(self) -> HelperProcess:
         node = self.host.node
         words = [f"--address {address}" for address in (*node.addresses, *node.addresses6)]
         words += [f"--interval {ROUTER_INTERVAL}"] if node.role == "router" else []
-        return Feed(self.host, " ".join([PROGRAM, *words]), self._take)
+        return self.host.helper(" ".join([PROGRAM, *words]), self._take)
 
     def wait_until_watching(self, timeout: float = START_TIMEOUT) -> None:
         """Returns when it looks, and its clock has been read. Raises EnvironmentFailure, HostTimeout."""
-        feed, left = self._feed, deadline(timeout)
-        feed.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", left())
+        process, left = self._process, deadline(timeout)
+        process.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", left())
         if self.boot_id and self.boot_id == boot_id():
             self.clock = Clock(shared=True)
             return
@@ -84,8 +85,8 @@ class SocketMonitor:
         """Asks for the node's clock once."""
         self._answers.clear()
         asked = time.time()
-        self._feed.send(b"\n")
-        self._feed.wait_until(lambda: len(self._answers) > 0, "its clock", timeout)
+        self._process.send(b"\n")
+        self._process.wait_until(lambda: len(self._answers) > 0, "its clock", timeout)
         there, heard = self._answers[0]
         return compare(asked, there, heard)
 
@@ -114,12 +115,12 @@ class SocketMonitor:
         self._bury()
         self._rest = b""
         self._answers.clear()
-        self._feed = self._start()
-        self._feed.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", START_TIMEOUT)
+        self._process = self._start()
+        self._process.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", START_TIMEOUT)
 
     def _bury(self) -> None:
         """Tells that the sockets of a host that went away are gone."""
-        at = self._feed.ended_at or time.time()
+        at = self._process.ended_at or time.time()
         for last in self._alive.values():
             self._observe(replace(last, at=at, state="", was=last.state))
         self._alive.clear()
@@ -132,16 +133,19 @@ class SocketMonitor:
 
     def stop(self) -> None:
         """Returns when all that it saw has been passed on."""
-        if self._feed.ended:
-            self.ended = self._feed.last_words
+        if self._process.ended:
+            self.ended = self._process.last_words
             self._bury()
-        self._feed.close_stdin()
-        if not self._feed.finish():
+        self._process.close_stdin()
+        if not self._process.finish():
             self.ended = "it didn't end by itself"
 
     def _take(self, data: bytes) -> None:
+        """Called with each piece of output. Raises EnvironmentFailure for a line without an end."""
         now = time.time()
         *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_LINE:
+            raise EnvironmentFailure(f"its socket monitor sent a line of more than {MAX_LINE} bytes")
         for line in lines:
             report = json.loads(line)
             if "clock" in report:

@@ -12,6 +12,7 @@ import struct
 import tarfile
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ from docker.models.containers import Container
 from lab.errors import EnvironmentFailure
 
 API_TIMEOUT = 30  # seconds for one request to the engine
+MAX_ARCHIVE = 1 << 20  # bytes read of a directory of a container; a lab's keys have 2 KiB
 BOOT_TIMEOUT = 30.0  # seconds for a host to become healthy
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -100,21 +102,43 @@ class Engine:
         return ExecStream(_asked(api.exec_start, created["Id"], socket=True))
 
     def read_files(self, container: Container, directory: str) -> dict[str, bytes]:
-        """The small files right in ``directory`` of a container, by name. Raises EnvironmentFailure."""
+        """The files right in ``directory`` of a container, by name; at most MAX_ARCHIVE bytes in all.
+
+        Raises EnvironmentFailure.
+        """
         chunks, _ = _asked(container.get_archive, directory)
-        files = {}
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-            for member in archive:
-                content = archive.extractfile(member)
-                if content is not None:
-                    files[PurePosixPath(member.name).name] = content.read()
-        return files
+        with closing(chunks):
+            return unpacked(_asked(joined, chunks, MAX_ARCHIVE, f"{container.name}: {directory}"))
 
     def has_image(self, name: str) -> bool:
         return bool(_asked(self._client.images.list, name=name))
 
     def version(self) -> str:
         return str(_asked(self._client.version)["Version"])
+
+
+def joined(chunks: Iterable[bytes], limit: int, source: str) -> bytes:
+    """The chunks as one. Raises EnvironmentFailure as soon as they have more than ``limit`` bytes."""
+    content = bytearray()
+    for chunk in chunks:
+        if len(content) + len(chunk) > limit:
+            raise EnvironmentFailure(f"{source} has more than {limit} bytes")
+        content += chunk
+    return bytes(content)
+
+
+def unpacked(archive: bytes) -> dict[str, bytes]:
+    """The regular files of a tar archive, by name without folders. Raises EnvironmentFailure.
+
+    Neither compressed nor sparse: either could make a small archive a large file.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
+            members = [member for member in tar if member.isreg() and not member.issparse()]
+            files = {PurePosixPath(member.name).name: tar.extractfile(member) for member in members}
+            return {name: file.read() for name, file in files.items() if file is not None}
+    except tarfile.TarError as error:
+        raise EnvironmentFailure(f"Docker: not an archive: {error}") from error
 
 
 class ExecStream:

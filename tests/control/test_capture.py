@@ -153,8 +153,8 @@ def test_what_can_t_be_captured_is_said_in_one_line(lab):
 @needs_lab
 def test_a_capture_whose_program_dies_says_so(lab, tmp_path):
     with collected(lab, tmp_path) as collector:
-        collector.segments[0]._feed.signal("KILL")
-        collector.segments[0]._feed.finish()
+        collector.segments[0]._process.signal("KILL")
+        collector.segments[0]._process.finish()
     assert collector.segments[0].about.ended
     assert not collector.traffic.complete
     assert collector.segments[1].about.ended == ""

@@ -4,20 +4,28 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from lab.control.lab import ignore
+from lab.control.faults import Power
+from lab.control.host import Host
+from lab.control.lab import Lab, NoSuchNode, ignore
 from lab.control.transport import from_engine
-from lab.errors import EnvironmentFailure
+from lab.errors import EnvironmentFailure, UsageError
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import play
+from lab.topology.node import Node
 
-pytestmark = pytest.mark.lab
+ROOT = Path(__file__).parents[2]
+
+needs_lab = pytest.mark.lab
 
 HOLDS = """
 import sys
-from lab.control.lab import ignore
+from lab.control.faults import Power
+from lab.control.host import Host
+from lab.control.lab import Lab, NoSuchNode, ignore
 from lab.control.transport import from_engine
 
 with from_engine(sys.argv[1], ignore) as lab, lab.claimed():
@@ -41,6 +49,7 @@ def run_on(topology, tmp_path):
     return play(scenario, lambda observe: from_engine(topology.project, observe), ignore, tmp_path)
 
 
+@needs_lab
 def test_a_second_run_on_the_same_lab_is_refused(lab_topology, holder, tmp_path):
     with pytest.raises(EnvironmentFailure, match="another run is on this lab"):
         run_on(lab_topology, tmp_path)
@@ -49,7 +58,62 @@ def test_a_second_run_on_the_same_lab_is_refused(lab_topology, holder, tmp_path)
     assert run_on(lab_topology, tmp_path).verdict == "pass"
 
 
+@needs_lab
 def test_a_run_that_is_killed_lets_the_lab_go(lab_topology, holder, tmp_path):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait(10)
     assert run_on(lab_topology, tmp_path).verdict == "pass"
+
+
+@pytest.fixture
+def two_hosts():
+    """A lab that nobody has logged in to."""
+    nodes = [
+        Node(name, "host", (name, alias), ("net",), (address,), ())
+        for name, alias, address in (("alpha", "anna", "10.0.0.1"), ("beta", "bert", "10.0.0.2"))
+    ]
+    return Lab([Host(node, NotImplemented, Power, ignore) for node in nodes], ignore, "made up")
+
+
+def test_a_node_is_found_by_each_of_its_names(two_hosts):
+    assert two_hosts.alpha is two_hosts["alpha"] is two_hosts.anna is two_hosts["anna"]
+    assert hasattr(two_hosts, "bert")
+
+
+def test_a_name_that_no_node_has_is_no_attribute(two_hosts):
+    assert not hasattr(two_hosts, "nobody")
+    assert getattr(two_hosts, "alfa", None) is None
+    with pytest.raises(AttributeError, match="no node 'alfa'; there are alpha, anna, bert, beta"):
+        two_hosts.alfa  # noqa: B018
+    with pytest.raises(UsageError, match="no node 'alfa'; there are alpha, anna, bert, beta"):
+        two_hosts["alfa"]
+    assert issubclass(NoSuchNode, (AttributeError, UsageError))
+
+
+TYPED = """
+from lab.control.host import Host
+from lab.control.lab import Lab
+
+class Pair(Lab):
+    server: Host
+
+def run(lab: Lab, pair: Pair) -> None:
+    reveal_type(lab["server"])
+    reveal_type(pair.server)
+    lab.servr
+    pair.servr
+"""
+
+
+def test_a_misspelt_name_is_no_host_to_a_type_checker(tmp_path):
+    file = tmp_path / "scenario.py"
+    file.write_text(TYPED)
+    argv = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(file)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    said = [line.partition(".py:")[2] for line in done.stdout.splitlines()]
+    assert said == [
+        '9: note: Revealed type is "lab.control.host.Host"',
+        '10: note: Revealed type is "lab.control.host.Host"',
+        '11: error: "Lab" has no attribute "servr"  [attr-defined]',
+        '12: error: "Pair" has no attribute "servr"; maybe "server"?  [attr-defined]',
+    ]

@@ -1,0 +1,96 @@
+"""Processes on real hosts, and the limits of what they can make the controller keep."""
+
+import pytest
+
+from lab.control import socket_monitor
+from lab.control.evidence_collector import collecting
+from lab.control.lab import ignore
+from lab.control.socket_monitor import SocketMonitor
+from lab.control.transport import from_engine
+from lab.errors import EnvironmentFailure, HostTimeout
+from lab.scenarios.catalog import Scenario
+from lab.scenarios.play import play
+
+pytestmark = pytest.mark.lab
+
+
+def test_a_helper_s_output_comes_to_its_callback_and_not_into_the_timeline(lab_topology):
+    events, output = [], bytearray()
+    with from_engine(lab_topology.project, events.append) as lab:
+        helper = lab.client.helper("echo out; echo err >&2; exec cat", output.extend)
+        helper.send("question\n")
+        helper.wait_until(lambda: b"question" in output, "no answer", 10)
+        helper.close_stdin()
+        assert helper.finish()
+    assert (bytes(output), helper.errors, events) == (b"out\nquestion\n", "err\n", [])
+
+
+def test_a_helper_that_ends_gives_its_last_line_as_the_reason(lab):
+    helper = lab.client.helper("echo no such luck >&2; exit 1", bytearray().extend)
+    with pytest.raises(EnvironmentFailure, match=r"kali: can't help: no such luck"):
+        helper.wait_until(lambda: False, "can't help", 10)
+
+
+def test_a_helper_that_says_nothing_runs_into_the_deadline(lab):
+    helper = lab.client.helper("exec sleep 4721", bytearray().extend)
+    with pytest.raises(HostTimeout, match=r"not within 0.2 s"):
+        helper.wait_until(lambda: False, "can't help", 0.2)
+    assert not helper.finish(timeout=0.2)
+    assert lab.client.run("pgrep -fx 'sleep 4721'").exit_code == 1
+
+
+def test_a_helper_whose_output_is_refused_is_killed(lab):
+    def refuse(data):
+        raise ValueError("no thanks")
+
+    helper = lab.client.helper("echo something; exec sleep 4722", refuse)
+    with pytest.raises(EnvironmentFailure, match=r"can't help: no thanks"):
+        helper.wait_until(lambda: False, "can't help", 10)
+    assert lab.client.run("pgrep -fx 'sleep 4722'").exit_code == 1
+
+
+def test_input_for_a_program_that_has_exited_is_discarded(lab):
+    with lab.client.start("true", announce="") as program:
+        program.wait(10)
+        program.send("too late")
+        program.close_stdin()
+    assert program.result.ok
+
+
+def test_a_line_without_an_end_ends_the_monitor_before_it_fills_the_memory(lab, monkeypatch):
+    monkeypatch.setattr(socket_monitor, "PROGRAM", "head -c 300M /dev/zero; exec sleep 4723 #")
+    monitor = SocketMonitor(lab.client, ignore)
+    with pytest.raises(EnvironmentFailure, match=r"kali: .*a line of more than 65536 bytes"):
+        monitor.wait_until_watching()
+    monitor.stop()
+    assert "a line of more than 65536 bytes" in monitor.ended
+    assert lab.client.run("pgrep -fx 'sleep 4723'").exit_code == 1
+
+
+@pytest.fixture
+def shadowed(lab):
+    """Hosts whose user has a file named json.py, as learners do."""
+    for host in lab.hosts:
+        host.put("raise SystemExit('shadowed')\n", "/home/lab/json.py")
+    yield
+    for host in lab.hosts:
+        host.run("rm -f /home/lab/json.py")
+
+
+@pytest.mark.usefixtures("shadowed")
+def test_a_json_py_in_the_home_directory_stops_no_run(lab_topology, tmp_path):
+    def run(lab):
+        lab.link.set(delay=0.01)
+        return {"sockets": len(lab.states())}
+
+    scenario = Scenario("made-up", "A title", "", run, lambda record: None)
+    outcome = play(scenario, lambda observe: from_engine(lab_topology.project, observe), ignore, tmp_path)
+    assert (outcome.verdict, outcome.reason) == ("pass", "")
+
+
+def test_evidence_is_collected_again_after_a_helper_s_host_was_off(lab, tmp_path):
+    (tmp_path / "events.jsonl").touch()
+    with collecting(lab.hosts, ignore, tmp_path) as collector:
+        lab.client.reboot()
+        assert lab.client.run("ping -c1 -W2 server").ok
+        assert collector.packets().seen("servers", protocol="icmp")
