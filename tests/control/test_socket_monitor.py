@@ -114,9 +114,9 @@ def test_a_counter_that_moved_is_told_with_its_host(lab, collector):
     send = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('win10', 7202))"
     lab.client.run(["python3", "-c", send], check=True)
     deadline = time.monotonic() + 10
-    while not collector.evidence().moved("win10", "Udp.NoPorts"):
+    while not collector.evidence().counter_change("win10", "Udp.NoPorts"):
         assert time.monotonic() < deadline
-    assert not collector.evidence().moved("kali", "Udp.NoPorts")
+    assert not collector.evidence().counter_change("kali", "Udp.NoPorts")
 
 
 @needs_lab

@@ -1,72 +1,97 @@
-"""Rules about datagrams, whose loss nobody is told of."""
+"""Rules about lost datagrams. UDP doesn't report a loss to the program."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from lab.evidence.diagnosis.model import Evidence, Finding, many
+from lab.evidence.diagnosis.model import Evidence, Finding
+from lab.evidence.diagnosis.phrases import NOTHING, datagram_count
 from lab.evidence.events import CounterChanged
 from lab.evidence.packets.datagrams import Datagram
+from lab.locale import Message, message, messages
 
 
 def unreachable(evidence: Evidence) -> Iterator[Finding]:
-    """UDP to where nothing listens: an ICMP error comes back, and an unconnected sender never hears of it."""
+    """Datagrams were answered with an ICMP error, which an unconnected socket doesn't report."""
     groups: dict[tuple[str, str, int, str], list[Datagram]] = defaultdict(list)
     for datagram in evidence.traffic.datagrams():
         if datagram.unreachable:
-            groups[(datagram.sender, datagram.receiver, datagram.port, datagram.unreachable)].append(datagram)
-    for (sender, receiver, port, what), group in groups.items():
-        if what == "ICMP port unreachable":
-            why = f"nothing listens on UDP port {port} of {receiver}"
-        else:
-            why = f"{group[0].unreachable_from} couldn't pass it on"
-        yield Finding(
-            f"{sender}'s {many(len(group), 'datagram')} to {receiver}:{port} got "
-            f"“{what.removeprefix('ICMP ')}” back: {why}; only a connected UDP socket is told.",
-            group[0].sent_at,
-            frozenset({f"udp {receiver}:{port}"}),
-            ("udp-refused",),
+            groups[datagram.sender, datagram.receiver, datagram.port, datagram.unreachable].append(datagram)
+    for (sender, receiver, port, error), group in groups.items():
+        sentence = message(
+            "{sender} sent {datagrams} to {receiver}:{port} and ICMP “{error}” came back: {why}. Only a "
+            "connected UDP socket reports this error.",
+            sender=sender,
+            datagrams=datagram_count(len(group)),
+            receiver=receiver,
+            port=port,
+            error=error.removeprefix("ICMP "),
+            why=_why_unreachable(group[0]),
         )
+        yield Finding(sentence, group[0].sent_at, _subject(receiver, port), ("udp-refused",))
+
+
+def _why_unreachable(datagram: Datagram) -> Message:
+    if datagram.unreachable == "ICMP port unreachable":
+        return message(
+            "nothing listens on UDP port {port} of {receiver}", port=datagram.port, receiver=datagram.receiver
+        )
+    return message("{router} couldn't forward it", router=datagram.unreachable_from)
 
 
 def overrun(evidence: Evidence) -> Iterator[Finding]:
-    """A receive buffer that ran over."""
-    lost: Counter[str] = Counter()
+    """A receive buffer was full when datagrams arrived."""
+    dropped: Counter[str] = Counter()
     last: dict[str, float] = {}
     for event in evidence.events:
         if isinstance(event, CounterChanged) and event.name.endswith(".RcvbufErrors"):
-            lost[event.node] += event.change
+            dropped[event.node] += event.change
             last[event.node] = event.at
-    for node, count in lost.items():
-        yield Finding(
-            f"{node} threw {many(count, 'datagram')} away: they arrived while the receive buffer was full "
-            "(RcvbufErrors moved), and nobody is told.",
-            last[node],
-            frozenset({f"overrun {node}"}),
-            ("udp-overrun",),
+    for node, count in dropped.items():
+        sentence = message(
+            "{node} dropped {datagrams}, because the receive buffer was full (the counter RcvbufErrors "
+            "increased). UDP doesn't report the loss.",
+            node=node,
+            datagrams=datagram_count(count),
         )
+        yield Finding(sentence, last[node], frozenset({f"overrun {node}"}), ("udp-overrun",))
 
 
-def lost_on_the_way(evidence: Evidence) -> Iterator[Finding]:
-    """Datagrams that never came out of the router."""
+def lost(evidence: Evidence) -> Iterator[Finding]:
+    """Datagrams entered the router and didn't leave it."""
     groups: dict[tuple[str, str, int], list[Datagram]] = defaultdict(list)
     for datagram in evidence.traffic.datagrams():
-        groups[(datagram.sender, datagram.receiver, datagram.port)].append(datagram)
+        groups[datagram.sender, datagram.receiver, datagram.port].append(datagram)
     for (sender, receiver, port), group in groups.items():
-        lost = [datagram for datagram in group if datagram.lost]
-        if not lost or any(datagram.unreachable for datagram in lost):
+        missing = [datagram for datagram in group if datagram.lost]
+        if not missing or any(datagram.unreachable for datagram in missing):
             continue
-        pieces = [datagram for datagram in lost if datagram.fragments > datagram.fragments_lost]
-        how = (
-            f"; of {len(pieces)} only some fragments were lost, and with one fragment the datagram is gone"
-            if pieces
-            else ""
+        partial = [datagram for datagram in missing if datagram.fragments > datagram.fragments_lost]
+        sentence = message(
+            "{sender} sent {datagrams} to {receiver}:{port}, of which {lost} entered the router and never "
+            "left it{fragments}. UDP doesn't report the loss.",
+            sender=sender,
+            datagrams=datagram_count(len(group)),
+            receiver=receiver,
+            port=port,
+            lost=len(missing),
+            fragments=_fragments(len(partial)),
         )
-        yield Finding(
-            f"{len(lost)} of {sender}'s {many(len(group), 'datagram')} to {receiver}:{port} went into the "
-            f"router and never came out{how}; UDP tells nobody.",
-            lost[0].sent_at,
-            frozenset({f"udp {receiver}:{port}"}),
-            ("udp-mtu",) if pieces else ("udp-reliable",),
-        )
+        see_also = ("udp-mtu",) if partial else ("udp-reliable",)
+        yield Finding(sentence, missing[0].sent_at, _subject(receiver, port), see_also)
+
+
+def _fragments(count: int) -> Message:
+    """How many datagrams lost only a part of their fragments."""
+    if not count:
+        return NOTHING
+    return messages(
+        " ({count} lost only some of its fragments, but then the receiver discards the rest)",
+        " ({count} lost only some of their fragments, but then the receiver discards the rest)",
+        count=count,
+    )
+
+
+def _subject(receiver: str, port: int) -> frozenset[str]:
+    return frozenset({f"udp {receiver}:{port}"})

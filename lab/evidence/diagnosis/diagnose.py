@@ -1,18 +1,19 @@
-"""Diagnosis: why a program or a check failed, in a sentence or two taken from the evidence.
+"""Diagnosis: why a program or a check failed, in one or two sentences that the evidence supports.
 
-Strategy: each rule looks at packets, socket states, counters and output for one cause, and gives findings
-with the moment at which it bit. Findings from while a program ran that failed come first; then the rule's
-rank decides. A rule says nothing unless the evidence shows it: no finding is better than a guess.
+Each rule looks at packets, socket states, counters and output for one cause. Findings from the time in which
+a failed program ran come first; then the rank of the rule decides. A rule states a cause only if the evidence
+shows it: no finding is better than a guess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lab.evidence.diagnosis import RULES
 from lab.evidence.diagnosis.model import Evidence, Finding
+from lab.locale import Message
 
 MAX_SENTENCES = 2
 
@@ -21,44 +22,82 @@ __all__ = ["Diagnosis", "Evidence", "diagnose"]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the evidence says, if anything. ``see_also`` names scenarios that show the same."""
+    """The causes that the evidence shows. ``see_also`` names scenarios that show the same causes."""
 
-    sentences: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
     see_also: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.sentences)
+        return bool(self.messages)
+
+    def in_language(self, language: str) -> tuple[str, ...]:
+        """The sentences in a language."""
+        return tuple(sentence.in_language(language) for sentence in self.messages)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences in English."""
+        return self.in_language("en")
 
     @property
     def text(self) -> str:
+        """All sentences in English, as one text."""
         return " ".join(self.sentences)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for a record."""
-        return {"sentences": list(self.sentences), "see_also": list(self.see_also)}
+        """For record.json: the English sentences, and the messages from which any language can be made."""
+        return {
+            "sentences": list(self.sentences),
+            "messages": [_to_json(sentence) for sentence in self.messages],
+            "see_also": list(self.see_also),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Diagnosis:
+        """The diagnosis that ``to_dict`` wrote. Raises ValueError for anything else."""
+        try:
+            sentences = tuple(_from_json(entry) for entry in values["messages"])
+            found = cls(sentences, tuple(str(name) for name in values["see_also"]))
+            found.in_language("en")  # a template whose fields are missing
+        except (LookupError, TypeError, AttributeError, AssertionError) as error:
+            raise ValueError(f"no diagnosis: {type(error).__name__}: {error}") from None
+        return found
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
-    """The causes that the evidence shows best."""
-    best = _best(list(_findings(evidence)), evidence)
-    see_also = dict.fromkeys(name for finding in best for name in finding.see_also)
-    return Diagnosis(tuple(finding.sentence for finding in best), tuple(see_also))
+    """The causes that explain the failure best, at most MAX_SENTENCES."""
+    chosen = _choose(
+        evidence, [(rank, finding) for rank, rule in enumerate(RULES) for finding in rule(evidence)]
+    )
+    see_also = dict.fromkeys(name for finding in chosen for name in finding.see_also)
+    return Diagnosis(tuple(finding.sentence for finding in chosen), tuple(see_also))
 
 
-def _findings(evidence: Evidence) -> Iterator[Finding]:
-    for rank, rule in enumerate(RULES):
-        for finding in rule(evidence):
-            yield finding.ranked(rank)
+def _choose(evidence: Evidence, ranked: list[tuple[int, Finding]]) -> list[Finding]:
+    """The best findings. Each has subjects of its own: a consequence needs no second sentence."""
 
-
-def _best(findings: list[Finding], evidence: Evidence) -> list[Finding]:
-    """At most MAX_SENTENCES, each about something else: a cause makes what it causes superfluous."""
-
-    def order(finding: Finding) -> tuple[bool, int, float]:
-        return not evidence.failing_at(finding.at), finding.rank, finding.at
+    def order(entry: tuple[int, Finding]) -> tuple[bool, int, float]:
+        rank, finding = entry
+        return not evidence.failing_at(finding.at), rank, finding.at
 
     chosen: list[Finding] = []
-    for finding in sorted(findings, key=order):
-        if all(not finding.about & other.about for other in chosen):
+    for _, finding in sorted(ranked, key=order):
+        if all(not finding.subjects & other.subjects for other in chosen):
             chosen.append(finding)
     return chosen[:MAX_SENTENCES]
+
+
+def _to_json(value: object) -> Any:
+    """A message as a JSON object; any other field as it is."""
+    if not isinstance(value, Message):
+        return value
+    fields = {name: _to_json(entry) for name, entry in value.fields.items()}
+    return {"text": value.text, "fields": fields} | ({"plural": value.plural} if value.plural else {})
+
+
+def _from_json(value: Mapping[str, Any]) -> Message:
+    fields = {
+        name: _from_json(entry) if isinstance(entry, dict) else entry
+        for name, entry in value["fields"].items()
+    }
+    return Message(value["text"], fields, value.get("plural", ""))

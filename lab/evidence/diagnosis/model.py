@@ -1,4 +1,4 @@
-"""A case for the diagnosis: all that is known of a run, and what a rule finds in it."""
+"""The evidence model: everything known about a run, and the findings that the rules draw from it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ from lab.evidence.events import (
 from lab.evidence.packets.connections import Connection
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
+from lab.locale import Message
 
 TERMINATED = 128 + signal.SIGTERM  # the exit code of a shell whose child was killed by SIGTERM
-GRACE = 0.5  # seconds around a failing program in which a finding counts as its own
+GRACE = 0.5  # seconds before and after a failed program within which a finding counts as its own
+
+Fault: TypeAlias = FaultChanged | LinkChanged | LinkFailed
 
 
 @dataclass(frozen=True)
 class Run:
-    """A program's run on a node, as its events tell it."""
+    """One run of a program on a node. ``ended`` is None if it was still running."""
 
     number: int
     node: str
@@ -43,7 +46,7 @@ class Run:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended by itself and not with success: SIGTERM is how the lab stops a program."""
+        """Whether it exited with an error. SIGTERM is no error: the lab stops programs with it."""
         if self.signal:
             return self.signal != "TERM"
         return self.exit_code not in (None, 0, TERMINATED)
@@ -51,7 +54,7 @@ class Run:
 
 @dataclass
 class Evidence:
-    """All that is known of a run: what happened (in order), what passed, and why the check failed."""
+    """The events of a run in order of time, its traffic, and the reason why the check failed."""
 
     events: list[Event]
     traffic: Traffic
@@ -63,173 +66,153 @@ class Evidence:
 
     @cached_property
     def programs(self) -> list[Run]:
-        return list(_programs(self.events))
+        return _programs(self.events)
 
     @cached_property
     def failed(self) -> list[Run]:
-        """Programs that failed: those that the reason names, else all that ended badly."""
+        """The programs that failed; only those that the reason names, if it names any."""
         failed = [program for program in self.programs if program.failed]
-        return [p for p in failed if p.command in self.reason] or failed
-
-    def since(self, moment: float) -> Evidence:
-        """Without the packets, and the programs and what they said, of before a moment."""
-        packets = [packet for packet in self.traffic.packets if packet.at >= moment]
-        traffic = Traffic(packets, self.traffic.captures.values(), self.traffic.names)
-        dated = (ProgramEvent, CounterChanged)
-        events = [event for event in self.events if not isinstance(event, dated) or event.at >= moment]
-        return Evidence(events, traffic, self.reason)
+        return [program for program in failed if program.command in self.reason] or failed
 
     @cached_property
-    def then(self) -> Evidence:
-        """The evidence as it was when the last program that failed ended: what came later is no cause."""
-        ends = [program.ended for program in self.failed]
-        if not ends or None in ends:
-            return self
-        moment = max(end for end in ends if end is not None)
-        packets = [packet for packet in self.traffic.packets if packet.at <= moment]
-        traffic = Traffic(packets, self.traffic.captures.values(), self.traffic.names)
-        return Evidence([event for event in self.events if event.at <= moment], traffic, self.reason)
+    def routers(self) -> set[str]:
+        """The names of the routers, by their addresses on the captured segments."""
+        captures = self.traffic.captures.values()
+        return {self.traffic.names.get(address, "") for capture in captures for address in capture.router}
 
     @cached_property
     def end(self) -> float:
-        """The moment of the last event."""
+        """The time of the last event."""
         return self.events[-1].at if self.events else 0.0
 
+    def since(self, start: float) -> Evidence:
+        """The evidence without earlier packets, programs and counters. Sockets and faults stay: they last."""
+        momentary = (ProgramEvent, CounterChanged)
+        events = [event for event in self.events if event.at >= start or not isinstance(event, momentary)]
+        return self._with(events, lambda at: at >= start)
+
+    @cached_property
+    def until_failure(self) -> Evidence:
+        """The evidence up to the end of the last failed program: later events can't be the cause."""
+        ends = [program.ended for program in self.failed]
+        if not ends or None in ends:
+            return self
+        last = max(end for end in ends if end is not None)
+        return self._with([event for event in self.events if event.at <= last], lambda at: at <= last)
+
+    def _with(self, events: list[Event], wanted: Callable[[float], bool]) -> Evidence:
+        packets = [packet for packet in self.traffic.packets if wanted(packet.at)]
+        traffic = Traffic(packets, self.traffic.captures.values(), self.traffic.names)
+        return Evidence(events, traffic, self.reason)
+
     def failing_at(self, at: float) -> bool:
-        """Whether a program that failed was running at that moment; True where none failed."""
+        """Whether a program that failed was running at that time; True if no program failed."""
         return not self.failed or any(
             program.started - GRACE <= at <= (program.ended or self.end) + GRACE for program in self.failed
         )
 
-    def complaints(self, pattern: re.Pattern[str]) -> Iterator[tuple[Output, Run | None]]:
-        """Lines that programs said, and the reason itself, where they match."""
-        runs = {program.number: program for program in self.programs}
+    def output_matching(self, pattern: re.Pattern[str]) -> Iterator[tuple[Output, Run | None]]:
+        """The lines of output in which ``pattern`` is found, each with its program."""
+        programs = {program.number: program for program in self.programs}
         for event in self.events:
             if isinstance(event, Output) and pattern.search(event.line):
-                yield event, runs.get(event.program)
+                yield event, programs.get(event.program)
 
-    def faults(self, moment: float, *nodes: str) -> list[Fault]:
-        """The faults of the link and of ``nodes`` that were present at a moment; the last one first."""
-        present: dict[tuple[str, ...], Fault] = {}
+    def faults(self, at: float, *nodes: str) -> list[Fault]:
+        """The faults of the link, the routers and ``nodes`` that were active at a time, the latest first."""
+        active: dict[tuple[str, ...], Fault] = {}
         for event in self.events:
-            if event.at > moment:
+            if event.at > at:
                 break
-            if isinstance(event, FaultChanged) and event.node in nodes:
-                present.pop((event.node, event.fault), None)
+            if isinstance(event, FaultChanged) and event.node in {*nodes, *self.routers}:
+                active.pop((event.node, event.fault), None)
                 if event.edge == "begin":
-                    present[event.node, event.fault] = event
+                    active[event.node, event.fault] = event
             elif isinstance(event, LinkChanged | LinkFailed):
-                present.pop(("link",), None)
+                active.pop(("link",), None)
                 if isinstance(event, LinkFailed) or not event.asked.is_nothing:
-                    present[("link",)] = event
-        return sorted(present.values(), key=lambda event: -event.at)
+                    active[("link",)] = event
+        return sorted(active.values(), key=lambda fault: -fault.at)
+
+    def node_faults(self, node: str, at: float) -> list[FaultChanged]:
+        """The faults of one node that were active at a time, the latest first."""
+        found = self.faults(at, node)
+        return [fault for fault in found if isinstance(fault, FaultChanged) and fault.node == node]
 
     def listeners(self, node: str, at: float) -> list[SocketHistory]:
-        return [s for s in self.sockets if s.node == node and s.state_at(at) == "LISTEN"]
+        """The sockets of a node that were in the state LISTEN at a time."""
+        return [socket for socket in self.sockets if socket.node == node and socket.state_at(at) == "LISTEN"]
 
-    def done_to(self, node: str, moment: float) -> str:
-        """What was done to a node itself and lasted at a moment: "power cut", "paused"; else ""."""
-        done = [fault for fault in self.faults(moment, node) if isinstance(fault, FaultChanged)]
-        return done[0].fault if done else ""
+    def counter_change(self, node: str, counter: str) -> int:
+        """The change of a kernel counter of a node over the run."""
+        changes = [event for event in self.events if isinstance(event, CounterChanged)]
+        return sum(event.change for event in changes if (event.node, event.name) == (node, counter))
 
-    def moved(self, node: str, counter: str, since: float = 0.0) -> int:
-        """By how much a kernel counter of a node moved."""
-        return sum(
-            event.change
-            for event in self.events
-            if isinstance(event, CounterChanged)
-            and (event.node, event.name) == (node, counter)
-            and event.at >= since
+    def connections_of(self, program: Run) -> list[Connection]:
+        """The connections that the program's node opened while the program ran."""
+        until = program.ended or self.end
+        return [
+            connection
+            for connection in self.traffic.connections()
+            if connection.client == program.node and program.started <= connection.started <= until
+        ]
+
+    def sent_nothing(self, program: Run) -> bool:
+        """Whether no TCP or UDP packet of the program's node was seen while the program ran."""
+        until, names = program.ended or self.end, self.traffic.names
+        return not any(
+            names.get(packet.source) == program.node and program.started <= packet.at <= until
+            for packet in self.traffic.packets
+            if packet.protocol in ("tcp", "udp")
         )
+
+    def connection_groups(self, wanted: Callable[[Connection], bool]) -> list[list[Connection]]:
+        """The connections that are ``wanted``, grouped by client, server and port."""
+        groups: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
+        for connection in self.traffic.connections():
+            if wanted(connection):
+                groups[connection.client, connection.server, connection.port].append(connection)
+        return list(groups.values())
+
+    def sockets_of(self, connection: Connection) -> list[SocketHistory]:
+        """The sockets at both ends of a connection."""
+        ends = {connection.client_address, connection.server_address}
+        return [socket for socket in self.sockets if {socket.local, socket.remote} == ends]
+
+    def unread_bytes(self, connection: Connection, node: str) -> int:
+        """The bytes in the receive queue of a connection's socket on ``node``, when last seen."""
+        sockets = [socket for socket in self.sockets_of(connection) if socket.node == node]
+        return max((socket.receive_queue for socket in sockets), default=0)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One cause: ``at`` is when it bit, ``about`` what it explains."""
+    """One cause: the sentence that states it, and the time at which it took effect.
 
-    sentence: str
+    ``subjects`` names the connections, ports or programs that it explains. ``see_also`` names scenarios that
+    show the same cause.
+    """
+
+    sentence: Message
     at: float
-    about: frozenset[str] = field(default_factory=frozenset)
+    subjects: frozenset[str] = field(default_factory=frozenset)
     see_also: tuple[str, ...] = ()
-    rank: int = 0
-
-    def ranked(self, rank: int) -> Finding:
-        return replace(self, rank=rank)
 
 
-Fault: TypeAlias = FaultChanged | LinkChanged | LinkFailed
 Rule: TypeAlias = Callable[[Evidence], Iterator[Finding]]
 
 
-def attempts(evidence: Evidence, program: Run) -> list[Connection]:
-    """The connections that began at a program's node while it ran."""
-    until = program.ended or evidence.end
-    return [
-        c
-        for c in evidence.traffic.connections()
-        if c.client == program.node and program.started <= c.started <= until
-    ]
-
-
-def silent(evidence: Evidence, program: Run) -> bool:
-    """Whether no packet of a program's node was seen on any segment while it ran."""
-    until = program.ended or evidence.end
-    names = evidence.traffic.names
-    return not any(
-        names.get(packet.source) == program.node and program.started <= packet.at <= until
-        for packet in evidence.traffic.packets
-        if packet.protocol in ("tcp", "udp")
-    )
-
-
-def alike(evidence: Evidence, wanted: Callable[[Connection], bool]) -> list[list[Connection]]:
-    """The connections that are ``wanted``, in groups of the same client, server and port."""
-    groups: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
-    for connection in evidence.traffic.connections():
-        if wanted(connection):
-            groups[(connection.client, connection.server, connection.port)].append(connection)
-    return list(groups.values())
-
-
-def its_sockets(evidence: Evidence, connection: Connection) -> list[SocketHistory]:
-    ends = {
-        (connection.client_address, connection.server_address),
-        (connection.server_address, connection.client_address),
-    }
-    return [s for s in evidence.sockets if (s.local, s.remote) in ends]
-
-
-def still_unread(evidence: Evidence, connection: Connection, node: str) -> int:
-    """Bytes that lay in a node's receive queue when its socket was last seen."""
-    return max((s.receive_queue for s in its_sockets(evidence, connection) if s.node == node), default=0)
-
-
-def things(connections: Iterable[Connection]) -> frozenset[str]:
-    """What a finding about these connections is about."""
+def subjects(connections: Iterable[Connection]) -> frozenset[str]:
+    """The connections as the subjects of a finding."""
     return frozenset(f"{c.client_address} {c.server_address}" for c in connections)
 
 
-def ends(connection: Connection) -> str:
-    """A connection in a sentence."""
-    return f"the connection from {connection.client} to {connection.server}:{connection.port}"
-
-
-def tail(text: str) -> str:
-    """The last part of an error line, which says what it is."""
-    return text.strip().rpartition(": ")[2]
-
-
-def many(count: int, thing: str) -> str:
-    """A count with its noun: 1 SYN, 2 SYNs."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
-def spelled(words: Iterable[str]) -> str:
-    """The words in order, as a list in a sentence."""
+def listed(words: Iterable[str]) -> str:
+    """The words in alphabetical order, separated by commas."""
     return ", ".join(sorted(words))
 
 
-def _programs(events: list[Event]) -> Iterator[Run]:
+def _programs(events: list[Event]) -> list[Run]:
     runs: dict[int, Run] = {}
     for event in events:
         if isinstance(event, ProgramStarted):
@@ -238,4 +221,4 @@ def _programs(events: list[Event]) -> Iterator[Run]:
             runs[event.program] = replace(
                 runs[event.program], ended=event.at, exit_code=event.exit_code, signal=event.signal
             )
-    yield from runs.values()
+    return list(runs.values())

@@ -1,11 +1,14 @@
-"""Rules that begin with what a program said: an errno, an exception."""
+"""Rules that start from a program's output: an errno, an exception."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from lab.evidence.diagnosis.model import Evidence, Finding, attempts, many, silent, spelled, tail, things
+from lab.evidence.diagnosis.model import Evidence, Finding, listed, subjects
+from lab.evidence.events import Output
+from lab.evidence.socket_history import SocketHistory
+from lab.locale import Message, message, messages
 
 IN_USE = re.compile(r"address already in use|EADDRINUSE|errno 98\b|WinError 10048", re.IGNORECASE)
 REFUSED = re.compile(r"connection refused|ECONNREFUSED|errno 111\b|WinError 10061", re.IGNORECASE)
@@ -16,99 +19,126 @@ NO_NAME = re.compile(
 )
 DECODE = re.compile(r"UnicodeDecodeError|codec can't decode|invalid (start|continuation) byte", re.IGNORECASE)
 PORT = re.compile(r"(?:--port[ =]|:)(\d{1,5})\b")
+CLOSING = ("TIME_WAIT", "FIN_WAIT2", "FIN_WAIT1")
 
 
 def address_in_use(evidence: Evidence) -> Iterator[Finding]:
-    """bind() refused: somebody listens there, or connections of before are in TIME_WAIT."""
-    for event, program in evidence.complaints(IN_USE):
-        port = _port_of(event.line) or (_port_of(program.command) if program else 0)
+    """bind() failed: another socket has the port, or earlier connections are in TIME_WAIT."""
+    for event, program in evidence.output_matching(IN_USE):
+        port = _last_port(event.line) or (_last_port(program.command) if program else 0)
         holders = [
-            s for s in evidence.sockets if s.node == event.node and s.port == port and s.alive(event.at)
+            socket
+            for socket in evidence.sockets
+            if (socket.node, socket.port) == (event.node, port) and socket.alive(event.at)
         ]
-        holding = next((s for s in holders if s.last == "LISTEN" or s.protocol == "udp"), None)
-        waiting = [s for s in holders if s.state_at(event.at) in ("TIME_WAIT", "FIN_WAIT2", "FIN_WAIT1")]
-        about = frozenset({f"bind {event.node}:{port}"})
-        if holding is not None:
-            who = f"{holding.command} (pid {holding.pid})" if holding.pid else "another program"
-            sentence = f"Port {port} of {event.node} is taken: {who} has it."
-            yield Finding(sentence, event.at, about, ("address-in-use",))
-        elif waiting:
-            yield Finding(
-                f"Port {port} of {event.node} is held by {many(len(waiting), 'connection')} of before in "
-                f"{waiting[0].state_at(event.at)}, because this end closed first; "
-                "SO_REUSEADDR before bind allows it.",
-                event.at,
-                about,
-                ("address-in-use", "time-wait"),
-            )
+        bind = frozenset({f"bind {event.node}:{port}"})
+        owner = next((s for s in holders if s.last == "LISTEN" or s.protocol == "udp"), None)
+        closing = [socket for socket in holders if socket.state_at(event.at) in CLOSING]
+        if owner is not None:
+            yield Finding(_port_taken(owner), event.at, bind, ("address-in-use",))
+        elif closing:
+            sentence = _port_in_time_wait(closing, event.at)
+            yield Finding(sentence, event.at, bind, ("address-in-use", "time-wait"))
 
 
-def name_not_known(evidence: Evidence) -> Iterator[Finding]:
-    """A name that nobody knows."""
-    for event, _ in evidence.complaints(NO_NAME):
-        known = ", ".join(sorted(set(evidence.traffic.names.values())))
-        sentence = f"{event.node} couldn't resolve a name ({tail(event.line)}); the lab's names are {known}."
+def _port_taken(owner: SocketHistory) -> Message:
+    known = message("{command} (pid {pid})", command=owner.command, pid=owner.pid)
+    return message(
+        "Port {port} of {node} is in use by {owner}.",
+        port=owner.port,
+        node=owner.node,
+        owner=known if owner.pid else message("another program"),
+    )
+
+
+def _port_in_time_wait(closing: list[SocketHistory], at: float) -> Message:
+    earlier = messages("{count} earlier connection", "{count} earlier connections", count=len(closing))
+    return message(
+        "Port {port} of {node} is held by {connections} in {state}, because this side closed first; set "
+        "SO_REUSEADDR before bind().",
+        port=closing[0].port,
+        node=closing[0].node,
+        connections=earlier,
+        state=closing[0].state_at(at),
+    )
+
+
+def unknown_name(evidence: Evidence) -> Iterator[Finding]:
+    """A host name couldn't be resolved."""
+    for event, _ in evidence.output_matching(NO_NAME):
+        sentence = message(
+            "{node} couldn't resolve a host name ({error}); the lab's host names are {names}.",
+            node=event.node,
+            error=_error(event),
+            names=listed(set(evidence.traffic.names.values())),
+        )
         yield Finding(sentence, event.at, frozenset({f"name {event.node}"}))
 
 
-def to_itself(evidence: Evidence) -> Iterator[Finding]:
-    """Refused, and no packet left: the address that the name stands for is the host itself."""
-    for event, program in evidence.complaints(REFUSED):
-        if program is None or not silent(evidence, program):
+def own_address(evidence: Evidence) -> Iterator[Finding]:
+    """A connection was refused, and no packet left: the host connected to itself."""
+    for event, program in evidence.output_matching(REFUSED):
+        if program is None or not evidence.sent_nothing(program):
             continue
-        yield Finding(
-            f"{event.node} was refused and no packet left it: the address that it connected to is its own. "
-            "127.0.0.1, localhost and a host's own name mean the host itself; the other has another address.",
-            event.at,
-            frozenset({f"program {program.number}"}),
-            ("bind-loopback",),
+        sentence = message(
+            "{node} was refused and no packet left it: it connected to an address of its own. 127.0.0.1, "
+            "localhost and a host's own name mean the host itself; use the address of the other host.",
+            node=event.node,
         )
+        yield Finding(sentence, event.at, frozenset({f"program {program.number}"}), ("bind-loopback",))
 
 
 def wrong_host(evidence: Evidence) -> Iterator[Finding]:
-    """A program that was told one node's name connected to another one."""
-    titles = set(evidence.traffic.names.values())
+    """A program's command names one node, but the program connected to another one."""
+    nodes = set(evidence.traffic.names.values())
     for program in evidence.failed:
-        told = {title for title in titles if title in re.split(r"[\s:/@]+", program.command)}
-        reached = {c.server for c in attempts(evidence, program) if c.client == program.node}
-        if told and reached and not told & reached:
-            yield Finding(
-                f"{program.node} was told {spelled(told)} and connected to {spelled(reached)}: "
-                "the name resolves to the wrong host.",
-                program.started,
-                things(attempts(evidence, program)),
+        connections = evidence.connections_of(program)
+        named = nodes & set(re.split(r"[\s:/@]+", program.command))
+        reached = {connection.server for connection in connections}
+        if named and reached and not named & reached:
+            sentence = message(
+                "The command on {node} names {named}, but it connected to {reached}: the name resolves to "
+                "the wrong host.",
+                node=program.node,
+                named=listed(named),
+                reached=listed(reached),
             )
+            yield Finding(sentence, program.started, subjects(connections))
 
 
 def no_route(evidence: Evidence) -> Iterator[Finding]:
-    """The kernel or the router knew no way."""
-    for event, program in evidence.complaints(NO_ROUTE):
-        if program is not None and silent(evidence, program):
-            yield Finding(
-                f"{event.node} knows no way there ({tail(event.line)}): no packet left it.",
-                event.at,
-                frozenset({f"program {program.number}"}),
-                ("connect-errors",),
+    """The host had no route, so it sent nothing."""
+    for event, program in evidence.output_matching(NO_ROUTE):
+        if program is not None and evidence.sent_nothing(program):
+            sentence = message(
+                "{node} has no route to the address ({error}), so it sent no packet.",
+                node=event.node,
+                error=_error(event),
             )
+            yield Finding(sentence, event.at, frozenset({f"program {program.number}"}), ("connect-errors",))
 
 
 def undecodable(evidence: Evidence) -> Iterator[Finding]:
-    """Bytes that are no text: another encoding, or a character that a recv() cut in two."""
-    for event, _ in evidence.complaints(DECODE):
-        cut = "unexpected end of data" in event.line
-        why = (
-            "the bytes end within a character: a recv() cut it in two"
-            if cut
-            else "the bytes aren't in the encoding that they were taken for (a Windows console speaks GBK)"
+    """Bytes couldn't be decoded: they have another encoding, or a recv() ended within a character."""
+    for event, _ in evidence.output_matching(DECODE):
+        if "unexpected end of data" in event.line:
+            why = message("they end within a character, which a recv() cut in two")
+            see_also: tuple[str, ...] = ("split-character",)
+        else:
+            why = message("they have another encoding than expected (a Windows console uses GBK)")
+            see_also = ("gbk-console", "split-character")
+        sentence = message(
+            "{node} couldn't decode the bytes that it received: {why}.", node=event.node, why=why
         )
-        yield Finding(
-            f"{event.node} couldn't decode what it received: {why}.",
-            event.at,
-            frozenset({f"decode {event.node}"}),
-            ("split-character",) if cut else ("gbk-console", "split-character"),
-        )
+        yield Finding(sentence, event.at, frozenset({f"decode {event.node}"}), see_also)
 
 
-def _port_of(text: str) -> int:
+def _error(event: Output) -> str:
+    """The last part of an error line, which names the error."""
+    return event.line.strip().rpartition(": ")[2]
+
+
+def _last_port(text: str) -> int:
+    """The last port in a command or an error line; 0 if there is none."""
     found = PORT.findall(text)
     return int(found[-1]) if found else 0

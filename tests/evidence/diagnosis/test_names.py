@@ -1,4 +1,4 @@
-"""What the rules name for further reading exists: "the same on purpose: lab run …" has to run."""
+"""The scenarios that the rules name for further reading exist."""
 
 import ast
 from pathlib import Path
@@ -18,17 +18,26 @@ def test_every_scenario_that_a_rule_names_exists():
 def names(tree):
     """The texts in tuples that hold nothing else, in the places where a rule names scenarios.
 
-    These are the last argument of a Finding, and the second value of a function that says why.
+    These are the last argument of a Finding, the variable ``see_also``, and the second value that a function
+    returns.
     """
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
             yield from texts(node.args[3:])
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             yield from texts(node.value.elts[1:])
+        if isinstance(node, ast.Assign | ast.AnnAssign) and "see_also" in assigned(node):
+            yield from texts([node.value])
+
+
+def assigned(node):
+    """The names of the variables that an assignment sets."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def texts(nodes):
-    """Of tuples, and of the choice between two tuples, all texts."""
+    """The texts in all tuples within ``nodes``."""
     for node in nodes:
         for part in ast.walk(node):
             if isinstance(part, ast.Tuple):

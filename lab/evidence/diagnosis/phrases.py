@@ -1,0 +1,46 @@
+"""Parts of sentences that several rules share."""
+
+from __future__ import annotations
+
+from lab.evidence.diagnosis.model import Evidence
+from lab.evidence.event_text import render
+from lab.evidence.packets.connections import Connection
+from lab.locale import Message, message, messages
+
+# The state of a node during a fault. A fault that isn't here doesn't stop the node from answering.
+NODE_STATES = {
+    "power cut": message("its power is off"),
+    "paused": message("it is paused"),
+    "cable pulled": message("its cable is unplugged"),
+}
+NOTHING = message("")
+
+
+def byte_count(count: int) -> Message:
+    return messages("{count} byte", "{count} bytes", count=count)
+
+
+def datagram_count(count: int) -> Message:
+    return messages("{count} datagram", "{count} datagrams", count=count)
+
+
+def connection_name(connection: Connection) -> Message:
+    """ "the connection from alice to bob:80"."""
+    return message(
+        "the connection from {client} to {server}:{port}",
+        client=connection.client,
+        server=connection.server,
+        port=connection.port,
+    )
+
+
+def node_state(evidence: Evidence, node: str, at: float) -> Message | None:
+    """Why a node didn't answer at a time, if a fault explains it."""
+    states = [NODE_STATES.get(fault.fault) for fault in evidence.node_faults(node, at)]
+    return next(filter(None, states), None)
+
+
+def active_fault(evidence: Evidence, connection: Connection, at: float) -> Message:
+    """The latest fault between the ends of a connection in parentheses; empty if there was none."""
+    faults = evidence.faults(at, connection.client, connection.server)
+    return message(" ({fault})", fault=render(faults[0])) if faults else NOTHING
