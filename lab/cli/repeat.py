@@ -15,6 +15,7 @@ from rich.text import Text
 from lab.cli.view import VERDICT_STYLES
 from lab.control.evidence_collector import Options
 from lab.control.lab import ignore
+from lab.locale import from_environment
 from lab.protocols.printable import printable
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import OpenLab, Outcome, Verdict, play
@@ -80,6 +81,6 @@ def _tell(console: Console, outcome: Outcome, number: int) -> None:
     console.print(
         Text(f"{outcome.scenario.name} {number}: {outcome.verdict}: {printable(outcome.reason)}", style)
     )
-    for sentence in outcome.diagnosis.sentences:
+    for sentence in outcome.diagnosis.in_language(from_environment()):
         console.print(Text(f"  {printable(sentence)}", "yellow"))
     console.print(Text(f"  what it left: {outcome.folder}", "dim"))

@@ -163,7 +163,7 @@ class View:
 
     def _explain(self, outcome: Outcome) -> None:
         """Why it failed, as far as the evidence says."""
-        for sentence in outcome.diagnosis.sentences:
+        for sentence in outcome.diagnosis.in_language(self._language):
             self._console.print(Text(f"  {printable(sentence)}", "yellow"))
         if outcome.diagnosis.see_also:
             names = " or ".join(f"lab run {name}" for name in outcome.diagnosis.see_also)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.evidence.diagnosis.diagnose import Diagnosis
 from lab.link.settings import LinkSettings
 from lab.link.verification import Check
 
@@ -21,14 +23,17 @@ def moment(record: Mapping[str, Any]) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(started))
 
 
-def diagnosis(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What it says, and of each scenario that shows the same its name and, where its file is here, a link."""
-    said = record.get("diagnosis") or {}
-    names = said.get("see_also", ())
-    return {
-        "sentences": said.get("sentences", ()),
-        "see_also": [_scenario(str(name), folder) for name in names],
-    }
+def diagnosis(record: Mapping[str, Any], folder: Path, language: str = "en") -> dict[str, Any]:
+    """The sentences of the diagnosis, and the scenarios that show the same, with links to their files.
+
+    The sentences are in English if the record has no messages from which another language can be made.
+    """
+    found = record.get("diagnosis") or {}
+    sentences = found.get("sentences", ())
+    with suppress(ValueError):
+        sentences = Diagnosis.from_dict(found).in_language(language)
+    see_also = [_scenario(str(name), folder) for name in found.get("see_also", ())]
+    return {"sentences": sentences, "see_also": see_also}
 
 
 def _scenario(name: str, folder: Path) -> dict[str, str]:
