@@ -257,7 +257,7 @@ def test_a_wrong_import_is_seen(module, text, why):
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("lab.sockets.aio", "from lab.sockets.blocking import Stop"),
+        ("lab.sockets.aio", "from lab.sockets.stop import Stop"),
         ("lab.programs.echo", "from lab.sockets import aio, blocking, threaded"),
         ("lab.programs.echo", "from lab.programs.console import main"),
         ("lab.programs.command.serve", "from lab.programs.command.cli import x"),

@@ -17,8 +17,8 @@ from contextlib import suppress
 
 from lab.link.impairment_model import HEADERS, DropRule, ImpairmentModel, flip_bit, parse
 from lab.link.settings import DIRECTIONS, MAX_DROPS, Impairment, LinkSettings
-from lab.sockets.blocking import Stop
 from lab.sockets.nfqueue import WHOLE, Injector, Packet, Queue, payload
+from lab.sockets.stop import Stop
 
 BATCH = 128  # packets taken before the other direction, and those that are due, get their turn
 COUNTED = ("packets", "lost", "dropped", "corrupted", "duplicated", "reordered", "latest_us")

@@ -29,6 +29,7 @@ from typing import Any, TypeAlias
 from lab.link.impairment_model import PROBE_PORT
 from lab.programs import console
 from lab.sockets import sockdiag
+from lab.sockets.address import format_endpoint
 from lab.sockets.sockdiag import Sample
 
 INTERVAL = 0.005  # seconds between two looks
@@ -125,8 +126,8 @@ class Tracker:
             "id": known.number,
             "protocol": "udp" if udp else "tcp",
             "family": 4 if sample.family == socket.AF_INET else 6,
-            "local": address(sample.local),
-            "remote": address(sample.remote),
+            "local": format_endpoint(sample.local),
+            "remote": format_endpoint(sample.remote),
             "state": _state(sample) if state is None else state,
             "was": _state(known.sample) if was is None else was,
             "receive_queue": sample.receive_queue,
@@ -138,13 +139,6 @@ def _state(sample: Sample) -> str:
     if sample.protocol == sockdiag.UDP:
         return "CONNECTED" if sample.state == 1 else "OPEN"
     return sockdiag.STATES.get(sample.state, str(sample.state))
-
-
-def address(where: tuple[str, int]) -> str:
-    """``host:port``, IPv6 in brackets, "*" for any."""
-    host, port = where
-    host = "*" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"{host}:{port or '*'}"
 
 
 def owner(inode: int) -> dict[str, Any]:

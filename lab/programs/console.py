@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 from lab.protocols.errors import LocalProtocolError, ProtocolError
 from lab.protocols.printable import printable
-from lab.sockets.blocking import Stop, format_address
+from lab.sockets.address import format_address
+from lab.sockets.stop import Stop
 
 OK, FAILED, USAGE, ENVIRONMENT, TIMEOUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 SPARE_DESCRIPTORS = 64

@@ -29,7 +29,9 @@ from lab.protocols.echo import (
     Upper,
 )
 from lab.sockets import aio, blocking, threaded
-from lab.sockets.blocking import IDLE_TIMEOUT, MAX_CLIENTS, Deadline, Stream
+from lab.sockets.blocking import Stream
+from lab.sockets.connection import MAX_CLIENTS
+from lab.sockets.deadline import IDLE_TIMEOUT, Deadline
 
 PORTS = {"hello": HELLO_PORT, "reverse": REVERSE_PORT, "upper": UPPER_PORT}
 IO_MODELS = {"hello": "blocking", "reverse": "blocking", "upper": "threaded"}  # as in the tutorials

@@ -19,7 +19,8 @@ from lab.programs.console import (
 from lab.programs.load_generator import LoadGenerator, Stats
 from lab.protocols.echo import HELLO_LIMIT, HELLO_TEXT, QUIT, Answer, as_message
 from lab.sockets import blocking
-from lab.sockets.blocking import Deadline, Stream
+from lab.sockets.blocking import Stream
+from lab.sockets.deadline import Deadline
 
 ANSWER_LIMIT = 65_536  # bytes of an answer to hello
 STAYS_OPEN = 1.0  # seconds that a server may take to close after its answer to hello

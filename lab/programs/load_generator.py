@@ -16,7 +16,7 @@ from typing import Any
 from lab.protocols.echo import HELLO_TEXT, QUIT, Answer, as_message
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
 from lab.sockets import aio
-from lab.sockets.blocking import Deadline
+from lab.sockets.deadline import Deadline
 
 
 @dataclass

@@ -31,7 +31,7 @@ from lab.protocols.udp import (
     RequestServer,
 )
 from lab.sockets import datagram
-from lab.sockets.blocking import Address, format_address, plain_host
+from lab.sockets.address import Address, format_address, plain_host
 
 PORTS = {"notice": NOTICE_PORT, "echo": ECHO_PORT, "request": REQUEST_PORT}
 MOST_BYTES = 1_000_000  # of --size: far more than a datagram holds, and little enough to be made

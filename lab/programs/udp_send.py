@@ -13,8 +13,8 @@ from lab.programs.console import OK, TIMEOUT, USAGE, Console, Failure, input_lin
 from lab.protocols.echo import QUIT, encode
 from lab.protocols.printable import shown
 from lab.protocols.udp import Answered, RequestClient, Send
-from lab.sockets.blocking import Deadline
 from lab.sockets.datagram import Datagrams
+from lab.sockets.deadline import Deadline
 
 TIMEOUTS = {"notice": 1.0, "echo": 5.0, "request": 10.0}  # seconds to wait for what may come back
 

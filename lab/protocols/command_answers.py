@@ -1,8 +1,8 @@
-"""The answers to remote commands: how a server writes them and a client reads them, in each protocol.
+"""Answers of the remote command protocols: encoders for the server, decoders for the client.
 
-Strategy: bytes become events, and nothing is kept but a header and the chunk at hand, so memory doesn't
-grow with the output. Only what its protocol shows to be whole, and verifies where it can, ends in an Exit;
-everything else raises.
+A decoder turns bytes into events. It keeps only a header and the current chunk, so memory doesn't grow with
+the output. It yields an Exit only after a complete answer, verified if the protocol has a digest; an
+incomplete or wrong answer raises an error.
 """
 
 from __future__ import annotations
@@ -15,43 +15,44 @@ from typing import Any, TypeAlias
 from lab.protocols import framing
 from lab.protocols.command import ENCODINGS, LENGTH, MAX_TIMEOUT
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
+from lab.protocols.fields import FieldChecks
 
 
 @dataclass(frozen=True)
 class Exit:
-    """How a command ended. Both ``exit_code`` and ``signal`` None: the protocol doesn't tell."""
+    """How a command ended. ``exit_code`` and ``signal`` are both None if the protocol doesn't carry them."""
 
     exit_code: int | None = None
     signal: int | None = None
-    truncated: bool = False  # killed because its output passed the limit
-    timed_out: bool = False  # killed because its time passed the limit
-    cancelled: bool = False  # interrupted because its client asked for it
-    limit: float | None = None  # the seconds that it had
+    truncated: bool = False  # killed because its output exceeded the limit
+    timed_out: bool = False  # killed because it ran longer than the limit
+    cancelled: bool = False  # interrupted at the client's request
+    limit: float | None = None  # seconds that it was allowed to run
 
     @classmethod
     def from_status(cls, status: int) -> Exit:
-        """From ``os.waitstatus_to_exitcode``: a negative one is a signal."""
+        """From a result of ``os.waitstatus_to_exitcode``: a negative number is a signal."""
         return cls(signal=-status) if status < 0 else cls(exit_code=status)
 
     @property
     def fields(self) -> dict[str, Any]:
-        """As a header says it: the exit code or else the signal, and the rest."""
+        """The fields of a header: the exit code or the signal, the flags and the limit."""
         ending = {"signal": self.signal} if self.signal is not None else {"exit_code": self.exit_code}
         flags = {"truncated": self.truncated, "timed_out": self.timed_out, "cancelled": self.cancelled}
         return ending | flags | ({} if self.limit is None else {"limit": self.limit})
 
     @property
     def note(self) -> str:
-        """What the exit code alone doesn't say, for people; "" for a command that ended by itself."""
+        """Why the command was ended, for people; "" if it ended by itself."""
         if self.timed_out:
-            return f"killed after {self.limit:g} s" if self.limit else "killed, it took too long"
+            return f"killed after {self.limit:g} s" if self.limit else "killed because it ran too long"
         if self.truncated:
-            return "killed, its output passed the limit; what is shown isn't all"
+            return "killed because its output exceeded the limit; the output shown is incomplete"
         return "interrupted" if self.cancelled else ""
 
     @property
     def summary(self) -> str:
-        """How it ended, in a word or two, for people."""
+        """How it ended in a few words, for people."""
         if self.note or self.signal is not None:
             return self.note or f"signal {self.signal}"
         return "done" if self.exit_code is None else f"exit {self.exit_code}"
@@ -59,7 +60,7 @@ class Exit:
 
 @dataclass(frozen=True)
 class Output:
-    """The next bytes of ``stream`` (stdout or stderr), in ``encoding`` where the header tells it."""
+    """The next bytes of ``stream`` (stdout or stderr). ``encoding`` is None if the header doesn't name it."""
 
     stream: str
     data: bytes
@@ -70,7 +71,7 @@ AnswerEvent: TypeAlias = Output | Exit
 
 
 class FrameAnswerEncoder:
-    """The server's side of one answer in frames."""
+    """Encodes one answer of the frame protocol."""
 
     def __init__(self, encoding: str = "utf-8") -> None:
         self._encoding = encoding
@@ -84,25 +85,25 @@ class FrameAnswerEncoder:
         return framing.encode({"op": stream, "encoding": self._encoding}, data)
 
     def exit(self, ending: Exit) -> bytes:
-        """The last frame; its digest is over all bytes of both streams in the order of their frames."""
+        """The last frame. Its digest covers the bytes of both streams, in the order of their frames."""
         sizes = {f"{stream}_size": size for stream, size in self._sizes.items()}
         return framing.encode({"op": "exit", **ending.fields, **sizes, "digest": self._digest.hexdigest()})
 
 
 def encode_error(error: ProtocolError) -> bytes:
-    """The frame that tells a peer what it did wrong; the connection ends after it."""
+    """The frame that reports the peer's mistake; the connection is closed after it."""
     return framing.encode({"error": error.code, "text": str(error)})
 
 
 def tutorial_order(protocol: str, stdout_size: int) -> tuple[str, ...]:
-    """Which streams a tutorial protocol sends, in this order."""
+    """The streams that a tutorial protocol sends, in order."""
     if protocol == "length":
         return ("stdout",) if stdout_size else ("stderr",)
     return ("stderr", "stdout") if protocol == "raw" else ("stdout", "stderr")
 
 
 def tutorial_prefix(protocol: str, size: int, **fields: Any) -> bytes:
-    """What a tutorial protocol sends before the ``size`` bytes of an answer; ``fields`` go into a header."""
+    """What a tutorial protocol sends before ``size`` bytes of answer; ``fields`` are added to its header."""
     if protocol == "raw":
         return b""
     if protocol == "length":
@@ -111,9 +112,10 @@ def tutorial_prefix(protocol: str, size: int, **fields: Any) -> bytes:
 
 
 def tutorial_refusal(protocol: str, error: ProtocolError) -> bytes:
-    """A whole answer that says ``error`` in the protocol's own shape.
+    """A complete answer that reports ``error`` in the format of ``protocol``.
 
-    In a header, ``error`` makes the same bytes an error frame for a client that speaks frames.
+    A header answer has the field ``error`` too, so that clients of the frame protocol read the same bytes as
+    an error frame.
     """
     if protocol == "frame":
         return encode_error(error)
@@ -124,24 +126,24 @@ def tutorial_refusal(protocol: str, error: ProtocolError) -> bytes:
 
 
 class RawAnswerDecoder:
-    """Raw: whatever arrives is output. Nothing marks an end; its reader can only guess."""
+    """Raw: all bytes are output. Nothing marks the end of the answer; the reader has to guess."""
 
     def feed(self, data: bytes) -> Iterator[AnswerEvent]:
         yield Output("stdout", data)
 
     def end(self) -> None:
-        """Can't tell whether the answer was whole."""
+        """Does nothing: the protocol can't show whether the answer was complete."""
 
 
 class LengthAnswerDecoder:
-    """Length: the bytes are stdout, or stderr where stdout was empty; which one isn't told."""
+    """Length: the bytes are stdout, or stderr if stdout was empty; the protocol doesn't say which."""
 
     def __init__(self) -> None:
         self._prefix = bytearray()
         self._left: int | None = None
 
     def feed(self, data: bytes) -> Iterator[AnswerEvent]:
-        """Raises RemoteProtocolError where the length is negative."""
+        """Raises RemoteProtocolError if the length is negative."""
         view = memoryview(data)
         while view or self._left == 0:
             if self._left is None:
@@ -174,13 +176,13 @@ class LengthAnswerDecoder:
 
 
 class HeaderAnswerDecoder:
-    """Header: stdout and stderr after one header, verified by their md5."""
+    """Header: one header, then stdout and stderr, verified by their MD5."""
 
     def __init__(self) -> None:
         self._frames = framing.Decoder()
 
     def feed(self, data: bytes) -> Iterator[AnswerEvent]:
-        """Raises RemoteProtocolError, also where the digest is wrong: then nothing shown is valid."""
+        """Raises RemoteProtocolError; after a wrong digest, none of the output yielded before is valid."""
         for event in self._frames.feed(data):
             if isinstance(event, framing.Header):
                 self._begin(event)
@@ -200,7 +202,7 @@ class HeaderAnswerDecoder:
         self._encoding = _parse_encoding(header.fields)
         self._digest = hashlib.md5(usedforsecurity=False)
         size = _optional_integer(header.fields, "stdout_size", header.total_size)
-        # A tutorial server doesn't say where stderr begins.
+        # A tutorial server doesn't send stdout_size, so stderr can't be told from stdout.
         self._stdout_left = header.total_size if size is None else size
 
     def _split(self, data: bytes) -> Iterator[Output]:
@@ -214,7 +216,7 @@ class HeaderAnswerDecoder:
 
 
 class FrameAnswerDecoder:
-    """Frames: each piece of output says its stream; the exit frame verifies them all."""
+    """Frames: each frame of output names its stream; the digest in the exit frame covers all of them."""
 
     def __init__(self) -> None:
         self._frames = framing.Decoder()
@@ -222,7 +224,7 @@ class FrameAnswerDecoder:
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[AnswerEvent]:
-        """Raises RemoteProtocolError, also where the digest is wrong: then nothing shown is valid."""
+        """Raises RemoteProtocolError; after a wrong digest, none of the output yielded before is valid."""
         for event in self._frames.feed(data):
             if isinstance(event, framing.Header):
                 self._begin(event)
@@ -233,12 +235,14 @@ class FrameAnswerDecoder:
                 _check_digest(self._fields.get("digest"), self._digest.hexdigest())
                 ending = _parse_exit(self._fields)
                 if ending.exit_code is None and ending.signal is None:
-                    raise RemoteProtocolError("exit-invalid", "an exit frame without exit code or signal")
+                    raise RemoteProtocolError(
+                        "exit-invalid", "an exit frame must have an exit code or a signal"
+                    )
                 self._digest, self._begun = hashlib.sha256(), False
                 yield ending
 
     def end(self) -> None:
-        """Raises TruncatedError in the middle of an answer: inside a frame, or before the exit frame."""
+        """Raises TruncatedError inside a frame or before the exit frame."""
         self._frames.end()
         if self._begun:
             raise TruncatedError("the answer ended before its exit frame")
@@ -248,9 +252,9 @@ class FrameAnswerDecoder:
         self._fields = header.fields
         self._op = str(header.fields.get("op"))
         if self._op not in ("stdout", "stderr", "exit"):
-            raise RemoteProtocolError("op-unknown", "op is none of stdout, stderr, exit")
+            raise RemoteProtocolError("op-unknown", "unknown op: expected stdout, stderr or exit")
         if self._op == "exit" and header.total_size:
-            raise RemoteProtocolError("payload-unexpected", "an exit frame has no payload")
+            raise RemoteProtocolError("payload-unexpected", "an exit frame must not have a payload")
         self._encoding = _parse_encoding(header.fields)
         self._begun = True
 
@@ -265,17 +269,24 @@ DECODERS: dict[str, type[AnswerDecoder]] = {
 }
 
 
+_checks = FieldChecks(
+    lambda name, problem: RemoteProtocolError("header-invalid", f"header: {name} {problem}")
+)
+
+
 def _raise_error(fields: Mapping[str, Any]) -> None:
     if "error" in fields:
         code, text = fields["error"], fields.get("text")
         raise RemoteProtocolError(str(code)[:64], f"refused by the server: {str(text)[:500]}")
 
 
-def _check_digest(told: Any, actual: str) -> None:
-    if not isinstance(told, str):
+def _check_digest(expected: Any, actual: str) -> None:
+    if not isinstance(expected, str):
         raise RemoteProtocolError("digest-missing", "the answer has no digest")
-    if told.lower() != actual:
-        raise RemoteProtocolError("digest-wrong", "wrong digest: the output shown is not what was sent")
+    if expected.lower() != actual:
+        raise RemoteProtocolError(
+            "digest-wrong", "wrong digest: the output shown differs from the output sent"
+        )
 
 
 def _parse_encoding(fields: Mapping[str, Any]) -> str | None:
@@ -284,7 +295,8 @@ def _parse_encoding(fields: Mapping[str, Any]) -> str | None:
 
 
 def _parse_exit(fields: Mapping[str, Any]) -> Exit:
-    flags = {name: _optional_flag(fields, name) for name in ("truncated", "timed_out", "cancelled")}
+    names = ("truncated", "timed_out", "cancelled")
+    flags = {name: _checks.boolean(name, fields.get(name, False)) for name in names}
     ending = Exit(**flags, exit_code=_optional_integer(fields, "exit_code", 255))
     limit = fields.get("limit")
     if isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit <= MAX_TIMEOUT:
@@ -293,15 +305,6 @@ def _parse_exit(fields: Mapping[str, Any]) -> Exit:
     return ending if signal is None else replace(ending, exit_code=None, signal=signal)
 
 
-def _optional_flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name, False)
-    if not isinstance(value, bool):
-        raise RemoteProtocolError("header-invalid", f"header: {name} is neither true nor false")
-    return value
-
-
 def _optional_integer(fields: Mapping[str, Any], name: str, most: int) -> int | None:
     value = fields.get(name)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value > most):
-        raise RemoteProtocolError("header-invalid", f"header: {name} is no integer up to {most}")
-    return value
+    return None if value is None else _checks.integer(name, value, 0, most)

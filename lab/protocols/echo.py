@@ -1,9 +1,9 @@
-"""hello, reverse and upper: what the first TCP programs of tutorials say to each other.
+"""hello, reverse and upper: the protocols of the first TCP programs in tutorials.
 
-Nothing is framed: a chunk, what one recv gave, is taken as one message. TCP doesn't promise that (it
-keeps the bytes and their order, not the calls), and so these conversations work as long as messages are
-short and one is answered before the next is sent. The asking side here doesn't rely on it: it knows which
-answer is right, and puts it together from as many chunks as it takes.
+There is no framing: a chunk (the result of one recv) counts as one message. TCP preserves the bytes and
+their order but not the boundaries of calls, so this works only while messages are short and each is answered
+before the next is sent. Our client doesn't rely on it: it computes the expected answer and collects chunks
+until that answer is complete.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from lab.protocols.errors import LocalProtocolError, RemoteProtocolError
 
 HELLO_PORT, REVERSE_PORT, UPPER_PORT = 8001, 20_000, 8000
 HELLO_TEXT, HELLO_ANSWER = "我是客户端", "我是服务端"
-HELLO_LIMIT = 1024  # bytes of the text, as tutorials read it: recv(1024)
+HELLO_LIMIT = 1024  # bytes; tutorial servers read the text with recv(1024)
 CHUNK_LIMIT = 65_536
 QUIT = "quit"
 
 
 class Reply(NamedTuple):
-    """What a chunk leads to: bytes for the peer, and a text for whoever watches the server."""
+    """The reaction to a chunk: bytes for the peer, and a text to print on the server."""
 
     send: bytes = b""
     text: str | None = None
 
 
 class Session:
-    """The serving side of one conversation. Hand it each chunk until it is ``over`` or the stream ends."""
+    """The server's side of one connection. Pass it each chunk until it is ``over`` or the stream ends."""
 
     limit = CHUNK_LIMIT  # bytes to recv at a time
     over = False
 
     def received(self, chunk: bytes) -> Reply:
-        """The reply to ``chunk``. Raises RemoteProtocolError where the conversation can't go on."""
+        """The reply to ``chunk``. Raises RemoteProtocolError if the session can't go on."""
         raise NotImplementedError
 
 
 class Hello(Session):
-    """One text, one fixed answer, the end. Without an answer it is over before it has begun."""
+    """One text, one fixed answer. If the answer is empty, the session is over at once."""
 
     limit = HELLO_LIMIT
 
@@ -53,13 +53,13 @@ class Hello(Session):
 
 
 class Reverse(Session):
-    """Each chunk comes back reversed by character; ``quit`` ends it without an answer."""
+    """Returns each chunk with its characters reversed; ``quit`` ends the session without an answer."""
 
     def received(self, chunk: bytes) -> Reply:
         try:
             text = chunk.decode()
         except UnicodeDecodeError as error:
-            what = f"a chunk that isn't UTF-8, at byte {error.start}"
+            what = f"the chunk isn't valid UTF-8 at byte {error.start}"
             raise RemoteProtocolError("chunk-invalid", what) from None
         if text == QUIT:
             self.over = True
@@ -68,14 +68,14 @@ class Reverse(Session):
 
 
 class Upper(Session):
-    """Each chunk comes back upper-cased: its ASCII letters, so a chunk may be cut anywhere."""
+    """Returns each chunk in upper case. Only ASCII letters change, so a chunk may end inside a character."""
 
     def received(self, chunk: bytes) -> Reply:
         return Reply(chunk.upper())
 
 
 def encode(text: str) -> bytes:
-    """``text`` in UTF-8. Raises LocalProtocolError where it holds what isn't a character."""
+    """``text`` in UTF-8. Raises LocalProtocolError if it can't be encoded (lone surrogates)."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -83,16 +83,18 @@ def encode(text: str) -> bytes:
 
 
 def as_message(text: str) -> bytes:
-    """``text`` as one message. Raises LocalProtocolError where it is empty, no text, or longer than a chunk.
+    """``text`` as one message. Raises LocalProtocolError if it is empty, too long or can't be encoded.
 
-    Nothing is what TCP sends for an empty message: the server wouldn't notice, and both would wait. And a
-    long one would come back while it is still being sent: both would send, and nobody read.
+    For an empty message TCP sends nothing, so both sides would wait. A message longer than a chunk would come
+    back while it is still being sent: both sides would be sending, and neither reading.
     """
     if not text:
         raise LocalProtocolError("empty-message", "an empty text can't be sent: TCP would send nothing")
     data = encode(text)
     if len(data) > CHUNK_LIMIT:
-        raise LocalProtocolError("too-long", f"a message of {len(data)} bytes is above {CHUNK_LIMIT}")
+        raise LocalProtocolError(
+            "too-long", f"a message of {len(data)} bytes exceeds the limit of {CHUNK_LIMIT}"
+        )
     return data
 
 
@@ -101,7 +103,7 @@ def _reversed(text: str) -> set[bytes]:
 
 
 def _uppercased(text: str) -> set[bytes]:
-    """Both that tutorial servers give: bytes.upper() knows ASCII alone, str.upper() may change the length."""
+    """Answers of tutorial servers: bytes.upper() changes ASCII only, str.upper() may change the length."""
     return {text.encode().upper(), text.upper().encode()}
 
 
@@ -109,7 +111,7 @@ _ANSWERS: dict[str, Callable[[str], set[bytes]]] = {"reverse": _reversed, "upper
 
 
 class Answer:
-    """The answer to one message of ``reverse`` or ``upper``, put together from the chunks it comes in."""
+    """Collects the answer to one message of ``reverse`` or ``upper`` from its chunks."""
 
     def __init__(self, mode: str, text: str) -> None:
         self._expected = _ANSWERS[mode](text)
@@ -117,18 +119,18 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What has arrived so far."""
+        """The part of the answer that has arrived."""
         return self._arrived.decode(errors="backslashreplace")
 
     def received(self, chunk: bytes) -> bool:
-        """True when the answer is whole. Raises RemoteProtocolError as soon as it can't become right."""
+        """True when the answer is complete. Raises RemoteProtocolError as soon as it is wrong."""
         if not chunk:
             raise RemoteProtocolError("closed", "the server closed the connection before it had answered")
         self._arrived += chunk
         if bytes(self._arrived) in self._expected:
             return True
         if not any(answer.startswith(self._arrived) for answer in self._expected):
-            raise RemoteProtocolError("answer-wrong", f"a wrong answer: {_short(self.text)!r}")
+            raise RemoteProtocolError("answer-wrong", f"wrong answer: {_short(self.text)!r}")
         return False
 
 

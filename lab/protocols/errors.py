@@ -1,13 +1,13 @@
-"""What can go wrong on the wire, and whose mistake it is."""
+"""Errors of the wire protocols: our own mistakes and those of the peer are separate classes."""
 
 from __future__ import annotations
 
 
 class ProtocolError(Exception):
-    """A rule of a wire protocol was broken.
+    """A violation of a wire protocol.
 
-    ``code`` is a short stable name of the rule (``header-too-long``), for machines and for the
-    message to the peer; the text is for people and is safe to print.
+    ``code`` is a short, stable name of the violated rule (``header-too-long``), for programs and for the
+    message to the peer. The text is for people and is safe to print.
     """
 
     def __init__(self, code: str, text: str) -> None:
@@ -16,11 +16,11 @@ class ProtocolError(Exception):
 
 
 class LocalProtocolError(ProtocolError):
-    """Our own mistake: the caller asked for something that the protocol can't say."""
+    """Our own mistake: the caller passed a value that the protocol can't express."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer's mistake: what it sent breaks the protocol. Its connection is not to be trusted any more."""
+    """The peer's mistake: its data violates the protocol. Don't use its connection any more."""
 
 
 class TruncatedError(RemoteProtocolError):

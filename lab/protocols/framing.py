@@ -1,12 +1,12 @@
-"""Frames: the one wire format that the lab's own protocols share.
+"""Frames: the wire format that the lab's own protocols share.
 
     int32 little-endian: header length | header: UTF-8 JSON object | payload: header["total_size"] bytes
 
-Strategy: the decoder is fed whatever arrived and gives events. The length is checked before a byte of
-the header is kept, the header is checked before its payload is let through, and payload bytes are passed
-on as they come, so memory is bounded by one header and one chunk, whatever the peer declares. A caller
-who wants payload to go straight from the socket into a file reads no more than ``wanted`` bytes at a
-time while a header is under way, and tells ``took()`` how much payload it handled itself.
+The decoder turns received bytes into events. It checks the length before it stores any byte of the header,
+and the header before it passes on any payload. Payload bytes are passed on as they arrive, so memory is
+bounded by one header and one chunk, whatever length the peer declares. To receive payload from the socket
+directly into a file, a caller reads at most ``wanted`` bytes at a time until the header is complete, and then
+reports the payload bytes that it read itself with ``took()``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.protocols.errors import LocalProtocolError, ProtocolError, RemoteProtocolError, TruncatedError
+from lab.protocols.fields import MAX_INTEGER, FieldChecks
 
 PREFIX = struct.Struct("<i")
 MIN_HEADER = 2  # "{}"
 MAX_HEADER = 65_536
-MAX_INTEGER = 2**53  # the largest that every JSON reader keeps exact (RFC 8259, section 6)
 MAX_NESTING = 32
 
 Fields: TypeAlias = dict[str, Any]
@@ -30,7 +30,7 @@ Fields: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Header:
-    """A whole, valid header. ``total_size`` bytes of payload follow."""
+    """A complete, valid header. ``total_size`` bytes of payload follow."""
 
     fields: Fields
 
@@ -48,29 +48,29 @@ class Payload:
 
 @dataclass(frozen=True)
 class End:
-    """The frame is complete; the next byte belongs to the next one."""
+    """The frame is complete; the next byte belongs to the next frame."""
 
 
 Event: TypeAlias = Header | Payload | End
 
 
 def encode(fields: Mapping[str, Any], payload: bytes = b"") -> bytes:
-    """A whole frame, for payloads that are at hand. ``total_size`` is filled in.
+    """A complete frame with ``payload``. ``total_size`` is filled in.
 
-    Raises LocalProtocolError where the header can't be said within the limits.
+    Raises LocalProtocolError if the header isn't JSON-serializable or exceeds a limit.
     """
     return encode_header({**fields, "total_size": len(payload)}) + payload
 
 
 def encode_header(fields: Mapping[str, Any]) -> bytes:
-    """Length and header of a frame whose ``total_size`` bytes of payload the caller sends itself.
+    """The length and header of a frame. The caller sends the ``total_size`` bytes of payload itself.
 
-    Raises LocalProtocolError where the header can't be said within the limits.
+    Raises LocalProtocolError if the header isn't JSON-serializable or exceeds a limit.
     """
     try:
         raw = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
-        raise LocalProtocolError("header-invalid", f"a header that JSON can't say: {error}") from None
+        raise LocalProtocolError("header-invalid", f"header is not JSON-serializable: {error}") from None
     try:
         check_length(len(raw))
         parse_header(raw)
@@ -80,7 +80,7 @@ def encode_header(fields: Mapping[str, Any]) -> bytes:
 
 
 def check_length(length: int) -> None:
-    """Raises RemoteProtocolError where ``length`` can't be that of a header."""
+    """Raises RemoteProtocolError if ``length`` is not a valid length of a header."""
     if length < MIN_HEADER:
         raise RemoteProtocolError("header-too-short", f"header length {length} is below {MIN_HEADER}")
     if length > MAX_HEADER:
@@ -88,9 +88,9 @@ def check_length(length: int) -> None:
 
 
 def parse_header(raw: bytes) -> Fields:
-    """The JSON object in ``raw``: no duplicate key, no NaN, integers 0 … 2^53, nesting at most 32.
+    """The JSON object in ``raw``: no duplicate keys, no NaN, integers 0 to 2^53, nesting at most 32.
 
-    Raises RemoteProtocolError, also where ``total_size`` is missing or no size.
+    Raises RemoteProtocolError, also if ``total_size`` is missing or not an integer.
     """
     try:
         text = raw.decode()
@@ -109,34 +109,35 @@ def parse_header(raw: bytes) -> Fields:
     except json.JSONDecodeError as error:
         raise _invalid(f"not JSON: {error.msg} at character {error.pos}") from None
     if not isinstance(value, dict):
-        raise _invalid("not an object")
+        raise _invalid("not a JSON object")
     if "\\u" in text and not _encodable(value):
-        raise _invalid("half a surrogate pair")
-    total_size = value.get("total_size")
-    if isinstance(total_size, bool) or not isinstance(total_size, int):
-        raise _invalid("total_size is missing or no integer")
+        raise _invalid("a lone surrogate")
+    _checks.integer("total_size", value.get("total_size"))
     return value
 
 
-def _invalid(what: str) -> RemoteProtocolError:
-    return RemoteProtocolError("header-invalid", f"header: {what}")
+def _invalid(problem: str) -> RemoteProtocolError:
+    return RemoteProtocolError("header-invalid", f"header: {problem}")
+
+
+_checks = FieldChecks(lambda name, problem: _invalid(f"{name} {problem}"))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Fields:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise _invalid("a key stands twice")
+        raise _invalid("duplicate key")
     return fields
 
 
 def _refuse_constant(name: str) -> Any:
-    raise _invalid(f"{name} is no JSON number")
+    raise _invalid(f"{name} is not a JSON number")
 
 
 def _integer(digits: str) -> int:
-    # The length is looked at first: int() of a long string is slow, and Python refuses it past 4300 digits.
+    # Check the length first: int() of a long string is slow, and Python refuses more than 4300 digits.
     if len(digits) > 16 or not 0 <= int(digits) <= MAX_INTEGER:
-        raise _invalid("an integer is outside 0 … 2^53")
+        raise _invalid("an integer is outside 0 to 2^53")
     return int(digits)
 
 
@@ -156,7 +157,7 @@ def _encodable(value: Any) -> bool:
 
 
 def _check_nesting(text: str) -> None:
-    """Counts brackets outside strings, before the JSON parser recurses over them."""
+    """Counts brackets outside strings, before the JSON parser recurses into them."""
     depth = 0
     in_string = escaped = False
     for character in text:
@@ -178,20 +179,20 @@ def _check_nesting(text: str) -> None:
 
 
 class Decoder:
-    """Turns the bytes of one direction of a connection into events, frame after frame.
+    """Turns the bytes of one direction of a connection into events.
 
-    After a RemoteProtocolError it stays broken: where the next frame starts is unknown.
+    After a RemoteProtocolError every further call raises it again: the start of the next frame is unknown.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._length: int | None = None  # of the header under way, once its prefix is here
+        self._length: int | None = None  # of the current header, once its prefix has arrived
         self._payload_left: int | None = None  # None: no header yet
         self._error: ProtocolError | None = None
 
     @property
     def wanted(self) -> int:
-        """How many bytes may be read without reading past the header or payload under way."""
+        """The number of bytes up to the end of the current prefix, header or payload."""
         if self._payload_left is not None:
             return self._payload_left
         target = PREFIX.size if self._length is None else PREFIX.size + self._length
@@ -199,16 +200,16 @@ class Decoder:
 
     @property
     def between_frames(self) -> bool:
-        """True where the stream may end: nothing of the next frame has arrived."""
+        """True if nothing of the next frame has arrived, so that the stream may end here."""
         return self._payload_left is None and not self._buffer
 
     @property
     def in_header(self) -> bool:
-        """True from the first byte of a header until it is whole: the time in which its deadline runs."""
+        """True from the first byte of a header to its last, the time its deadline applies to."""
         return self._payload_left is None and bool(self._buffer)
 
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Event]:
-        """The events that ``data`` completes. Consume them all before feeding again.
+        """The events that ``data`` completes. Consume all of them before the next call.
 
         Raises RemoteProtocolError at the first byte that shows the frame to be invalid.
         """
@@ -235,12 +236,12 @@ class Decoder:
                 return
 
     def took(self, count: int) -> bool:
-        """Says that the caller handled the next ``count`` bytes of payload itself. True at the frame's end.
+        """Reports ``count`` bytes of payload that the caller read itself. True at the end of the frame.
 
-        Raises LocalProtocolError where that is more than the payload has left.
+        Raises LocalProtocolError if the payload has fewer bytes left.
         """
         if self._payload_left is None or not 0 <= count <= self._payload_left:
-            raise LocalProtocolError("took-too-much", f"{count} bytes are more than the payload has left")
+            raise LocalProtocolError("took-too-much", f"{count} bytes are more than the rest of the payload")
         self._payload_left -= count
         if self._payload_left:
             return False
@@ -248,7 +249,7 @@ class Decoder:
         return True
 
     def end(self) -> None:
-        """Says that the stream ended. Raises TruncatedError in the middle of a frame, or an earlier error."""
+        """Call it at the end of the stream. Raises TruncatedError inside a frame, or an earlier error."""
         if self._error is not None:
             raise self._error
         if self._payload_left is not None:
@@ -257,7 +258,7 @@ class Decoder:
             raise TruncatedError("the stream ended inside a header")
 
     def _feed_header(self, view: memoryview) -> memoryview:
-        """Takes what belongs to the header from ``view`` and returns the rest."""
+        """Takes the bytes of the header from ``view`` and returns the rest."""
         part = view[: self.wanted]
         self._buffer += part
         try:

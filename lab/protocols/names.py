@@ -1,6 +1,6 @@
-"""Names of files as peers may say them: below a root, nothing hidden in them, safe to show.
+"""File names and paths from a peer: below a root, and safe to print.
 
-A path travels as a list of components, so no separator can be smuggled in.
+A path is sent as a list of components, so a name can't contain a separator.
 """
 
 from __future__ import annotations
@@ -16,45 +16,46 @@ from lab.protocols.errors import LocalProtocolError
 MAX_NAME = 255  # bytes of UTF-8 in one component
 MAX_COMPONENTS = 128
 
-# What Windows keeps for itself, in any case and with any ending ("con.txt"), and what no name there may hold.
+# Device names, which Windows reserves in any case and with any extension ("con.txt"), and characters that
+# Windows forbids in names.
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9¹²³])( *\..*)?", re.IGNORECASE)
 _NOT_ON_WINDOWS = re.compile(r'[<>:"\\|?*]')
 
-Path: TypeAlias = tuple[str, ...]  # below the root; () is the root itself
+Path: TypeAlias = tuple[str, ...]  # below the root; () is the root
 
 
 def check_name(name: object) -> str:
-    """One component of a path. Raises LocalProtocolError ``name-refused`` where it can't be one."""
+    """Returns ``name`` if it can be a component of a path. Raises LocalProtocolError ``name-refused``."""
     if not isinstance(name, str) or name in ("", ".", ".."):
-        raise _refused(name, "is no name of a file")
+        raise _refused(name, "can't be a file name")
     if "/" in name:
-        raise _refused(name, "has a slash")
-    # Cc: control characters and NUL; Zl, Zp: line and paragraph separators; Cs: what no UTF-8 can say.
+        raise _refused(name, "contains a slash")
+    # Cc: control characters and NUL; Zl, Zp: line and paragraph separators; Cs: surrogates (invalid UTF-8).
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in name):
-        raise _refused(name, "has control characters, or isn't valid UTF-8")
+        raise _refused(name, "contains control characters or isn't valid UTF-8")
     if len(name.encode()) > MAX_NAME:
         raise _refused(name, f"is longer than {MAX_NAME} bytes")
     if is_partial_name(name):
-        raise _refused(name, "is the name of a partial file")
+        raise _refused(name, "is reserved for a partial file")
     return name
 
 
 def forbidden_on_windows(path: Path) -> str:
-    """Why a disk of Windows takes no file of that path; "" where it does."""
+    """Why Windows doesn't allow a file at ``path``; "" if it does."""
     for name in path:
         if found := _NOT_ON_WINDOWS.search(name):
-            return f"{name!r} has {found[0]!r}, which Windows forbids in names"
+            return f"{name!r} contains {found[0]!r}, which Windows forbids in names"
         if name[-1] in ". ":
-            return f"{name!r} ends with {name[-1]!r}, which Windows drops from names"
+            return f"{name!r} ends with {name[-1]!r}, which Windows removes from names"
         if _DEVICE.fullmatch(name):
-            return f"{name!r} is the name of a device on Windows"
+            return f"{name!r} is a device name on Windows"
     return ""
 
 
 def split_path(text: str) -> Path:
-    """The components of a path as people write it: ``a/b``, ``./a``, ``a/``; ``.`` and "" are the root.
+    """The components of a written path: ``a/b``, ``./a``, ``a/``; ``.`` and "" are the root.
 
-    Raises LocalProtocolError ``name-refused``, also for an absolute path and one with ``..``.
+    Raises LocalProtocolError ``name-refused``, also for an absolute path or one that contains ``..``.
     """
     if text.startswith("/"):
         raise _refused(text, "is absolute; paths are relative to the server's root")
@@ -62,24 +63,25 @@ def split_path(text: str) -> Path:
 
 
 def check_path(names: Sequence[object]) -> Path:
-    """Raises LocalProtocolError ``name-refused``."""
+    """Checks each component. Raises LocalProtocolError ``name-refused``."""
     if len(names) > MAX_COMPONENTS:
-        raise LocalProtocolError("name-refused", f"a path of more than {MAX_COMPONENTS} names")
+        raise LocalProtocolError("name-refused", f"the path has more than {MAX_COMPONENTS} names")
     return tuple(check_name(name) for name in names)
 
 
 def shown(path: Path) -> str:
-    """``path`` as people write it."""
+    """``path`` with slashes; "." for the root."""
     return "/".join(path) or "."
 
 
 def partial_name(name: str, slot: int) -> str:
-    """The hidden name of what has arrived of ``name``. ``slot`` keeps apart several puts of one name."""
+    """The hidden file of an incomplete ``name``. ``slot`` distinguishes concurrent puts of one name."""
     key = hashlib.sha256(name.encode()).hexdigest()[:24]
     return f".transfer-{key}-{slot}.part"
 
 
 def is_partial_name(name: str) -> bool:
+    """Whether ``partial_name`` may have made ``name``."""
     return re.fullmatch(r"\.transfer-[0-9a-f]{24}-\d{1,3}\.part", name) is not None
 
 

@@ -1,4 +1,4 @@
-"""The transfer session: what a client may ask of a file server, and what it may be told.
+"""The messages of a file transfer: a client's requests and the server's answers.
 
     put     C: put ──────────► S: ready ──► C: data + payload, then digest ──► S: stored
     get     C: get ──────────► S: content + payload, then digest
@@ -6,137 +6,95 @@
     others  C: list, stat, remove, mkdir ─► S: entries … end, status, done
     any     S: error {code, text} instead; after a refusal the session goes on
 
-Strategy: every message is a frozen dataclass that checks itself when it is made, from our own values or
-from a peer's header alike, by one table of checks. A digest covers the whole file and comes after the
-payload, so that the sender reads a file once and the receiver verifies before the file gets its name.
+Every message is a frozen dataclass that checks its fields when it is made, whether they are our own or come
+from a peer's header; one table holds the checks. The digest covers the whole file and follows the payload:
+the sender reads the file only once, and the receiver verifies it before the file gets its name.
 """
 
 from __future__ import annotations
 
-import math
-import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from lab.protocols import framing
 from lab.protocols.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from lab.protocols.fields import FieldChecks
 from lab.protocols.names import MAX_NAME, Path, check_name, check_path
 
 DEFAULT_PORT = 20_001
 ALGORITHM = "sha256"
-MAX_SHOWN_NAME = 4 * MAX_NAME  # an unnamable name, each byte escaped as \xNN
+MAX_SHOWN_NAME = 4 * MAX_NAME  # characters of an unnamable name: each byte escaped as \xNN
 MAX_TEXT = 4096  # characters of an error's text
-ENTRIES_A_FRAME = 40  # with the longest names, all escaped, still below the longest header
-RESUME_ALIGNMENT = 1 << 20  # bytes: a transfer is resumed at a multiple of it
+ENTRIES_PER_FRAME = 40  # even with the longest names, all escaped, they fit in one header
+RESUME_ALIGNMENT = 1 << 20  # bytes; a transfer resumes at a multiple of this
 KINDS = ("file", "directory", "symlink", "special", "unnamable")
 
 
 class Refusal(ProtocolError):
-    """A request that was understood and isn't granted. The session goes on.
+    """The request is valid, but the server refuses it. The session goes on.
 
     Codes: name-refused, not-found, exists, not-a-file, not-a-directory, not-empty, symlink, denied,
     conflict, digest-mismatch, no-space, read-only, busy, failed.
     """
 
 
-def _wrong(field: str, what: str) -> LocalProtocolError:
-    return LocalProtocolError("bad-message", f"{field} {what}")
+def _wrong(field: str, problem: str) -> LocalProtocolError:
+    return LocalProtocolError("bad-message", f"{field} {problem}")
 
 
-def _path(value: object) -> Path:
-    if not isinstance(value, list | tuple):
-        raise _wrong("path", "is no list of names")
-    return check_path(value)
+_checks = FieldChecks(_wrong)
 
 
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= framing.MAX_INTEGER:
-        raise _wrong("a size or offset", "is no integer 0 … 2^53")
-    return value
+def _entries(name: str, value: object) -> tuple[Entry, ...]:
+    items = _checks.items(name, value, ENTRIES_PER_FRAME)
+    return tuple(item if isinstance(item, Entry) else _make(Entry, item) for item in items)
 
 
-def _mode(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 0o777:
-        raise _wrong("mode", "is no integer 0 … 0o777")
-    return value
+def _digest(name: str, value: object) -> str:
+    return _checks.matching(name, value, "([0-9a-f]{64})?", "a SHA-256 digest in lower-case hex")
 
 
-def _mtime(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong("mtime", "is no number")
-    if not (math.isfinite(value) and 0 <= value <= 2**33):
-        raise _wrong("mtime", "is outside 0 … 2^33 seconds")
-    return float(value)
-
-
-def _digest(value: object) -> str:
-    if value != "" and not (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
-        raise _wrong("digest", "is no SHA-256 in lower-case hex")
-    return str(value)
-
-
-def _algorithm(value: object) -> str:
-    if value != ALGORITHM:
-        raise _wrong("algorithm", f"isn't {ALGORITHM}")
-    return ALGORITHM
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong("a flag", "is neither true nor false")
-    return value
-
-
-def _kind(value: object) -> str:
-    if value not in KINDS:
-        raise _wrong("kind", "is unknown")
-    return str(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise _wrong("text", f"is no string of at most {MAX_TEXT} characters")
-    return value
-
-
-def _code(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch("[a-z][a-z-]{0,39}", value):
-        raise _wrong("code", "is no short word")
-    return value
-
-
-def _entries(value: object) -> tuple[Entry, ...]:
-    if not isinstance(value, list | tuple) or len(value) > ENTRIES_A_FRAME:
-        raise _wrong("entries", f"is no list of at most {ENTRIES_A_FRAME}")
-    return tuple(entry if isinstance(entry, Entry) else _make(Entry, entry) for entry in value)
-
-
-# By the field's name, which means the same in every message.
-_CHECKS: dict[str, Callable[[object], object]] = {
-    "path": _path, "size": _count, "offset": _count, "count": _count, "mode": _mode, "mtime": _mtime,
-    "digest": _digest, "prefix_digest": _digest, "algorithm": _algorithm, "kind": _kind, "entries": _entries,
-    "recursive": _flag, "parents": _flag, "want_digest": _flag, "code": _code, "text": _text,
-}  # fmt: skip
+# A field's name means the same in every message.
+_CHECK_BY_NAME: dict[str, Callable[[str, object], object]] = {
+    "path": lambda name, value: check_path(_checks.items(name, value, sys.maxsize)),
+    "size": _checks.integer,
+    "offset": _checks.integer,
+    "count": _checks.integer,
+    "mode": lambda name, value: _checks.integer(name, value, 0, 0o777),
+    "mtime": lambda name, value: _checks.number(name, value, 0, 2**33, "seconds"),
+    "digest": _digest,
+    "prefix_digest": _digest,
+    "algorithm": lambda name, value: _checks.one_of(name, value, (ALGORITHM,)),
+    "kind": lambda name, value: _checks.one_of(name, value, KINDS),
+    "entries": _entries,
+    "recursive": _checks.boolean,
+    "parents": _checks.boolean,
+    "want_digest": _checks.boolean,
+    "code": lambda name, value: _checks.matching(name, value, "[a-z][a-z-]{0,39}", "a short lower-case word"),
+    "text": lambda name, value: _checks.text(name, value, MAX_TEXT),
+}
 
 
 @dataclass(frozen=True)
 class Message:
-    """The base of all messages. Making one raises LocalProtocolError where a field can't be said."""
+    """The base of all messages. The constructor raises LocalProtocolError if a field is invalid."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name in _CHECKS:
-                object.__setattr__(self, field.name, _CHECKS[field.name](getattr(self, field.name)))
+            if field.name in _CHECK_BY_NAME:
+                check = _CHECK_BY_NAME[field.name]
+                object.__setattr__(self, field.name, check(field.name, getattr(self, field.name)))
         self._check()
 
     def _check(self) -> None:
-        """What fields must be to each other."""
+        """Checks the fields against each other. Raises LocalProtocolError."""
 
 
 @dataclass(frozen=True)
 class _Resumable(Message):
-    """A transfer of a file, whole or from ``offset`` on; ``prefix_digest`` covers the bytes before."""
+    """Transfers a file, whole or from ``offset`` on; ``prefix_digest`` covers the bytes before it."""
 
     path: Path
     offset: int = 0
@@ -144,12 +102,9 @@ class _Resumable(Message):
     algorithm: str = ALGORITHM
 
     def _check(self) -> None:
-        _require(bool(self.path), "path", "names no file")
-        _require(
-            bool(self.offset) == bool(self.prefix_digest),
-            "offset",
-            "needs the prefix's digest, and only then",
-        )
+        _require(bool(self.path), "path", "must not be empty")
+        together = bool(self.offset) == bool(self.prefix_digest)
+        _require(together, "offset", "and prefix_digest must be given together")
 
 
 @dataclass(frozen=True)
@@ -162,7 +117,7 @@ class Put(_Resumable):
 
     def _check(self) -> None:
         super()._check()
-        _require(self.offset <= self.size, "offset", "is past the size")
+        _require(self.offset <= self.size, "offset", "must not be larger than the size")
 
 
 @dataclass(frozen=True)
@@ -172,21 +127,21 @@ class Get(_Resumable):
 
 @dataclass(frozen=True)
 class FindPartial(Message):
-    """How much has arrived of a put that broke off?"""
+    """Ask how much of an interrupted put the server has."""
 
     path: Path
 
 
 @dataclass(frozen=True)
 class List(Message):
-    """What is in a directory?"""
+    """List a directory."""
 
     path: Path
 
 
 @dataclass(frozen=True)
 class Stat(Message):
-    """What is at this path? ``want_digest``: also the digest of a file's content."""
+    """Ask for the status of a path. ``want_digest``: also for the digest of a file's content."""
 
     path: Path
     want_digest: bool = False
@@ -194,7 +149,7 @@ class Stat(Message):
 
 @dataclass(frozen=True)
 class Remove(Message):
-    """Remove a file or an empty directory; ``recursive``: a directory with all that is in it."""
+    """Remove a file or an empty directory; ``recursive``: a directory and everything in it."""
 
     path: Path
     recursive: bool = False
@@ -202,7 +157,7 @@ class Remove(Message):
 
 @dataclass(frozen=True)
 class MakeDirectory(Message):
-    """Make a directory; ``parents``: also those above it, and it is no error that it exists."""
+    """Create a directory; ``parents``: also its missing parents, and it may exist already."""
 
     path: Path
     parents: bool = False
@@ -210,17 +165,17 @@ class MakeDirectory(Message):
 
 @dataclass(frozen=True)
 class Data(Message):
-    """The payload of this frame is the file's content from the offset on."""
+    """The payload of this frame is the file's content from ``offset`` on."""
 
 
 @dataclass(frozen=True)
 class Digest(Message):
-    """The digest of the whole file, prefix included, after its payload."""
+    """The digest of the whole file, including the prefix. It follows the payload."""
 
     digest: str
 
     def _check(self) -> None:
-        _require(self.digest != "", "digest", "is missing")
+        _require(self.digest != "", "digest", "must not be empty")
 
 
 @dataclass(frozen=True)
@@ -230,7 +185,7 @@ class Ready(Message):
 
 @dataclass(frozen=True)
 class Stored(Message):
-    """The file is complete, verified, on the disk, and has its name."""
+    """The file is complete, verified, on disk and renamed to its final name."""
 
     size: int
     digest: str
@@ -246,19 +201,19 @@ class Content(Message):
     mtime: float
 
     def _check(self) -> None:
-        _require(self.offset <= self.size, "offset", "is past the size")
+        _require(self.offset <= self.size, "offset", "must not be larger than the size")
 
 
 @dataclass(frozen=True)
 class Partial(Message):
-    """``offset`` bytes are there to go on from; 0 where there is nothing."""
+    """The server has the first ``offset`` bytes; 0 if it has nothing."""
 
     offset: int
 
 
 @dataclass(frozen=True)
 class Entry(Message):
-    """One name in a directory. The name of an ``unnamable`` one is escaped and can't be asked for."""
+    """One name in a directory. An ``unnamable`` name is escaped and can't be used in a request."""
 
     name: str
     kind: str
@@ -270,12 +225,12 @@ class Entry(Message):
         if self.kind != "unnamable":
             check_name(self.name)
         elif not isinstance(self.name, str) or len(self.name) > MAX_SHOWN_NAME:
-            raise _wrong("name", "is too long")
+            raise _wrong("name", f"must be a string of at most {MAX_SHOWN_NAME} characters")
 
 
 @dataclass(frozen=True)
 class Entries(Message):
-    """Some of a directory's entries."""
+    """Some entries of a directory."""
 
     entries: tuple[Entry, ...]
 
@@ -287,7 +242,7 @@ class EndOfList(Message):
 
 @dataclass(frozen=True)
 class Status(Message):
-    """What is at a path. ``digest`` is empty where it wasn't asked for."""
+    """The status of a path. ``digest`` is empty unless it was requested."""
 
     kind: str
     size: int
@@ -298,20 +253,20 @@ class Status(Message):
 
 @dataclass(frozen=True)
 class Done(Message):
-    """It is done; ``count`` files and directories were made or removed."""
+    """The request succeeded; ``count`` files and directories were created or removed."""
 
     count: int
 
 
 @dataclass(frozen=True)
 class Error(Message):
-    """It isn't done, and nothing has changed."""
+    """The request failed, and nothing has changed."""
 
     code: str
     text: str
 
 
-# What a client says under "op", what a server says under "status".
+# The values of "op" in a client's header and of "status" in a server's.
 REQUESTS: dict[str, type[Message]] = {
     "put": Put, "data": Data, "digest": Digest, "get": Get, "find-partial": FindPartial, "list": List,
     "stat": Stat, "remove": Remove, "mkdir": MakeDirectory,
@@ -324,17 +279,17 @@ _WITH_PAYLOAD = (Data, Content)
 
 
 def encode_request(message: Message, total_size: int = 0) -> bytes:
-    """The header of a client's frame."""
+    """The header of a client's frame. ``total_size``: bytes of payload that follow."""
     return _encode("op", REQUESTS, message, total_size)
 
 
 def encode_answer(message: Message, total_size: int = 0) -> bytes:
-    """The header of a server's frame."""
+    """The header of a server's frame. ``total_size``: bytes of payload that follow."""
     return _encode("status", ANSWERS, message, total_size)
 
 
 def parse_request(header: framing.Fields) -> Message:
-    """What a client says. Raises RemoteProtocolError, or Refusal where only a name is at fault."""
+    """The request in a client's header. Raises RemoteProtocolError, or Refusal if only a name is invalid."""
     try:
         return _parse("op", REQUESTS, header)
     except LocalProtocolError as error:
@@ -343,13 +298,13 @@ def parse_request(header: framing.Fields) -> Message:
 
 
 def parse_answer(header: framing.Fields) -> Message:
-    """What a server says. Raises RemoteProtocolError."""
+    """The answer in a server's header. Raises RemoteProtocolError."""
     try:
         message = _parse("status", ANSWERS, header)
     except LocalProtocolError as error:
         raise RemoteProtocolError(error.code, str(error)) from None
     if isinstance(message, Content) and header["total_size"] != message.size - message.offset:
-        raise RemoteProtocolError("bad-message", "the payload isn't what is left of the file")
+        raise RemoteProtocolError("bad-message", "the payload must be the rest of the file")
     return message
 
 
@@ -364,19 +319,18 @@ def _parse(key: str, kinds: Mapping[str, type[Message]], header: framing.Fields)
     if kind is None:
         raise _wrong(key, f"{str(word)[:40]!a} is unknown")
     if header["total_size"] and not issubclass(kind, _WITH_PAYLOAD):
-        raise _wrong("total_size", f"of {word!a} isn't 0")
+        raise _wrong("total_size", f"of {word!a} must be 0")
     message: Message = _make(kind, header)
     return message
 
 
 def _make(kind: type[Any], values: object) -> Any:
-    """A message from a peer's values. A key that is unknown is ignored, so that messages can grow."""
-    if not isinstance(values, dict):
-        raise _wrong("a message", "is no object")
+    """A message from a peer's values. Unknown keys are ignored, so that new fields can be added later."""
+    known = _checks.mapping("a message", values)
     try:
-        return kind(**{field.name: values[field.name] for field in fields(kind) if field.name in values})
+        return kind(**{field.name: known[field.name] for field in fields(kind) if field.name in known})
     except TypeError:
-        raise _wrong("a field", f"of {kind.__name__} is missing") from None
+        raise _wrong(kind.__name__, "lacks a field") from None
 
 
 def _require(condition: bool, field: str, what: str) -> None:

@@ -1,21 +1,21 @@
-"""The lab's request/response over UDP: each request is carried out at most once, and answered.
+"""Request and response over UDP: each request is executed at most once and answered.
 
     REQUEST    1 | request id: 16 bytes | token: 16 bytes | payload
     ANSWER     2 | request id           | payload
     CHALLENGE  3 | request id           | token
 
-A network loses datagrams, doubles them and lets one overtake another. So the asking side sends a request
-again, ever more rarely, until it is answered, and takes one answer for each. The answering side remembers
-what it has answered and gives a duplicate the same answer without doing the work again.
+The network loses, duplicates and reorders datagrams. The client therefore retransmits a request with
+exponential backoff until it is answered, and accepts one answer per request. The server keeps its answers: a
+duplicate request gets the same answer and isn't executed again.
 
-Anyone can write any sender's address on a datagram. So that nobody can use the server to flood a third
-party, an address is sent no more bytes than came from it until it has shown, by the token of a CHALLENGE,
-that it receives what is sent to it (QUIC does the same: RFC 9000, section 8.1). A challenge is never longer
-than the request that caused it: every request has room for the token.
+Anyone can forge the source address of a datagram. To keep the server from being used to flood a third party,
+it sends an address no more bytes than it received from there, until the client has shown that it receives at
+that address: it returns the token of a CHALLENGE (QUIC does the same: RFC 9000, section 8.1). A challenge is
+never longer than the request that caused it, because every request has room for the token.
 
-Strategy: no socket, no clock. Datagrams and the time come in as arguments; what to send and what to do comes
-out. What is remembered is bounded, and forgotten only when no duplicate can come any more: a full server
-takes no new requests, and one that is half full takes them from addresses with a token only.
+This module has no socket and no clock. Datagrams and the time are arguments; datagrams to send and requests
+to execute are results. The server's memory is bounded, and an answer is removed only when no duplicate can
+arrive any more: a full server ignores new requests, and a half-full server accepts them only with a token.
 """
 
 from __future__ import annotations
@@ -38,50 +38,50 @@ HEAD = 1 + ID_SIZE
 REQUEST_HEAD = HEAD + TOKEN_SIZE
 MAX_ANSWER = MAX_DATAGRAM - HEAD
 
-FIRST_RETRY = 0.25  # seconds from sending a request to sending it again
-BACK_OFF = 2.0  # by which each wait is longer than the one before
-LONGEST_RETRY = 2.0
-GIVE_UP = 60.0  # the most seconds that an asking side may go on
-REMEMBER = 2 * GIVE_UP  # seconds after which no duplicate of a request comes any more
-TOKEN_LIFE = 30.0  # a token is good for one to two of these
+FIRST_RETRY = 0.25  # seconds until the first retransmission
+BACK_OFF = 2.0  # factor between one wait and the next
+LONGEST_RETRY = 2.0  # seconds between retransmissions
+GIVE_UP = 60.0  # the longest time in seconds that a client retransmits
+REMEMBER = 2 * GIVE_UP  # seconds after which no duplicate of a request can arrive
+TOKEN_LIFE = 30.0  # seconds; a token is valid for one to two of these periods
 
 
 class Answered(NamedTuple):
-    """The answer to a request that was waiting for one."""
+    """The answer to an open request."""
 
     request_id: bytes
     payload: bytes
 
 
 class Send(NamedTuple):
-    """A datagram that is to be sent to the peer."""
+    """A datagram to send to the peer."""
 
     datagram: bytes
 
 
 class Request(NamedTuple):
-    """A new request, to be carried out and then given to RequestServer.answer."""
+    """A new request: execute it and pass the result to RequestServer.answer."""
 
     peer: str
     request_id: bytes
     payload: bytes
-    size: int  # of its datagram
-    validated: bool  # the peer showed that it receives what is sent to its address
+    size: int  # of its datagram, in bytes
+    validated: bool  # the peer has shown that it receives at its address
 
 
 @dataclass
 class _Open:
-    """A request without an answer so far."""
+    """A request that hasn't been answered yet."""
 
     payload: bytes
-    token: bytes  # with which it was sent last
-    again_at: float
+    token: bytes  # the one it was last sent with
+    retry_at: float
     wait: float
     give_up_at: float
 
 
 class RequestClient:
-    """The asking side, towards one server. Any number of requests may be open at once."""
+    """The client's side, for one server. Any number of requests may be open at once."""
 
     def __init__(self, *, first_retry: float = FIRST_RETRY, give_up: float = 10.0) -> None:
         self._first_retry = first_retry
@@ -95,17 +95,17 @@ class RequestClient:
     def ask(self, request_id: bytes, payload: bytes, now: float) -> bytes:
         """The datagram of a new request; ``request_id`` is 16 random bytes.
 
-        Raises LocalProtocolError where it is too long, or the id is taken or no id.
+        Raises LocalProtocolError if it is too long, or if the id has another size or is already in use.
         """
         if len(request_id) != ID_SIZE or request_id in self._open:
-            raise LocalProtocolError("request-id", f"a request id is {ID_SIZE} bytes, and used once")
+            raise LocalProtocolError("request-id", f"a request id must be {ID_SIZE} bytes and unique")
         _check_size(REQUEST_HEAD + len(payload))
         wait = self._first_retry
         self._open[request_id] = _Open(payload, self._token, now + wait, wait, now + self._give_up)
         return self._datagram(request_id)
 
     def received(self, datagram: bytes) -> Answered | Send | None:
-        """What a datagram from the server leads to; None where it is garbage, late or a duplicate."""
+        """The event that a server's datagram causes; None if it is invalid, late or a duplicate."""
         kind, request_id, rest = datagram[:1], datagram[1:HEAD], datagram[HEAD:]
         if request_id not in self._open:
             return None
@@ -118,24 +118,24 @@ class RequestClient:
         return Send(self._datagram(request_id))
 
     def due(self, now: float) -> list[bytes]:
-        """The datagrams that are to be sent again by now."""
-        again = [request_id for request_id, request in self._open.items() if request.again_at <= now]
+        """The datagrams to retransmit at the time ``now``."""
+        again = [request_id for request_id, request in self._open.items() if request.retry_at <= now]
         for request_id in again:
             request = self._open[request_id]
             request.wait = min(request.wait * BACK_OFF, LONGEST_RETRY)
-            request.again_at = now + request.wait
+            request.retry_at = now + request.wait
         return [self._datagram(request_id) for request_id in again]
 
     def expired(self, now: float) -> list[bytes]:
-        """The ids of the requests that are given up by now; an answer to them will be dropped."""
+        """The ids of the requests that timed out by ``now``; later answers to them are ignored."""
         ids = [request_id for request_id, request in self._open.items() if request.give_up_at <= now]
         for request_id in ids:
             del self._open[request_id]
         return ids
 
     def next_event(self) -> float | None:
-        """When to look at ``expired`` and ``due`` again; None where nothing is open."""
-        times = [min(request.again_at, request.give_up_at) for request in self._open.values()]
+        """When to call ``expired`` and ``due`` next; None if no request is open."""
+        times = [min(request.retry_at, request.give_up_at) for request in self._open.values()]
         return min(times, default=None)
 
     def _datagram(self, request_id: bytes) -> bytes:
@@ -148,61 +148,61 @@ _Key: TypeAlias = tuple[str, bytes]
 
 
 @dataclass
-class _Memory:
-    """What is remembered of a request: since when, and its answer once there is one."""
+class _KnownRequest:
+    """A request that the server has seen: when it arrived, and its answer once there is one."""
 
-    since: float
+    arrived: float
     answer: bytes | None = None
 
 
 class RequestServer:
-    """The answering side, for any number of peers. ``secret`` is random, for tokens are made of it."""
+    """The server's side, for any number of peers. ``secret`` must be random: tokens are derived from it."""
 
     def __init__(self, secret: bytes, *, max_requests: int = 4096, max_bytes: int = 16 << 20) -> None:
         self._secret = secret
         self._max_requests = max_requests
         self._max_bytes = max_bytes
-        self._bytes = 0  # of the answers in memory
-        self._memory: dict[_Key, _Memory] = {}  # oldest first
+        self._bytes = 0  # of all answers
+        self._known: dict[_Key, _KnownRequest] = {}  # oldest first
 
     def __len__(self) -> int:
-        return len(self._memory)
+        return len(self._known)
 
     def received(self, datagram: bytes, peer: str, now: float) -> Request | Send | None:
-        """What a datagram from ``peer`` leads to; None where it is garbage, or nothing is to be done.
+        """The event that a datagram from ``peer`` (address and port) causes; None if it can be ignored.
 
-        A Request is carried out, once; its answer goes through ``answer``. ``peer`` is its address and port.
+        Execute a Request and pass the result to ``answer``; each request is returned only once.
         """
         if len(datagram) < REQUEST_HEAD or datagram[0] != REQUEST:
             return None
-        self._forget(now)
+        self._remove_old(now)
         request_id, token = datagram[1:HEAD], datagram[HEAD:REQUEST_HEAD]
         validated = token != NO_TOKEN and any(
             hmac.compare_digest(token, good) for good in self._tokens(peer, now)
         )
         request = Request(peer, request_id, datagram[REQUEST_HEAD:], len(datagram), validated)
-        memory = self._memory.get((peer, request_id))
-        if memory is not None:
-            return None if memory.answer is None else self._reply(request, memory.answer, now)
+        known = self._known.get((peer, request_id))
+        if known is not None:
+            return None if known.answer is None else self._reply(request, known.answer, now)
         if self._load() >= 1.0:
             return None
         if self._load() >= 0.5 and not validated:
             return Send(self._challenge(request, now))
-        self._memory[peer, request_id] = _Memory(now)
+        self._known[peer, request_id] = _KnownRequest(now)
         return request
 
     def answer(self, request: Request, payload: bytes, now: float) -> Send:
-        """The reply to ``request``: its answer or, where that is longer than an unvalidated peer may be
-        sent, a challenge; then the answer waits for the peer to ask again.
+        """The reply to ``request``: its answer, or a challenge if the answer is too long for an unvalidated
+        peer. After a challenge the answer is kept until the peer sends the request again.
 
-        Raises LocalProtocolError where the answer is too long for a datagram; the request may be answered
-        again then.
+        Raises LocalProtocolError if the answer is too long for a datagram; the request can then be answered
+        with another one.
         """
         _check_size(HEAD + len(payload))
         answer = bytes([ANSWER]) + request.request_id + payload
-        memory = self._memory.get((request.peer, request.request_id))
-        if memory is not None and memory.answer is None:
-            memory.answer = answer
+        known = self._known.get((request.peer, request.request_id))
+        if known is not None and known.answer is None:
+            known.answer = answer
             self._bytes += len(answer)
         return self._reply(request, answer, now)
 
@@ -216,25 +216,27 @@ class RequestServer:
         return bytes([CHALLENGE]) + request.request_id + token
 
     def _tokens(self, peer: str, now: float) -> Iterator[bytes]:
-        """The tokens that are good for ``peer`` now, the newest first."""
+        """The valid tokens of ``peer``, the newest first."""
         period = int(now // TOKEN_LIFE)
         for number in (period, period - 1):
             seal = hmac.new(self._secret, f"{number} {peer}".encode(), hashlib.sha256)
             yield seal.digest()[:TOKEN_SIZE]
 
     def _load(self) -> float:
-        return max(len(self._memory) / self._max_requests, self._bytes / self._max_bytes)
+        return max(len(self._known) / self._max_requests, self._bytes / self._max_bytes)
 
-    def _forget(self, now: float) -> None:
-        """Drops what is so old that no duplicate can come any more."""
-        while self._memory:
-            key, memory = next(iter(self._memory.items()))
-            if now - memory.since < REMEMBER:
+    def _remove_old(self, now: float) -> None:
+        """Removes the requests of which no duplicate can arrive any more."""
+        while self._known:
+            key, known = next(iter(self._known.items()))
+            if now - known.arrived < REMEMBER:
                 return
-            self._bytes -= len(memory.answer or b"")
-            del self._memory[key]
+            self._bytes -= len(known.answer or b"")
+            del self._known[key]
 
 
 def _check_size(size: int) -> None:
     if size > MAX_DATAGRAM:
-        raise LocalProtocolError("too-long", f"a datagram of {size} bytes is above {MAX_DATAGRAM}")
+        raise LocalProtocolError(
+            "too-long", f"a datagram of {size} bytes exceeds the limit of {MAX_DATAGRAM}"
+        )

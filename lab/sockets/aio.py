@@ -1,7 +1,7 @@
-"""One thread for all clients: asyncio, with the names of the blocking I/O model, each wait an ``await``.
+"""One thread for all clients: asyncio, with the same names as the blocking I/O model.
 
-It works on plain non-blocking sockets. Nothing is buffered on our side, so memory stays bounded and a
-client that doesn't read what it is sent holds up nobody but itself; a stream is a few hundred bytes.
+It uses plain non-blocking sockets and has no buffers of its own. So memory is bounded (a stream takes a few
+hundred bytes), and a client that doesn't read its answers delays only itself.
 """
 
 from __future__ import annotations
@@ -12,31 +12,20 @@ import errno
 import logging
 import os
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from lab.protocols.errors import ProtocolError
-from lab.sockets.blocking import (
-    BUSY,
-    BUSY_LINGER,
-    CONNECT_TIMEOUT,
-    GRACE,
-    IDLE_TIMEOUT,
-    MAX_CLIENTS,
-    NEVER,
-    Deadline,
-    Stop,
-    format_address,
-    naming,
-    tune,
-)
+from lab.sockets import connection
+from lab.sockets.address import errors_name_address, format_address
+from lab.sockets.connection import BUSY, BUSY_LINGER, MAX_CLIENTS, errors_logged
+from lab.sockets.deadline import CONNECT_TIMEOUT, IDLE_TIMEOUT, NEVER, Deadline
+from lab.sockets.stop import GRACE, Stop
 
 logger = logging.getLogger(__name__)
 
 
 class Stream:
-    """A connected TCP socket. Every wait has a deadline; a write is whole or an error."""
+    """A connected TCP socket. Every wait has a deadline; a write is complete or raises."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -44,27 +33,27 @@ class Stream:
         self.peer = format_address(sock.getpeername())
         self.local = format_address(sock.getsockname())
         self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[None] | None = None  # of a recv that waits
-        self._until: float | None = None  # when that recv must be done
+        self._waiter: asyncio.Future[None] | None = None  # of the recv that is waiting
+        self._until: float | None = None  # the deadline of that recv
         self._timer: asyncio.TimerHandle | None = None
         self._idle = False  # waiting for a request
         self._stopping = False
-        tune(sock)
+        connection.set_options(sock)
 
     async def recv(self, limit: int = 65_536, deadline: Deadline = NEVER) -> bytes:
-        """What has arrived, at most ``limit`` bytes; b"" is the end of the stream.
+        """Received data, at most ``limit`` bytes; b"" is the end of the stream.
 
-        Raises TimeoutError at the deadline, ConnectionError where the peer reset.
+        Raises TimeoutError at the deadline, ConnectionError if the peer reset the connection.
         """
         while True:
-            await self._readable(deadline)  # also where data is there already: others get their turn
+            await self._readable(deadline)  # even if data is available: gives other clients a turn
             with contextlib.suppress(BlockingIOError):
                 return self.socket.recv(limit)
 
     async def recv_request(self, limit: int = 65_536, deadline: Deadline | None = None) -> bytes:
-        """The first bytes of the peer's next request; b"" also where the server is to stop.
+        """The first bytes of the peer's next request; b"" also if the server was asked to stop.
 
-        The deadline is IDLE_TIMEOUT unless told.
+        The default deadline is IDLE_TIMEOUT.
         """
         deadline = deadline or Deadline(IDLE_TIMEOUT)
         self._idle = True
@@ -78,7 +67,7 @@ class Stream:
         return b""
 
     async def sendall(self, data: bytes | bytearray | memoryview, deadline: Deadline = NEVER) -> None:
-        """Hands all of ``data`` to the kernel. Raises TimeoutError, ConnectionError."""
+        """Passes all of ``data`` to the kernel. Raises TimeoutError, ConnectionError."""
         sent = 0
         with contextlib.suppress(BlockingIOError):
             sent = self.socket.send(data)
@@ -87,19 +76,18 @@ class Stream:
                 await self._loop.sock_sendall(self.socket, memoryview(data)[sent:])
 
     def request_stop(self) -> None:
-        """Ends the stream if it is between requests, or as soon as it is."""
+        """Ends the stream between two requests: now, or after the current request."""
         self._stopping = True
         if self._idle and self._waiter is not None:
             _wake(self._waiter)
 
     def finish_sending(self) -> None:
-        """Says that no more will be sent (FIN); receiving goes on."""
-        with contextlib.suppress(OSError):  # the peer may be gone already
-            self.socket.shutdown(socket.SHUT_WR)
+        """Shuts down the sending side (FIN); receiving is still possible."""
+        connection.finish_sending(self.socket)
 
     async def close(self, linger: float = 1.0) -> None:
-        """Closes in the order that loses nothing: FIN, what the peer still sends is read and dropped
-        (for ``linger`` seconds at the most), close.
+        """Closes without losing data: sends FIN, reads and drops incoming data until the peer closes or
+        ``linger`` seconds have passed, then closes.
         """
         self.finish_sending()
         deadline = Deadline(linger)
@@ -112,9 +100,8 @@ class Stream:
             self._close()
 
     def abort(self) -> None:
-        """Closes at once with RST: what is under way is lost, and the peer is told so."""
-        with contextlib.suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        """Closes at once with RST: data in flight is lost, and the peer gets an error."""
+        connection.reset_on_close(self.socket)
         self._close()
 
     async def __aenter__(self) -> Stream:
@@ -132,9 +119,9 @@ class Stream:
         self.socket.close()
 
     async def _readable(self, deadline: Deadline) -> None:
-        """Waits for data or the end of the stream; request_stop ends the wait too."""
+        """Waits for data, for the end of the stream, or for request_stop."""
         deadline.remaining()
-        self._watch(deadline)
+        self._set_timer(deadline)
         self._waiter = waiter = self._loop.create_future()
         descriptor = self.socket.fileno()
         if descriptor < 0:
@@ -146,9 +133,9 @@ class Stream:
             self._loop.remove_reader(descriptor)
             self._waiter = self._until = None
 
-    def _watch(self, deadline: Deadline) -> None:
-        """Sets the deadline of the wait. The timer of an earlier wait is kept and set again only when it
-        rings too early: cheaper than one timer a wait, where deadlines are far and answers quick.
+    def _set_timer(self, deadline: Deadline) -> None:
+        """Sets the deadline of the wait. The timer of an earlier wait is kept, and restarted when it expires
+        too early: with long deadlines and quick answers this is cheaper than a new timer for each wait.
         """
         self._until = deadline.at
         if self._until is None:
@@ -157,14 +144,14 @@ class Stream:
             if self._timer.when() <= self._until:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._until, self._ring)
+        self._timer = self._loop.call_at(self._until, self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         if self._until is None or self._waiter is None:
             return
         if self._loop.time() < self._until:
-            self._timer = self._loop.call_at(self._until, self._ring)
+            self._timer = self._loop.call_at(self._until, self._on_timer)
         elif not self._waiter.done():
             self._waiter.set_exception(TimeoutError("timed out"))
 
@@ -175,12 +162,12 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 async def connect(host: str, port: int, timeout: float = CONNECT_TIMEOUT) -> Stream:
-    """A stream to ``host``, over the first of its addresses that answers within ``timeout`` seconds.
+    """A stream to the first address of ``host`` that accepts the connection within ``timeout`` seconds.
 
-    Raises OSError: socket.gaierror, ConnectionRefusedError, TimeoutError, or what the last address gave.
+    Raises OSError (socket.gaierror, ConnectionRefusedError, TimeoutError …): the error of the last address.
     """
     loop = asyncio.get_running_loop()
-    with naming(host, port):
+    with errors_name_address(host, port):
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for family, kind, protocol, _, address in addresses:
             sock = socket.socket(family, kind, protocol)
@@ -210,15 +197,15 @@ async def serve(
     busy: bytes = BUSY,
     grace: float = GRACE,
 ) -> None:
-    """Serves up to ``max_clients`` at once until ``stop``; one more is sent ``busy`` and closed.
+    """Serves up to ``max_clients`` at once until ``stop``; further clients are sent ``busy`` and closed.
 
-    After ``stop`` a client between two requests is closed, one in the middle of a request gets ``grace``
-    seconds to finish, and what is left then is cut off.
+    After ``stop``, clients between two requests are closed. Clients with a request in progress get ``grace``
+    seconds to finish it; connections that are still open after that are reset.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 
-    def woken() -> None:
+    def on_stop() -> None:
         if stop.is_set():
             stopped.set()
 
@@ -226,7 +213,7 @@ async def serve(
     with listener:
         listener.setblocking(False)
         loop.add_reader(listener, clients.accept, listener)
-        loop.add_reader(stop, woken)
+        loop.add_reader(stop, on_stop)
         try:
             await stopped.wait()
         finally:
@@ -236,10 +223,10 @@ async def serve(
 
 
 class _Clients:
-    """The connections being served, and those being refused, each with its task."""
+    """The connections being served and the refused ones, each with its task."""
 
-    BATCH = 64  # accepted at a time, before those who are here get their turn again
-    MOST_REFUSALS = 1024  # at once; past that a client is told and reset
+    BATCH = 64  # clients accepted before the others get a turn
+    MOST_REFUSALS = 1024  # at once; further clients are reset at once
 
     def __init__(self, handle: Handle, max_clients: int, busy: bytes) -> None:
         self._handle = handle
@@ -249,10 +236,10 @@ class _Clients:
         self._refusals: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None
-        self._short = False
+        self._out_of_descriptors = False
 
     def accept(self, listener: socket.socket) -> None:
-        """Takes clients from the backlog. A shortage of descriptors is waited out, not died of."""
+        """Accepts clients from the backlog. If descriptors run out, it logs that once and tries again."""
         for _ in range(self.BATCH):
             try:
                 connection, _ = listener.accept()
@@ -261,12 +248,12 @@ class _Clients:
             except ConnectionError:  # the client went away before it was accepted
                 continue
             except OSError as error:
-                self._wait_out(listener, error)
+                self._retry_later(listener, error)
                 return
-            self._short = False
+            self._out_of_descriptors = False
             try:
                 stream = Stream(connection)
-            except OSError:  # reset already
+            except OSError:  # the peer has already reset it
                 connection.close()
                 continue
             self._start(stream)
@@ -277,7 +264,7 @@ class _Clients:
             self._retry.cancel()
 
     async def finish(self, grace: float) -> None:
-        """Waits for all of them, ``grace`` seconds at the most."""
+        """Waits up to ``grace`` seconds until all are done, then resets the remaining ones."""
         for stream in self._streams.values():
             stream.request_stop()
         if self._streams:
@@ -287,26 +274,26 @@ class _Clients:
             task.cancel()
         await asyncio.gather(*self._streams, *self._refusals, return_exceptions=True)
 
-    def _wait_out(self, listener: socket.socket, error: OSError) -> None:
-        if not self._short:
+    def _retry_later(self, listener: socket.socket, error: OSError) -> None:
+        if not self._out_of_descriptors:
             logger.error("can't accept for now: %s", os.strerror(error.errno or 0))
-        self._short = True
-        self._loop.remove_reader(listener)  # it stays readable meanwhile: don't spin on it
+        self._out_of_descriptors = True
+        self._loop.remove_reader(listener)  # it stays readable: don't spin
         self._retry = self._loop.call_later(0.1, self._loop.add_reader, listener, self.accept, listener)
 
     def _start(self, stream: Stream) -> None:
         if len(self._streams) >= self._max_clients:
             self._refuse(stream)
             return
-        task = self._loop.create_task(converse(stream, self._handle))
+        task = self._loop.create_task(serve_client(stream, self._handle))
         self._streams[task] = stream
         task.add_done_callback(self._streams.pop)
 
     def _refuse(self, stream: Stream) -> None:
-        """Tells one client too many that the server is busy, and closes it within a second."""
+        """Sends ``busy`` to a client above the limit and closes it within a second."""
         logger.warning("%s: refused, too many clients", stream.peer)
-        with contextlib.suppress(OSError):  # it has gone
-            stream.socket.send(self._busy)  # whole: nothing else is in its buffer yet
+        with contextlib.suppress(OSError):  # the client has gone
+            stream.socket.send(self._busy)  # always fits: the buffer is still empty
         if len(self._refusals) >= self.MOST_REFUSALS:
             stream.abort()
             return
@@ -315,19 +302,12 @@ class _Clients:
         task.add_done_callback(self._refusals.discard)
 
 
-async def converse(stream: Stream, handle: Handle) -> None:
-    """One client, from accept to close. Whatever goes wrong is logged once and ends only this client."""
+async def serve_client(stream: Stream, handle: Handle) -> None:
+    """Serves one client, from accept to close. An error is logged and ends only this connection."""
     try:
-        await handle(stream)
+        with errors_logged(stream.peer):
+            await handle(stream)
     except asyncio.CancelledError:
         stream.abort()
         raise
-    except TimeoutError:
-        logger.warning("%s: closed, silent for too long", stream.peer)
-    except OSError as error:
-        logger.warning("%s: %s", stream.peer, error.strerror or error)
-    except ProtocolError as error:
-        logger.warning("%s: %s", stream.peer, error)
-    except Exception:
-        logger.exception("%s: a defect of the server", stream.peer)
     await stream.close()

@@ -1,4 +1,4 @@
-"""UDP: datagrams whole or not at all, each on its own; nobody says whether one arrived."""
+"""UDP: each datagram arrives complete or not at all, and the sender isn't told which."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ import socket
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from lab.sockets.blocking import NEVER, Address, Deadline, Stop, format_address, naming
+from lab.sockets.address import Address, errors_name_address, format_address
+from lab.sockets.connection import errors_logged
+from lab.sockets.deadline import NEVER, Deadline
+from lab.sockets.stop import Stop
 
 logger = logging.getLogger(__name__)
 
-LARGEST = 65_535  # bytes: no datagram is longer
+LARGEST = 65_535  # bytes; no datagram is longer
 
 
 class Datagrams:
-    """A UDP socket that talks to one other address, and hears no third one.
+    """A UDP socket that exchanges datagrams with one peer and ignores all other senders.
 
-    Connected, the kernel does the filtering, and tells when nothing listens there: ICMP's "port
-    unreachable" becomes the ConnectionRefusedError of a *later* operation. Unconnected, nobody tells.
+    If the socket is connected, the kernel does the filtering, and an ICMP "port unreachable" message from the
+    peer makes a *later* operation raise ConnectionRefusedError. An unconnected socket gets no such errors.
     """
 
     def __init__(self, host: str, port: int, *, local_port: int = 0, connected: bool = False) -> None:
-        """Sends from ``local_port`` (0: any free one). Raises OSError, socket.gaierror too."""
-        with naming(host, port):
+        """Sends from ``local_port`` (0: any free port). Raises OSError, including socket.gaierror."""
+        with errors_name_address(host, port):
             found: Any = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         family, _, _, _, self._address = found
         self.peer = format_address(self._address)
         self.connected = connected
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            with naming("", local_port):
+            with errors_name_address("", local_port):
                 self.socket.bind(("", local_port))
             if connected:
-                with naming(host, port):
+                with errors_name_address(host, port):
                     self.socket.connect(self._address)
         except OSError:
             self.socket.close()
@@ -45,7 +48,7 @@ class Datagrams:
         return int(self.socket.getsockname()[1])
 
     def send(self, data: bytes) -> None:
-        """Sends one datagram; b"" is one too. Raises OSError (EMSGSIZE: too long), ConnectionRefusedError."""
+        """Sends one datagram, which may be b"". Raises OSError: EMSGSIZE (too long), ECONNREFUSED …"""
         self.socket.settimeout(None)
         if self.connected:
             self.socket.send(data)
@@ -53,9 +56,9 @@ class Datagrams:
             self.socket.sendto(data, self._address)
 
     def recv(self, deadline: Deadline = NEVER) -> bytes:
-        """The next datagram from the other address, which may be b"".
+        """The next datagram from the peer, which may be b"".
 
-        Raises TimeoutError at the deadline, ConnectionRefusedError where connected.
+        Raises TimeoutError at the deadline and, on a connected socket, ConnectionRefusedError.
         """
         while True:
             self.socket.settimeout(deadline.remaining())
@@ -74,9 +77,9 @@ class Datagrams:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound UDP socket. ``host`` "" is every address, IPv4 and IPv6 alike. Raises OSError."""
+    """A bound UDP socket. ``host`` "" means all addresses, IPv4 and IPv6. Raises OSError."""
     dualstack = not host and socket.has_dualstack_ipv6()
-    with naming(host, port):
+    with errors_name_address(host, port):
         if dualstack:
             family: int = socket.AF_INET6
         else:
@@ -96,9 +99,9 @@ Handle: TypeAlias = Callable[[bytes, Address], bytes | None]
 
 
 def serve(sock: socket.socket, handle: Handle, stop: Stop) -> None:
-    """Hands each datagram and its sender to ``handle`` until ``stop``, and sends back what that returns.
+    """Calls ``handle`` with each datagram and its sender, and sends its result back, until ``stop``.
 
-    A datagram that can't be handled or answered is logged; it ends nothing.
+    If a datagram can't be handled or answered, the error is logged and the server goes on.
     """
     with sock, selectors.DefaultSelector() as selector:
         sock.setblocking(False)
@@ -108,7 +111,7 @@ def serve(sock: socket.socket, handle: Handle, stop: Stop) -> None:
             selector.select()
             try:
                 data, address = sock.recvfrom(LARGEST)
-            except BlockingIOError:  # woken to stop, or by a datagram with a wrong checksum
+            except BlockingIOError:  # a request to stop, or a datagram with a wrong checksum
                 continue
             except OSError as error:
                 logger.warning("can't receive: %s", error.strerror or error)
@@ -117,13 +120,11 @@ def serve(sock: socket.socket, handle: Handle, stop: Stop) -> None:
 
 
 def _respond(sock: socket.socket, handle: Handle, data: bytes, address: Address) -> None:
-    try:
+    peer = format_address(address)
+    with errors_logged(peer):
         answer = handle(data, address)
-        if answer is not None:
-            sock.sendto(answer, address)
-    except BlockingIOError:
-        logger.warning("%s: answer dropped, the send buffer is full", format_address(address))
-    except OSError as error:
-        logger.warning("%s: %s", format_address(address), error.strerror or error)
-    except Exception:
-        logger.exception("%s: a defect of the server", format_address(address))
+        try:
+            if answer is not None:
+                sock.sendto(answer, address)
+        except BlockingIOError:
+            logger.warning("%s: answer dropped, the send buffer is full", peer)

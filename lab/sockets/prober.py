@@ -1,4 +1,4 @@
-"""A UDP socket for measuring: when a datagram came is told by the kernel, not by when we looked."""
+"""A UDP socket for measurements: the kernel timestamps each datagram on arrival."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import socket
 import struct
 from contextlib import suppress
 
-from lab.sockets.blocking import Address, naming
+from lab.sockets.address import Address, errors_name_address
 
 BUFFER = 4 << 20  # bytes
 
-_SO_NO_CHECK = 11  # socket(7) doesn't list it: no checksum, so that a changed datagram arrives and is counted
+_SO_NO_CHECK = 11  # not in socket(7): no checksum, so that a corrupted datagram arrives and is counted
 _SO_TIMESTAMPNS = 35
 _timespec = struct.Struct("@ll")
 
 
 class ProbeSocket:
-    """Bound to a port, sends to one peer. IPv4."""
+    """An IPv4 socket that is bound to a port and connected to one peer."""
 
     def __init__(self, port: int, peer: str) -> None:
-        """Raises OSError that names the port, or the peer."""
+        """Raises OSError, with the port or the peer in its ``filename``."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_NO_CHECK, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            with naming("", port):
+            with errors_name_address("", port):
                 self._socket.bind(("", port))
-            with naming(peer, port):
+            with errors_name_address(peer, port):
                 self._socket.connect((peer, port))
         except BaseException:
             self._socket.close()
@@ -47,7 +47,7 @@ class ProbeSocket:
         self._socket.close()
 
     def send(self, data: bytes) -> bool:
-        """False where there is no room at the moment. What the peer's kernel complains of is passed over."""
+        """Sends one datagram. False if the buffer is full. Errors from the peer's kernel are ignored."""
         try:
             self._socket.send(data)
         except BlockingIOError:

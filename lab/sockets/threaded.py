@@ -1,4 +1,4 @@
-"""A thread for each client: many at once, each with blocking calls that read from top to bottom."""
+"""One thread per client: many clients at once, each served with simple blocking calls."""
 
 from __future__ import annotations
 
@@ -10,18 +10,10 @@ import threading
 import time
 from collections.abc import Iterable
 
-from lab.sockets.blocking import (
-    BUSY,
-    BUSY_LINGER,
-    GRACE,
-    MAX_CLIENTS,
-    Deadline,
-    Handle,
-    Stop,
-    Stream,
-    accept,
-    converse,
-)
+from lab.sockets.blocking import Handle, Stream, accept, serve_client
+from lab.sockets.connection import BUSY, BUSY_LINGER, MAX_CLIENTS
+from lab.sockets.deadline import Deadline
+from lab.sockets.stop import GRACE, Stop
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +27,10 @@ def serve(
     busy: bytes = BUSY,
     grace: float = GRACE,
 ) -> None:
-    """Serves up to ``max_clients`` at once until ``stop``; one more is sent ``busy`` and closed.
+    """Serves up to ``max_clients`` at once until ``stop``; further clients are sent ``busy`` and closed.
 
-    After ``stop`` a client between two requests is closed, one in the middle of a request gets ``grace``
-    seconds to finish, and what is left then is cut off.
+    After ``stop``, clients between two requests are closed. Clients with a request in progress get ``grace``
+    seconds to finish it; connections that are still open after that are shut down.
     """
     clients = _Clients()
     refusals = _Refusals(busy)
@@ -53,7 +45,7 @@ def serve(
 
 
 class _Clients:
-    """The connections being served, each with its thread."""
+    """The connections being served, each in its own thread."""
 
     def __init__(self) -> None:
         self._streams: dict[threading.Thread, Stream] = {}
@@ -63,24 +55,24 @@ class _Clients:
         return len(self._streams)
 
     def start(self, stream: Stream, handle: Handle) -> None:
-        """Serves ``stream`` in a thread of its own."""
+        """Serves ``stream`` in a new thread."""
         thread = threading.Thread(target=self._run, args=(stream, handle), name=stream.peer, daemon=True)
         with self._lock:
             self._streams[thread] = stream
         try:
             thread.start()
-        except RuntimeError:  # no more threads to be had
+        except RuntimeError:  # the limit of threads is reached
             logger.error("%s: closed, can't start a thread", stream.peer)
             self._forget(thread)
             stream.abort()
 
     def finish(self, grace: float) -> None:
-        """Waits for all of them, ``grace`` seconds at the most; they have seen the request to stop."""
+        """Waits up to ``grace`` seconds until all are done, then shuts down the remaining ones."""
         _join(self._running(), grace)
         rest = self._running()
         for stream in rest.values():
             logger.warning("%s: cut off, didn't finish in time", stream.peer)
-            stream.shut()  # wakes its thread, which then closes
+            stream.shut()  # wakes its thread, which then closes it
         _join(rest, 1.0)
 
     def _running(self) -> dict[threading.Thread, Stream]:
@@ -89,7 +81,7 @@ class _Clients:
 
     def _run(self, stream: Stream, handle: Handle) -> None:
         try:
-            converse(stream, handle)
+            serve_client(stream, handle)
         finally:
             self._forget(threading.current_thread())
 
@@ -105,11 +97,11 @@ def _join(threads: Iterable[threading.Thread], seconds: float) -> None:
 
 
 class _Refusals:
-    """The clients that were told "busy". One thread closes them all, each BUSY_LINGER seconds later: a
-    close with unread data would send RST at once, and the client could lose the word.
+    """Refused clients. One thread closes all of them, each BUSY_LINGER seconds after it was sent ``busy``:
+    closing with unread data would send RST, and the client could lose the message.
     """
 
-    MOST = 1024  # at once; past that a client is told and reset
+    MOST = 1024  # at once; further clients are reset at once
 
     def __init__(self, busy: bytes) -> None:
         self._busy = busy
@@ -118,11 +110,11 @@ class _Refusals:
         self._lock = threading.Lock()
 
     def add(self, stream: Stream) -> None:
-        """Tells ``stream`` at once, and closes it a little later."""
+        """Sends ``busy`` at once and closes the stream a little later."""
         logger.warning("%s: refused, too many clients", stream.peer)
         stream.socket.setblocking(False)
-        with contextlib.suppress(OSError):  # it has gone
-            stream.socket.send(self._busy)  # whole: nothing else is in its buffer yet
+        with contextlib.suppress(OSError):  # the client has gone
+            stream.socket.send(self._busy)  # always fits: the buffer is still empty
         stream.finish_sending()
         with self._lock:
             if len(self._leaving) >= self.MOST or not self._has_thread():
@@ -131,28 +123,28 @@ class _Refusals:
                 self._leaving.append((stream, Deadline(BUSY_LINGER)))
 
     def finish(self) -> None:
-        """Waits until the last of them is closed."""
-        thread = self._thread  # it sets this to None at its end
+        """Waits until the last refused client is closed."""
+        thread = self._thread  # the thread sets this to None when it ends
         if thread is not None:
             thread.join()
 
     def _has_thread(self) -> bool:
         if self._thread is None:
-            thread = threading.Thread(target=self._see_off, daemon=True)
+            thread = threading.Thread(target=self._close_all, daemon=True)
             try:
-                thread.start()  # it waits for our lock
-            except RuntimeError:  # no more threads to be had
+                thread.start()  # it blocks on our lock
+            except RuntimeError:  # the limit of threads is reached
                 return False
             self._thread = thread
         return True
 
-    def _see_off(self) -> None:
+    def _close_all(self) -> None:
         while leaving := self._next():
             stream, deadline = leaving
             with contextlib.suppress(TimeoutError):
                 time.sleep(deadline.remaining() or 0.0)
-            with contextlib.suppress(OSError):  # BlockingIOError: nothing is left unread
-                for _ in range(64):  # who sends faster than that has no ear for the word
+            with contextlib.suppress(OSError):  # BlockingIOError: no unread data is left
+                for _ in range(64):  # a client that keeps sending isn't waited for
                     if not stream.socket.recv(65_536):
                         break
             stream.socket.close()

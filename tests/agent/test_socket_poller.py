@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lab.agent.socket_poller import QUEUE_INTERVAL, CounterTracker, Tracker, address, counters, owner
+from lab.agent.socket_poller import QUEUE_INTERVAL, CounterTracker, Tracker, counters, owner
 from lab.sockets.sockdiag import TCP, UDP
 
 STATE = {"ESTABLISHED": 1, "SYN_SENT": 2, "TIME_WAIT": 6, "LISTEN": 10}
@@ -145,19 +145,6 @@ def test_our_own_sockets_are_ours():
 def socket_link(sock):
 
     return os.readlink(f"/proc/self/fd/{sock.fileno()}")
-
-
-@pytest.mark.parametrize(
-    ("where", "text"),
-    [
-        (("0.0.0.0", 80), "*:80"),
-        (("::", 0), "*:*"),
-        (("fd28::1", 5), "[fd28::1]:5"),
-        (("1.2.3.4", 5), "1.2.3.4:5"),
-    ],
-)
-def test_addresses_as_people_write_them(where, text):
-    assert address(where) == text
 
 
 class Watching:

@@ -66,7 +66,7 @@ def test_the_longest_command_arrives_whole(ask):
 def test_what_gbk_can_not_say_is_refused(ask):
     refused = ask("echo नमस्ते")
     assert (refused.stdout, refused.exit_code) == ("", 1)
-    assert "can't be said in gbk" in refused.stderr
+    assert "can't be encoded as gbk" in refused.stderr
 
 
 def test_stdout_stderr_and_the_exit_code_are_kept_apart(ask):

@@ -330,7 +330,9 @@ def test_a_wrong_use_is_told_in_one_line(argv):
 
 def test_a_request_that_no_datagram_holds():
     with nobody() as port:
-        assert "65508 bytes is above 65507" in one_line_error(udp("request", port, "--size", 65_475), 2)
+        assert "65508 bytes exceeds the limit of 65507" in one_line_error(
+            udp("request", port, "--size", 65_475), 2
+        )
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["serve", "--help"], ["send", "--help"]])

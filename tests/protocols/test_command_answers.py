@@ -192,7 +192,7 @@ def test_refusals_keep_the_shape():
         (Exit(signal=11), ""),
         (Exit(), ""),
         (Exit(signal=9, timed_out=True, limit=30.0), "killed after 30 s"),
-        (Exit(signal=9, truncated=True), "isn't all"),
+        (Exit(signal=9, truncated=True), "incomplete"),
         (Exit(signal=2, cancelled=True), "interrupted"),
     ],
 )

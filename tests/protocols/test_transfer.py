@@ -14,7 +14,7 @@ from lab.protocols.errors import RemoteProtocolError
 from lab.protocols.names import MAX_COMPONENTS, MAX_NAME
 from lab.protocols.transfer import (
     ANSWERS,
-    ENTRIES_A_FRAME,
+    ENTRIES_PER_FRAME,
     REQUESTS,
     Content,
     Data,
@@ -62,7 +62,7 @@ answers = st.one_of(
     st.builds(transfer.Stored, sizes, digests),
     st.builds(transfer.Digest, digests),
     st.builds(transfer.Partial, sizes),
-    st.builds(Entries, st.lists(entries, max_size=ENTRIES_A_FRAME).map(tuple)),
+    st.builds(Entries, st.lists(entries, max_size=ENTRIES_PER_FRAME).map(tuple)),
     st.just(transfer.EndOfList()),
     st.builds(transfer.Status, kinds, sizes, modes, mtimes, digests | st.just("")),
     st.builds(transfer.Done, sizes),
@@ -122,7 +122,7 @@ def test_the_longest_entries_fit_one_header() -> None:
         Entry("\\xff" * MAX_NAME, "unnamable", 2**53, 0o777, 8589934591.123457),
     ]
     for entry in worst:
-        many = Entries((entry,) * ENTRIES_A_FRAME)
+        many = Entries((entry,) * ENTRIES_PER_FRAME)
         assert parse_answer(header_of(encode_answer(many))) == many
 
 
@@ -219,7 +219,7 @@ def test_a_hostile_servers_entry_is_no_entry(entry: object) -> None:
 
 def test_a_hostile_server_cant_send_too_many_entries_at_once() -> None:
     with pytest.raises(RemoteProtocolError):
-        parse_answer({"status": "entries", "entries": [ENTRY] * (ENTRIES_A_FRAME + 1), "total_size": 0})
+        parse_answer({"status": "entries", "entries": [ENTRY] * (ENTRIES_PER_FRAME + 1), "total_size": 0})
 
 
 @given(st.dictionaries(st.text(max_size=10), st.none() | st.booleans() | sizes | texts, max_size=6))

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, field
 
 from lab.sockets import aio, blocking, threaded
-from lab.sockets.blocking import Deadline, Stop
+from lab.sockets.deadline import Deadline
+from lab.sockets.stop import Stop
 
 IO_MODELS = ("blocking", "threaded", "async")
 MANY_AT_ONCE = ("threaded", "async")

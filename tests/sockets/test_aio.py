@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from lab.sockets import aio, blocking
-from lab.sockets.blocking import Deadline
+from lab.sockets.deadline import Deadline
 from tests.sockets.io_models import WAIT_TIMEOUT, Client, Server, Upper, nothing_left
 from tests.sockets.test_blocking import full_backlog
 

@@ -6,11 +6,15 @@ import select
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
 from lab.sockets import blocking
-from lab.sockets.blocking import Deadline, Stop, Stream, format_address, plain_host
+from lab.sockets.address import format_address
+from lab.sockets.blocking import Stream
+from lab.sockets.deadline import Deadline
+from lab.sockets.stop import Stop
 from tests.sockets.io_models import WAIT_TIMEOUT, Client, nothing_left, wait_until
 
 
@@ -104,6 +108,58 @@ def test_sendfile_sends_a_part_of_a_file(pair, tmp_path):
         assert stream.sendfile(file, 2, 5, Deadline(WAIT_TIMEOUT)) == 5
         assert stream.sendfile(file, 8, 5, Deadline(WAIT_TIMEOUT)) == 2
     assert peer.recv(7) == b"2345689"
+
+
+@contextlib.contextmanager
+def slow_reader(peer, interval=0.02):
+    """The peer reads a few bytes now and then, so that the connection never stalls completely."""
+    done = threading.Event()
+
+    def read():
+        while not done.wait(interval):
+            peer.recv(4096)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(WAIT_TIMEOUT)
+
+
+@pytest.fixture
+def large_file(tmp_path):
+    with open(tmp_path / "large", "w+b") as file:
+        file.truncate(1 << 30)
+        yield file
+
+
+def test_a_peer_that_reads_slowly_cant_extend_the_deadline_of_sendfile(stop, large_file):
+    with slow_pair(stop) as (stream, peer), slow_reader(peer):
+        begun = time.monotonic()
+        with pytest.raises(TimeoutError):
+            stream.sendfile(large_file, 0, 1 << 30, Deadline(0.5), stall=0.4)
+        assert time.monotonic() - begun < WAIT_TIMEOUT / 2
+
+
+def test_sendfile_gives_up_on_a_peer_that_reads_nothing(pair, large_file):
+    stream, _ = pair
+    with pytest.raises(TimeoutError):
+        stream.sendfile(large_file, 0, 1 << 30, Deadline(WAIT_TIMEOUT), stall=0.1)
+
+
+@contextlib.contextmanager
+def slow_pair(stop):
+    """As pair, with small buffers: each byte that the peer reads soon makes the stream writable."""
+    with blocking.listen("127.0.0.1", 0) as listener, socket.socket() as sock:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.settimeout(WAIT_TIMEOUT)
+        sock.connect(listener.getsockname())
+        with Stream(listener.accept()[0], stop) as stream:
+            yield stream, sock
+            sock.close()
 
 
 def test_close_waits_for_the_peer_so_that_it_loses_nothing(pair):
@@ -225,23 +281,7 @@ def rewind(stop):
             pass
 
 
-# ----------------------------------------------------------- addresses
-
-
-@pytest.mark.parametrize(
-    ("address", "host", "text"),
-    [
-        (("192.0.2.1", 80), "192.0.2.1", "192.0.2.1:80"),
-        (("::ffff:192.0.2.1", 80, 0, 0), "192.0.2.1", "192.0.2.1:80"),
-        (("2001:db8::1", 80, 0, 0), "2001:db8::1", "[2001:db8::1]:80"),
-        (("::ffff:0:102:304", 80, 0, 0), "::ffff:0:102:304", "[::ffff:0:102:304]:80"),
-        (("::", 8001, 0, 0), "::", "[::]:8001"),
-        (("fe80::1%eth0", 80, 0, 2), "fe80::1%eth0", "[fe80::1%eth0]:80"),
-    ],
-)
-def test_addresses_are_shown_as_people_write_them(address, host, text):
-    assert plain_host(address) == host
-    assert format_address(address) == text
+# ----------------------------------------------------------- connect and listen
 
 
 def test_every_address_is_both_families():

@@ -8,8 +8,10 @@ import threading
 import pytest
 
 from lab.sockets import datagram
-from lab.sockets.blocking import Deadline, Stop, plain_host
+from lab.sockets.address import plain_host
 from lab.sockets.datagram import Datagrams
+from lab.sockets.deadline import Deadline
+from lab.sockets.stop import Stop
 from tests.sockets.io_models import WAIT_TIMEOUT, nothing_left
 
 

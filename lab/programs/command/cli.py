@@ -9,7 +9,9 @@ import sys
 from lab.programs import console
 from lab.protocols.command import ENCODINGS, MAX_OUTPUT, PORTS, PROTOCOLS, TIMEOUT
 from lab.protocols.printable import printable
-from lab.sockets.blocking import GRACE, HEADER_TIMEOUT, IDLE_TIMEOUT, MAX_CLIENTS
+from lab.sockets.connection import MAX_CLIENTS
+from lab.sockets.deadline import HEADER_TIMEOUT, IDLE_TIMEOUT
+from lab.sockets.stop import GRACE
 
 DESCRIPTION = """\
 Runs commands on another host. One end serves, the other asks:

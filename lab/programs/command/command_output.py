@@ -19,7 +19,8 @@ from typing import IO, Protocol
 from lab.programs.command.shell import Running
 from lab.protocols.command_answers import Exit, FrameAnswerEncoder
 from lab.protocols.errors import ProtocolError
-from lab.sockets.blocking import IDLE_TIMEOUT, Stream
+from lab.sockets.blocking import Stream
+from lab.sockets.deadline import IDLE_TIMEOUT
 
 CHUNK = 65_536  # a pipe's capacity
 BACKGROUND_GRACE = 0.25  # seconds that pipes may stay open after the shell has ended (sleep 100 &)

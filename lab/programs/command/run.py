@@ -20,7 +20,8 @@ from lab.programs.console import Failure
 from lab.protocols.command import EXIT, Cancel, Run, encode_request, encode_tutorial_command
 from lab.protocols.command_answers import DECODERS, AnswerEvent, Exit, Output
 from lab.protocols.errors import LocalProtocolError, ProtocolError, TruncatedError
-from lab.sockets.blocking import Deadline, connect
+from lab.sockets.blocking import connect
+from lab.sockets.deadline import Deadline
 
 ANSWER_GRACE = 10.0  # seconds past the command's own time in which its answer must come
 LEAVE = ("exit", "quit")

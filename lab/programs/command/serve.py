@@ -35,7 +35,8 @@ from lab.protocols.command_answers import (
 )
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
 from lab.sockets import threaded
-from lab.sockets.blocking import IDLE_TIMEOUT, Deadline, Stream, listen
+from lab.sockets.blocking import Stream, listen
+from lab.sockets.deadline import IDLE_TIMEOUT, Deadline
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,9 @@ from lab.protocols.errors import TruncatedError
 from lab.protocols.names import Path, shown, split_path
 from lab.protocols.printable import printable
 from lab.protocols.transfer import DEFAULT_PORT, Entry, Refusal
-from lab.sockets.blocking import HEADER_TIMEOUT, IDLE_TIMEOUT, MAX_CLIENTS, connect, listen
+from lab.sockets.blocking import connect, listen
+from lab.sockets.connection import MAX_CLIENTS
+from lab.sockets.deadline import HEADER_TIMEOUT, IDLE_TIMEOUT
 
 NAME = "lab-transfer"
 logger = logging.getLogger(__name__)

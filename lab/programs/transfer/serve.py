@@ -19,7 +19,7 @@ from lab.programs.transfer.wire import Timing, Wire
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
 from lab.protocols.names import Path, forbidden_on_windows, shown
 from lab.protocols.transfer import (
-    ENTRIES_A_FRAME,
+    ENTRIES_PER_FRAME,
     MAX_TEXT,
     Content,
     Data,
@@ -44,7 +44,10 @@ from lab.protocols.transfer import (
     parse_request,
 )
 from lab.sockets import threaded
-from lab.sockets.blocking import MAX_CLIENTS, Deadline, Stop, Stream
+from lab.sockets.blocking import Stream
+from lab.sockets.connection import MAX_CLIENTS
+from lab.sockets.deadline import Deadline
+from lab.sockets.stop import Stop
 
 logger = logging.getLogger(__name__)
 
@@ -255,7 +258,7 @@ class Session:
 
     def _list(self, request: List) -> None:
         entries = self._root.entries(request.path)
-        while part := tuple(islice(entries, ENTRIES_A_FRAME)):
+        while part := tuple(islice(entries, ENTRIES_PER_FRAME)):
             self._send(Entries(part))
         self._send(EndOfList())
 

@@ -19,6 +19,7 @@ from lab.programs.transfer.errno_mapping import refusing
 from lab.programs.transfer.partial import Partials
 from lab.protocols.errors import LocalProtocolError
 from lab.protocols.names import MAX_COMPONENTS, Path, check_name, is_partial_name, shown
+from lab.protocols.printable import printable
 from lab.protocols.transfer import Entry, Refusal, Status
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -135,13 +136,7 @@ def _entry(name: str, status: Status) -> Entry:
     try:
         return Entry(check_name(name), status.kind, status.size, status.mode, status.mtime)
     except LocalProtocolError:
-        return Entry(escaped(name), "unnamable", status.size, status.mode, status.mtime)
-
-
-def escaped(name: str) -> str:
-    """A name that can't be said, for people: bytes that aren't UTF-8 as ``\\xNN``, control characters too."""
-    text = os.fsencode(name).decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return Entry(printable(name), "unnamable", status.size, status.mode, status.mtime)
 
 
 def _remove(parent: int, name: str, recursive: bool, depth: int) -> int:

@@ -11,9 +11,10 @@ from typing import TypeVarTuple
 from lab.programs.console import ENVIRONMENT, USAGE, Failure
 from lab.programs.transfer.client import Client
 from lab.programs.transfer.progress import Report
-from lab.programs.transfer.storage import Root, escaped
+from lab.programs.transfer.storage import Root
 from lab.protocols.errors import LocalProtocolError, ProtocolError
 from lab.protocols.names import Path, shown, split_path
+from lab.protocols.printable import printable
 from lab.protocols.transfer import Entry, Refusal
 
 MAX_ENTRIES = 1_000_000  # of one directory, so that a server can't fill our memory
@@ -64,23 +65,23 @@ class Putting:
         for item in items:
             below = (*target, item.name)
             if item.is_symlink():
-                self._report.skip(escaped(item.path), "a symbolic link")
+                self._report.skip(printable(item.path), "a symbolic link")
             elif item.is_dir():
-                attempt(self._report, escaped(item.path), self._put_tree, item.path, below)
+                attempt(self._report, printable(item.path), self._put_tree, item.path, below)
             else:
-                attempt(self._report, escaped(item.path), self._put_file, item.path, below, os.O_NOFOLLOW)
+                attempt(self._report, printable(item.path), self._put_file, item.path, below, os.O_NOFOLLOW)
 
     def _put_file(self, source: str, target: Path, flags: int = 0) -> None:
         with open(os.open(source, _OPEN | flags), "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise Failure(f"{escaped(source)}: not a regular file", ENVIRONMENT)
+                raise Failure(f"{printable(source)}: not a regular file", ENVIRONMENT)
             on_progress = self._report.begin(source, status.st_size)
             try:
                 outcome = self._client.put(file, target, on_progress, resume=self._resume)
             except ProtocolError as error:
                 if error.code == "file-changed":
-                    raise ProtocolError(error.code, f"{escaped(source)}: {error}") from None
+                    raise ProtocolError(error.code, f"{printable(source)}: {error}") from None
                 raise
         self._report.end("stored", source, shown(target), outcome)
 

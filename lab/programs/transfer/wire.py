@@ -12,7 +12,8 @@ from lab.programs.transfer.block_pipeline import BlockPipeline
 from lab.programs.transfer.partial import Incoming
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
 from lab.protocols.framing import Decoder, Fields, Header
-from lab.sockets.blocking import HEADER_TIMEOUT, IDLE_TIMEOUT, Deadline, Stream
+from lab.sockets.blocking import Stream
+from lab.sockets.deadline import HEADER_TIMEOUT, IDLE_TIMEOUT, Deadline
 
 ProgressCallback: TypeAlias = Callable[[int], None]  # is told how many bytes of the file are done
 
@@ -114,7 +115,7 @@ class Wire:
         self._file = "none"
 
     def _send_part(self, file: BinaryIO, offset: int, count: int) -> int:
-        return self.stream.sendfile(file, offset, count, self.timing.patience())
+        return self.stream.sendfile(file, offset, count, self.timing.block(), stall=self.timing.idle)
 
     def receive_file(self, incoming: Incoming, size: int, on_progress: ProgressCallback) -> None:
         """The payload under way goes into ``incoming`` until it has ``size`` bytes.

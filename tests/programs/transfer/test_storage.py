@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.programs.transfer.storage import Root, escaped
+from lab.programs.transfer.storage import Root
 from lab.protocols.names import partial_name
 from lab.protocols.transfer import Refusal
 
@@ -123,10 +123,6 @@ def test_entries_are_sorted_and_tell_what_cant_be_said(root: Root, tmp_path: Pat
         ("new\\nline", "unnamable"),
         ("上海", "file"),
     ]
-
-
-def test_an_escaped_name_is_safe_to_show() -> None:
-    assert escaped(os.fsdecode(b"a\xff\x1b[2J\n")) == "a\\xff\\x1b[2J\\n"
 
 
 def test_a_directory_with_nothing_but_partial_files_counts_as_empty(root: Root, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from lab.programs.transfer.client import Client
 from lab.programs.transfer.serve import serve
 from lab.programs.transfer.storage import Root
 from lab.programs.transfer.wire import Timing
-from lab.sockets.blocking import Stop, connect, listen
+from lab.sockets.blocking import connect, listen
+from lab.sockets.stop import Stop
 
 DEADLINE = 30.0  # seconds: of any one wait
 MIB = 1 << 20
