@@ -1,9 +1,10 @@
-"""`lab`: bring the lab up and down, look at it, play scenarios, shell into hosts."""
+"""`lab`: bring the lab up and down, look at it, play scenarios, open a shell on a host."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lab.cli.commands import App
 from lab.cli.errors import errors_in_one_line
 from lab.cli.link import app as link_app
 from lab.cli.live_capture import Live, file_for
@@ -21,32 +23,40 @@ from lab.cli.options import (
     Quiet,
     ServersPrefix,
     new_topology,
-    topology_of,
 )
-from lab.cli.scenarios import explain, list_scenarios, run
-from lab.cli.trace import trace
+from lab.cli.scenarios import EXPLAIN, LIST, RUN, explain, list_scenarios, run
+from lab.cli.trace import TRACE, trace
 from lab.control.transport import from_engine
 from lab.engine.client import Engine
+from lab.engine.project import Topology
 from lab.errors import EnvironmentFailure
+from lab.locale import Message, _, from_environment, message, messages, translate_libraries
 
-app = typer.Typer(
+app = App(
     name="lab",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="Two hosts, a router between them, and programs that talk over sockets.",
-    epilog="Exit codes: 0 all passed · 1 a check failed · 2 wrong use · 3 the machine can't, or unsupported"
-    " · 4 timeout · 130 Ctrl-C",
+    help=_("A lab of hosts with a router between them, for programs that communicate over sockets."),
+    epilog=_(
+        "Exit codes: 0 everything passed · 1 a check failed · 2 usage error · 3 a problem of this machine, or"
+        " unsupported · 4 timeout · 130 Ctrl-C"
+    ),
 )
 
 app.add_typer(link_app, name="link")
+
+HOST = _("A host or the router, by any of its names; `lab status` lists them.")
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
-@app.command()
+@app.command(
+    help=_(
+        "Bring the lab up and wait until every host accepts logins.\n\n"
+        "A lab that is already up is left as it is. Another [bold]--project[/] is another lab beside this one; it"
+        " gets free prefixes unless they are given. With [bold]--profile windows[/] a host runs commands in"
+        " Wine's cmd (docs/profiles.md)."
+    )
+)
 def up(
     project: Project = None,
     servers_prefix: ServersPrefix = None,
@@ -54,49 +64,39 @@ def up(
     profile: Profile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Bring the lab up and wait until every host can be logged in to.
-
-    Bringing up a lab that is up changes nothing. Another [bold]--project[/] is another lab, side by side with
-    this one; it gets free prefixes unless they are given. With [bold]--profile windows[/] the server has the
-    command line of Wine.
-    """
-    topology = new_topology(project, servers_prefix, clients_prefix, profile)
     with errors_in_one_line():
+        topology = new_topology(project, servers_prefix, clients_prefix, profile)
         topology.up(quiet=quiet)
         with from_engine(topology.project) as lab:
             lab.connect()
         if not quiet:
-            name = "" if project is None else f" -p {topology.project}"
-            stdout.print(
-                f"The lab is up. Next: [bold]lab shell{name} client[/] or [bold]lab run{name} tcp-hello[/]"
-            )
+            option = "" if project is None else f" -p {topology.project}"
+            text = _("The lab is up. Next: [bold]lab shell{option}[/] or [bold]lab run{option} tcp-hello[/]")
+            stdout.print(text.format(option=option))
 
 
-@app.command()
+@app.command(
+    help=_(
+        "Stop the lab and remove everything that it created: containers, networks, keys."
+        " Nothing else is touched."
+    )
+)
 def down(project: Project = None, quiet: Quiet = False) -> None:
-    """Stop the lab and remove all that it made: containers, networks, keys. Nothing else is touched."""
-    topology = topology_of(project)
     with errors_in_one_line():
+        topology = Topology.from_environment(project)
         removed = topology.down(quiet=quiet)
         if not quiet:
-            stdout.print(
-                f"Removed {removed} containers, networks and volumes." if removed else "There was no lab."
-            )
+            stdout.print(_removed(removed).in_language(from_environment()))
 
 
-@app.command()
+@app.command(help=_("Show the state and the addresses of each node. Exit code 3 unless all of them are up."))
 def status(project: Project = None) -> None:
-    """Show each node: is it up, and where it can be reached. Exit code 3 unless all are."""
-    topology = topology_of(project)
     with errors_in_one_line(), Engine() as engine:
+        topology = Topology.from_environment(project)
         nodes = engine.nodes(topology.project)
         if not nodes:
-            others = ", ".join(engine.projects())
-            raise EnvironmentFailure(
-                f"no lab {topology.project!r} is up"
-                + (f"; there are: {others}" if others else "; `lab up` starts one")
-            )
-        table = Table("node", "state", "IPv4", "IPv6", box=None, header_style="bold")
+            raise EnvironmentFailure(_no_lab(topology.project, engine.projects()))
+        table = Table(_("node"), _("state"), "IPv4", "IPv6", box=None, header_style="bold")
         states = {node.name: _state(node.attrs["State"]) for node in nodes}
         for node in nodes:
             labels = node.labels
@@ -112,26 +112,31 @@ def status(project: Project = None) -> None:
             raise typer.Exit(EnvironmentFailure.exit_code)
 
 
-@app.command()
+@app.command(
+    help=_(
+        "Show the packets of a host as they pass, or write them for Wireshark. Ctrl-C ends the capture.\n\n"
+        "lab capture HOST tcp port 8001\n"
+        "lab capture router --segment SEGMENT -w - | wireshark -k -i -"
+    )
+)
 def capture(
-    host: Annotated[str, typer.Argument(help="server, client or router; win10 and kali will do.")],
+    host: Annotated[str, typer.Argument(help=HOST)],
     expression: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILTER]...", help="As tcpdump takes it: tcp port 8001")
+        list[str] | None,
+        typer.Argument(metavar="[FILTER]...", help=_("A filter as for tcpdump: tcp port 8001")),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--write", "-w", metavar="FILE", help="Write pcapng; - is standard output.")
+        Path | None,
+        typer.Option("--write", "-w", metavar="FILE", help=_("Write pcapng; - is standard output.")),
     ] = None,
-    count: Annotated[int, typer.Option("--count", "-c", help="End after so many packets.", min=0)] = 0,
-    segment: Annotated[str, typer.Option(help="Of the router: clients or servers.")] = "",
+    count: Annotated[int, typer.Option("--count", "-c", help=_("Stop after this many packets."), min=0)] = 0,
+    segment: Annotated[
+        str,
+        typer.Option(help=_("The segment to capture on, if the node is on several."), show_default=_("its first")),
+    ] = "",
     project: Project = None,
 ) -> None:
-    """Show the packets of a host as they pass, or write them for Wireshark. Ctrl-C ends it.
-
-    lab capture client tcp port 8001
-    lab capture router --segment servers -w - | wireshark -k -i -
-    """
-    topology = topology_of(project)
-    with errors_in_one_line(), from_engine(topology.project) as lab:
+    with errors_in_one_line(), from_engine(Topology.from_environment(project).project) as lab:
         live = Live(lab[host], segment=segment, expression=" ".join(expression or []), count=count)
         try:
             if file is None:
@@ -140,31 +145,54 @@ def capture(
                 with file_for(file) as out:
                     live.into(out)
         except KeyboardInterrupt:
-            pass  # it is how a capture ends
-        stderr.print(f"{live.count} packets{f' in {file}' if file else ''}")
+            pass  # the usual end of a capture
+        stderr.print(_captured(live.count, file).in_language(from_environment()), markup=False)
 
 
-@app.command()
+@app.command(help=_("Open a shell on a host of the running lab."))
 def shell(
-    host: Annotated[str, typer.Argument(help="server, client or router; win10 and kali will do.")] = "client",
+    host: Annotated[str, typer.Argument(help=HOST, show_default=_("the first host"))] = "",
     project: Project = None,
 ) -> None:
-    """Open a shell on a host of the running lab."""
-    topology = topology_of(project)
     with errors_in_one_line():
+        topology = Topology.from_environment(project)
         with from_engine(topology.project) as lab:
-            service = lab[host].name
-        argv = topology.compose("exec", service, "bash", "-l")
+            first = next(each.name for each in lab.hosts if each.node.role == "host")
+            service = lab[host].name if host else first
+        language = f"LANGUAGE={os.environ.get('LANGUAGE', '')}"  # for the help of the programs there
+        argv = topology.compose("exec", "--env", language, service, "bash", "-l")
         os.execvpe(argv[0], argv, topology.environment())
 
 
-app.command("list")(list_scenarios)
-app.command()(run)
-app.command()(explain)
-app.command()(trace)
+app.command("list", help=LIST)(list_scenarios)
+app.command(help=RUN)(run)
+app.command(help=EXPLAIN)(explain)
+app.command(help=TRACE)(trace)
 
 
-def _state(state: dict[str, object]) -> str:
+def _removed(count: int) -> Message:
+    if not count:
+        return message("There was no lab.")
+    return messages(
+        "Removed {count} container, network or volume.",
+        "Removed {count} containers, networks and volumes.",
+        count=count,
+    )
+
+
+def _captured(count: int, file: Path | None) -> Message:
+    if file is None:
+        return messages("{count} packet", "{count} packets", count=count)
+    return messages("{count} packet in {file}", "{count} packets in {file}", count=count, file=file)
+
+
+def _no_lab(project: str, others: Sequence[str]) -> Message:
+    if not others:
+        return message("no lab {project!r} is up; `lab up` starts one", project=project)
+    return message("no lab {project!r} is up; there are: {others}", project=project, others=", ".join(others))
+
+
+def _state(state: Mapping[str, object]) -> str:
     health = state.get("Health")
     if state.get("Status") == "running" and isinstance(health, dict):
         return str(health.get("Status"))
@@ -173,6 +201,7 @@ def _state(state: dict[str, object]) -> str:
 
 def main() -> NoReturn:
     """The entry point."""
+    translate_libraries()
     app(prog_name="lab")
     sys.exit(0)
 

@@ -1,4 +1,4 @@
-"""How commands tell what keeps the lab from working: in one line, with an exit code that means something."""
+"""How commands report an error: in one line, with an exit code for each kind of failure."""
 
 from __future__ import annotations
 
@@ -10,23 +10,29 @@ from rich.console import Console
 from rich.markup import escape
 
 from lab.errors import LabError
+from lab.locale import _, from_environment, known
 from lab.protocols.printable import printable
 
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 @contextmanager
-def errors_in_one_line() -> Iterator[None]:
-    """Turns what keeps the lab from working into one line and its exit code."""
+def errors_in_one_line(lang: str | None = None) -> Iterator[None]:
+    """Prints a LabError in one line and exits with its exit code; with 130 on Ctrl-C.
+
+    ``lang`` is the option --lang; without it, or if it isn't a known language, the environment decides.
+    """
+    language = known(lang or "") or from_environment()
     try:
         yield
     except LabError as error:
-        stderr.print(f"[bold red]lab:[/] {_escaped(error)}")
+        _print(error.in_language(language))
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt:
-        stderr.print("[bold red]lab:[/] interrupted")
+        _print(_("interrupted", language))
         raise typer.Exit(130) from None
 
 
-def _escaped(error: LabError) -> str:
-    return escape("\n".join(printable(line) for line in str(error).splitlines()))
+def _print(text: str) -> None:
+    lines = "\n".join(printable(line) for line in text.splitlines())
+    stderr.print(f"[bold red]lab:[/] {escape(lines)}")

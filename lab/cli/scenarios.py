@@ -1,8 +1,7 @@
-"""`lab list`, `lab explain` and `lab run`: look for a scenario, read it, play it."""
+"""`lab list`, `lab explain` and `lab run`: find a scenario, read it, play it."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,90 +11,102 @@ from rich.table import Table
 
 from lab.cli import lesson_text
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import ClientsPrefix, Profile, Project, ServersPrefix, new_topology
-from lab.cli.repeat import soak
-from lab.cli.runner import play_all
+from lab.cli.options import (
+    ClientsPrefix,
+    Lang,
+    Profile,
+    Project,
+    ServersPrefix,
+    language_of,
+    new_topology,
+)
+from lab.cli.playing import play_often, play_once
 from lab.cli.view import View
 from lab.control.capture import LIMIT, SNAPLEN
 from lab.control.evidence_collector import Options
 from lab.control.transport import from_engine
 from lab.errors import UsageError
+from lab.locale import _, message
 from lab.protocols.printable import printable
 from lab.scenarios import catalog, lessons
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import OpenLab
 
-Language = Annotated[
-    str | None, typer.Option("--lang", metavar="en|zh", help="Of the lessons.", show_default="by LANG")
-]
+LIST = _("List the scenarios.")
+EXPLAIN = _("Print a scenario's lesson: what it shows, its programs, and what to change. Nothing is played.")
+RUN = _(
+    "Play scenarios and print their verdicts.\n\n"
+    "If the lab isn't up, it is started with the profile that the scenarios need, and taken down afterwards"
+    " unless [bold]--keep[/] is given."
+)
+NAMES = _("`lab list` shows them.")
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def list_scenarios(
-    lang: Language = None,
-    pitfalls: Annotated[bool, typer.Option("--pitfalls", help="Only what has variants.")] = False,
+    lang: Lang = None,
+    pitfalls: Annotated[bool, typer.Option("--pitfalls", help=_("Only pitfalls: broken and fixed."))] = False,
 ) -> None:
-    """List the scenarios."""
-    with errors_in_one_line():
-        language = lessons.language(lang, os.environ)
+    with errors_in_one_line(lang):
+        language = language_of(lang)
         names = [scenario.name for scenario in all_pitfalls()] if pitfalls else catalog.names()
-        table = Table("scenario", "what it shows", box=None, header_style="bold")
+        columns = (_("scenario", language), _("what it shows", language))
+        table = Table(*columns, box=None, header_style="bold")
         for name in names:
             table.add_row(f"[bold]{name}[/]", printable(lessons.title(name, language)))
         stdout.print(table)
 
 
 def explain(
-    names: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="See `lab list`.")],
-    lang: Language = None,
+    names: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help=NAMES)],
+    lang: Lang = None,
 ) -> None:
-    """Print a scenario's lesson: what it shows, its programs, and what to change. Nothing is played."""
-    with errors_in_one_line():
-        language = lessons.language(lang, os.environ)
+    with errors_in_one_line(lang):
+        language = language_of(lang)
         for scenario in [catalog.load(name) for name in names]:
             lesson_text.explain(stdout, scenario, language)
 
 
 def run(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SCENARIO]...", help="See `lab list`.", show_default=False)
+        list[str] | None, typer.Argument(metavar="[SCENARIO]...", help=NAMES, show_default=False)
     ] = None,
-    pitfalls: Annotated[bool, typer.Option("--pitfalls", help="All of them, one after the other.")] = False,
+    pitfalls: Annotated[bool, typer.Option("--pitfalls", help=_("Play every pitfall."))] = False,
     variant: Annotated[
-        str | None, typer.Option(metavar="broken|fixed", help="Of pitfalls, play this variant alone.")
+        str | None, typer.Option(metavar="broken|fixed", help=_("Play only this variant of a pitfall."))
     ] = None,
     repeat: Annotated[
-        int, typer.Option(min=1, help="Play each so often, and tell only the verdicts and what fails.")
+        int, typer.Option(min=1, help=_("Play each this many times; print only verdicts and failures."))
     ] = 1,
-    lang: Language = None,
+    lang: Lang = None,
     project: Project = None,
     servers_prefix: ServersPrefix = None,
     clients_prefix: ClientsPrefix = None,
     profile: Profile = None,
-    columns: Annotated[bool, typer.Option("--columns", help="The hosts' output side by side.")] = False,
-    acks: Annotated[
-        bool, typer.Option("--acks", help="Show pure ACKs too in the sequence of packets.")
+    columns: Annotated[
+        bool, typer.Option("--columns", help=_("Show the output of the hosts side by side."))
     ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave a lab that had to be started running.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Repeat the random choices of an earlier run.")] = None,
-    runs: Annotated[Path, typer.Option(help="Where runs leave their folder.")] = Path("runs"),
+    acks: Annotated[bool, typer.Option("--acks", help=_("Also show the TCP segments that only acknowledge."))] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help=_("Leave the lab running if it had to be started."))
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(help=_("Repeat the random choices of an earlier run."))
+    ] = None,
+    runs: Annotated[Path, typer.Option(help=_("The folder that holds the runs."))] = Path("runs"),
     snaplen: Annotated[
-        int, typer.Option(help="Bytes that captures keep of each packet.", min=64, max=262_144)
+        int, typer.Option(help=_("Bytes that captures keep of each packet."), min=64, max=262_144)
     ] = SNAPLEN,
     capture_limit: Annotated[
-        int, typer.Option(help="MiB that each capture keeps, half from its start, half from its end.", min=1)
+        int,
+        typer.Option(help=_("MiB that each capture keeps: half from its start, half from its end."), min=1),
     ] = LIMIT >> 20,
 ) -> None:
-    """Play scenarios, and give their verdicts.
-
-    A lab that isn't up is started for it, with the profile that they want, and taken down afterwards unless
-    [bold]--keep[/] is given.
-    """
-    with errors_in_one_line():
+    with errors_in_one_line(lang):
         chosen = _chosen(names or [], pitfalls, variant)
-        language = lessons.language(lang, os.environ)
+        language = language_of(lang)
         wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
         # A lab that is up stays as it is, whatever they want.
         topology = new_topology(project, servers_prefix, clients_prefix, wanted)
@@ -103,25 +114,25 @@ def run(
         capture = Options(snaplen, capture_limit << 20)
         with topology.running(keep=keep, quiet=not stderr.is_terminal):
             if repeat > 1:
-                code = soak(chosen, open_lab, stdout, runs, repeat, seed=seed, capture=capture)
-            else:
-                view = View(
-                    stdout, ("kali", "win10") if columns else (), language, story=len(chosen) == 1, acks=acks
+                code = play_often(
+                    chosen, open_lab, stdout, runs, repeat, language, seed=seed, capture=capture
                 )
-                code = play_all(chosen, open_lab, view, runs, seed=seed, capture=capture)
+            else:
+                view = View(stdout, columns=columns, language=language, story=len(chosen) == 1, acks=acks)
+                code = play_once(chosen, open_lab, view, runs, seed=seed, capture=capture)
     raise typer.Exit(code)
 
 
 def all_pitfalls() -> list[Scenario]:
-    """The scenarios that have variants. Raises UsageError where one can't be loaded."""
+    """The scenarios that have variants. Raises UsageError if a scenario can't be loaded."""
     return [scenario for name in catalog.names() if (scenario := catalog.load(name)).outcomes]
 
 
 def _chosen(names: list[str], pitfalls: bool, variant: str | None) -> list[Scenario]:
-    """What is to be played; all of it can be, or UsageError says why not."""
+    """The scenarios to play. Raises UsageError if there is none, or one of them can't be played."""
     chosen = [catalog.load(name, variant) for name in names]
     if pitfalls:
         chosen += [catalog.load(scenario.name, variant) for scenario in all_pitfalls()]
     if not chosen:
-        raise UsageError("which scenario? `lab list` shows them; --pitfalls plays every pitfall")
+        raise UsageError(message("no scenario given; `lab list` lists them, --pitfalls plays every pitfall"))
     return chosen

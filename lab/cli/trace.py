@@ -1,4 +1,4 @@
-"""`lab trace`: opens what a run left, as a page."""
+"""`lab trace`: opens the page of a run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lab.errors import LabError, UsageError
+from lab.cli.errors import errors_in_one_line
+from lab.errors import UsageError
 from lab.evidence import trace as page
-from lab.protocols.printable import printable
+from lab.locale import Message, _, message
+
+TRACE = _(
+    "Open a run's page: packets, output and socket states of all hosts on one timeline.\n\n"
+    "lab trace\n"
+    "lab trace tcp-hello --no-open"
+)
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -19,45 +26,50 @@ stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 def trace(
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="A run's folder, or a scenario: its newest run.")
+        str,
+        typer.Argument(
+            metavar="[RUN]",
+            help=_("The folder of a run, or a scenario: its newest run."),
+            show_default=_("the newest run"),
+        ),
     ] = "",
-    runs: Annotated[Path, typer.Option(help="Where runs left their folders.")] = Path("runs"),
-    no_open: Annotated[bool, typer.Option("--no-open", help="Print the page's path only.")] = False,
+    runs: Annotated[Path, typer.Option(help=_("The folder that holds the runs."))] = Path("runs"),
+    no_open: Annotated[bool, typer.Option("--no-open", help=_("Only print the page's path."))] = False,
 ) -> None:
-    """Open the newest run's page: packets, output and socket states of all hosts on one timeline.
-
-    lab trace
-    lab trace tcp-hello --no-open
-    """
-    try:
+    with errors_in_one_line():
         path = page_of(find(run, runs))
-    except LabError as error:
-        stderr.print(f"lab: {printable(str(error))}", style="bold red", markup=False)
-        raise typer.Exit(error.exit_code) from error
     opened = not no_open and webbrowser.open(path.as_uri())
     stdout.print(str(path), markup=False)
     if not (no_open or opened):
-        stderr.print("No browser could be started here: open this file in one.")
+        stderr.print(_("No browser could be started: open this file in one."), markup=False)
 
 
 def find(run: str, runs: Path) -> Path:
-    """The folder of a run: as given, else a scenario's newest, else the newest of all. Raises UsageError."""
+    """The folder of a run: the one given, a scenario's newest, or the newest of all. Raises UsageError."""
     if run and (Path(run) / "record.json").is_file():
         return Path(run).resolve()
     folders = runs.glob(f"{run or '*'}/*/record.json") if "/" not in run else iter(())
     newest = max(folders, key=lambda path: path.parent.name, default=None)
     if newest is None:
-        there = sorted({path.parents[1].name for path in runs.glob("*/*/record.json")})
-        of = f" of {run!r}" if run else ""
-        hint = f"there are runs of {', '.join(there)}" if there else "`lab run tcp-hello` makes one"
-        raise UsageError(f"no run{of} in {runs}; {hint}")
+        raise UsageError(_not_found(run, runs))
     return newest.parent.resolve()
 
 
+def _not_found(run: str, runs: Path) -> Message:
+    played = sorted({path.parents[1].name for path in runs.glob("*/*/record.json")})
+    if not played:
+        return message("no runs in {runs}; `lab run tcp-hello` makes one", runs=runs)
+    return message(
+        "no run of {run!r} in {runs}; there are runs of {played}", run=run, runs=runs, played=", ".join(played)
+    )
+
+
 def page_of(folder: Path) -> Path:
-    """The run's page; one that isn't there yet is written. Raises UsageError where that can't be."""
+    """The page of the run in ``folder``; it is written if it doesn't exist. Raises UsageError on failure."""
     path = folder / page.NAME
     try:
         return path if path.is_file() else page.write(folder)
     except (OSError, ValueError) as error:
-        raise UsageError(f"the page of {folder} can't be written: {error}") from error
+        raise UsageError(
+            message("the page of {folder} can't be written: {error}", folder=folder, error=error)
+        ) from error

@@ -1,0 +1,87 @@
+"""Plays scenarios and shows them in the terminal: each once, or each many times."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from lab.cli.view import VERDICT_STYLES, View, show_failure
+from lab.control.evidence_collector import Options
+from lab.control.lab import Lab
+from lab.evidence.events import Observe
+from lab.scenarios.catalog import Scenario
+from lab.scenarios.play import OpenLab, Outcome, play
+from lab.scenarios.repeat import Stats, play_repeatedly
+
+
+def play_once(
+    chosen: Sequence[Scenario],
+    open_lab: OpenLab,
+    view: View,
+    runs: Path,
+    *,
+    seed: int | None = None,
+    capture: Options | None = None,
+) -> int:
+    """Plays the scenarios one after the other. Returns the exit code: that of the worst verdict.
+
+    Raises EnvironmentFailure if the lab can't be reached.
+    """
+
+    @contextmanager
+    def open_and_show_nodes(observe: Observe) -> Iterator[Lab]:
+        with open_lab(observe) as lab:
+            view.show_nodes([host.node for host in lab.hosts])
+            yield lab
+
+    outcomes: list[Outcome] = []
+    for scenario in chosen:
+        view.begin(scenario)
+        outcomes.append(play(scenario, open_and_show_nodes, view.observe, runs, seed=seed, capture=capture))
+        view.end(outcomes[-1])
+    if len(outcomes) > 1:
+        view.sum_up(outcomes)
+    return max((outcome.exit_code for outcome in outcomes), default=0)
+
+
+def play_often(
+    chosen: Sequence[Scenario],
+    open_lab: OpenLab,
+    console: Console,
+    runs: Path,
+    times: int,
+    language: str,
+    *,
+    seed: int | None = None,
+    capture: Options | None = None,
+) -> int:
+    """Plays each scenario ``times`` in a row; shows each failure at once and the verdicts at the end.
+
+    Returns the exit code: that of the worst verdict. Raises EnvironmentFailure if the lab can't be reached.
+    """
+    worst = 0
+    for scenario in chosen:
+        stats = Stats(scenario.name)
+        with console.status(f"{scenario.name} 1/{times}") as status:
+            outcomes = play_repeatedly(scenario, open_lab, runs, times, seed=seed, capture=capture)
+            for number, outcome in enumerate(outcomes, 1):
+                status.update(f"{scenario.name} {number + 1}/{times}")
+                stats.add(outcome)
+                worst = max(worst, outcome.exit_code)
+                if outcome.verdict != "pass":
+                    show_failure(console, outcome, number, language)
+        console.print(_stats_line(stats))
+    return worst
+
+
+def _stats_line(stats: Stats) -> Text:
+    """``sticky-packets  50 × pass  1.1 s (0.9 … 1.4)``"""
+    verdicts = [(f"{count} × {name}  ", VERDICT_STYLES[name]) for name, count in stats.verdicts.items()]
+    took = sorted(stats.seconds)
+    seconds = f"{statistics.median(took):.1f} s ({took[0]:.1f} … {took[-1]:.1f})"
+    return Text.assemble(f"{stats.scenario:18} ", *verdicts, (seconds, "dim"))
