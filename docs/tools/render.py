@@ -16,9 +16,10 @@ from docs.tools.recording import Part, Recording
 from docs.tools.source import fingerprint, playing, text_of
 from docs.tools.translations import WORDS
 from lab.errors import LabError
+from lab.locale import LANGUAGES
 from lab.scenarios import catalog, lessons
 from lab.scenarios.catalog import Scenario
-from lab.scenarios.lessons import LANGUAGES, Lesson
+from lab.scenarios.lessons import Lesson
 
 HERE = Path(__file__).parent
 INDEX = "README"  # a code host shows it with the folder

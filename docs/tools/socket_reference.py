@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from docs import tools
 from docs.tools.render import file_name, recorded
+from lab.locale import LANGUAGES
 from lab.scenarios import catalog
-from lab.scenarios.lessons import LANGUAGES
 
 NAME = "sockets"
 TABLES = {"families": "socket-families", "methods": "socket-methods"}  # and the scenarios that fill them

@@ -52,9 +52,9 @@ stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 @app.command(
     help=_(
         "Bring the lab up and wait until every host accepts logins.\n\n"
-        "A lab that is already up is left as it is. Another [bold]--project[/] is another lab beside this one; it"
-        " gets free prefixes unless they are given. With [bold]--profile windows[/] a host runs commands in"
-        " Wine's cmd (docs/profiles.md)."
+        "A lab that is already up is left as it is. Another [bold]--project[/] is another lab beside this"
+        " one; it gets free prefixes unless they are given. With [bold]--profile windows[/] a host runs"
+        " commands in Wine's cmd (docs/profiles.md)."
     )
 )
 def up(
@@ -132,7 +132,9 @@ def capture(
     count: Annotated[int, typer.Option("--count", "-c", help=_("Stop after this many packets."), min=0)] = 0,
     segment: Annotated[
         str,
-        typer.Option(help=_("The segment to capture on, if the node is on several."), show_default=_("its first")),
+        typer.Option(
+            help=_("The segment to capture on, if the node is on several."), show_default=_("its first")
+        ),
     ] = "",
     project: Project = None,
 ) -> None:

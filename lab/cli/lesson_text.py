@@ -1,4 +1,4 @@
-"""A lesson in the terminal: why it is so and what to change, after a run or without one (`lab explain`)."""
+"""A lesson in the terminal, after a run or without one (`lab explain`): the reason, and what to change."""
 
 from __future__ import annotations
 
@@ -7,36 +7,18 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.text import Text
 
+from lab.locale import _, message
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.lessons import Lesson, changes, lesson
 
 DIFF_STYLES = {"-": "red", "+": "green"}
 
-WORDS = {
-    "en": {
-        "broken": "broken",
-        "fixed": "fixed",
-        "why": "Why",
-        "change": "What to change",
-        "programs": "The programs",
-        "play": "Play it",
-        "colon": ": ",
-    },
-    "zh-CN": {
-        "broken": "错误写法",
-        "fixed": "正确写法",
-        "why": "原因",
-        "change": "怎样改",
-        "programs": "程序",
-        "play": "运行",
-        "colon": "：",
-    },
-}
+VARIANTS = {"broken": message("broken"), "fixed": message("fixed")}
 
 
 def explain(console: Console, scenario: Scenario, language: str) -> None:
-    """All that there is to read about a scenario; nothing is played."""
-    words, told = WORDS[language], lesson(scenario, language)
+    """Prints the lesson, the programs and the changes between them. Nothing is played."""
+    told = lesson(scenario, language)
     console.print(f"[bold]{escape(scenario.name)}[/]  {escape(told.title)}\n")
     _lesson(console, told)
     for variant in told.outcomes:
@@ -44,30 +26,30 @@ def explain(console: Console, scenario: Scenario, language: str) -> None:
     if told.outcomes:
         console.print()
     if scenario.programs:
-        _heading(console, words["programs"])
+        _heading(console, _("The programs", language))
     for name, program in scenario.programs.items():
         console.print(Text(name, "bold"))
         console.print(Syntax(program, "python", theme="ansi_dark", background_color="default"))
         console.print()
     what_to_change(console, scenario, language)
-    _heading(console, words["play"])
+    _heading(console, _("Play it", language))
     console.print(f"  lab run {scenario.name}", highlight=False)
     for variant in told.outcomes:
         console.print(f"  lab run {scenario.name} --variant {variant}", highlight=False)
 
 
 def why(console: Console, scenario: Scenario, language: str) -> None:
-    """The lesson, after what was played."""
-    _heading(console, WORDS[language]["why"])
+    """Prints the lesson, after a run."""
+    _heading(console, _("Why", language))
     _lesson(console, lesson(scenario, language))
 
 
 def what_to_change(console: Console, scenario: Scenario, language: str) -> None:
-    """How the fixed program differs from the broken one; nothing where both aren't in the file."""
+    """Prints the difference between the broken and the fixed program, if the scenario has both."""
     lines = changes(scenario)
     if not lines:
         return
-    _heading(console, WORDS[language]["change"])
+    _heading(console, _("What to change", language))
     for line in lines:
         console.print(Text(f"  {line}", DIFF_STYLES.get(line[:1], "dim")))
     console.print()
@@ -75,8 +57,12 @@ def what_to_change(console: Console, scenario: Scenario, language: str) -> None:
 
 def outcome_line(told: Lesson, variant: str, language: str) -> Text:
     """``broken: The second answer is …``"""
-    words = WORDS[language]
-    return Text.assemble((words[variant], "bold"), words["colon"], told.outcomes[variant])
+    return Text.assemble((variant_name(variant, language), "bold"), _(": ", language), told.outcomes[variant])
+
+
+def variant_name(variant: str, language: str) -> str:
+    """The name of a variant, as a reader sees it."""
+    return VARIANTS[variant].in_language(language)
 
 
 def _heading(console: Console, text: str) -> None:

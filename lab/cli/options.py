@@ -21,7 +21,8 @@ Profile = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help=_("Report errors only."))]
 Lang = Annotated[
-    str | None, typer.Option(metavar="en|zh", help=_("The language of the output."), show_default=_("by LANG"))
+    str | None,
+    typer.Option(metavar="en|zh", help=_("The language of the output."), show_default=_("by LANG")),
 ]
 
 
@@ -42,7 +43,8 @@ def new_topology(
 ) -> Topology:
     """The lab to bring up. Raises UsageError, EnvironmentFailure.
 
-    A lab that exists stays as it is. A new one with a name of its own gets free prefixes unless they are given.
+    A lab that exists stays as it is. A new one with a name of its own gets free prefixes, unless some are
+    given.
     """
     topology = Topology.from_environment(project)
     topology = replace(topology, profile=profile or topology.profile)

@@ -88,13 +88,13 @@ def run(
     columns: Annotated[
         bool, typer.Option("--columns", help=_("Show the output of the hosts side by side."))
     ] = False,
-    acks: Annotated[bool, typer.Option("--acks", help=_("Also show the TCP segments that only acknowledge."))] = False,
+    acks: Annotated[
+        bool, typer.Option("--acks", help=_("Also show the TCP segments that only acknowledge."))
+    ] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help=_("Leave the lab running if it had to be started."))
     ] = False,
-    seed: Annotated[
-        int | None, typer.Option(help=_("Repeat the random choices of an earlier run."))
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help=_("Repeat the random choices of an earlier run."))] = None,
     runs: Annotated[Path, typer.Option(help=_("The folder that holds the runs."))] = Path("runs"),
     snaplen: Annotated[
         int, typer.Option(help=_("Bytes that captures keep of each packet."), min=64, max=262_144)

@@ -60,7 +60,10 @@ def _not_found(run: str, runs: Path) -> Message:
     if not played:
         return message("no runs in {runs}; `lab run tcp-hello` makes one", runs=runs)
     return message(
-        "no run of {run!r} in {runs}; there are runs of {played}", run=run, runs=runs, played=", ".join(played)
+        "no run of {run!r} in {runs}; there are runs of {played}",
+        run=run,
+        runs=runs,
+        played=", ".join(played),
     )
 
 

@@ -1,4 +1,4 @@
-"""How a run looks in a terminal: each line as it happens, by host; one after the other or side by side."""
+"""A run in the terminal: each line as it happens, with the name of its host or in a column for each host."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from lab.cli import lesson_text
+from lab.evidence.diagnosis.diagnose import Diagnosis
 from lab.evidence.event_text import render
 from lab.evidence.events import (
     CounterChanged,
@@ -27,62 +28,74 @@ from lab.evidence.events import (
     VerdictGiven,
 )
 from lab.evidence.sequence_diagram import MAX_ROWS, sequence
+from lab.locale import _, message, messages
 from lab.protocols.printable import printable
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.lessons import lesson
 from lab.scenarios.play import Outcome, Verdict
+from lab.topology.node import Node
 
-MAX_LINES = 40  # shown of one program's output; all of it is in the run's folder
+MAX_LINES = 40  # shown of one program's output; the run's folder holds all of them
 MAX_CHARACTERS = 240  # shown of one line
-VARIANT_ROWS = 12  # of the sequence of one variant
-COLOURS = {"win10": "bright_blue", "kali": "bright_green", "router": "bright_yellow", "lab": "bright_magenta"}
+VARIANT_ROWS = 12  # shown of one variant's packets
+COLOURS = ("bright_green", "bright_yellow", "bright_blue", "bright_cyan", "bright_red")  # of nodes, in order
+LAB_COLOUR = "bright_magenta"
 SEQUENCE_STYLES = {"time": "dim", "lane": "dim", "dim": "dim", "lost": "bold red", "mark": "yellow"}
 QUIET = (VerdictGiven, SocketChanged, CounterChanged, PacketPassed)  # shown afterwards, or in the trace
 VERDICT_STYLES: dict[Verdict, str] = {"pass": "bold green", "fail": "bold red", "unsupported": "bold yellow"}
 
 
 class View:
-    """Shows events. ``columns`` names the nodes that get a column each; without it lines have a prefix.
+    """Shows a run in ``language``. With ``columns`` each host gets a column; without, each line has a prefix.
 
-    With ``story`` a pitfall that went as it should ends with its lesson: why, and what to change.
+    With ``story`` a pitfall that passes ends with its lesson: the reason, and what to change.
     """
 
     def __init__(
         self,
         console: Console,
-        columns: tuple[str, ...] = (),
+        *,
+        columns: bool = False,
         language: str = "en",
         story: bool = False,
         acks: bool = False,
     ) -> None:
         self._console = console
-        self._columns = columns
+        self._wants_columns = columns
+        self._columns: tuple[str, ...] = ()
         self._language = language
         self._story = story
         self._acks = acks  # whether the packets include pure ACKs
+        self._nodes: list[str] = []  # the order decides on the colours
         self._shown: Counter[int] = Counter()
         self._programs: Mapping[str, str] = {}  # of the scenario
         self._variants: dict[str, float] = {}  # when each began
         self._started = time.time()
 
     def begin(self, scenario: Scenario) -> None:
-        """The heading of one scenario."""
+        """The heading of a scenario."""
         self._shown.clear()
         self._variants.clear()
         self._programs = scenario.programs
         self._started = time.time()
         title = lesson(scenario, self._language).title
         self._console.print(f"[bold]▶ {escape(scenario.name)}[/]  {escape(title)}")
-        if self._columns:
-            self._row(
-                Text(" time", "dim"), {name: Text(name, f"bold {_colour(name)}") for name in self._columns}
-            )
+
+    def show_nodes(self, nodes: Sequence[Node]) -> None:
+        """The nodes of the lab, whose lines follow: a colour for each, and the heads of the columns."""
+        self._nodes = [node.title for node in nodes]
+        if self._wants_columns:
+            self._columns = tuple(node.title for node in nodes if node.role == "host")
+            heads = {name: Text(name, f"bold {self._colour(name)}") for name in self._columns}
+            self._row(Text(_(" time", self._language), "dim"), heads)
 
     def observe(self, event: Event) -> None:
         """One event, at once."""
         if isinstance(event, VariantBegan):
             self._variants[event.variant] = event.at
-            self._console.rule(lesson_text.WORDS[self._language][event.variant], style="dim", align="left")
+            self._console.rule(
+                lesson_text.variant_name(event.variant, self._language), style="dim", align="left"
+            )
             return
         line = self._text(event)
         if line is None:
@@ -90,12 +103,11 @@ class View:
         if event.node in self._columns:
             self._row(Text(f"{event.at - self._started:5.2f}", "dim"), {event.node: line})
         else:
-            self._console.print(
-                Text.assemble((f"{event.node:>6} ", _colour(event.node)), ("│ ", "dim"), line)
-            )
+            prefix = f"{event.node:>{max(map(len, ('router', *self._nodes)))}} "
+            self._console.print(Text.assemble((prefix, self._colour(event.node)), ("│ ", "dim"), line))
 
     def end(self, outcome: Outcome) -> None:
-        """The verdict, and where to read on."""
+        """The verdict, the packets, and the run's folder."""
         style = VERDICT_STYLES[outcome.verdict]
         line = Text.assemble(
             (outcome.verdict.upper(), style),
@@ -105,20 +117,20 @@ class View:
         self._console.print(line)
         for reason in outcome.reason.splitlines():
             self._console.print(Text(f"  {printable(reason)}", style))
-        self._explain(outcome)
+        show_diagnosis(self._console, outcome.diagnosis, self._language)
         self._console.print()
         if self._variants:
-            self._tell_variants(outcome)
+            self._show_variants(outcome)
         else:
             self._sequence(outcome)
         if self._story and outcome.verdict == "pass" and outcome.scenario.outcomes:
             lesson_text.why(self._console, outcome.scenario, self._language)
             lesson_text.what_to_change(self._console, outcome.scenario, self._language)
-        self._console.print(Text(f"  what it left: {outcome.folder}", "dim"))
+        self._console.print(Text(f"  {_folder(outcome, self._language)}", "dim"))
         self._console.print()
 
     def sum_up(self, outcomes: Sequence[Outcome]) -> None:
-        """The verdicts of several scenarios, and which of them didn't pass."""
+        """The verdicts of several scenarios, and the names of those that didn't pass."""
         verdicts = Counter(outcome.verdict for outcome in outcomes)
         counts = [
             (f"{verdicts[name]} × {name}  ", style)
@@ -126,24 +138,24 @@ class View:
             if verdicts[name]
         ]
         seconds = sum(outcome.seconds for outcome in outcomes)
-        self._console.print(
-            Text.assemble(f"{len(outcomes)} scenarios: ", *counts, (f"{seconds:.1f} s", "dim"))
-        )
+        played = messages("{count} scenario: ", "{count} scenarios: ", count=len(outcomes))
+        head = played.in_language(self._language)
+        self._console.print(Text.assemble(head, *counts, (f"{seconds:.1f} s", "dim")))
         for outcome in outcomes:
             if outcome.verdict != "pass":
                 self._console.print(
                     Text(f"  {outcome.scenario.name}: {outcome.verdict}", VERDICT_STYLES[outcome.verdict])
                 )
 
-    def _tell_variants(self, outcome: Outcome) -> None:
-        """What each variant came to, and what passed while it was played."""
+    def _show_variants(self, outcome: Outcome) -> None:
+        """The outcome of each variant and its packets."""
         told = lesson(outcome.scenario, self._language)
         ends = [*list(self._variants.values())[1:], math.inf]
         for (variant, since), until in zip(self._variants.items(), ends, strict=True):
             if outcome.verdict == "pass":
                 self._console.print(lesson_text.outcome_line(told, variant, self._language))
             else:
-                self._console.print(Text(lesson_text.WORDS[self._language][variant], "bold"))
+                self._console.print(Text(lesson_text.variant_name(variant, self._language), "bold"))
             self._sequence(outcome, VARIANT_ROWS, since, until)
             self._console.print()
 
@@ -159,32 +171,24 @@ class View:
             acks=self._acks or outcome.scenario.acks,
             language=self._language,
         ):
-            self._console.print(Text.assemble(*((span.text, _style(span.style)) for span in spans)))
-
-    def _explain(self, outcome: Outcome) -> None:
-        """Why it failed, as far as the evidence says."""
-        for sentence in outcome.diagnosis.in_language(self._language):
-            self._console.print(Text(f"  {printable(sentence)}", "yellow"))
-        if outcome.diagnosis.see_also:
-            names = " or ".join(f"lab run {name}" for name in outcome.diagnosis.see_also)
-            self._console.print(Text(f"  the same on purpose: {names}", "dim"))
+            self._console.print(Text.assemble(*((span.text, self._style(span.style)) for span in spans)))
 
     def _text(self, event: Event) -> Text | None:
         if isinstance(event, ProgramStarted):
-            return Text(f"$ {printable(shortened(event.command, self._programs))}", "bold")
+            return Text(f"$ {printable(shortened(event.command, self._programs, self._language))}", "bold")
         if isinstance(event, ProgramExited):
             hidden = self._shown[event.program] - MAX_LINES
-            more = f"… {hidden} more lines; " if hidden > 0 else ""
-            return Text(f"{more}{render(event)}", "dim")
+            more = messages("… {count} more line; ", "… {count} more lines; ", count=hidden)
+            return Text((more.in_language(self._language) if hidden > 0 else "") + render(event), "dim")
         if isinstance(event, Output):
             self._shown[event.program] += 1
             if self._shown[event.program] > MAX_LINES:
                 return None
-            return Text(cut(printable(event.line)), "red" if event.stream == "stderr" else "")
+            return Text(cut(printable(event.line), self._language), "red" if event.stream == "stderr" else "")
         return None if isinstance(event, QUIET) else Text(printable(render(event)), "italic yellow")
 
     def _row(self, time_of_it: Text, cells: dict[str, Text]) -> None:
-        """One line of the side-by-side view; a long text goes on in its own column."""
+        """One line of the side-by-side view; a long text continues in its own column."""
         width = max(20, (self._console.width - 8) // len(self._columns) - 2)
         wrapped = {name: list(text.wrap(self._console, width)) for name, text in cells.items()}
         for number in range(max(len(lines) for lines in wrapped.values())):
@@ -197,23 +201,56 @@ class View:
             line.rstrip()
             self._console.print(line, soft_wrap=True)
 
+    def _style(self, what: str) -> str:
+        return SEQUENCE_STYLES.get(what) or self._colour(what)
 
-def shortened(command: str, programs: Mapping[str, str]) -> str:
-    """``command`` with the names of the scenario's programs in the place of their texts."""
+    def _colour(self, node: str) -> str:
+        if node == "lab":
+            return LAB_COLOUR
+        if node not in self._nodes:
+            self._nodes.append(node)
+        return COLOURS[self._nodes.index(node) % len(COLOURS)]
+
+
+def show_failure(console: Console, outcome: Outcome, number: int, language: str) -> None:
+    """The run with this number, of many, that didn't pass."""
+    style = VERDICT_STYLES[outcome.verdict]
+    console.print(
+        Text(f"{outcome.scenario.name} {number}: {outcome.verdict}: {printable(outcome.reason)}", style)
+    )
+    show_diagnosis(console, outcome.diagnosis, language)
+    console.print(Text(f"  {_folder(outcome, language)}", "dim"))
+
+
+def show_diagnosis(console: Console, diagnosis: Diagnosis, language: str) -> None:
+    """The cause of a failure as far as the evidence shows it, and scenarios in which it can be seen."""
+    for sentence in diagnosis.in_language(language):
+        console.print(Text(f"  {printable(sentence)}", "yellow"))
+    if diagnosis.see_also:
+        commands = ", ".join(f"lab run {name}" for name in diagnosis.see_also)
+        text = message("see also: {commands}", commands=commands)
+        console.print(Text(f"  {text.in_language(language)}", "dim"))
+
+
+def shortened(command: str, programs: Mapping[str, str], language: str = "en") -> str:
+    """``command`` with the names of the scenario's programs in place of their texts."""
     for name, text in programs.items():
         command = command.replace(shlex.quote(f"\n{text}\n"), name)
-    return re.sub(r"'\n(.*\n)+'", lambda found: f"'… {found[0].count(chr(10)) - 1} lines …'", command)
+    return re.sub(r"'\n(.*\n)+'", lambda found: f"'{_lines(found[0].count(chr(10)) - 1, language)}'", command)
 
 
-def cut(line: str) -> str:
-    """``line``, not longer than is shown of one."""
+def _lines(count: int, language: str) -> str:
+    return messages("… {count} line …", "… {count} lines …", count=count).in_language(language)
+
+
+def cut(line: str, language: str = "en") -> str:
+    """The first MAX_CHARACTERS of ``line``, and how many are left out."""
     left_out = len(line) - MAX_CHARACTERS
-    return line if left_out <= 0 else f"{line[:MAX_CHARACTERS]} … {left_out} more characters"
+    if left_out <= 0:
+        return line
+    more = messages("… {count} more character", "… {count} more characters", count=left_out)
+    return f"{line[:MAX_CHARACTERS]} {more.in_language(language)}"
 
 
-def _style(what: str) -> str:
-    return SEQUENCE_STYLES.get(what) or _colour(what)
-
-
-def _colour(node: str) -> str:
-    return COLOURS.get(node, "cyan")
+def _folder(outcome: Outcome, language: str) -> str:
+    return message("the run's folder: {folder}", folder=outcome.folder).in_language(language)

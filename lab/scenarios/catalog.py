@@ -1,7 +1,7 @@
 """The scenarios: one file each in scenarios/, found by name, listed by the first line of its docstring.
 
-A program has ``run(lab)`` and ``check(record)``. A pitfall has ``run(lab, variant)``, and a check for each
-variant, ``check_broken(record)`` and ``check_fixed(record)``; its record holds each variant's under its name.
+A scenario has ``run(lab)`` and ``check(record)``. A pitfall has ``run(lab, variant)`` and a check for each
+variant, ``check_broken(record)`` and ``check_fixed(record)``; its record maps the variants to their records.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import ast
 import difflib
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lab.errors import UsageError
+from lab.locale import message
 from lab.topology.node import PROFILES
 
 if TYPE_CHECKING:
@@ -31,12 +32,13 @@ Record: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scenario:
-    """``run`` drives the hosts and returns plain values; ``check`` asserts over those values alone.
+    """``run`` controls the hosts and returns plain values; ``check`` makes assertions about these
+    values only.
 
-    ``profile`` is the one that the lab must have, "" where any will do.
-    ``outcomes`` says in a line what each variant comes to, in the words of its check: a pitfall has one for
-    each variant that is to be played, another scenario none. ``programs`` are the texts of the programs that
-    the file itself holds, by the names of its constants. ``acks``: its pictures show pure ACKs too.
+    ``profile`` is the profile that the lab must have, "" for any. ``outcomes`` has a line for each variant to
+    play, the docstring of its check; it is empty unless the scenario is a pitfall. ``programs`` are the
+    programs that the scenario's file contains, by the names of its constants. With ``acks`` the pictures of its
+    packets include pure ACKs.
     """
 
     name: str
@@ -51,50 +53,60 @@ class Scenario:
 
 
 def names() -> list[str]:
-    """All scenarios, as they are called on the command line."""
+    """The names of all scenarios, as on the command line."""
     return sorted(path.stem.replace("_", "-") for path in FOLDER.glob("*.py") if path.stem[0] != "_")
 
 
 def title(name: str) -> str:
-    """What `lab list` shows of a scenario. The file is read, not run. Raises UsageError."""
+    """The title of a scenario, for `lab list`. The file is parsed, not executed. Raises UsageError."""
     lesson = ast.get_docstring(ast.parse(_path(name).read_text())) or ""
     return lesson.partition("\n")[0]
 
 
 def load(name: str, variant: str | None = None) -> Scenario:
-    """The scenario called ``name``; of a pitfall only ``variant``, where one is given.
+    """The scenario called ``name``; of a pitfall only ``variant``, if one is given.
 
-    Raises UsageError where there is none, or it isn't one, or it has no such variant.
+    Raises UsageError if there is no such scenario or variant, or if the file isn't a valid scenario.
     """
     path = _path(name)
     module = _module(path)
     title, _, lesson = (module.__doc__ or "").strip().partition("\n")
     if not title:
-        raise UsageError(f"{path.name} is no scenario: its docstring has no title")
+        raise _invalid(path, message("its docstring has no title"))
     profile = getattr(module, "PROFILE", "")
     if profile and profile not in PROFILES:
-        raise UsageError(
-            f"{path.name} is no scenario: no profile {profile!r}; there is: {', '.join(PROFILES)}"
+        raise _invalid(
+            path, message("no profile {name!r}; there is: {known}", name=profile, known=_list(PROFILES))
         )
     acks = bool(getattr(module, "ACKS", False))
     programs = {k: v.strip("\n") for k, v in vars(module).items() if k.isupper() and _is_program(v)}
     try:
         if not hasattr(module, "check_broken"):
             if variant:
-                raise UsageError(f"{name} has no variants: it is no pitfall")
+                raise UsageError(message("{name} has no variants: it isn't a pitfall", name=name))
             return Scenario(
                 name, title, lesson.strip(), module.run, module.check, {}, programs, profile, acks
             )
         if variant and variant not in VARIANTS:
-            raise UsageError(f"no variant {variant!r}; there are: {', '.join(VARIANTS)}")
+            raise UsageError(
+                message("no variant {name!r}; there are: {known}", name=variant, known=_list(VARIANTS))
+            )
         checks = {v: getattr(module, f"check_{v}") for v in VARIANTS if variant in (None, v)}
     except AttributeError as error:
-        raise UsageError(f"{path.name} is no scenario: {error}") from error
+        raise _invalid(path, error) from error
     outcomes = {v: (check.__doc__ or "").strip() for v, check in checks.items()}
     if not all(outcomes.values()):
-        raise UsageError(f"{path.name} is no scenario: a check without a docstring says nothing")
+        raise _invalid(path, message("a check has no docstring"))
     run, check = _by_variant(module.run, checks)
     return Scenario(name, title, lesson.strip(), run, check, outcomes, programs, profile, acks)
+
+
+def _invalid(path: Path, why: object) -> UsageError:
+    return UsageError(message("{file} isn't a scenario: {why}", file=path.name, why=why))
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
 
 
 def _module(path: Path) -> ModuleType:
@@ -105,7 +117,7 @@ def _module(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UsageError(f"{path.name} is no scenario: {type(error).__name__}: {error}") from error
+        raise _invalid(path, f"{type(error).__name__}: {error}") from error
     return module
 
 
@@ -116,7 +128,7 @@ def _is_program(value: object) -> bool:
 def _by_variant(
     play: Callable[[Lab, str], Record], checks: Mapping[str, Callable[[Record], None]]
 ) -> tuple[Callable[[Lab], Record], Callable[[Record], None]]:
-    """A pitfall's ``run`` and ``check``: those of each variant, one after the other."""
+    """``run`` and ``check`` of a pitfall: those of each variant, one after the other."""
 
     def run(lab: Lab) -> Record:
         record = {}
@@ -135,8 +147,16 @@ def _by_variant(
 
 def _path(name: str) -> Path:
     known = names()
-    if name not in known:
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(f"no scenario {name!r}; {hint}there are: {', '.join(known)}")
-    return FOLDER / f"{name.replace('-', '_')}.py"
+    if name in known:
+        return FOLDER / f"{name.replace('-', '_')}.py"
+    close = difflib.get_close_matches(name, known, 1)
+    if close:
+        raise UsageError(
+            message(
+                "no scenario {name!r}; did you mean {close}? there are: {known}",
+                name=name,
+                close=close[0],
+                known=_list(known),
+            )
+        )
+    raise UsageError(message("no scenario {name!r}; there are: {known}", name=name, known=_list(known)))

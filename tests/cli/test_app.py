@@ -47,7 +47,7 @@ def test_an_unknown_scenario_lists_the_known_ones(lab_cli):
     [
         (["up", "-p", "Not A Name"], "no project name"),
         (["up", "--servers-prefix", "8.8.8"], "public address range"),
-        (["run"], "which scenario?"),
+        (["run"], "no scenario given"),
         (["run", "tcp-hello", "--variant", "broken"], "tcp-hello has no variants"),
         (["run", "sticky-packets", "--variant", "half"], "no variant 'half'; there are: broken, fixed"),
         (["run", "tcp-hello", "--repeat", "0"], "repeat"),
@@ -153,7 +153,7 @@ def test_a_pitfall_tells_its_story(lab_cli, lab_topology, tmp_path):
         "A larger number for recv only moves the limit.",
         "-        answer = stream.recv(1024)",
         "+        answer = file.read",
-        "what it left",
+        "the run's folder",
     ]
     rest = result.stdout
     for part in parts:

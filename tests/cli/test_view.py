@@ -12,12 +12,21 @@ from lab.cli.view import MAX_CHARACTERS, MAX_LINES, View, shortened
 from lab.evidence.events import Output, ProgramExited, ProgramStarted, VariantBegan
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import Outcome
+from lab.topology.node import Node
 from tests.evidence.forge import handshake, traffic
 
 
-def shown(events, columns=(), width=100):
+def node(name, role="host"):
+    return Node(name, role, (name,), ("segment",), ("192.0.2.1",), ("2001:db8::1",))
+
+
+NODES = [node("kali"), node("router", "router"), node("win10")]
+
+
+def shown(events, columns=False, width=100, language="en"):
     console = Console(file=io.StringIO(), width=width)
-    view = View(console, columns)
+    view = View(console, columns=columns, language=language)
+    view.show_nodes(NODES)
     for event in events:
         view.observe(event)
     return console.file.getvalue()
@@ -53,14 +62,14 @@ def test_much_output_is_cut_and_counted():
 
 
 def test_side_by_side_each_host_has_its_column():
-    output = shown([said("left", node="kali"), said("right")], columns=("kali", "win10"), width=60)
-    left, right = output.splitlines()
+    output = shown([said("left", node="kali"), said("right")], columns=True, width=60)
+    _, left, right = output.splitlines()
     assert left.index("left") < 30 < right.index("right")
 
 
 def test_wide_characters_and_long_lines_stay_in_their_column():
     events = [said("上海" * 20, node="kali"), said("x" * 70)]
-    output = shown(events, columns=("kali", "win10"), width=60)
+    output = shown(events, columns=True, width=60)
     assert output.count("上海") == 20
     assert output.count("x") == 70
     for line in output.splitlines():
@@ -116,6 +125,27 @@ def test_the_words_are_in_the_readers_language():
     output = told("pass", language="zh-CN")
     assert all(word in output for word in ("错误写法", "正确写法", "原因", "怎样改"))
     assert "Why" not in output
+
+
+def test_what_is_cut_is_counted_in_the_readers_language():
+    events = [said("x" * (MAX_CHARACTERS + 7)), *(said("line") for _ in range(MAX_LINES))]
+    output = shown([*events, ProgramExited(0.0, "win10", 1, 0)], width=1000, language="zh-CN")
+    assert "… 另有 7 个字符" in output
+    assert "… 另有 1 行；" in output
+    command = shlex.join(["python3", "-c", "\nimport socket\nprint(1)\n"])
+    assert shortened(command, {}, "zh-CN") == "python3 -c '… 2 行 …'"
+
+
+def test_each_node_has_its_colour_and_the_same_one_in_every_view():
+    views = [View(Console(file=io.StringIO(), force_terminal=True, width=100)) for _ in range(2)]
+    lines = []
+    for view, order in zip(views, (["kali", "win10"], ["win10", "kali"]), strict=True):
+        view.show_nodes(NODES)
+        for name in order:
+            view.observe(said("x", node=name))
+        lines.append(sorted(view._console.file.getvalue().splitlines()))
+    assert lines[0] == lines[1]
+    assert len({line.partition("m")[0] for line in lines[0]}) == 2
 
 
 def test_a_pitfall_that_did_not_go_as_it_should_says_nothing_of_what_it_shows():

@@ -98,7 +98,7 @@ def test_a_variant_that_is_not_there_is_told(folder):
     (folder / "two_words.py").write_text(GOOD)
     with pytest.raises(UsageError, match="no variant 'other'; there are: broken, fixed"):
         catalog.load("trap", "other")
-    with pytest.raises(UsageError, match="two-words has no variants: it is no pitfall"):
+    with pytest.raises(UsageError, match="two-words has no variants: it isn't a pitfall"):
         catalog.load("two-words", "broken")
 
 
@@ -122,7 +122,7 @@ def test_only_the_listed_names_are_opened(folder, name):
     [
         ('"""One line."""\ndef run(lab): ...\n', "no attribute 'check'"),
         (PITFALL.replace("def check_fixed", "def check_other"), "no attribute 'check_fixed'"),
-        (PITFALL.replace('"""It fails."""', "assert record"), "a check without a docstring says nothing"),
+        (PITFALL.replace('"""It fails."""', "assert record"), "a check has no docstring"),
         (GOOD.replace('"""One line.\n\nThe lesson.\n"""', ""), "its docstring has no title"),
         ("import nothing_of_this_name\n", "ModuleNotFoundError"),
         ("def run(", "SyntaxError"),
@@ -130,7 +130,7 @@ def test_only_the_listed_names_are_opened(folder, name):
 )
 def test_what_is_no_scenario_is_told(folder, content, said):
     (folder / "bad.py").write_text(content)
-    with pytest.raises(UsageError, match=rf"bad.py is no scenario: .*{said}"):
+    with pytest.raises(UsageError, match=rf"bad.py isn't a scenario: .*{said}"):
         catalog.load("bad")
 
 

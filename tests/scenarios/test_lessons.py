@@ -1,8 +1,7 @@
-"""Lessons in the reader's language: asked for by option, or by the environment; else English."""
+"""Lessons in the reader's language, or in English; what a pitfall's programs differ in."""
 
 import pytest
 
-from lab.errors import UsageError
 from lab.scenarios import catalog, lessons
 from tests.scenarios.test_catalog import PITFALL
 
@@ -17,34 +16,7 @@ def trap(tmp_path, monkeypatch):
     return tmp_path / "zh-CN" / "trap.md"
 
 
-@pytest.mark.parametrize("option", ["zh", "zh-CN", "zh_CN", "zh_CN.UTF-8", "ZH"])
-def test_a_language_by_its_names(option):
-    assert lessons.language(option, {"LANG": "en_GB.UTF-8"}) == "zh-CN"
-
-
-@pytest.mark.parametrize("option", ["", "fr", "z", "zhongwen", "../zh-CN"])
-def test_a_language_that_is_not_there_is_told(option):
-    with pytest.raises(UsageError, match="there are: en, zh-CN"):
-        lessons.language(option, {})
-
-
-@pytest.mark.parametrize(
-    ("environment", "language"),
-    [
-        ({"LANG": "zh_CN.UTF-8"}, "zh-CN"),
-        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
-        ({"LANG": "en_GB.UTF-8", "LC_MESSAGES": "zh_CN"}, "zh-CN"),
-        ({"LANG": "zh_CN.UTF-8", "LC_ALL": ""}, "zh-CN"),
-        ({"LANG": "fr_FR.UTF-8"}, "en"),
-        ({"LANG": ""}, "en"),
-        ({}, "en"),
-    ],
-)
-def test_the_environment_chooses(environment, language):
-    assert lessons.language(None, environment) == language
-
-
-def test_the_lesson_has_a_twin(trap):
+def test_a_lesson_in_another_language(trap):
     trap.write_text(TWIN)
     scenario = catalog.load("trap")
     assert lessons.lesson(scenario, "en") == lessons.Lesson(
@@ -62,7 +34,7 @@ def test_one_variant_has_one_outcome(trap):
     assert lessons.lesson(catalog.load("trap", "fixed"), "zh-CN").outcomes == {"fixed": "成功。"}
 
 
-def test_a_scenario_of_ones_own_needs_no_twin(trap):
+def test_a_lesson_that_is_not_translated_is_in_english(trap):
     scenario = catalog.load("trap")
     assert lessons.lesson(scenario, "zh-CN") == lessons.lesson(scenario, "en")
     assert lessons.title("trap", "zh-CN") == "One line."

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from lab.cli.runner import play_all
 from lab.control.lab import Lab, ignore
 from lab.errors import EnvironmentFailure, Unsupported
 from lab.evidence.events import from_json
@@ -124,29 +123,6 @@ def test_events_are_kept_and_shown_as_they_happen(tmp_path):
 def test_two_runs_in_the_same_moment_get_folders_of_their_own(tmp_path):
     folders = {played(lambda lab: {}, tmp_path=tmp_path).folder for _ in range(20)}
     assert len(folders) == 20
-
-
-class Silent:
-    """A view that shows nothing."""
-
-    def begin(self, scenario):
-        pass
-
-    def observe(self, event):
-        pass
-
-    def end(self, outcome):
-        pass
-
-    def sum_up(self, outcomes):
-        pass
-
-
-def test_the_worst_verdict_is_the_exit_code(tmp_path):
-    runs = {"good": lambda lab: {}, "bad": raising(ValueError()), "odd": raising(Unsupported("x"))}
-    for names, code in ((["good"], 0), (["bad", "good"], 1), (["good", "odd"], 3), ([], 0)):
-        chosen = [scenario(runs[name]) for name in names]
-        assert play_all(chosen, no_hosts, Silent(), tmp_path) == code
 
 
 def test_a_lab_without_the_profile_is_unsupported_and_nothing_is_run(tmp_path):

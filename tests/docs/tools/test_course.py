@@ -4,8 +4,8 @@ import pytest
 
 from docs.tools import course
 from lab.errors import UsageError
+from lab.locale import LANGUAGES
 from lab.scenarios import catalog
-from lab.scenarios.lessons import LANGUAGES
 
 TEXT = 'title = "T"\ntext = "t"\n'
 HEAD = f"[en]\n{TEXT}[zh-CN]\n{TEXT}[references]\n"

@@ -10,8 +10,8 @@ from docs import tools
 from docs.tools import course, recording, render
 from docs.tools.cli import superfluous
 from docs.tools.render import file_name
+from lab.locale import LANGUAGES
 from lab.scenarios import catalog, lessons
-from lab.scenarios.lessons import LANGUAGES
 
 NAMES = catalog.names()
 OTHERS = [language for language in LANGUAGES if language != "en"]

@@ -8,7 +8,7 @@ import pytest
 from docs import tools
 from docs.tools import recording, socket_reference
 from docs.tools.render import file_name
-from lab.scenarios.lessons import LANGUAGES
+from lab.locale import LANGUAGES
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
