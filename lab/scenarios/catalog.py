@@ -37,8 +37,8 @@ class Scenario:
 
     ``profile`` is the profile that the lab must have, "" for any. ``outcomes`` has a line for each variant to
     play, the docstring of its check; it is empty unless the scenario is a pitfall. ``programs`` are the
-    programs that the scenario's file contains, by the names of its constants. With ``acks`` the pictures of its
-    packets include pure ACKs.
+    programs that the scenario's file contains, by the names of its constants. With ``acks`` the pictures of
+    its packets include pure ACKs.
     """
 
     name: str
