@@ -29,7 +29,7 @@ class DockerTransport:
 
     def nodes(self) -> list[Node]:
         return [
-            Node.described(service, container.labels, prefix="socketlab.")
+            Node.from_labels(service, container.labels, prefix="socketlab.")
             for service, container in self._containers.items()
         ]
 

@@ -1,4 +1,4 @@
-"""What a run leaves: runs/<scenario>/<UTC time>/ with record.json, events.jsonl and each node's output."""
+"""The folder of a run: runs/<scenario>/<UTC time>/ with record.json, events.jsonl and each node's output."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from lab.evidence.events import Event, Output, from_json
 
 
 class Recorder:
-    """Writes a run's folder while the run happens, so that a run that dies leaves what it saw."""
+    """Writes the folder during the run, so that the evidence of a run that crashes is kept."""
 
     def __init__(self, runs: Path, scenario: str) -> None:
         self.folder = _new_folder(runs / scenario)
         (self.folder / "output").mkdir()
         self._runs = runs
-        # By the line, so that who reads it while the run goes on finds all that has happened.
+        # Line-buffered: the diagnosis reads it during the run.
         self._events = open(self.folder / "events.jsonl", "w", encoding="utf-8", buffering=1)
         self._outputs: dict[str, IO[str]] = {}
 
     def observe(self, event: Event) -> None:
-        """Writes one event down; what a program printed also goes to its node's output."""
+        """Writes one event; a line of output also goes to the output file of its node."""
         self._events.write(json.dumps(event.to_json(), ensure_ascii=False) + "\n")
         if isinstance(event, Output):
             self._output(event.node).write(event.line + "\n")
 
     def finish(self, record: Mapping[str, Any]) -> None:
-        """Puts the events in order, writes record.json, whole or not at all, and points runs/latest here."""
+        """Sorts the events, writes record.json atomically, and makes runs/latest a link to the folder."""
         self.close()
         _sort(self.folder / "events.jsonl")
         temporary = self.folder / "record.json.part"
@@ -55,20 +55,20 @@ class Recorder:
 
 
 def read_events(folder: Path) -> list[Event]:
-    """The events of a run, in the order of time. Raises OSError, ValueError."""
+    """The events of a run in order of time. Raises OSError, ValueError."""
     with open(folder / "events.jsonl", encoding="utf-8") as file:
         events = [from_json(json.loads(line)) for line in file]
     return sorted(events, key=lambda event: event.at)
 
 
 def _sort(file: Path) -> None:
-    """What several hosts saw comes in late and mixed; the timeline is told in order."""
+    """Sorts the lines by time: reports of several hosts arrive late and interleaved."""
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     file.write_text("".join(sorted(lines, key=lambda line: json.loads(line)["at"])), encoding="utf-8")
 
 
 def _new_folder(parent: Path) -> Path:
-    """A folder that nobody else has, named by the time in UTC."""
+    """Creates a new folder, named by the time in UTC."""
     parent.mkdir(parents=True, exist_ok=True)
     while True:
         now = time.time()
@@ -76,6 +76,6 @@ def _new_folder(parent: Path) -> Path:
         folder = parent / f"{stamp}.{int(now * 1000) % 1000:03d}Z"
         try:
             folder.mkdir()
-        except FileExistsError:  # within one millisecond of another run
+        except FileExistsError:  # another run began in the same millisecond
             continue
         return folder

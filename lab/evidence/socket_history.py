@@ -12,7 +12,7 @@ from lab.evidence.events import Event, SocketChanged
 
 @dataclass(frozen=True)
 class State:
-    """What a socket was from one moment to the next. ``until`` is None where the run ended first."""
+    """A state of a socket and its duration. ``until`` is None if it lasted beyond the end of the run."""
 
     name: str  # LISTEN, SYN_SENT, …; of UDP: OPEN, CONNECTED
     at: float
@@ -21,7 +21,7 @@ class State:
 
 @dataclass
 class SocketHistory:
-    """One socket of a node, from when it was first seen to when it was gone."""
+    """One socket of a node, from its first sighting until it was closed."""
 
     node: str
     id: int
@@ -30,15 +30,15 @@ class SocketHistory:
     local: Endpoint
     remote: Endpoint
     states: list[State] = field(default_factory=list)
-    receive_queue: int = 0  # as last seen; of a LISTEN socket: connections that wait to be accepted
+    receive_queue: int = 0  # bytes when last seen; of a LISTEN socket the connections not yet accepted
     send_queue: int = 0
-    most_received: int = 0  # the longest that the receive queue was seen
-    pid: int = 0  # who has it; 0: not known
+    most_received: int = 0  # the largest receive queue that was seen
+    pid: int = 0  # the process that holds it; 0: not known
     command: str = ""
 
     @property
     def names(self) -> list[str]:
-        """The states in their order."""
+        """The names of its states in order of time."""
         return [state.name for state in self.states]
 
     @property
@@ -51,7 +51,7 @@ class SocketHistory:
 
     @property
     def last(self) -> str:
-        """The last state that it was seen in."""
+        """The last state in which it was seen."""
         return self.states[-1].name
 
     @property
@@ -60,21 +60,22 @@ class SocketHistory:
 
     @property
     def ended(self) -> float | None:
-        """When it was gone; None where it outlived the run."""
+        """The time at which it was closed; None if it was open at the end of the run."""
         return self.states[-1].until
 
     def alive(self, at: float) -> bool:
+        """Whether it existed at a time."""
         return self.began <= at and (self.ended is None or at < self.ended)
 
     def state_at(self, at: float) -> str:
-        """Its state at a moment; "" before it was there and after it was gone."""
+        """Its state at a time; "" before its first sighting and after it was closed."""
         found = [
             state for state in self.states if state.at <= at and (state.until is None or at < state.until)
         ]
         return found[-1].name if found else ""
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for a record."""
+        """The history as a JSON object, for a record."""
         ends = {"local": str(self.local), "remote": str(self.remote)}
         return asdict(self) | ends | {"names": self.names}
 

@@ -20,7 +20,7 @@ class MgmtTransport:
         """Raises EnvironmentFailure if this isn't the runner."""
         try:
             self._nodes = [
-                Node.described(entry["service"], entry) for entry in json.loads(environ["LAB_HOSTS"])
+                Node.from_labels(entry["service"], entry) for entry in json.loads(environ["LAB_HOSTS"])
             ]
             self._key, self._known_hosts = Path(environ["LAB_SSH_KEY"]), Path(environ["LAB_KNOWN_HOSTS"])
         except KeyError as error:

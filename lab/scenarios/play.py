@@ -1,4 +1,4 @@
-"""Plays a scenario: run it, check its record, keep what happened, give the verdict."""
+"""Plays a scenario: runs it, checks its record, keeps the evidence and gives the verdict."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ OpenLab: TypeAlias = Callable[[Observe], AbstractContextManager[Lab]]
 
 PLATFORMS = {
     "linux": "Linux",
-    "windows": "Wine: the command line is Wine's cmd, and the sockets, as all below them, are Linux's",
+    "windows": "Wine: the command line is Wine's cmd; the sockets and everything below them are Linux's",
 }
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "unsupported": 3}
 
 
 @dataclass
 class Outcome:
-    """A played scenario. ``reason`` says why it didn't pass, ``diagnosis`` what the evidence says of that;
-    ``traffic`` is what passed between the hosts, and ``folder`` holds what the run left.
+    """The outcome of a scenario. ``reason`` says why it didn't pass, ``diagnosis`` what caused that.
+
+    ``traffic`` holds the packets between the hosts, ``folder`` the files of the run.
     """
 
     scenario: Scenario
@@ -52,7 +53,7 @@ class Outcome:
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for record.json."""
+        """The outcome as a JSON object, for record.json."""
         return {
             "verdict": self.verdict,
             "reason": self.reason,
@@ -68,7 +69,7 @@ class Outcome:
 
 @dataclass
 class _EventFanout:
-    """Passes each event to all that want it, one at a time: programs on two hosts speak at once."""
+    """Passes each event to every observer, one at a time: events come from several threads."""
 
     observers: list[Observe]
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -88,10 +89,10 @@ def play(
     seed: int | None = None,
     capture: Options | None = None,
 ) -> Outcome:
-    """Plays ``scenario`` on the lab that ``open_lab`` gives. ``observe`` sees each event as it happens.
+    """Plays ``scenario`` on the lab that ``open_lab`` opens. ``observe`` is called with each event.
 
-    Whatever the scenario raises is a verdict; only KeyboardInterrupt and a lab that can't be reached
-    (LabError) come through. The record is kept in every case.
+    An exception of the scenario becomes a verdict. Raises only KeyboardInterrupt, and LabError if the lab
+    can't be reached. The record is written in every case.
     """
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     recorder = Recorder(runs, scenario.name)
@@ -122,7 +123,7 @@ def play(
 def _play_on(
     lab: Lab, outcome: Outcome, seed: int, observe: Observe, capture: Options | None, about: dict[str, Any]
 ) -> None:
-    """Plays on a lab that is as new, with everything watched; notes down the link and the captures."""
+    """Plays on a restored lab while evidence is collected; adds the link and the captures to ``about``."""
     lab.random = random.Random(seed)
     lab.restore()
     lab.connect()
@@ -140,16 +141,16 @@ def _play_on(
 
 
 def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
-    """Writes the run's page. The verdict stands whatever comes of that; a failure is told, not raised."""
+    """Writes trace.html. A failure becomes a note: it doesn't change the verdict."""
     try:
         trace.write(folder, traffic)
     except Exception as error:
-        why = f"{trace.NAME} could not be written: {type(error).__name__}: {error}"
+        why = f"can't write {trace.NAME}: {type(error).__name__}: {error}"
         observe(Note(time.time(), "lab", why))
 
 
 def _judge(outcome: Outcome, lab: Lab) -> None:
-    """Runs and checks the scenario. A record that couldn't be written down is no record."""
+    """Runs and checks the scenario. A record that isn't JSON-serializable is a failure."""
     verdict: Verdict = "fail"
     reason = ""
     try:
@@ -175,15 +176,15 @@ def _require_profile(scenario: Scenario, lab: Lab) -> None:
     if scenario.profile and scenario.profile not in {host.platform for host in lab.hosts}:
         raise Unsupported(
             f"this lab was started without the profile {scenario.profile}; "
-            f"`lab up --profile {scenario.profile}` starts one that has it (docs/profiles.md)"
+            f"`lab up --profile {scenario.profile}` starts a lab with it (docs/profiles.md)"
         )
 
 
 def _failed_assertion(error: AssertionError) -> str:
-    """The assertion as it stands in the scenario, and what it said."""
+    """The source line of the assertion, and its message."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    said = f": {error}" if str(error) else ""
-    return f"{Path(place.filename).name}:{place.lineno}: {place.line}{said}"
+    message = f": {error}" if str(error) else ""
+    return f"{Path(place.filename).name}:{place.lineno}: {place.line}{message}"
 
 
 def _addresses(node: Any) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What a lab consists of: its nodes, their names and addresses. Pure."""
+"""The nodes of a lab, their names and addresses. No I/O."""

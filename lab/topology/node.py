@@ -1,28 +1,28 @@
-"""A node of a lab, as the labels of its Compose service describe it."""
+"""A node of a lab, as described by the labels of its Compose service."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PROFILES = ("windows",)  # what a host's platform can be besides linux
+PROFILES = ("windows",)  # the platforms of a host besides linux
 
 
 @dataclass(frozen=True)
 class Node:
-    """What the topology says of a host or router. A router has an address on each of its segments."""
+    """A host or a router of the topology. A router has an address on each of its segments."""
 
     name: str  # the Compose service
     role: str  # host | router
-    names: tuple[str, ...]  # all that resolve to it, its own first
+    names: tuple[str, ...]  # the host names that resolve to it, its own first
     segments: tuple[str, ...]
-    addresses: tuple[str, ...]  # IPv4, one a segment
+    addresses: tuple[str, ...]  # IPv4, one for each segment
     addresses6: tuple[str, ...]
-    platform: str = "linux"  # | windows: the command line is Wine's
+    platform: str = "linux"  # | windows: the command line is that of Wine
 
     @classmethod
-    def described(cls, service: str, labels: Mapping[str, str], prefix: str = "") -> Node:
-        """The node that the labels of a Compose service describe; each value is words."""
+    def from_labels(cls, service: str, labels: Mapping[str, str], prefix: str = "") -> Node:
+        """The node that a Compose service describes in its labels. Raises KeyError if it has no role."""
 
         def words(key: str) -> tuple[str, ...]:
             return tuple(labels.get(prefix + key, "").split())
@@ -39,7 +39,7 @@ class Node:
 
     @property
     def title(self) -> str:
-        """The name that is shown: win10, kali, router."""
+        """The name that is shown to a reader: the last of its names."""
         return self.names[-1] if self.names else self.name
 
     @property

@@ -115,6 +115,4 @@ def test_a_page_that_can_t_be_written_is_told_and_the_verdict_stands(tmp_path, m
     outcome = played(tmp_path, events.append)
     assert outcome.verdict == "pass"
     assert json.loads((outcome.folder / "record.json").read_text())["verdict"] == "pass"
-    assert [e.text for e in events if e.kind == "note"] == [
-        "trace.html could not be written: RuntimeError: no ink"
-    ]
+    assert [e.text for e in events if e.kind == "note"] == ["can't write trace.html: RuntimeError: no ink"]

@@ -1,4 +1,4 @@
-"""What happened on the hosts, for the page: lines, the lives of sockets, faults."""
+"""The timeline of the page: output and other events, socket states, faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lab.evidence.events import (
 )
 from lab.evidence.socket_history import SocketHistory, socket_histories
 
-MAX_LINES = 400  # of one program's output: the first three quarters, and the last
+MAX_LINES = 400  # of one program's output: three quarters from its beginning, one from its end
 MAX_TEXT = 2000  # characters of one line
 MAX_STATES = 5000  # of sockets
 
@@ -33,7 +33,7 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Clock:
-    """The page counts microseconds from the run's start."""
+    """Times on the page: microseconds since the start of the run."""
 
     started: float
 
@@ -42,7 +42,7 @@ class Clock:
 
 
 def lines(events: Sequence[Event], clock: Clock, nodes: Sequence[str]) -> tuple[list[Row], int]:
-    """What is shown as one line each, and how many lines of output were left out."""
+    """The events that are shown as one line each, and the number of lines of output left out."""
     index = {title: number for number, title in enumerate(nodes)}
     left_out = _left_out(events)
     rows = []
@@ -59,7 +59,7 @@ def lines(events: Sequence[Event], clock: Clock, nodes: Sequence[str]) -> tuple[
         if data := _data(event):
             row["data"] = data
         if _edges(event)[0]:
-            row["band"] = True  # it is drawn as what it began
+            row["band"] = True  # drawn as a band, not as a line
         rows.append(row)
     return rows, len(left_out)
 
@@ -83,40 +83,40 @@ def _shortened(line: str) -> str:
 
 
 def _left_out(events: Sequence[Event]) -> set[int]:
-    """The middle of what a program said at great length, as places in ``events``."""
-    said: dict[int, list[int]] = {}
+    """The indices of the lines that are left out: the middle of a long output."""
+    printed: dict[int, list[int]] = {}
     for number, event in enumerate(events):
         if isinstance(event, Output):
-            said.setdefault(event.program, []).append(number)
+            printed.setdefault(event.program, []).append(number)
     first, last = MAX_LINES * 3 // 4, MAX_LINES // 4
-    return {n for numbers in said.values() if len(numbers) > MAX_LINES for n in numbers[first:-last]}
+    return {n for numbers in printed.values() if len(numbers) > MAX_LINES for n in numbers[first:-last]}
 
 
 def sockets(
     events: Sequence[Event], clock: Clock, nodes: Sequence[str], ends: Mapping[frozenset[str], int], end: int
 ) -> list[Row]:
-    """One row for each state of each socket: from when to when it was in it, as sampled.
+    """One row for each state of each socket, with its beginning and end as sampled.
 
-    ``ends`` has the connections whose packets were seen, by both ends. What only lingers in TIME_WAIT and has
-    none is from before the run.
+    ``ends`` gives the number of a connection whose packets were seen, by both of its ends. A socket that was
+    only in TIME_WAIT and has no such connection is from before the run: it is left out.
     """
     index = {title: number for number, title in enumerate(nodes)}
     rows = []
-    for number, life in enumerate(socket_histories(events)):
-        if life.names == ["TIME_WAIT"] and _ends(life) not in ends:
+    for number, history in enumerate(socket_histories(events)):
+        if history.names == ["TIME_WAIT"] and _ends(history) not in ends:
             continue
         about: Row = {
             "life": number,
-            "node": index[life.node],
-            "protocol": life.protocol,
-            "local": str(life.local),
-            "remote": str(life.remote),
-            "owner": f"{life.command} ({life.pid})" if life.command else "",
-            "waiting": life.most_received,
-            "connection": ends.get(_ends(life)),
-            "gone": end if life.ended is None else clock.micros(life.ended),
+            "node": index[history.node],
+            "protocol": history.protocol,
+            "local": str(history.local),
+            "remote": str(history.remote),
+            "owner": f"{history.command} ({history.pid})" if history.command else "",
+            "waiting": history.most_received,
+            "connection": ends.get(_ends(history)),
+            "gone": end if history.ended is None else clock.micros(history.ended),
         }
-        for state in life.states:
+        for state in history.states:
             until = end if state.until is None else clock.micros(state.until)
             times = {"from": clock.micros(state.at), "to": max(until, clock.micros(state.at))}
             rows.append(about | times | {"state": state.name})

@@ -1,0 +1,31 @@
+"""Nodes as described by the labels of Compose services."""
+
+import pytest
+
+from lab.topology.node import Node
+
+LABELS = {
+    "role": "router",
+    "names": "router gate",
+    "segment": "office lab",
+    "address": "192.0.2.1 198.51.100.1",
+    "address6": "2001:db8:1::1 2001:db8:2::1",
+}
+
+
+@pytest.mark.parametrize("prefix", ["", "socketlab."])
+def test_a_node_is_read_from_labels(prefix):
+    node = Node.from_labels("router", {prefix + key: value for key, value in LABELS.items()}, prefix)
+    assert (node.name, node.role, node.platform) == ("router", "router", "linux")
+    assert (node.names, node.segments) == (("router", "gate"), ("office", "lab"))
+    assert (node.address, node.address6) == ("192.0.2.1", "2001:db8:1::1")
+    assert node.title == "gate"
+
+
+def test_a_node_without_names_is_called_like_its_service():
+    assert Node.from_labels("web", {"role": "host"}).title == "web"
+
+
+def test_a_service_without_a_role_is_no_node():
+    with pytest.raises(KeyError, match="role"):
+        Node.from_labels("web", {"names": "web"})
