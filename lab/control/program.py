@@ -60,7 +60,7 @@ class Result:
     @property
     def ending(self) -> str:
         """How it ended, in words."""
-        return ending(self.exit_code, self.signal)
+        return str(ending(self.exit_code, self.signal))
 
     def describe(self) -> str:
         """The command, its end, and the last of its output: what a failure shows."""

@@ -1,4 +1,4 @@
-"""The text of events: the one place in which an event's fields become a line for a reader."""
+"""The text of events. Only this module turns the fields of an event into a line for a reader."""
 
 from __future__ import annotations
 
@@ -22,20 +22,27 @@ from lab.evidence.events import (
     VariantBegan,
     VerdictGiven,
 )
+from lab.locale import Message, message
 
-# How the end of a fault is called; its beginning is called like the fault.
-HEALED = {
-    "power cut": "power on",
-    "paused": "resumed",
-    "cable pulled": "cable plugged in",
-    "disk full": "disk has room again",
+# The texts of a fault's beginning and end.
+FAULTS = {
+    "power cut": (message("power cut"), message("power on")),
+    "paused": (message("paused"), message("resumed")),
+    "cable pulled": (message("cable pulled"), message("cable plugged in")),
+    "disk full": (message("disk full"), message("disk has room again")),
 }
 
 NO_NAMES: Mapping[str, str] = {}
 
 
-def render(event: Event, names: Mapping[str, str] = NO_NAMES) -> str:
+def render(event: Event, names: Mapping[str, str] = NO_NAMES, language: str = "en") -> str:
     """The event in one line. ``names`` gives a node's name by address, for sockets and packets."""
+    text = describe(event, names)
+    return text.in_language(language) if isinstance(text, Message) else text
+
+
+def describe(event: Event, names: Mapping[str, str] = NO_NAMES) -> Message | str:
+    """The event's text: a message if it is the lab's, a str if a program or a scenario wrote it."""
     match event:
         case ProgramStarted():
             return event.command
@@ -44,13 +51,13 @@ def render(event: Event, names: Mapping[str, str] = NO_NAMES) -> str:
         case ProgramExited():
             return ending(event.exit_code, event.signal)
         case FaultChanged():
-            return fault(event)
+            return _fault(event)
         case LinkChanged():
-            return f"link: {event.asked.describe()}"
+            return message("link: {settings}", settings=event.asked.describe())
         case LinkMeasured():
-            return f"link measured: {measured(event.measured)}"
+            return _measured(event.measured)
         case LinkFailed():
-            return f"link: {event.reason}"
+            return message("link: {reason}", reason=event.reason)
         case Note():
             return event.text
         case VariantBegan():
@@ -67,30 +74,35 @@ def render(event: Event, names: Mapping[str, str] = NO_NAMES) -> str:
             raise TypeError(f"no text for {event!r}")
 
 
-def ending(exit_code: int | None, signal: str | None) -> str:
+def ending(exit_code: int | None, signal: str | None) -> Message:
     """How a program ended: "exit code 1", "killed by SIGTERM"."""
     if signal:
-        return f"killed by SIG{signal}"
-    return "still running" if exit_code is None else f"exit code {exit_code}"
+        return message("killed by SIG{signal}", signal=signal)
+    if exit_code is None:
+        return message("still running")
+    return message("exit code {exit_code}", exit_code=exit_code)
 
 
-def fault(event: FaultChanged) -> str:
+def _fault(event: FaultChanged) -> Message | str:
     """ "power cut" at the beginning of the fault, "power on" at its end."""
-    return event.fault if event.edge == "begin" else HEALED.get(event.fault, f"{event.fault}: over")
+    unknown = event.fault, message("{fault}: over", fault=event.fault)
+    begin, end = FAULTS.get(event.fault, unknown)
+    return begin if event.edge == "begin" else end
 
 
-def measured(checks_by_way: Measured) -> str:
+def _measured(checks_by_way: Measured) -> Message:
     """The measured values that matter, by direction."""
     ways = []
     for way, checks in checks_by_way.items():
         values = [f"{check.what} {check.show(check.measured)}" for check in checks if check.matters]
         ways.append(f"{way} {', '.join(values)}")
-    wrong = any(check.ok is False for checks in checks_by_way.values() for check in checks)
-    return "; ".join(ways) + (" – not as asked" if wrong else "")
+    if any(check.ok is False for checks in checks_by_way.values() for check in checks):
+        return message("link measured: {values} – not as asked", values="; ".join(ways))
+    return message("link measured: {values}", values="; ".join(ways))
 
 
 def _socket(event: SocketChanged, names: Mapping[str, str]) -> str:
-    """ "tcp *:8001 LISTEN", "tcp kali:40112 – win10:8001 SYN_SENT"."""
+    """ "tcp *:8001 LISTEN", "tcp alice:40112 – bob:8001 SYN_SENT"."""
     where = _named(event.local, names)
     if event.remote != Endpoint("*", 0):
         where += f" – {_named(event.remote, names)}"

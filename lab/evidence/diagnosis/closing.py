@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from lab.evidence.diagnosis.model import Evidence, Finding, subjects
 from lab.evidence.diagnosis.phrases import (
     NODE_STATES,
-    NOTHING,
     active_fault,
     byte_count,
     connection_name,
@@ -29,7 +28,7 @@ def reset(evidence: Evidence) -> Iterator[Finding]:
             "{node} reset {connection}{more}: {why}.",
             node=connection.reset_by,
             connection=connection_name(connection),
-            more=message(" (and {count} more)", count=len(group) - 1) if len(group) > 1 else NOTHING,
+            more=message(" (and {count} more)", count=len(group) - 1) if len(group) > 1 else "",
             why=why,
         )
         yield Finding(sentence, _reset_at(connection), subjects(group), see_also)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.evidence.diagnosis.model import Evidence, Finding, listed, subjects
-from lab.evidence.diagnosis.phrases import NOTHING, active_fault, node_state
+from lab.evidence.diagnosis.phrases import active_fault, node_state
 from lab.evidence.packets.connections import Connection
 from lab.locale import Message, message, messages
 
@@ -22,7 +22,7 @@ def refused(evidence: Evidence) -> Iterator[Finding]:
             "because {why}.",
             client=first.client,
             server=first.server,
-            times=message(" ({count} times)", count=len(group)) if len(group) > 1 else NOTHING,
+            times=message(" ({count} times)", count=len(group)) if len(group) > 1 else "",
             port=first.port,
             why=why,
         )

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from lab.evidence.diagnosis.model import Evidence, Finding
-from lab.evidence.diagnosis.phrases import NOTHING, datagram_count
+from lab.evidence.diagnosis.phrases import datagram_count
 from lab.evidence.events import CounterChanged
 from lab.evidence.packets.datagrams import Datagram
 from lab.locale import Message, message, messages
@@ -82,10 +82,10 @@ def lost(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(sentence, missing[0].sent_at, _subject(receiver, port), see_also)
 
 
-def _fragments(count: int) -> Message:
+def _fragments(count: int) -> Message | str:
     """How many datagrams lost only a part of their fragments."""
     if not count:
-        return NOTHING
+        return ""
     return messages(
         " ({count} lost only some of its fragments, but then the receiver discards the rest)",
         " ({count} lost only some of their fragments, but then the receiver discards the rest)",

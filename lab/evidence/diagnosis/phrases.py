@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.evidence.diagnosis.model import Evidence
-from lab.evidence.event_text import render
+from lab.evidence.event_text import describe
 from lab.evidence.packets.connections import Connection
 from lab.locale import Message, message, messages
 
@@ -13,7 +13,6 @@ NODE_STATES = {
     "paused": message("it is paused"),
     "cable pulled": message("its cable is unplugged"),
 }
-NOTHING = message("")
 
 
 def byte_count(count: int) -> Message:
@@ -40,7 +39,7 @@ def node_state(evidence: Evidence, node: str, at: float) -> Message | None:
     return next(filter(None, states), None)
 
 
-def active_fault(evidence: Evidence, connection: Connection, at: float) -> Message:
+def active_fault(evidence: Evidence, connection: Connection, at: float) -> Message | str:
     """The latest fault between the ends of a connection in parentheses; empty if there was none."""
     faults = evidence.faults(at, connection.client, connection.server)
-    return message(" ({fault})", fault=render(faults[0])) if faults else NOTHING
+    return message(" ({fault})", fault=describe(faults[0])) if faults else ""

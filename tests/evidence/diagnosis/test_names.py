@@ -42,3 +42,11 @@ def texts(nodes):
         for part in ast.walk(node):
             if isinstance(part, ast.Tuple):
                 yield from (leaf.value for leaf in part.elts if isinstance(leaf, ast.Constant))
+
+
+def test_no_message_is_empty():
+    """The translation of the empty text is the header of the catalog."""
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("message", "messages"):
+                assert node.args[0].value.strip()
