@@ -27,6 +27,7 @@ soak: setup ## play every pitfall 50 times: the same verdict every time?
 
 docs: setup ## record what the gallery lacks, and write the pages of docs/
 	@$(python) -m docs.tools record
+	@$(python) -m tests.scenarios.recorded
 	@$(python) -m docs.tools write
 
 translations: setup ## collect the texts that are to be translated, and compile the catalogs

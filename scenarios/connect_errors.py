@@ -67,17 +67,19 @@ def run(lab, variant):
 def check_broken(record):
     """Four causes, and all that it says is "can't connect", even where it was connected."""
     assert record["said"] == ["can't connect"] * 4
-    check_causes(*record["diagnosis"])
+    check_causes(record["diagnosis"])
 
 
 def check_fixed(record):
     """Each cause has an error of its own, and the packets say what is behind it."""
     reset = "ConnectionResetError: [Errno 104] Connection reset by peer"
     assert record["said"] == ["ECONNREFUSED", reset, "ETIMEDOUT", "ENETUNREACH"]
-    check_causes(*record["diagnosis"])
+    check_causes(record["diagnosis"])
 
 
-def check_causes(refused_and_reset, cut_and_unreachable):
+def check_causes(diagnosis):
+    assert len(diagnosis) == 2
+    refused_and_reset, cut_and_unreachable = diagnosis
     assert "was answered with RST, because nothing listen" in refused_and_reset
     assert "win10 reset the connection" in refused_and_reset
     assert "to win10:8001: they reached the router and none left it" in cut_and_unreachable

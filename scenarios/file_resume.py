@@ -39,6 +39,7 @@ def check(record):
     assert record["first_exit_code"] in (1, 4)
     assert record["visible_between"] == [], "half a file was shown"
     assert record["second_exit_code"] == 0
+    assert len(record["resumed_from"]) == 1
     (resumed_from,) = record["resumed_from"]
     assert resumed_from >= SIZE // 4 - (2 << 20)
     assert len(record["bytes_sent"]) == 2

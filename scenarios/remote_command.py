@@ -37,7 +37,7 @@ def command(lab, line, options=""):
 
 def check(record):
     assert record["addresses"] == record["addresses_there"]
-    assert record["server_address"] in record["addresses"]
+    assert f" {record['server_address']}/24 " in record["addresses"]
     assert len(record["many_there"]) == 64, "a digest"
     assert record["many"] == record["many_there"]
     assert record["failing"] == [7, ""]

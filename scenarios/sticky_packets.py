@@ -70,6 +70,7 @@ def run(lab, variant):
 
 def check_broken(record):
     """The answer to the second command is the rest of the first one's."""
+    assert len(record["answers"]) == 2
     first, second = record["answers"]
     long = record["alone"].encode("gbk")
     assert first == long[:1024].decode("gbk", errors="replace")

@@ -28,7 +28,9 @@ def put(lab, name):
 def check(record):
     assert record["taken"] == dict.fromkeys(GOOD, 0)
     assert list(record["refused"]) == BAD
-    for name, (exit_code, complaint) in record["refused"].items():
+    for name, answer in record["refused"].items():
+        assert len(answer) == 2
+        exit_code, complaint = answer
         assert exit_code == 1
         assert "Windows" in complaint
         assert repr(name) in complaint, "refused, but not by its name"
