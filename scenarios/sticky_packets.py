@@ -74,9 +74,10 @@ def check_broken(record):
     first, second = record["answers"]
     long = record["alone"].encode("gbk")
     assert first == long[:1024].decode("gbk", errors="replace")
-    rest = long[1024:].decode("gbk", errors="replace")
     assert second
-    assert rest.startswith(second), "the second answer is of the first command"
+    assert long[1024:].decode("gbk", errors="replace").startswith(second), (
+        "the second answer is of the first command"
+    )
 
 
 def check_fixed(record):
