@@ -1,4 +1,4 @@
-"""The sockets of this host as its kernel sees them: sock_diag(7), by netlink, without a privilege."""
+"""The sockets of this host, from its kernel: sock_diag(7), which needs no privilege."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ TCP, UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One socket at one moment. Queues are bytes; of a LISTEN socket: connections that wait to be accepted,
-    and how many may. ``inode`` is 0 where no process has it (any more).
+    """The state of one socket. Queues are in bytes. For a LISTEN socket they are the number of connections
+    that wait to be accepted, and the backlog. ``inode`` is 0 if no process has the socket open.
     """
 
     protocol: int  # TCP | UDP
@@ -40,11 +40,11 @@ class Sample:
     receive_queue: int
     send_queue: int
     inode: int
-    cookie: bytes  # what tells it from every other socket
+    cookie: bytes  # identifies the socket
 
 
 class SockDiag:
-    """A netlink socket to ask on. Raises OSError where the kernel has no sock_diag."""
+    """A netlink socket for requests. Raises OSError if the kernel has no sock_diag."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
@@ -58,9 +58,9 @@ class SockDiag:
         self._socket.close()
 
     def dump(self, protocol: int, family: int) -> Iterator[bytes]:
-        """Every socket of one protocol and family, raw: ``parse`` reads it, ``changing`` compares it.
+        """All sockets of one protocol and family, as raw messages for ``parse`` and ``changing``.
 
-        Consume it whole before asking again. Raises OSError.
+        Consume all of them before the next request. Raises OSError.
         """
         self._sequence += 1
         request = REQUEST.pack(family, protocol, 0, ALL_STATES)
@@ -83,14 +83,15 @@ class SockDiag:
 
 
 def changing(raw: bytes) -> bytes:
-    """The part of a raw socket that says whether something changed: no timers."""
+    """The part of a raw message that differs if the socket changed: its state and queues, not its timers."""
     return raw[1:2] + raw[56:64] + raw[68:72]
 
 
 def identity(protocol: int, raw: bytes) -> tuple[int, bytes, bytes, bytes]:
-    """The same through a socket's life: its addresses. A TIME_WAIT socket gets another cookie, and a
-    connection to a dual-stack server another family once it is made, so those can't tell. Sockets without a
-    peer may share their address; there the cookie must.
+    """A key that stays the same for a socket's life: its addresses.
+
+    The cookie changes in TIME_WAIT, and the family when a dual-stack server accepts a connection. Only
+    sockets without a peer are identified by their cookie, because several may share an address.
     """
     remote = _plain(raw[0], raw[24:40])
     unconnected = raw[6:8] == bytes(2) and not any(remote)
@@ -98,12 +99,12 @@ def identity(protocol: int, raw: bytes) -> tuple[int, bytes, bytes, bytes]:
 
 
 def parse(protocol: int, raw: bytes) -> Sample:
-    """The fields of one raw socket."""
+    """Parses one raw message."""
     family, state, _, _, sport, dport, source, destination, _, cookie, _, receive, send, _, inode = (
         SOCKET.unpack_from(raw)
     )
     if STATES.get(state) in AFTER_FIN and protocol == TCP:
-        receive = max(0, receive - 1)  # the kernel counts the FIN, until the program has read the end
+        receive = max(0, receive - 1)  # the kernel counts the FIN until the program has read EOF
     return Sample(
         protocol,
         family,
@@ -123,7 +124,7 @@ def _address(family: int, raw: bytes) -> str:
 
 
 def _plain(family: int, raw: bytes) -> bytes:
-    """The address as 4 or 16 bytes; an IPv4 peer of a dual-stack socket as IPv4."""
+    """The address as 4 or 16 bytes; IPv4-mapped addresses as IPv4."""
     if family == socket.AF_INET:
         return raw[:4]
     return raw[12:16] if raw.startswith(MAPPED) else raw

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lab.agent.socket_poller import QUEUE_INTERVAL, CounterTracker, Tracker, counters, owner
+from lab.agent.socket_tracker import QUEUE_INTERVAL, CounterTracker, SocketTracker, counters, owner
 from lab.sockets.sockdiag import TCP, UDP
 
 STATE = {"ESTABLISHED": 1, "SYN_SENT": 2, "TIME_WAIT": 6, "LISTEN": 10}
@@ -30,7 +30,7 @@ class Looks:
 
     def __init__(self, addresses=(ME,)):
         self.asked = []
-        self.tracker = Tracker(addresses, self.owner)
+        self.tracker = SocketTracker(addresses, self.owner)
         self.now = 0.0
 
     def owner(self, inode):
