@@ -1,4 +1,4 @@
-"""The link: what is delivered against what was asked, for a grid of settings; what each backend carries."""
+"""The link: measured values against the settings, for a grid of settings; the throughput of each backend."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from lab.control.link import Link
 from lab.link.settings import Impairment
 from lab.link.verification import TOLERANCE
 
-STREAMS = 4  # one stream alone is held back by its window, at 40 ms there and back
+STREAMS = 4  # one stream alone is limited by its window, at a round-trip time of 40 ms
 SECONDS_EACH = 5
-WAY = "to-servers"
 
 SHARE = Unit("share", "more", "less", True, ((0.01, "%"),))
 PLAIN = "plain forwarding"
@@ -52,16 +51,17 @@ def measure(rig: Rig) -> Iterator[Table]:
 
 
 def delivered(link: Link, rounds: int) -> Iterator[Table]:
-    """One table for each kind: rows are settings, values are measured minus asked, or measured over asked."""
+    """One table for each kind of setting: how far the measured values are from those asked for."""
     tables = {
         "delay": Table("Delay: how far from what was asked", SECONDS),
         "jitter": Table("Jitter: how far from what was asked", SECONDS),
         "rate": Table("Rate: how far from what was asked, as a part of it", SHARE),
     }
+    way = link.directions[0]
     shares = Table("Loss, duplication, reordering, corruption: how far from what was asked", SHARE)
     for asked in GRID * rounds:
-        link.set_each(asked, asked, verify=False)
-        for check in link.verify()[WAY]:
+        _set_each(link, asked)
+        for check in link.verify().measured[way]:
             if not check.asked:
                 continue
             table = tables.get(check.what, shares)
@@ -75,7 +75,7 @@ def delivered(link: Link, rounds: int) -> Iterator[Table]:
     tables["delay"].at_most(TOLERANCE, "the worst delay's distance, in seconds", worst)
     for table in tables.values():
         table.notes.append(
-            f"Backend {link.show().backend}; one-way, {WAY}; each row one setting, measured once a round."
+            f"Backend {link.show().backend}; one-way, {way}; each row one setting, measured once a round."
         )
         yield table
     yield shares
@@ -91,8 +91,8 @@ def carried(lab: Lab, rounds: int) -> Table:
     alternate(table, ways, rounds)
     table.at_least(700e6, "nfqueue with 20 ms each way, in bit/s", table.median("nfqueue, 20 ms each way"))
     table.notes.append(
-        "iperf3 and the program that holds the packets share the machine's processors. Where all packets "
-        "fare alike, TCP's bursts stay in one piece (GSO); any loss, however small, needs them one by one."
+        "iperf3 and the process that holds the packets share the machine's processors. If all packets are "
+        "treated alike, TCP's bursts stay in one piece (GSO); any loss, however small, splits them up."
     )
     return table
 
@@ -114,14 +114,18 @@ def iperf(client: Host) -> float:
         raise CannotMeasure(result.describe()) from None
 
 
+def _set_each(link: Link, asked: Impairment) -> None:
+    link.set_each(dict.fromkeys(link.directions, asked), verify=False)
+
+
 @contextmanager
 def prepared(link: Link, backend: str | None, asked: Impairment) -> Iterator[None]:
-    """The link as asked, by that backend, while the context lasts. Raises Unsupported."""
+    """Impairs the link with that backend for the duration of the context. Raises Unsupported."""
     link.clear()
     link.backend = backend
     try:
         if not asked.is_nothing:
-            link.set_each(asked, asked, verify=False)
+            _set_each(link, asked)
         yield
     finally:
         link.backend = None

@@ -1,6 +1,7 @@
-"""The impaired line: takes packets out of the kernel's queues and lets each go on as its fate says.
+"""The router's queues: takes packets from the kernel and lets each go on as the impairment model decides.
 
-One process, one line a direction. It dies with what it does: a queue without a consumer drops all packets.
+One process serves all directions. If it dies, the link is cut: the kernel drops the packets of a queue that
+has no consumer.
 """
 
 from __future__ import annotations
@@ -16,35 +17,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from lab.link.impairment_model import HEADERS, DropRule, ImpairmentModel, flip_bit, parse
-from lab.link.settings import DIRECTIONS, MAX_DROPS, Impairment, LinkSettings
+from lab.link.settings import MAX_DROPS, Impairment, LinkSettings
 from lab.sockets.nfqueue import WHOLE, Injector, Packet, Queue, payload
 from lab.sockets.stop import Stop
 
-BATCH = 128  # packets taken before the other direction, and those that are due, get their turn
+BATCH = 128  # packets taken before the other directions, and those that are due, get their turn
 COUNTED = ("packets", "lost", "dropped", "corrupted", "duplicated", "reordered", "latest_us")
 PACKETS, LOST, DROPPED, CORRUPTED, DUPLICATED, REORDERED, LATEST = range(len(COUNTED))
 
 
-class Stats:
-    """Counters in memory that another process can read: a row for each direction, then two for each Drop."""
+class Counters:
+    """Counters in memory that another process can read: two for each Drop, then a row for each direction."""
 
-    SIZE = 8 * (len(DIRECTIONS) * len(COUNTED) + 2 * MAX_DROPS)  # bytes
-
-    def __init__(self, memory: mmap.mmap | bytearray) -> None:
+    def __init__(self, memory: mmap.mmap | bytearray, directions: Sequence[str]) -> None:
         self._numbers = memoryview(memory).cast("Q")
+        self._directions = directions
+
+    @staticmethod
+    def size(directions: int) -> int:
+        """The bytes that this many directions take."""
+        return 8 * (2 * MAX_DROPS + directions * len(COUNTED))
 
     def row(self, direction: str) -> memoryview[int]:
-        begin = DIRECTIONS.index(direction) * len(COUNTED)
+        begin = 2 * MAX_DROPS + self._directions.index(direction) * len(COUNTED)
         return self._numbers[begin : begin + len(COUNTED)]
 
     def drop(self, number: int) -> memoryview[int]:
-        """How many packets matched Drop ``number``, and how many of them it took."""
-        begin = len(DIRECTIONS) * len(COUNTED) + 2 * number
-        return self._numbers[begin : begin + 2]
+        """How many packets matched Drop ``number``, and how many of them it dropped."""
+        return self._numbers[2 * number : 2 * number + 2]
 
 
-class Line:
-    """One direction: packets in, decided, held for as long as they must be, and out again."""
+class DirectionQueue:
+    """The queue of one direction. It decides on each packet, holds it until it is due, and lets it go."""
 
     def __init__(
         self,
@@ -52,23 +56,23 @@ class Line:
         number: int,
         link: LinkSettings,
         seed: str,
-        droppers: Sequence[DropRule],
-        counted: memoryview[int],
+        drop_rules: Sequence[DropRule],
+        counters: memoryview[int],
         injector: Injector,
     ) -> None:
         asked = link[direction]
         self.direction = direction
         self._delay = asked.delay
-        self._alike = asked.is_delay_only and not droppers
+        self._alike = asked.is_delay_only and not drop_rules
         self._in_order = not (asked.jitter or asked.reordering)
-        self._fates = ImpairmentModel(asked, seed, direction)
-        self._droppers = droppers
-        self._counted = counted
+        self._model = ImpairmentModel(asked, seed, direction)
+        self._drop_rules = drop_rules
+        self._counters = counters
         self._injector = injector
-        self._line: deque[tuple[float, int]] = deque()  # (due, id), where packets leave as they came
-        self._heap: list[tuple[float, int]] = []  # where they may overtake
-        self._changed: dict[int, bytes] = {}
-        self._doubled: dict[int, bytes] = {}
+        self._line: deque[tuple[float, int]] = deque()  # (due, id), if packets leave in order
+        self._heap: list[tuple[float, int]] = []  # the same, if they may overtake each other
+        self._corrupted: dict[int, bytes] = {}
+        self._duplicated: dict[int, bytes] = {}
         self._queue = Queue(number, copied=_copied(asked, self._alike), whole_bursts=self._alike)
 
     def fileno(self) -> int:
@@ -78,15 +82,15 @@ class Line:
         self._queue.close()
 
     def next_due(self) -> float | None:
-        """When the next packet has to leave; None where none is held."""
+        """The time at which the next packet must leave; None if no packet is held."""
         if self._line:
             return self._line[0][0]
         return self._heap[0][0] if self._heap else None
 
     def take(self) -> int:
-        """Takes what has come, and decides on it. Returns how many packets that were."""
+        """Takes the packets that have arrived and decides on them. Returns their number."""
         packets = self._queue.receive(BATCH)
-        self._counted[PACKETS] += len(packets)
+        self._counters[PACKETS] += len(packets)
         now = time.monotonic()
         if self._alike:
             due = now + self._delay
@@ -96,7 +100,7 @@ class Line:
         return len(packets)
 
     def release(self, now: float) -> None:
-        """Lets go what is due."""
+        """Lets the packets go that are due."""
         if self._line and self._line[0][0] <= now:
             self._note_lateness(now - self._line[0][0])
             self._release_in_order(now)
@@ -105,31 +109,31 @@ class Line:
             self._release_by_time(now)
 
     def _decide(self, packets: Iterable[Packet], now: float) -> None:
-        counted, fate_of, gone = self._counted, self._fates.next, []
-        for number, notice in packets:
-            packet = payload(notice)
+        counters, decide, gone = self._counters, self._model.next, []
+        for number, message in packets:
+            packet = payload(message)
             header = parse(packet)
-            fate = fate_of(header[:5])
-            # Every Drop counts every packet, also one that another takes.
-            if self._droppers and any([dropper.takes(header, self.direction) for dropper in self._droppers]):
-                counted[DROPPED] += 1
+            decision = decide(header[:5])
+            # A list, so that every rule counts every packet, even one that another rule drops.
+            if self._drop_rules and any([rule.drops(header, self.direction) for rule in self._drop_rules]):
+                counters[DROPPED] += 1
                 gone.append(number)
                 continue
-            if fate.lost:
-                counted[LOST] += 1
+            if decision.lost:
+                counters[LOST] += 1
                 gone.append(number)
                 continue
-            if fate.corrupted_at is not None:
-                counted[CORRUPTED] += 1
-                packet = self._changed[number] = flip_bit(packet, fate.corrupted_at)
-            if fate.duplicated:
-                counted[DUPLICATED] += 1
-                self._doubled[number] = packet
+            if decision.corrupted_at is not None:
+                counters[CORRUPTED] += 1
+                packet = self._corrupted[number] = flip_bit(packet, decision.corrupted_at)
+            if decision.duplicated:
+                counters[DUPLICATED] += 1
+                self._duplicated[number] = packet
             if self._in_order:
-                self._line.append((now + fate.delay, number))
+                self._line.append((now + decision.delay, number))
             else:
-                counted[REORDERED] += fate.early
-                heapq.heappush(self._heap, (now + fate.delay, number))
+                counters[REORDERED] += decision.early
+                heapq.heappush(self._heap, (now + decision.delay, number))
         if gone:
             self._queue.drop(gone)
 
@@ -137,10 +141,10 @@ class Line:
         due = []
         while self._line and self._line[0][0] <= now:
             due.append(self._line.popleft()[1])
-        if self._changed or self._doubled:
+        if self._corrupted or self._duplicated:
             self._send(due)
         else:
-            self._queue.accept_up_to(due[-1])  # all with a lower number are due or gone
+            self._queue.accept_up_to(due[-1])  # those with a lower id are due or gone
 
     def _release_by_time(self, now: float) -> None:
         due = []
@@ -149,10 +153,10 @@ class Line:
         self._send(due)
 
     def _send(self, due: Sequence[int]) -> None:
-        """One by one where something special is to be done, else all together; in order in any case."""
+        """Lets packets go in order: corrupted or duplicated ones one by one, the others together."""
         plain: list[int] = []
         for number in due:
-            changed, copy = self._changed.pop(number, None), self._doubled.pop(number, None)
+            changed, copy = self._corrupted.pop(number, None), self._duplicated.pop(number, None)
             if changed is None:
                 plain.append(number)
             if changed is not None or copy is not None:
@@ -161,67 +165,68 @@ class Line:
             if changed is not None:
                 self._queue.replace(number, changed)
             if copy is not None:
-                with suppress(OSError):  # no room on the way out: then the copy is lost there
+                with suppress(OSError):  # no room in the outgoing queue: the copy is lost there
                     self._injector.send(copy)
         self._queue.accept(plain)
 
     def _note_lateness(self, seconds: float) -> None:
-        if self._counted[LATEST] < seconds * 1e6 < 2**62:  # infinite where all are let go at once
-            self._counted[LATEST] = int(seconds * 1e6)
+        if self._counters[LATEST] < seconds * 1e6 < 2**62:  # infinite if all are let go at once
+            self._counters[LATEST] = int(seconds * 1e6)
 
 
-class Lines:
-    """The lines of a link, as they run in a process of their own."""
+class QueueWorker:
+    """Serves the queues of a link, in a process of its own."""
 
-    def __init__(self, link: LinkSettings, seed: str, queues: Mapping[str, int], stats: Stats) -> None:
-        """Opens the queues: packets may come from now on. Raises OSError."""
+    def __init__(self, link: LinkSettings, seed: str, queues: Mapping[str, int], counters: Counters) -> None:
+        """Opens the queues; packets may arrive from now on. Raises OSError."""
         self._stop, self._flush = Stop(), False
-        droppers = [DropRule(drop, stats.drop(n)) for n, drop in enumerate(link.drops)]
+        rules = [DropRule(drop, counters.drop(n)) for n, drop in enumerate(link.drops)]
         self._injector = Injector()
-        self._lines: list[Line] = []
+        self._queues: list[DirectionQueue] = []
         try:
             for direction, number in queues.items():
-                line = Line(direction, number, link, seed, droppers, stats.row(direction), self._injector)
-                self._lines.append(line)
+                row = counters.row(direction)
+                queue = DirectionQueue(direction, number, link, seed, rules, row, self._injector)
+                self._queues.append(queue)
         except BaseException:
             self.close()
             raise
 
     def run(self) -> None:
-        """Serves until SIGTERM, then until nothing is held any more. SIGUSR1: what is held leaves at once."""
+        """Serves until SIGTERM, then until no packet is held. On SIGUSR1 all held packets leave at once."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGUSR1, self._on_signal)
-        gc.disable()  # nothing here has cycles, and a collection would make packets late
+        gc.disable()  # there are no reference cycles here, and a collection would make packets late
         while not (self._stop.is_set() and self._are_empty()):
             self._turn()
 
     def close(self) -> None:
-        for line in self._lines:
-            line.close()
+        for queue in self._queues:
+            queue.close()
         self._injector.close()
         self._stop.close()
 
     def _turn(self) -> None:
-        waiting: list[Line | Stop] = [*self._lines]
+        waiting: list[DirectionQueue | Stop] = [*self._queues]
         if not self._stop.is_set():
             waiting.append(self._stop)
-        for ready in select.select(waiting, [], [], self._patience())[0]:
-            if isinstance(ready, Line):
+        for ready in select.select(waiting, [], [], self._time_left())[0]:
+            if isinstance(ready, DirectionQueue):
                 ready.take()
         now = float("inf") if self._flush else time.monotonic()
-        for line in self._lines:
-            line.release(now)
+        for queue in self._queues:
+            queue.release(now)
 
-    def _patience(self) -> float | None:
-        """Seconds until something has to be done, whether packets come or not."""
-        due = [moment for line in self._lines if (moment := line.next_due()) is not None]
+    def _time_left(self) -> float | None:
+        """Seconds until the next packet is due; None if no packet is held."""
+        due = [moment for queue in self._queues if (moment := queue.next_due()) is not None]
         if not due:
             return 0.0 if self._stop.is_set() else None
         return 0.0 if self._flush else max(0.0, min(due) - time.monotonic())
 
     def _are_empty(self) -> bool:
-        """Asked after a turn that found nothing to take, as nothing is sent to these queues any more."""
-        return all(line.next_due() is None and not line.take() for line in self._lines)
+        """True if no packet is held and none arrives: after SIGTERM no more are sent to these queues."""
+        return all(queue.next_due() is None and not queue.take() for queue in self._queues)
 
     def _on_signal(self, number: int, _: object) -> None:
         self._flush = self._flush or number == signal.SIGUSR1
@@ -229,7 +234,7 @@ class Lines:
 
 
 def _copied(asked: Impairment, alike: bool) -> int:
-    """How many bytes of a packet must be seen: none, its headers, or all to change or copy it."""
+    """The bytes of a packet that must be copied: none, its headers, or all to corrupt or duplicate it."""
     if alike:
         return 0
     return WHOLE if asked.corruption or asked.duplication else HEADERS

@@ -1,4 +1,4 @@
-"""Measures a link together with its twin on the other host: sends numbered datagrams, notes what arrives."""
+"""Measures a link with the same program on another host: sends numbered datagrams, records arrivals."""
 
 from __future__ import annotations
 
@@ -9,41 +9,46 @@ import time
 from typing import Any
 
 from lab.link.impairment_model import PROBE_PORT
-from lab.link.verification import OVERHEAD, PROBE_SIZE, TRAIN_SIZE, build_probe, read_probe
+from lab.link.probes import LATE, OVERHEAD, PROBE_SIZE, TRAIN_SIZE, build_probe, read_probe
 from lab.programs.console import FAILED, OK, Console, Failure, Parser, main, port_number
 from lab.sockets.prober import ProbeSocket
 
-LIFETIME = 60.0  # seconds after which it ends though nobody has told it to
+LIFETIME = 60.0  # seconds after which it exits even without "stop"
 
 EPILOG = f"""\
-It says where it listens, then waits for its plan, one line of JSON on stdin:
+It announces its address and reads a plan, one line of JSON on stdin:
   {{"count": 2000, "interval": 0.0005, "train": 0}}
-"train" more datagrams of {TRAIN_SIZE} bytes follow back to back. After the line "stop" it tells what arrived.
-One-way delays need hosts with the same clock, as containers of one machine have.
-The lab itself runs it: `lab link verify`.
+Then "train" more datagrams of {TRAIN_SIZE} bytes follow back to back.
+After the line "stop" it reports what has arrived.
+One-way delays are correct only if both hosts have the same clock, like containers on one machine.
+`lab link verify` runs it.
 
-Example:  python3 -m lab.agent.probe server
-Exit codes: 0 done · 1 stdin ended, or nobody said stop · 2 usage · 3 the port is taken
+Example:  python3 -P -m lab.agent.probe server
+Exit codes: 0 done · 1 stdin ended, or no "stop" in time · 2 usage · 3 the port is taken
 """
 
 
 class Probe:
-    """One side: what it has sent, and what has come."""
+    """The packets that one host has sent and received."""
 
     def __init__(self, sock: ProbeSocket) -> None:
         self._socket = sock
-        self.arrivals: list[tuple[int, int]] = []  # (number, microseconds on the way)
+        self.arrivals: list[tuple[int, int]] = []  # (number, microseconds in transit)
         self.corrupted: set[bytes] = set()
-        self.train: list[tuple[int, int]] = []  # (came at in ns, bytes of the Ethernet frame)
-        self.offered = 0.0
+        self.train: list[tuple[int, int]] = []  # (arrival in ns, bytes of the Ethernet frame)
+        self.offered = 0.0  # bit/s
+        self.late = 0  # probes that were sent late, because this process wasn't run in time
 
     def send(self, plan: dict[str, Any]) -> None:
-        """Sends all of the plan, and receives meanwhile."""
+        """Sends what is planned, and receives at the same time."""
         count, interval, train = int(plan["count"]), float(plan["interval"]), int(plan["train"])
-        begin = time.monotonic()
+        due = time.monotonic()
         for number in range(count):
-            self.receive(begin + number * interval)
+            self.receive(due)
+            now = time.monotonic()
+            self.late += now - due > LATE
             self._push(number, PROBE_SIZE)
+            due = max(due, now - interval) + interval  # no burst after a pause: it would fill a slow line
         began = time.monotonic()
         for number in range(count, count + train):
             self._push(number, TRAIN_SIZE)
@@ -53,7 +58,7 @@ class Probe:
             self.offered = train * (TRAIN_SIZE + OVERHEAD) * 8 / (time.monotonic() - began)
 
     def receive(self, until: float) -> None:
-        """Takes what comes until that moment of the monotonic clock."""
+        """Receives until that time of the monotonic clock."""
         while True:
             self._drain()
             left = until - time.monotonic()
@@ -66,6 +71,7 @@ class Probe:
         return {
             "arrivals": self.arrivals,
             "corrupted": len(self.corrupted),
+            "overflowed": self._socket.overflowed,
             "train_bytes": sum(size for _, size in self.train[1:]),
             "train_seconds": seconds,
         }
@@ -75,8 +81,8 @@ class Probe:
             select.select([], [self._socket], [], 1.0)
 
     def _drain(self) -> None:
-        while (came := self._socket.receive()) is not None:
-            data, at = came
+        while (datagram := self._socket.receive()) is not None:
+            data, at = datagram
             if len(data) > PROBE_SIZE:
                 self.train.append((at, len(data) + OVERHEAD))
             elif (probe := read_probe(data)) is None:
@@ -99,17 +105,17 @@ def program() -> int:
         try:
             probe.send(json.loads(plan))
         except (ValueError, TypeError, KeyError) as error:
-            raise Failure(f"no plan: {error}") from None
-        console.say("sent", "", offered=probe.offered)
-        stopped = _receive_until_told(probe, sock)
+            raise Failure(f"invalid plan: {error}") from None
+        console.say("sent", "", offered=probe.offered, late=probe.late)
+        stopped = _receive_until_stop(probe, sock)
         console.say("arrived", "", **probe.result())
         return OK if stopped else FAILED
     finally:
         sock.close()
 
 
-def _receive_until_told(probe: Probe, sock: ProbeSocket) -> bool:
-    """Returns False where nobody says stop."""
+def _receive_until_stop(probe: Probe, sock: ProbeSocket) -> bool:
+    """Receives until the line "stop". Returns False if it doesn't come in time."""
     deadline = time.monotonic() + LIFETIME
     while (left := deadline - time.monotonic()) > 0:
         ready = select.select([sock, sys.stdin], [], [], left)[0]

@@ -1,104 +1,74 @@
-"""The link between the segments: what is asked of it, done on the router, and proven by measuring.
+"""The link between the segments, as a scenario drives it: impaired on the router, and verified by measuring.
 
-Settings are data (lab/link/settings.py); the router's `impair` makes them true with the best backend
-that its kernel has, and remembers them. So what holds is asked of the router, never assumed.
+Settings are data (lab/link/settings.py). The router's `impair` puts them in force with the best backend that
+its kernel has. They are read back at every step, so that a change from outside the run is noticed.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.control.host import Host
 from lab.control.link_measurement import failures, measure
-from lab.errors import EnvironmentFailure, LabError, Unsupported, UsageError
+from lab.control.link_state import LinkFailure, RouterLink, Status, difference
+from lab.errors import LabError, Unsupported, UsageError
 from lab.evidence.events import Event, LinkChanged, LinkFailed, LinkMeasured, Measured, Note, Observe
-from lab.link.settings import (
-    BOTH,
-    TO_CLIENTS,
-    TO_SERVERS,
-    Drop,
-    Impairment,
-    ImpairmentError,
-    LinkSettings,
-    expand,
-)
+from lab.link.errors import ImpairmentError
+from lab.link.settings import BOTH, Drop, Impairment, LinkSettings, directions_to, expand
 from lab.link.traffic_control import BACKENDS
+from lab.link.verification import ATTEMPTS, Attempt
 
-COMMAND = "sudo -n /usr/lib/socketlab/impair"
-TIMEOUT = 20.0
-ATTEMPTS = 5  # to measure: a machine that is busy for a moment makes packets late, whatever was set
 QUICK = 200  # probes that show whether a direction is cut
-
-
-class LinkFailure(LabError):
-    """The link doesn't do what was asked of it. A run on such a link proves nothing."""
 
 
 @dataclass
 class Change:
-    """One setting in force: since when, by which backend, what it measured, what it did to packets."""
+    """One setting in force: since when, by which backend, how it was measured, what it did to packets."""
 
     at: float
     asked: LinkSettings
     backend: str
     seed: str
-    measured: Measured | None = None
+    attempts: list[Attempt] = field(default_factory=list)  # to measure it; the last one decided
     delivered: dict[str, Any] | None = None
 
+    @property
+    def measured(self) -> Measured | None:
+        return self.attempts[-1].measured if self.attempts else None
+
     def to_dict(self) -> dict[str, Any]:
-        measured = _measured_dict(self.measured) if self.measured is not None else None
-        about = {"at": self.at, "backend": self.backend, "seed": self.seed, "asked": self.asked.as_json()}
-        return about | {"measured": measured, "delivered": self.delivered}
-
-
-@dataclass(frozen=True)
-class Status:
-    """What the router says: what it can do, what holds (None: nothing), and what that did so far."""
-
-    can: dict[str, Any]
-    now: dict[str, Any] | None
-
-    @property
-    def settings(self) -> LinkSettings:
-        return LinkSettings.from_json(self.now["link"]) if self.now else LinkSettings()
-
-    @property
-    def backend(self) -> str:
-        """The backend in use or, where nothing is set, the one that would be; "none" where there is none."""
-        if self.now:
-            return str(self.now["backend"])
-        return next((name for name in BACKENDS if self.can[name]), "none")
-
-    @property
-    def alive(self) -> bool:
-        """False where the program that held the packets has died: the link is cut then."""
-        return self.now is None or bool(self.now["alive"])
-
-    @property
-    def delivered(self) -> dict[str, Any]:
-        """Counters by direction, and of each Drop how many packets matched and how many it took."""
-        return {key: self.now[key] for key in ("counts", "drops")} if self.now else {}
+        attempts = [attempt.as_json() for attempt in self.attempts]
+        return {
+            "at": self.at,
+            "backend": self.backend,
+            "seed": self.seed,
+            "asked": self.asked.as_json(),
+            "measured": attempts[-1]["measured"] if attempts else None,
+            "attempts": attempts,
+            "delivered": self.delivered,
+        }
 
 
 @dataclass
 class Link:
-    """``lab.link``. Each setting replaces the one before whole; a partition and the drops stand beside it.
+    """``lab.link``. Each impairment replaces the one before; a partition and drops are independent of it.
 
-    Without a setting the path is plain forwarding. In a run it is always healed at the end.
+    Without settings the router just forwards. At the end of a run the link is cleared.
     """
 
     hosts: Sequence[Host]
     observe: Observe
-    seed: str | None = None  # of all random choices; the run's. None: the one in force stays
-    backend: str | None = None  # None: the one in force stays, else the best there is
+    seed: str | None = None  # of all random choices. None: the one in force stays
+    backend: str | None = None  # None: the one in force stays, or else the best there is
     changes: list[Change] = field(default_factory=list)
-    failure: str = ""  # what went wrong with the link in this run, first
-    _settings: LinkSettings | None = None
+    failure: str = ""  # the first problem of the link in this run
+    _settings: LinkSettings | None = None  # None: not known yet
+    _in_force: Status | None = None  # the router's last answer; None: not known
+    _counted: dict[tuple[Drop, ...], list[list[int]]] = field(default_factory=dict)
     _backend: str = ""
 
     def set(
@@ -114,37 +84,35 @@ class Link:
         direction: str = BOTH,
         verify: bool = True,
     ) -> None:
-        """Impairs the link in this way from now on; the other direction, if one is named, not at all.
+        """Impairs the link from now on. If one direction is named, the others are not impaired.
 
-        Seconds, shares 0–1, bit/s. With ``verify`` it returns when the link was measured, about 2 s later.
-        Raises UsageError for what makes no sense, Unsupported for what no backend here can do, LinkFailure
-        where the link doesn't do it.
+        Durations are in seconds, shares in 0–1, the rate in bit/s. A direction is "to-SEGMENT". With
+        ``verify`` the link is measured, which takes about 2 s. Raises UsageError for an invalid setting,
+        Unsupported if no backend here can do it, and LinkFailure if the link doesn't do it.
         """
-        with _named():
+        self._require_router()
+        with _invalid_settings():
             asked = Impairment(delay, jitter, loss, duplication, reordering, corruption, rate)
-            ways = dict.fromkeys(expand(direction), asked)
-        self.set_each(ways.get(TO_SERVERS), ways.get(TO_CLIENTS), verify=verify)
+            impairments = dict.fromkeys(expand(direction, self.directions), asked)
+        self.set_each(impairments, verify=verify)
 
-    def set_each(
-        self,
-        to_servers: Impairment | None = None,
-        to_clients: Impairment | None = None,
-        *,
-        verify: bool = True,
-    ) -> None:
-        """The same with an Impairment of its own for each direction (None: none)."""
-        nothing = Impairment()
-        asked = replace(self.settings, to_servers=to_servers or nothing, to_clients=to_clients or nothing)
-        self._apply(asked, verify=verify)
+    def set_each(self, impairments: Mapping[str, Impairment], *, verify: bool = True) -> None:
+        """Like ``set``, with an Impairment for each direction; a direction without one is not impaired."""
+        self._require_router()
+        with _invalid_settings():
+            LinkSettings(impairments).check_directions(self.directions)
+        every = {way: impairments.get(way, Impairment()) for way in self.directions}
+        self._apply(replace(self.settings, impairments=every), verify=verify)
 
     def partition(self, direction: str = BOTH, *, verify: bool = True) -> None:
-        """Cuts the link both ways, or only one; ``heal`` ends it. Replaces an earlier partition."""
-        with _named():
-            cut = frozenset(expand(direction))
+        """Cuts the link in both directions or in one, until ``heal``. Replaces an earlier partition."""
+        self._require_router()
+        with _invalid_settings():
+            cut = frozenset(expand(direction, self.directions))
         self._apply(replace(self.settings, cut=cut), verify=verify, probes=QUICK)
 
     def heal(self, *, verify: bool = True) -> None:
-        """Ends the partition; an impairment stays."""
+        """Ends the partition. An impairment stays."""
         self._apply(replace(self.settings, cut=frozenset()), verify=verify, probes=QUICK)
 
     def drop(
@@ -156,15 +124,17 @@ class Link:
         flags: str | None = None,
         direction: str = BOTH,
     ) -> None:
-        """Drops the ``nth`` packet (or packets, from 1) that matches from now on. Replaces an earlier drop.
+        """Drops the ``nth`` matching packets (from 1), counted from now on. Replaces an earlier drop.
 
-        ``flags`` "SYN" or "SYN+ACK": TCP packets with exactly these of SYN, ACK, FIN and RST. What it
-        took is in ``show().delivered``, and in the record.
+        ``flags`` "SYN" or "SYN+ACK" matches TCP packets with exactly these of SYN, ACK, FIN and RST. The
+        numbers of packets that matched and were dropped are in ``show().delivered`` and in the record.
         """
-        with _named():
+        self._require_router()
+        with _invalid_settings():
             numbers = (nth,) if isinstance(nth, int) else tuple(nth)
             drop = Drop(numbers, protocol, port, flags, direction)
-        self._apply(replace(self.settings, drops=(drop,)), verify=False)
+            expand(direction, self.directions)
+        self._apply(replace(self.settings, drops=(drop,)), verify=False, counted=[[0, 0]])
 
     def clear(self) -> None:
         """Ends everything: impairment, partition, drops."""
@@ -172,144 +142,165 @@ class Link:
 
     @contextmanager
     def impaired(self, **asked: Any) -> Iterator[None]:
-        """``set`` while the context lasts."""
-        try:
+        """``set`` for the duration of the context; then the impairment before it holds again."""
+        with self._restored("impairments"):
             self.set(**asked)
             yield
-        finally:
-            self._restore(to_servers=Impairment(), to_clients=Impairment())
 
     @contextmanager
     def partitioned(self, direction: str = BOTH, *, verify: bool = True) -> Iterator[None]:
-        """``partition`` while the context lasts."""
-        try:
+        """``partition`` for the duration of the context; then the partition before it holds again."""
+        with self._restored("cut"):
             self.partition(direction, verify=verify)
             yield
-        finally:
-            self._restore(cut=frozenset())
 
     @contextmanager
     def dropping(self, nth: int | Iterable[int], **match: Any) -> Iterator[None]:
-        """``drop`` while the context lasts."""
-        try:
+        """``drop`` for the duration of the context; then the drop before it goes on counting."""
+        with self._restored("drops"):
             self.drop(nth, **match)
             yield
-        finally:
-            self._restore(drops=())
 
     def show(self) -> Status:
-        """What the router says now. Raises LinkFailure where what was set doesn't hold any more."""
-        answer = self._ask({"op": "show"})
-        self._expect(answer["before"])
-        return Status(answer["can"], answer["now"])
+        """The settings in force. Raises LinkFailure if they aren't the ones that were asked for."""
+        found = self._require_router().show()
+        self._compare(found)
+        self._note_backend(found)
+        return found
 
-    def verify(self, probes: int | None = None) -> Measured:
-        """Measures what the link does now. It may be measured again where it isn't what was asked.
+    def verify(self, probes: int | None = None) -> Attempt:
+        """Measures the link, several times if the machine is busy, and returns the attempt that decides.
 
-        Raises LinkFailure where the probes can't be sent, but not for what they say: see ``failures``.
+        All attempts are kept. Raises LinkFailure if the settings were changed, and LabError if the probes
+        can't be sent; the attempt itself says what is wrong (``wrong``).
         """
         asked = self.settings
-        for attempt in range(ATTEMPTS):
-            measured = measure(*self._ends(), asked, probes)
-            if not failures(measured) or attempt == ATTEMPTS - 1:
+        for number in range(ATTEMPTS):
+            attempt = measure(self._receivers(), asked, probes)
+            if self.changes and self.changes[-1].asked == asked:
+                self.changes[-1].attempts.append(attempt)
+            self._tell(LinkMeasured, attempt.measured)
+            self.show()
+            if attempt.decides:
                 break
-        self.show()
-        if self.changes and self.changes[-1].asked == asked:
-            self.changes[-1].measured = measured
-        self._tell(LinkMeasured, measured)
-        return measured
+            if number < ATTEMPTS - 1:
+                self._tell(Note, "link: the machine was too busy for the probes; it is measured again")
+        return attempt
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions of this lab: "to-SEGMENT" for each segment of the router."""
+        router = self._router()
+        return directions_to(router.node.segments) if router else ()
 
     @property
     def settings(self) -> LinkSettings:
-        """What is asked of the link at the moment."""
+        """The settings that were asked for last."""
         if self._settings is None:
             self._settings = self.show().settings
         return self._settings
 
     def begin(self, seed: str) -> None:
-        """The start of a run: what an earlier one may have left is cleared."""
-        self.seed, self.backend, self.changes, self.failure, self._settings = seed, None, [], "", None
-        if self._router() is None:
-            self._settings = LinkSettings()
-        else:
-            left = self.show().now
-            self._settings = LinkSettings()
-            if left:
-                self._request(LinkSettings())
-                self._tell(LinkChanged, LinkSettings())
-                self._tell(Note, "link: an earlier run had left its settings; they were cleared")
+        """Begins a run: the settings that an earlier one may have left are cleared."""
+        self.seed, self.backend, self.changes, self.failure = seed, None, [], ""
+        self._settings, self._in_force = LinkSettings(), None
+        if self._router() is not None and self.show().now:
+            self._request(LinkSettings())
+            self._tell(LinkChanged, LinkSettings())
+            self._tell(Note, "link: an earlier run had left its settings; they were cleared")
 
     def end(self) -> None:
-        """The end of a run: clears the link, and keeps what it did. What fails is in ``failure``."""
+        """Ends a run: compares the settings a last time and clears them. A problem is kept in ``failure``."""
+        if self._router() is None:
+            return
         try:
-            if self._settings is None or not self._settings.is_nothing:
+            if self._settings == LinkSettings() and self._in_force is not None:
+                self.show()
+            else:
                 self.clear()
         except LabError as error:
             self.failure = self.failure or str(error)
 
     def to_dict(self) -> dict[str, Any] | None:
-        """What the record says of the link. None where the lab has no router."""
+        """The link's part of the record. None if the lab has no router."""
         if self._router() is None:
             return None
         return {"backend": self._backend, "changes": [change.to_dict() for change in self.changes]}
 
-    def _apply(self, asked: LinkSettings, *, verify: bool, probes: int | None = None) -> None:
-        answer = self._request(asked)
-        now = answer["now"]
-        self._settings = asked
-        backend = now["backend"] if now else ""
-        self.changes.append(Change(time.time(), asked, backend, now["seed"] if now else ""))
-        self._tell(LinkChanged, asked, backend)
+    def _apply(
+        self,
+        asked: LinkSettings,
+        *,
+        verify: bool,
+        probes: int | None = None,
+        counted: list[list[int]] | None = None,
+    ) -> None:
+        self._request(asked, counted, keep=True)
         if not verify:
             return
-        if wrong := failures(self.verify(probes)):
-            raise self._failed("the link doesn't do what was asked: " + "; ".join(wrong))
+        attempt = self.verify(probes)
+        if attempt.wrong:
+            again = "" if attempt.decides else f" (measured {ATTEMPTS} times on a busy machine)"
+            raise self._failed("the link doesn't do what was asked: " + "; ".join(failures(attempt)) + again)
 
-    def _restore(self, **healed: Any) -> None:
-        """Ends one thing and leaves the others. Where that can't be done, all is cleared, and it is told."""
-        self._apply(replace(self.settings, **healed), verify=False)
-
-    def _request(self, asked: LinkSettings) -> dict[str, Any]:
-        router = self._router()
-        if router is None:
-            raise Unsupported("this lab has no router whose link could be impaired")
+    def _request(
+        self, asked: LinkSettings, counted: list[list[int]] | None = None, *, keep: bool = False
+    ) -> None:
+        """Puts ``asked`` in force, and fails if the settings until now weren't the ones in force."""
+        router = self._require_router()
         if self.backend not in (None, *BACKENDS):
-            raise UsageError(f"link: no backend {self.backend!r}; there are {', '.join(BACKENDS)}")
-        addresses = dict(zip(router.node.segments, router.node.addresses, strict=True))
-        request = {"op": "apply", "interfaces": addresses, "link": asked.as_json(), "backend": self.backend}
+            raise UsageError(f"link: no backend {self.backend!r}: expected {', '.join(BACKENDS)}")
         seed = None if self.seed is None else f"{self.seed}/{len(self.changes)}"
-        answer = self._ask(request | {"seed": seed})
-        if "unsupported" in answer:
-            missing = ", ".join(answer["unsupported"])
-            raise Unsupported(f"the link's backend here ({answer['backend']}) can't do: {missing}")
-        self._expect(answer["before"])
-        return answer
+        try:
+            before, now = router.apply(asked, backend=self.backend, seed=seed, counted=counted)
+        except Unsupported:
+            raise
+        except LabError as error:  # it is not known what is in force now
+            self._in_force, self.failure = None, self.failure or str(error)
+            raise
+        try:
+            self._compare(before)
+        finally:
+            self._settings, self._in_force = asked, now
+            self._note_backend(now)
+            if keep:
+                backend, made = (now.backend, now.now["seed"]) if now.now else ("", "")
+                self.changes.append(Change(time.time(), asked, backend, made))
+                self._tell(LinkChanged, asked, backend)
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One request to the router's `impair`."""
-        router = self._router()
-        if router is None:
-            raise Unsupported("this lab has no router whose link could be impaired")
-        result = router.ask(COMMAND, stdin=json.dumps(request) + "\n", timeout=TIMEOUT)
-        if not result.output:
-            why = (result.stderr.strip() or result.ending).splitlines()[-1]
-            raise EnvironmentFailure(f"{router.title}: {why}")
-        answer: dict[str, Any] = json.loads(result.output)
-        self._backend = Status(answer["can"], None).backend if self.backend is None else self.backend
-        return answer
+    @contextmanager
+    def _restored(self, part: str) -> Iterator[None]:
+        """Afterwards this part of the settings is again what it was, and the other parts stay."""
+        before = getattr(self.settings, part)
+        try:
+            yield
+        finally:
+            if getattr(self.settings, part) != before:
+                restored = replace(self.settings, **{part: before})
+                self._apply(restored, verify=False, counted=self._counted_before(restored))
 
-    def _expect(self, found: dict[str, Any] | None) -> None:
-        """Notes what the settings before did, and fails where they didn't hold until now."""
-        if self.changes and found and found["since"] and self.changes[-1].asked.as_json() == found["link"]:
-            self.changes[-1].delivered = Status({}, found).delivered
-        if self._settings is None or self._settings.is_nothing:
+    def _counted_before(self, settings: LinkSettings) -> list[list[int]] | None:
+        """The counters of drops that were in force before; None if they are in force now."""
+        if self._settings is not None and self._settings.drops == settings.drops:
+            return None
+        return self._counted.get(settings.drops)
+
+    def _compare(self, found: Status) -> None:
+        """Notes what the settings did until now. Raises LinkFailure if they aren't in force any more."""
+        asked, self._in_force = self._in_force, found
+        if asked is None:
             return
-        if found is None:
-            self._settings = LinkSettings()
-            raise self._failed("the router was restarted, and what was asked of the link is gone")
-        if not found["alive"]:
-            self._settings = None
-            raise self._failed("the program that impairs the link has died; since then the link was cut")
+        if found.now and found.id == asked.id:
+            if self.changes:
+                self.changes[-1].delivered = found.delivered
+            if len(found.now["drops"]) == len(found.settings.drops):
+                self._counted[found.settings.drops] = found.now["drops"]
+        if why := difference(asked, found):
+            self._in_force = None  # reported once
+            raise self._failed(why)
+
+    def _note_backend(self, status: Status) -> None:
+        self._backend = self.backend or Status(status.can, None).backend
 
     def _failed(self, why: str) -> LinkFailure:
         self.failure = self.failure or why
@@ -324,25 +315,29 @@ class Link:
     def _router(self) -> Host | None:
         return next((host for host in self.hosts if host.node.role == "router"), None)
 
-    def _ends(self) -> tuple[Host, Host]:
-        """A host of the clients' segment and one of the servers'."""
-        ends = [
-            next((h for h in self.hosts if h.node.role == "host" and segment in h.node.segments), None)
-            for segment in ("clients", "servers")
-        ]
-        client, server = ends
-        if client is None or server is None:
-            raise Unsupported("measuring the link takes a host on each segment")
-        return client, server
+    def _require_router(self) -> RouterLink:
+        router = self._router()
+        if router is None:
+            raise Unsupported("this lab has no router whose link could be impaired")
+        return RouterLink(router)
 
-
-def _measured_dict(measured: Measured) -> dict[str, Any]:
-    return {way: [check.as_json() for check in checks] for way, checks in measured.items()}
+    def _receivers(self) -> dict[str, Host]:
+        """For each direction a host on the segment that its packets go to."""
+        router = self._require_router()
+        hosts = [host for host in self.hosts if host.node.role == "host"]
+        found = {
+            way: next((host for host in hosts if segment in host.node.segments), None)
+            for way, segment in zip(self.directions, router.segments, strict=True)
+        }
+        receivers = {way: host for way, host in found.items() if host is not None}
+        if len(receivers) != 2 or len(found) != 2:
+            raise Unsupported("measuring the link takes a router with two segments and a host on each")
+        return receivers
 
 
 @contextmanager
-def _named() -> Iterator[None]:
-    """What makes no sense is the user's mistake, told by its name."""
+def _invalid_settings() -> Iterator[None]:
+    """An invalid setting is the user's mistake."""
     try:
         yield
     except ImpairmentError as error:

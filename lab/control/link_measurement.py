@@ -1,10 +1,10 @@
-"""Measures the link: a probe program on each side, and a judgement of what arrived (protocols/probing)."""
+"""Measures the link: a probe program on each side, then a judgement of what arrived."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,49 +12,49 @@ from typing import Any
 from lab.control.host import Host
 from lab.control.process import agent
 from lab.errors import EnvironmentFailure
-from lab.evidence.events import Measured
-from lab.link.settings import DIRECTIONS, TO_CLIENTS, TO_SERVERS, LinkSettings
-from lab.link.verification import Observation, Plan, judge, patience, plan
+from lab.link.probes import Observation, Plan, longest_transit, plan
+from lab.link.settings import LinkSettings
+from lab.link.verification import Attempt, judge
 
 START_TIMEOUT = 10.0
 SEND_TIMEOUT = 30.0
 
 
-def measure(client: Host, server: Host, asked: LinkSettings, probes: int | None = None) -> Measured:
-    """Sends probes both ways at once, and compares what arrives with ``asked``.
+def measure(receivers: Mapping[str, Host], asked: LinkSettings, probes: int | None = None) -> Attempt:
+    """Sends probes in both directions at once, and compares what arrives with ``asked``.
 
-    ``probes`` limits how many. Raises EnvironmentFailure, HostTimeout where the probes don't run.
+    ``receivers`` has the host that receives the packets of each direction; the other one sends them.
+    ``probes`` limits their number. Raises EnvironmentFailure, or HostTimeout, if the probes can't be sent.
     """
-    plans = {way: _plan(asked, way, probes) for way in DIRECTIONS}
-    with _probe(client, server.address) as at_client, _probe(server, client.address) as at_server:
-        senders = {TO_SERVERS: at_client, TO_CLIENTS: at_server}
+    started = time.time()
+    (first, host), (second, peer) = receivers.items()
+    plans = {way: _plan(asked, way, probes) for way in receivers}
+    with _probe(host, peer.address) as at_host, _probe(peer, host.address) as at_peer:
+        senders = {first: at_peer, second: at_host}
         for side in senders.values():
             side.wait_for("listening", START_TIMEOUT)
         for way, side in senders.items():
-            side.say(json.dumps(plans[way].as_json()))
-        offered = {way: side.wait_for("sent", SEND_TIMEOUT)["offered"] for way, side in senders.items()}
-        # Nothing to wait for but the packets themselves: the last ones may be under way for that long.
-        time.sleep(max(patience(asked[way]) for way in DIRECTIONS))
+            side.send_line(json.dumps(plans[way].as_json()))
+        sent = {way: side.wait_for("sent", SEND_TIMEOUT) for way, side in senders.items()}
+        # There is no event to wait for: the last packets may be in transit for this long.
+        time.sleep(max(longest_transit(asked[way]) for way in receivers))
         for side in senders.values():
-            side.say("stop")
+            side.send_line("stop")
         arrived = {
-            TO_SERVERS: at_server.wait_for("arrived", START_TIMEOUT),
-            TO_CLIENTS: at_client.wait_for("arrived", START_TIMEOUT),
+            first: at_host.wait_for("arrived", START_TIMEOUT),
+            second: at_peer.wait_for("arrived", START_TIMEOUT),
         }
-    return {
-        way: judge(asked[way], _observation(plans[way], offered[way], arrived[way]), cut=way in asked.cut)
-        for way in DIRECTIONS
-    }
+    seen = {way: _observation(plans[way], sent[way], arrived[way]) for way in receivers}
+    measured = {way: judge(asked[way], seen[way], cut=way in asked.cut) for way in receivers}
+    return Attempt(started, measured, any(observation.is_disturbed for observation in seen.values()))
 
 
-def failures(measured: Measured) -> list[str]:
-    """What isn't as it was asked, in words."""
+def failures(attempt: Attempt) -> list[str]:
+    """The values that aren't as they were asked for, one sentence each."""
     return [
         f"{way} {check.what}: asked {check.show(check.asked)}, measured {check.show(check.measured)}"
         f" ({check.show(check.low)} … {check.show(check.high)})"
-        for way, checks in measured.items()
-        for check in checks
-        if check.ok is False
+        for way, check in attempt.wrong
     ]
 
 
@@ -63,29 +63,29 @@ class _Side:
 
     def __init__(self, host: Host, peer: str) -> None:
         self._text = bytearray()
-        self._feed = host.helper(f"{agent('probe')} {peer}", self._text.extend)
+        self._process = host.helper(f"{agent('probe')} {peer}", self._text.extend)
 
-    def say(self, line: str) -> None:
-        self._feed.send(line.encode() + b"\n")
+    def send_line(self, line: str) -> None:
+        self._process.send(line.encode() + b"\n")
 
     def wait_for(self, event: str, timeout: float) -> dict[str, Any]:
-        self._feed.wait_until(lambda: self._find(event) is not None, "can't measure the link", timeout)
+        self._process.wait_until(lambda: self._find(event) is not None, "can't measure the link", timeout)
         found = self._find(event)
         if found is None:
-            raise EnvironmentFailure(f"the probe didn't say {event!r}")
+            raise EnvironmentFailure(f"the probe didn't report {event!r}")
         return found
 
     def close(self) -> None:
-        self._feed.close_stdin()
-        if not self._feed.ended:
-            self._feed.signal("TERM")
-        self._feed.finish()
+        self._process.close_stdin()
+        if not self._process.ended:
+            self._process.signal("TERM")
+        self._process.finish()
 
     def _find(self, event: str) -> dict[str, Any] | None:
         for line in bytes(self._text).split(b"\n")[:-1]:
-            said: dict[str, Any] = json.loads(line)
-            if said["event"] == event:
-                return said
+            report: dict[str, Any] = json.loads(line)
+            if report["event"] == event:
+                return report
         return None
 
 
@@ -103,12 +103,14 @@ def _plan(asked: LinkSettings, way: str, probes: int | None) -> Plan:
     return whole if probes is None else replace(whole, count=min(probes, whole.count), train=0)
 
 
-def _observation(sent: Plan, offered: float, arrived: dict[str, Any]) -> Observation:
+def _observation(planned: Plan, sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> Observation:
     return Observation(
-        sent=sent.count,
+        sent=planned.count,
         arrivals=[(number, micros / 1e6) for number, micros in arrived["arrivals"]],
         corrupted=arrived["corrupted"],
         train_bytes=arrived["train_bytes"],
         train_seconds=arrived["train_seconds"],
-        offered=offered,
+        offered=sent["offered"],
+        late=sent["late"],
+        overflowed=arrived["overflowed"],
     )

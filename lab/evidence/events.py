@@ -13,7 +13,8 @@ from types import UnionType
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from lab.evidence.endpoint import Endpoint
-from lab.link.settings import ImpairmentError, LinkSettings
+from lab.link.errors import ImpairmentError
+from lab.link.settings import LinkSettings
 from lab.link.verification import Check
 
 Stream: TypeAlias = Literal["stdout", "stderr"]

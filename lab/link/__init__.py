@@ -1,1 +1,1 @@
-"""What is asked of a link, what happens to each packet, the words of tc and iptables, and the proof. Pure."""
+"""Settings of a link, the decision on each packet, commands for tc and iptables, verification. Pure."""

@@ -1,11 +1,11 @@
-"""What happens to each packet: decided from a seed and the packet's place in its conversation, nothing else.
+"""Decides what happens to each packet, from a seed and the packet's position in its conversation.
 
-The strategy: the fate of a packet is a function of
-    the seed, the direction, the IP version, the protocol, the lower of its two port numbers,
-    the number k of its conversation among those with the same of all these, in order of appearance, and
-    its own number n in that conversation and direction.
-So neither time, nor addresses, nor a client's ephemeral port, nor what other programs send can change it.
-Each packet costs six draws whatever is asked, so a setting that is added moves no other one's choices.
+The decision is a function of
+    the seed, the direction, the IP version, the protocol, the lower of the two port numbers,
+    the number of the conversation among those that share all of these, in order of appearance, and
+    the number of the packet in that conversation and direction.
+So time, addresses, a client's ephemeral port and the traffic of other programs don't change it. Each packet
+takes six random numbers whatever the settings are, so another setting doesn't change the other choices.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import random
 from collections.abc import Callable, MutableSequence
 from typing import NamedTuple, TypeAlias
 
-from lab.link.settings import BOTH, PROTOCOLS, Drop, Impairment, flag_bits
+from lab.link.settings import PROTOCOLS, Drop, Impairment, flag_bits
 
-MAX_FLOWS = 8192  # conversations remembered; past it the oldest is forgotten
-HEADERS = 96  # bytes of a packet that suffice to see its ports and flags
-PROBE_PORT = 61_987  # the lab's own probes; they are impaired like all packets, but no Drop counts them
+MAX_FLOWS = 8192  # conversations remembered; beyond that the oldest is forgotten
+HEADERS = 96  # bytes of a packet that are enough to read its ports and flags
+PROBE_PORT = 61_987  # the lab's own probes: impaired like all packets, but not counted by a Drop
 
-_JUDGED_FLAGS = flag_bits("SYN+ACK+FIN+RST")
+_MATCHED_FLAGS = flag_bits("SYN+ACK+FIN+RST")
 _WITH_PORTS = (6, 17, 132, 136)
-_EXTENSIONS = (0, 43, 60, 135)  # IPv6 headers that may stand before the transport's
+_EXTENSIONS = (0, 43, 60, 135)  # IPv6 headers that may precede the transport header
 
-Flow: TypeAlias = tuple[int, int, bytes, int, int]  # version, protocol, addresses, source port, target port
+Flow: TypeAlias = tuple[int, int, bytes, int, int]  # version, protocol, addresses, ports
 
 
 class Header(NamedTuple):
-    """What is looked at in a packet. Ports are 0 where the protocol, or this fragment, has none."""
+    """The fields of a packet that matter here. Ports are 0 if the protocol, or this fragment, has none."""
 
     version: int
     protocol: int
@@ -36,7 +36,7 @@ class Header(NamedTuple):
     source: int
     target: int
     flags: int  # of TCP
-    payload_at: int  # behind the transport header, as far as it is known
+    payload_at: int  # the offset behind the transport header, if that is known
 
     @property
     def flow(self) -> Flow:
@@ -44,17 +44,17 @@ class Header(NamedTuple):
 
 
 class PacketDecision(NamedTuple):
-    """``delay`` in seconds. ``corrupted_at`` in 0–1: where among the bits that may be flipped; or None."""
+    """``delay`` is in seconds. ``corrupted_at`` in 0–1 chooses the bit that is flipped; None: none is."""
 
     lost: bool
     duplicated: bool
     corrupted_at: float | None
     delay: float
-    early: bool  # it skips the delay
+    early: bool  # the packet skips the delay
 
 
 class ImpairmentModel:
-    """Gives the packets of one direction their fates, in the order in which they come."""
+    """Decides on the packets of one direction, in the order in which they arrive."""
 
     def __init__(self, impairment: Impairment, seed: str, direction: str) -> None:
         self._impairment = impairment
@@ -63,16 +63,16 @@ class ImpairmentModel:
         self._conversations: dict[tuple[int, int, int], int] = {}
 
     def next(self, flow: Flow) -> PacketDecision:
-        """The fate of the next packet of ``flow``."""
+        """The decision on the next packet of ``flow``."""
         draw = self._flows.get(flow) or self._begin(flow)
         asked = self._impairment
-        lost, doubled, early, bad = draw(), draw(), draw(), draw()
-        where, spread = draw(), draw()
+        lost, duplicated, early, corrupted = draw(), draw(), draw(), draw()
+        position, spread = draw(), draw()
         delay = asked.delay + asked.jitter * (2 * spread - 1)
         return PacketDecision(
             lost=lost < asked.loss,
-            duplicated=doubled < asked.duplication,
-            corrupted_at=where if bad < asked.corruption else None,
+            duplicated=duplicated < asked.duplication,
+            corrupted_at=position if corrupted < asked.corruption else None,
             delay=0.0 if early < asked.reordering else delay,
             early=early < asked.reordering,
         )
@@ -85,46 +85,46 @@ class ImpairmentModel:
         if len(self._flows) >= MAX_FLOWS:
             del self._flows[next(iter(self._flows))]
         key = f"{self._seed}/{version}/{protocol}/{min(source, target)}/{number}"
-        draw = self._flows[flow] = random.Random(key).random  # a text is hashed with SHA-512
+        draw = self._flows[flow] = random.Random(key).random  # a string seed is hashed with SHA-512
         return draw
 
 
 class DropRule:
-    """Counts the packets that match one Drop, and says which of them it takes.
+    """Counts the packets that match a Drop and decides which of them are dropped.
 
-    ``counted`` is where it writes how many matched, and how many it took: maybe memory that others read.
+    It keeps the numbers of matching and of dropped packets in ``counters``, which may be shared memory.
     """
 
-    def __init__(self, drop: Drop, counted: MutableSequence[int] | memoryview[int] | None = None) -> None:
+    def __init__(self, drop: Drop, counters: MutableSequence[int] | memoryview[int] | None = None) -> None:
         self._protocol = PROTOCOLS["tcp"] if drop.flags else PROTOCOLS.get(drop.protocol or "")
         self._port = drop.port
         self._flags = None if drop.flags is None else flag_bits(drop.flags)
-        self._direction = drop.direction
+        self._drop = drop
         self._nth = frozenset(drop.nth)
-        self.counted: MutableSequence[int] | memoryview[int] = [0, 0] if counted is None else counted
+        self.counters: MutableSequence[int] | memoryview[int] = [0, 0] if counters is None else counters
 
-    def takes(self, header: Header, direction: str) -> bool:
-        """Whether this packet, which is counted where it matches, is one to drop."""
+    def drops(self, header: Header, direction: str) -> bool:
+        """Counts the packet if it matches. True if it must be dropped."""
         if not self._matches(header, direction):
             return False
-        self.counted[0] += 1
-        taken = self.counted[0] in self._nth
-        self.counted[1] += taken
-        return taken
+        self.counters[0] += 1
+        dropped = self.counters[0] in self._nth
+        self.counters[1] += dropped
+        return dropped
 
     def _matches(self, header: Header, direction: str) -> bool:
         ports = header.source, header.target
         return (
-            self._direction in (BOTH, direction)
+            self._drop.applies_to(direction)
             and (self._protocol is None or self._protocol == header.protocol)
             and (self._port is None or self._port in ports)
-            and (self._flags is None or header.flags & (_JUDGED_FLAGS | self._flags) == self._flags)
+            and (self._flags is None or header.flags & (_MATCHED_FLAGS | self._flags) == self._flags)
             and PROBE_PORT not in ports
         )
 
 
 def parse(packet: bytes) -> Header:
-    """The header of an IP packet (RFC 791, RFC 8200), or as much as there is of it; never raises."""
+    """Parses the headers of an IP packet (RFC 791, RFC 8200) as far as they are there. Never raises."""
     version = packet[0] >> 4 if packet else 0
     if version == 4 and len(packet) >= 20:
         at, protocol, addresses = (packet[0] & 15) * 4, packet[9], packet[12:20]
@@ -144,18 +144,18 @@ def parse(packet: bytes) -> Header:
     )
 
 
-def flip_bit(packet: bytes, where: float) -> bytes:
-    """``packet`` with one bit flipped: of what it carries or, where that is nothing, of its transport header.
+def flip_bit(packet: bytes, position: float) -> bytes:
+    """Returns ``packet`` with one bit of its payload flipped or, without a payload, of its transport header.
 
-    ``where`` in 0–1 says which. The IP header stays whole, else a router would drop the packet on its way.
+    ``position`` in 0–1 chooses the bit. The IP header stays intact, because a router would drop the packet.
     """
     header = parse(packet)
-    if not header.addresses:  # no whole IP header
+    if not header.addresses:  # no complete IP header
         return packet
     begin = header.payload_at if header.payload_at < len(packet) else _transport_at(packet)
     if begin >= len(packet):
         return packet
-    bit = int(where * (len(packet) - begin) * 8)
+    bit = int(position * (len(packet) - begin) * 8)
     changed = bytearray(packet)
     changed[begin + bit // 8] ^= 1 << bit % 8
     return bytes(changed)
@@ -166,7 +166,7 @@ def _transport_at(packet: bytes) -> int:
 
 
 def _skip_extensions(packet: bytes) -> tuple[int, int, bool]:
-    """The transport's protocol number, where it begins, and whether this is no later fragment."""
+    """The transport protocol, the offset of its header, and whether this is the first fragment."""
     protocol, at, first = packet[6], 40, True
     while len(packet) >= at + 8:
         if protocol in _EXTENSIONS:

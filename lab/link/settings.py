@@ -1,63 +1,67 @@
-"""What is asked of the link between the segments: values, and what makes no sense of them.
+"""The settings of a link: what it does to the packets of each direction.
 
-Each direction has an ``Impairment`` of its own. Settings travel to the router as a JSON object (``as_json``,
-``from_json``) and are checked at both ends. What happens to a single packet is told in fates.py.
+A direction is named after the segment that its packets go to: ``to-office``. Settings travel to the router as
+a JSON object (``as_json``, ``from_json``) and are checked at both ends. impairment_model.py decides what
+happens to a single packet.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias
 
-from lab.protocols.errors import LocalProtocolError
+from lab.link.errors import ImpairmentError
+from lab.link.units import describe_rate
+from lab.protocols.fields import FieldChecks
 
-TO_SERVERS, TO_CLIENTS = DIRECTIONS = ("to-servers", "to-clients")
+TO = "to-"  # a direction is this and the name of a segment
 BOTH = "both"
+SEGMENT = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 
-MAX_DELAY = 10.0
-MIN_RATE, MAX_RATE = 8_000.0, 10e9
+MAX_DELAY = 10.0  # seconds
+MIN_RATE, MAX_RATE = 8_000.0, 10e9  # bit/s
 MAX_NTH = 1_000_000
 MAX_DROPS = 16
+MAX_SEGMENTS = 16  # of one router
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmp6": 58}
 TCP_FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32}
 
 JsonObject: TypeAlias = dict[str, Any]
 
-
-class ImpairmentError(LocalProtocolError):
-    """A setting that makes no sense. ``code`` is its name."""
+_check = FieldChecks(lambda name, problem: ImpairmentError(name, f"{name} {problem}"))
 
 
 @dataclass(frozen=True)
 class Impairment:
-    """What one direction does to packets. Without arguments: nothing. Raises ImpairmentError.
+    """What one direction does to packets; by default nothing. Raises ImpairmentError.
 
-    Each packet is treated by itself, in this order: lost, or else corrupted, duplicated, delayed; then it
+    Each packet is treated independently, in this order: lost, or else corrupted, duplicated, delayed. Then it
     waits for its turn on a line of ``rate``.
     """
 
     delay: float = 0.0  # seconds, one way
-    jitter: float = 0.0  # seconds: delays are spread evenly over delay ± jitter, so packets may overtake
-    loss: float = 0.0  # 0–1, as all shares
+    jitter: float = 0.0  # seconds: delays are uniform in delay ± jitter, so packets may overtake each other
+    loss: float = 0.0  # 0–1, like all shares
     duplication: float = 0.0
-    reordering: float = 0.0  # share of packets that skip the delay, and so overtake those that don't
+    reordering: float = 0.0  # share of packets that skip the delay and so overtake the others
     corruption: float = 0.0  # share of packets with one bit flipped behind the IP header
     rate: float | None = None  # bit/s of Ethernet frames; None: unlimited
 
     def __post_init__(self) -> None:
-        _check_number("delay", self.delay, 0, MAX_DELAY, "seconds")
-        _check_number("jitter", self.jitter, 0, MAX_DELAY, "seconds")
+        _check.number("delay", self.delay, 0, MAX_DELAY, "seconds")
+        _check.number("jitter", self.jitter, 0, MAX_DELAY, "seconds")
         for name in ("loss", "duplication", "reordering", "corruption"):
-            _check_number(name, getattr(self, name), 0, 1, "(a share)")
+            _check.number(name, getattr(self, name), 0, 1)
         if self.rate is not None:
-            _check_number("rate", self.rate, MIN_RATE, MAX_RATE, "bit/s")
+            _check.number("rate", self.rate, MIN_RATE, MAX_RATE, "bit/s")
         if self.jitter > self.delay:
-            raise ImpairmentError("jitter", f"jitter {self.jitter:g} s is more than the delay it varies")
+            raise ImpairmentError("jitter", f"jitter {self.jitter:g} s is greater than the delay")
         if self.reordering and not self.delay:
-            raise ImpairmentError("reordering", "reordering needs a delay: without one nothing is overtaken")
+            raise ImpairmentError(
+                "reordering", "reordering needs a delay: without one, no packet is overtaken"
+            )
 
     @property
     def is_nothing(self) -> bool:
@@ -65,11 +69,11 @@ class Impairment:
 
     @property
     def is_delay_only(self) -> bool:
-        """Whether all packets fare alike, so that none needs a fate of its own."""
+        """True if all packets are treated alike, so that no packet needs a decision of its own."""
         return self == Impairment(delay=self.delay, rate=self.rate)
 
     def describe(self) -> str:
-        """In words: "20 ms ± 2 ms, 10% loss"."""
+        """Describes it in a few words: "20 ms ± 2 ms, 10% loss"."""
         words = []
         if self.delay:
             words.append(f"{self.delay * 1000:g} ms" + f" ± {self.jitter * 1000:g} ms" * bool(self.jitter))
@@ -83,10 +87,10 @@ class Impairment:
 
 @dataclass(frozen=True)
 class Drop:
-    """Drops the packets number ``nth`` (from 1) of those that match, counted over both directions.
+    """Drops the ``nth`` matching packets (from 1), counted over all directions that it applies to.
 
-    ``port`` is matched at either end; ``flags`` are TCP flags, "SYN" or "SYN+ACK": exactly these of
-    SYN, ACK, FIN and RST are set. Raises ImpairmentError.
+    ``port`` matches at either end. ``flags`` are TCP flags, "SYN" or "SYN+ACK": of SYN, ACK, FIN and RST
+    exactly these are set. Raises ImpairmentError.
     """
 
     nth: tuple[int, ...]
@@ -97,16 +101,15 @@ class Drop:
 
     def __post_init__(self) -> None:
         if not self.nth or len(self.nth) > 1000:
-            raise ImpairmentError("nth", "nth is empty, or has more than 1000 numbers")
+            raise ImpairmentError("nth", "nth must have 1 to 1000 numbers")
         for number in self.nth:
-            _check_whole("nth", number, 1, MAX_NTH)
-        if self.protocol is not None and self.protocol not in PROTOCOLS:
-            raise ImpairmentError(
-                "protocol", f"no protocol {self.protocol!r}; there are {_listed(PROTOCOLS)}"
-            )
+            _check.integer("nth", number, 1, MAX_NTH)
+        if self.protocol is not None:
+            _check.one_of("protocol", self.protocol, PROTOCOLS)
         if self.port is not None:
-            _check_whole("port", self.port, 1, 65_535)
-        check_direction(self.direction)
+            _check.integer("port", self.port, 1, 65_535)
+        if self.direction != BOTH:
+            check_direction(self.direction)
         if self.port is not None and self.protocol in ("icmp", "icmp6"):
             raise ImpairmentError("port", f"{self.protocol} has no ports")
         if self.flags is not None:
@@ -114,8 +117,8 @@ class Drop:
                 raise ImpairmentError("flags", f"{self.protocol} has no TCP flags")
             flag_bits(self.flags)
 
-    def directions(self) -> tuple[str, ...]:
-        return expand(self.direction)
+    def applies_to(self, direction: str) -> bool:
+        return self.direction in (BOTH, direction)
 
     def describe(self) -> str:
         numbers = ", ".join(str(number) for number in self.nth)
@@ -126,163 +129,106 @@ class Drop:
 
 @dataclass(frozen=True)
 class LinkSettings:
-    """All that is asked of the link. ``cut`` names the directions that carry nothing."""
+    """All settings of a link.
 
-    to_servers: Impairment = field(default_factory=Impairment)
-    to_clients: Impairment = field(default_factory=Impairment)
+    ``impairments`` has the directions and what each does to packets. A direction that isn't in it does
+    nothing. ``cut`` names the directions that carry nothing. Raises ImpairmentError.
+    """
+
+    impairments: Mapping[str, Impairment] = field(default_factory=dict)
     cut: frozenset[str] = frozenset()
     drops: tuple[Drop, ...] = ()
 
     def __post_init__(self) -> None:
-        for direction in self.cut:
-            if direction not in DIRECTIONS:
-                raise ImpairmentError("cut", f"no direction {direction!r}; there are {_listed(DIRECTIONS)}")
-        if len(self.drops) > MAX_DROPS:
-            raise ImpairmentError("drops", f"{len(self.drops)} drops; at most {MAX_DROPS}")
+        for direction in (*self.impairments, *self.cut):
+            check_direction(direction)
+        _check.items("drops", self.drops, MAX_DROPS)
 
     def __getitem__(self, direction: str) -> Impairment:
-        return self.to_servers if direction == TO_SERVERS else self.to_clients
+        return self.impairments.get(direction, Impairment())
 
     @property
     def is_nothing(self) -> bool:
-        return self == LinkSettings()
+        impaired = any(not impairment.is_nothing for impairment in self.impairments.values())
+        return not (impaired or self.cut or self.drops)
+
+    def check_directions(self, known: Sequence[str]) -> None:
+        """Raises ImpairmentError if a setting names a direction that isn't ``known``."""
+        for direction in (*self.impairments, *self.cut, *(drop.direction for drop in self.drops)):
+            expand(direction, known)
 
     def describe(self) -> str:
-        """In one line."""
-        ways = [_describe_way(self, direction) for direction in DIRECTIONS]
-        if ways[0] == ways[1]:
-            words = [f"both ways: {ways[0]}" if ways[0] != "unimpaired" else "unimpaired"]
+        """Describes the settings in one line."""
+        directions = [*self.impairments, *sorted(self.cut - self.impairments.keys())]
+        words = {name: "cut" if name in self.cut else self[name].describe() for name in directions}
+        if len(set(words.values())) > 1 or len(words) == 1 and not self.is_nothing:
+            parts = [f"{name}: {text}" for name, text in words.items()]
         else:
-            words = [f"{direction}: {way}" for direction, way in zip(DIRECTIONS, ways, strict=True)]
-        return "; ".join(words + [drop.describe() for drop in self.drops])
+            text = next(iter(words.values()), "unimpaired")
+            every = "both ways" if len(words) == 2 else "all ways"
+            parts = [text if text == "unimpaired" else f"{every}: {text}"]
+        return "; ".join(parts + [drop.describe() for drop in self.drops])
 
     def as_json(self) -> JsonObject:
         return {
-            "to-servers": asdict(self.to_servers),
-            "to-clients": asdict(self.to_clients),
+            **{direction: asdict(impairment) for direction, impairment in self.impairments.items()},
             "cut": sorted(self.cut),
             "drops": [asdict(drop) | {"nth": list(drop.nth)} for drop in self.drops],
         }
 
     @classmethod
     def from_json(cls, value: object) -> LinkSettings:
-        """Raises ImpairmentError for anything but what ``as_json`` gives."""
-        known = _object("link", value, {*DIRECTIONS, "cut", "drops"})
+        """The inverse of ``as_json``. Raises ImpairmentError for any other value."""
+        rest = dict(_check.mapping("link", value))
+        cut = _check.items("cut", rest.pop("cut", []), MAX_SEGMENTS)
+        drops = _check.items("drops", rest.pop("drops", []), MAX_DROPS)
+        if len(rest) > MAX_SEGMENTS:
+            raise ImpairmentError("link", f"link must have at most {MAX_SEGMENTS} directions")
         return cls(
-            to_servers=_read(Impairment, TO_SERVERS, known.get(TO_SERVERS, {})),
-            to_clients=_read(Impairment, TO_CLIENTS, known.get(TO_CLIENTS, {})),
-            cut=frozenset(_strings("cut", known.get("cut", []))),
-            drops=tuple(_read_drop(entry) for entry in _list("drops", known.get("drops", []))),
+            {check_direction(name): _read(Impairment, name, entry) for name, entry in rest.items()},
+            frozenset(check_direction(entry) for entry in cut),
+            tuple(_read_drop(entry) for entry in drops),
         )
 
 
-def check_direction(direction: object) -> None:
-    """Raises ImpairmentError unless it is "to-servers", "to-clients" or "both"."""
-    if direction not in (*DIRECTIONS, BOTH):
-        raise ImpairmentError(
-            "direction", f"no direction {direction!r}; there are {_listed((*DIRECTIONS, BOTH))}"
-        )
+def directions_to(segments: Sequence[str]) -> tuple[str, ...]:
+    """The directions of a router on these segments. Raises ImpairmentError."""
+    return tuple(check_direction(TO + segment) for segment in segments)
 
 
-def expand(direction: str) -> tuple[str, ...]:
-    """The directions that are meant. Raises ImpairmentError."""
-    check_direction(direction)
-    return DIRECTIONS if direction == BOTH else (direction,)
+def check_direction(direction: object) -> str:
+    """Returns ``direction`` if it has the form "to-SEGMENT"; raises ImpairmentError otherwise."""
+    if not isinstance(direction, str) or not re.fullmatch(TO + SEGMENT, direction):
+        raise ImpairmentError("direction", f"no direction {direction!r}: expected {TO}SEGMENT or {BOTH}")
+    return direction
+
+
+def expand(direction: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The ``known`` directions that ``direction`` stands for. Raises ImpairmentError."""
+    if direction != BOTH and direction not in known:
+        listed = ", ".join((*known, BOTH))
+        raise ImpairmentError("direction", f"no direction {direction!r}: this link has {listed}")
+    return tuple(known) if direction == BOTH else (direction,)
 
 
 def flag_bits(text: str) -> int:
-    """ "SYN+ACK" as the bits of a TCP header's byte 13. Raises ImpairmentError."""
+    """Converts "SYN+ACK" to the bits of byte 13 of a TCP header. Raises ImpairmentError."""
     bits = 0
     for name in re.split("[+,]", text.upper()):
         if name not in TCP_FLAGS:
-            raise ImpairmentError("flags", f"no TCP flag {name!r}; there are {_listed(TCP_FLAGS)}")
+            raise ImpairmentError("flags", f"no TCP flag {name!r}: expected {', '.join(TCP_FLAGS)}")
         bits |= TCP_FLAGS[name]
     return bits
 
 
-def parse_seconds(text: str) -> float:
-    """ "20ms", "0.02s" or "0.02", in seconds. Raises ImpairmentError."""
-    return _parse("a duration like 20ms", text, {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0})
-
-
-def parse_share(text: str) -> float:
-    """ "10%" or "0.1". Raises ImpairmentError."""
-    return _parse("a share like 10% or 0.1", text, {"%": 0.01, "": 1.0})
-
-
-def parse_rate(text: str) -> float:
-    """ "10Mbit" or "10000000", in bit/s. Raises ImpairmentError."""
-    bits = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
-    return _parse("a rate like 10Mbit", text, bits | {"k": 1e3, "m": 1e6, "g": 1e9, "bit": 1.0, "": 1.0})
-
-
-def describe_rate(rate: float) -> str:
-    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
-        if rate >= size:
-            return f"{rate / size:.4g} {unit}"
-    return f"{rate:.4g} bit/s"
-
-
-def _parse(what: str, text: str, units: Mapping[str, float]) -> float:
-    match = re.fullmatch(
-        r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e([0-9]))? ?([a-z%]*?)(/s)?", text.strip().lower()
-    )
-    if not match or match[3] not in units:
-        raise ImpairmentError("number", f"{text!r} is not {what}")
-    return float(match[1]) * 10.0 ** int(match[2] or 0) * units[match[3]]
-
-
-def _describe_way(link: LinkSettings, direction: str) -> str:
-    return "cut" if direction in link.cut else link[direction].describe()
-
-
-def _check_number(name: str, value: object, low: float, high: float, unit: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ImpairmentError(name, f"{name} is {value!r}, not a number")
-    if not low <= value <= high:
-        raise ImpairmentError(name, f"{name} {value:g} is outside {low:g} … {high:g} {unit}")
-
-
-def _check_whole(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ImpairmentError(name, f"{name} {value!r} is no whole number of {low} … {high}")
-
-
 def _read(kind: type[Any], name: str, value: object) -> Any:
-    return kind(**_object(name, value, {entry.name for entry in fields(kind)}))
+    return kind(**_check.mapping(name, value, [entry.name for entry in fields(kind)]))
 
 
 def _read_drop(value: object) -> Drop:
-    if not isinstance(value, dict) or "nth" not in value:
-        raise ImpairmentError("drops", "a drop without nth")
-    for name in ("protocol", "flags"):
-        if not isinstance(value.get(name), str | None):
-            raise ImpairmentError(name, f"{name} is no text")
-    drop: Drop = _read(Drop, "drop", value | {"nth": tuple(_list("nth", value["nth"]))})
+    entry = _check.mapping("drops", value)
+    for name in ("protocol", "flags", "direction"):
+        if entry.get(name) is not None:
+            _check.text(name, entry[name], 100)
+    drop: Drop = _read(Drop, "drop", entry | {"nth": tuple(_check.items("nth", entry.get("nth"), 1000))})
     return drop
-
-
-def _object(name: str, value: object, known: set[str]) -> JsonObject:
-    if not isinstance(value, dict):
-        raise ImpairmentError(name, f"{name} is no object")
-    for key in value:
-        if key not in known:
-            raise ImpairmentError(str(key), f"{name} has no {key!r}; there are {_listed(sorted(known))}")
-    return value
-
-
-def _list(name: str, value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise ImpairmentError(name, f"{name} is no list")
-    return value
-
-
-def _strings(name: str, value: object) -> list[str]:
-    found = _list(name, value)
-    if not all(isinstance(entry, str) for entry in found):
-        raise ImpairmentError(name, f"{name} is no list of texts")
-    return found
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(names)

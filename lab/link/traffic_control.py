@@ -1,9 +1,9 @@
-"""From what is asked of the link to the words for iptables and tc. Pure: faults are data.
+"""Turns the settings of a link into commands for iptables and tc. Pure: faults are data.
 
-All rules stand in chains of our own, which are replaced in one step (iptables-restore); a packet passes
-    raw/PREROUTING   no connection tracking: it would drop packets that overtake a conversation's first one
+All rules are in chains of our own, which are replaced in one step (iptables-restore). A packet passes
+    raw/PREROUTING   no connection tracking: it would drop packets that overtake the first of a connection
     mangle/FORWARD   the cut, then the drops, then the loss or the queue
-    the qdisc of the interface by which it leaves    rate, or all of netem
+    the qdisc of the interface by which it leaves: the rate, or all of netem
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lab.link.impairment_model import PROBE_PORT
-from lab.link.settings import DIRECTIONS, TO_SERVERS, Drop, Impairment, LinkSettings, flag_bits
+from lab.link.settings import TO, Drop, Impairment, LinkSettings, directions_to, flag_bits
 
 BACKENDS = ("netem", "nfqueue", "statistic")  # the best first
 
 CHAIN = "SOCKETLAB-LINK"
 DROPS = "SOCKETLAB-DROPS"
-LINE_BUFFER = 0.2  # seconds of packets that may wait for a line with a rate; more are dropped, as in a router
+LINE_BUFFER = 0.2  # seconds of packets that may wait for a line with a rate; a router drops the excess
 NETEM_LIMIT = 32_768  # packets
-ONCE = 2**31 - 1  # as good as never again
+ONCE = 2**31 - 1  # a period that is never reached
 
 FAMILIES = {4: "iptables", 6: "ip6tables"}
 _HOOKS = {"raw": "PREROUTING", "mangle": "FORWARD"}
@@ -28,52 +28,59 @@ _HOOKS = {"raw": "PREROUTING", "mangle": "FORWARD"}
 
 @dataclass(frozen=True)
 class Interfaces:
-    """The router's interfaces on the two segments."""
+    """The router's interface on each segment."""
 
-    clients: str
-    servers: str
+    by_segment: Mapping[str, str]
 
-    def way(self, direction: str) -> tuple[str, str]:
-        """By which interface packets of this direction come, and by which they leave."""
-        return (self.clients, self.servers) if direction == TO_SERVERS else (self.servers, self.clients)
+    @property
+    def directions(self) -> tuple[str, ...]:
+        return directions_to(tuple(self.by_segment))
 
+    def leaving(self, direction: str) -> str:
+        """The interface by which packets of this direction leave."""
+        return self.by_segment[direction.removeprefix(TO)]
 
-def netem_gaps(_: LinkSettings) -> list[str]:
-    """What of this netem can't do: nothing."""
-    return []
+    def paths(self, direction: str) -> list[tuple[str, str]]:
+        """The interfaces by which packets of this direction come and leave."""
+        leaving = self.leaving(direction)
+        return [(name, leaving) for name in self.by_segment.values() if name != leaving]
 
 
 def nfqueue_gaps(link: LinkSettings, *, has_tbf: bool) -> list[str]:
-    """What of this our queue can't do on this kernel: it leaves the rate to tbf."""
-    return ["rate"] if not has_tbf and any(link[direction].rate for direction in DIRECTIONS) else []
+    """The settings that our queue can't carry out on this kernel: tbf does the rate."""
+    needed = any(impairment.rate for impairment in link.impairments.values())
+    return ["rate"] if needed and not has_tbf else []
 
 
 def statistic_gaps(link: LinkSettings, *, has_tbf: bool) -> list[str]:
-    """What of this iptables' ``statistic`` and tbf can't do."""
+    """The settings that iptables' ``statistic`` and tbf can't carry out."""
     names = ("delay", "jitter", "duplication", "reordering", "corruption")
-    gaps = [name for name in names if any(getattr(link[direction], name) for direction in DIRECTIONS)]
+    impairments = link.impairments.values()
+    gaps = [name for name in names if any(getattr(impairment, name) for impairment in impairments)]
     return gaps + nfqueue_gaps(link, has_tbf=has_tbf)
 
 
-def queued_directions(link: LinkSettings) -> list[str]:
-    """The directions whose packets our queue must see. The path of the others isn't queued at all."""
-    dropping = {direction for drop in link.drops for direction in drop.directions()}
+def queued_directions(link: LinkSettings, directions: Iterable[str]) -> list[str]:
+    """The directions whose packets our queue must see. The others aren't queued at all."""
     return [
         direction
-        for direction in DIRECTIONS
+        for direction in directions
         if direction not in link.cut
-        and (direction in dropping or link[direction] != Impairment(rate=link[direction].rate))
+        and (
+            any(drop.applies_to(direction) for drop in link.drops)
+            or link[direction] != Impairment(rate=link[direction].rate)
+        )
     ]
 
 
 def netem_argv(link: LinkSettings, interfaces: Interfaces, seed: int) -> list[list[str]]:
-    """The tc commands of the netem backend (tc-netem(8)); ``seed`` needs Linux 6.6 and iproute2 6.6."""
+    """The tc commands of the netem backend (tc-netem(8)). ``seed`` needs Linux 6.6 and iproute2 6.6."""
     commands = []
-    for direction in DIRECTIONS:
+    for direction in interfaces.directions:
         asked = link[direction]
         if asked.is_nothing:
             continue
-        words = ["tc", "qdisc", "replace", "dev", interfaces.way(direction)[1], "root", "netem"]
+        words = ["tc", "qdisc", "replace", "dev", interfaces.leaving(direction), "root", "netem"]
         words += ["limit", str(NETEM_LIMIT), "seed", str(seed)]
         if asked.delay:
             words += ["delay", f"{asked.delay * 1e6:.0f}us"] + [f"{asked.jitter * 1e6:.0f}us"] * bool(
@@ -93,17 +100,17 @@ _NETEM_WORDS = {
     "duplication": "duplicate",
     "reordering": "reorder",
     "corruption": "corrupt",
-}  # after delay: tc takes "reorder" only behind it
+}  # behind delay: tc accepts "reorder" only there
 
 
 def tbf_argv(link: LinkSettings, interfaces: Interfaces) -> list[list[str]]:
     """The tc commands for a rate without netem (tc-tbf(8))."""
     commands = []
-    for direction in DIRECTIONS:
+    for direction in interfaces.directions:
         rate = link[direction].rate
         if rate is not None:
-            words = ["tc", "qdisc", "replace", "dev", interfaces.way(direction)[1], "root", "tbf"]
-            # A bucket of one packet, or of 1 ms where packets come faster than a kernel's timer likes.
+            words = ["tc", "qdisc", "replace", "dev", interfaces.leaving(direction), "root", "tbf"]
+            # A bucket of one packet, or of 1 ms if packets come faster than a kernel timer can follow.
             words += ["rate", f"{rate:.0f}bit", "burst", str(max(2000, int(rate / 8 * 0.001)))]
             commands.append([*words, "limit", str(line_buffer(rate))])
     return commands
@@ -122,32 +129,35 @@ def filter_rules(
     statistic: bool = False,
     notrack: bool = True,
 ) -> dict[str, list[str]]:
-    """The rules by table, for either IP version.
+    """The rules for each table; they are the same for IPv4 and IPv6.
 
-    ``queues`` gives the queue's number of each direction that is queued; the queue then does the drops too.
-    Without it the drops are rules and, with ``statistic``, so is the loss.
+    ``queues`` has the queue number of each direction that is queued; then the queue does the drops too.
+    Without it the drops are rules and, with ``statistic``, the loss is one too.
     """
     mangle = [
-        f"-A {CHAIN} {_way(interfaces, direction)} -j DROP"
-        for direction in DIRECTIONS
+        f"-A {CHAIN} {path} -j DROP"
+        for direction in interfaces.directions
         if direction in link.cut
+        for path in _paths(interfaces, direction)
     ]
     if queues is None:
         mangle += _drop_rules(link.drops, interfaces)
-    for direction in DIRECTIONS:
-        way, loss = _way(interfaces, direction), link[direction].loss
+    for direction in interfaces.directions:
+        loss = link[direction].loss
+        target = ""
         if queues and direction in queues:
-            mangle.append(f"-A {CHAIN} {way} -j NFQUEUE --queue-num {queues[direction]}")
+            target = f"-j NFQUEUE --queue-num {queues[direction]}"
         elif statistic and loss:
-            mangle.append(f"-A {CHAIN} {way} -m statistic --mode random --probability {loss:.9f} -j DROP")
-    raw = [f"-A {CHAIN} -i {name} -j CT --notrack" for name in (interfaces.clients, interfaces.servers)]
+            target = f"-m statistic --mode random --probability {loss:.9f} -j DROP"
+        mangle += [f"-A {CHAIN} {path} {target}" for path in _paths(interfaces, direction) if target]
+    raw = [f"-A {CHAIN} -i {name} -j CT --notrack" for name in interfaces.by_segment.values()]
     return {"raw": raw if notrack and mangle else [], "mangle": mangle}
 
 
 def replacement(saved: str, rules: Mapping[str, Iterable[str]]) -> str:
-    """What to feed to ``iptables-restore --noflush`` so that exactly ``rules`` of ours hold.
+    """The input for ``iptables-restore --noflush`` that leaves exactly ``rules`` in our chains.
 
-    ``saved`` is what iptables-save says now. "" where nothing has to change.
+    ``saved`` is the output of iptables-save. Returns "" if nothing has to change.
     """
     parts = []
     for table, hook in _HOOKS.items():
@@ -170,22 +180,22 @@ def replacement(saved: str, rules: Mapping[str, Iterable[str]]) -> str:
 
 
 def probe_rules(rule: str, table: str = "mangle") -> tuple[str, str]:
-    """For iptables-restore: ``rule`` in a chain that nothing uses, and the removal of it."""
+    """Two inputs for iptables-restore: the first adds ``rule`` in an unused chain, the second removes it."""
     chain = "SOCKETLAB-PROBE"
     begin = f"*{table}\n:{chain} - [0:0]\n"
     return f"{begin}-A {chain} {rule}\nCOMMIT\n", f"{begin}-X {chain}\nCOMMIT\n"
 
 
 def _drop_rules(drops: Iterable[Drop], interfaces: Interfaces) -> list[str]:
-    """The drops as rules. They count IPv4 and IPv6 apart, and what the kernel passes on as one packet."""
+    """The drops as rules. IPv4 and IPv6 are counted separately, and a GSO burst counts as one packet."""
     rules = []
     for number, drop in enumerate(drops):
         chain = f"SOCKETLAB-DROP{number}"
-        for direction in drop.directions():
-            for match in _matches(drop):
-                rules.append(f"-A {DROPS} {_way(interfaces, direction)} {match}-j {chain}")
+        for direction in filter(drop.applies_to, interfaces.directions):
+            for path in _paths(interfaces, direction):
+                rules += [f"-A {DROPS} {path} {match}-j {chain}" for match in _matches(drop)]
         for before, nth in enumerate(sorted(set(drop.nth))):
-            # A packet that an earlier rule took isn't counted by the later ones.
+            # The later rules don't count a packet that an earlier one has dropped.
             count = f"--mode nth --every {ONCE} --packet {nth - 1 - before}"
             rules.append(f"-A {chain} -m statistic {count} -j DROP")
     if rules:
@@ -220,9 +230,8 @@ def _port_match(drop: Drop) -> str:
     return f"-m multiport --ports {drop.port} " if drop.port is not None else ""
 
 
-def _way(interfaces: Interfaces, direction: str) -> str:
-    come, leave = interfaces.way(direction)
-    return f"-i {come} -o {leave}"
+def _paths(interfaces: Interfaces, direction: str) -> list[str]:
+    return [f"-i {coming} -o {leaving}" for coming, leaving in interfaces.paths(direction)]
 
 
 def _section(saved: str, table: str) -> list[str]:

@@ -12,7 +12,9 @@ BUFFER = 4 << 20  # bytes
 
 _SO_NO_CHECK = 11  # not in socket(7): no checksum, so that a corrupted datagram arrives and is counted
 _SO_TIMESTAMPNS = 35
+_SO_MEMINFO = 55  # linux/sock_diag.h: nine numbers, the last one counts drops
 _timespec = struct.Struct("@ll")
+_meminfo = struct.Struct("=9I")
 
 
 class ProbeSocket:
@@ -40,6 +42,14 @@ class ProbeSocket:
         address: Address = self._socket.getsockname()
         return address
 
+    @property
+    def overflowed(self) -> int:
+        """Datagrams that arrived but were dropped because the receive buffer was full."""
+        drops: int = _meminfo.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _meminfo.size))[
+            -1
+        ]
+        return drops
+
     def fileno(self) -> int:
         return self._socket.fileno()
 
@@ -47,23 +57,23 @@ class ProbeSocket:
         self._socket.close()
 
     def send(self, data: bytes) -> bool:
-        """Sends one datagram. False if the buffer is full. Errors from the peer's kernel are ignored."""
+        """Sends one datagram. False if the buffer is full. ICMP errors about earlier ones are ignored."""
         try:
             self._socket.send(data)
         except BlockingIOError:
             return False
-        except OSError:  # an ICMP message about an earlier one: the peer isn't there yet, or cut off
+        except OSError:  # an ICMP error about an earlier one: the peer isn't listening yet, or is cut off
             with suppress(OSError):
                 self._socket.send(data)
         return True
 
     def receive(self) -> tuple[bytes, int] | None:
-        """A datagram, and when it came in ns since the epoch; None where there is none."""
+        """A datagram and its arrival in ns since the epoch; None if there is none."""
         try:
             data, ancillary, _, _ = self._socket.recvmsg(2048, 64)
         except BlockingIOError:
             return None
-        except OSError:  # an ICMP message, told once: what has arrived is behind it
+        except OSError:  # an ICMP error is reported once; what has arrived comes after it
             return self.receive()
         for level, kind, value in ancillary:
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from lab.control.transport import from_engine
 
 pytestmark = pytest.mark.lab
 
@@ -20,7 +23,7 @@ def link(lab_topology):
     assert run("clear").returncode == 0
 
 
-def test_set_measures_show_tells_clear_heals(link):
+def test_set_measures_show_reports_clear_heals(link):
     done = link("set", "--delay", "20ms", "--loss", "10%", "--seed", "3")
     assert done.returncode == 0, done.stderr
     assert "both ways: 20 ms, 10% loss" in done.stdout
@@ -61,7 +64,7 @@ def test_verify_gives_the_table_and_its_exit_code(link):
     assert "no" not in done.stdout.split()
 
 
-def test_drop_tells_what_it_waits_for(link):
+def test_drop_shows_its_settings_and_counters(link):
     done = link("drop", "3", "--flags", "SYN", "--port", "8001")
     assert "drop number 3 of: SYN tcp port 8001 both: 0 matched, 0 dropped" in done.stdout
 
@@ -78,11 +81,12 @@ def test_drop_tells_what_it_waits_for(link):
         (["set", "--direction", "up", "--loss", "1%"], "up"),
         (["set", "--backend", "tc"], "tc"),
         (["partition", "sideways"], "sideways"),
+        (["partition", "to-office"], "this link has to-clients, to-servers, both"),
         (["drop", "1", "--flags", "SYM"], "SYM"),
         (["drop", "1", "--protocol", "sctp"], "sctp"),
     ],
 )
-def test_nonsense_is_told_in_one_line(link, words, named):
+def test_an_invalid_setting_is_reported_in_one_line(link, words, named):
     done = link(*words)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -95,3 +99,15 @@ def test_what_a_backend_cannot_do_is_exit_code_3(link):
     done = link("set", "--backend", "statistic", "--delay", "20ms")
     assert done.returncode == 3
     assert "delay" in done.stderr
+
+
+def test_a_link_in_a_run_can_only_be_shown(link, lab_topology):
+    refused = (["set", "--delay", "1ms"], ["partition"], ["heal"], ["drop", "1"], ["clear"], ["verify"])
+    with from_engine(lab_topology.project) as lab, lab.claimed():
+        lab.link.set(delay=0.01, verify=False)
+        with ThreadPoolExecutor() as pool:  # each waits a while for the run to end
+            for done in pool.map(lambda words: link(*words), refused):
+                assert (done.returncode, done.stdout) == (3, "")
+                (line,) = done.stderr.splitlines()
+                assert line.startswith("lab: another run is on this lab")
+        assert "10 ms" in link("show").stdout

@@ -30,7 +30,7 @@ from lab.link.verification import Check
 
 ALICE, BOB, ANY = Endpoint("192.0.2.1", 40112), Endpoint("192.0.2.9", 8001), Endpoint("*", 0)
 NAMES = {"192.0.2.1": "alice", "192.0.2.9": "bob"}
-SLOW = LinkSettings(Impairment(delay=0.02), Impairment(delay=0.02))
+SLOW = LinkSettings(dict.fromkeys(("to-servers", "to-clients"), Impairment(delay=0.02)))
 LATE = Check("delay", 0.02, 0.031, 0.030, 0.032, ok=False)
 
 
@@ -128,7 +128,7 @@ OUTPUT = {"at": 1.0, "node": "alice", "kind": "output", "program": 1, "stream": 
         (OUTPUT | {"stream": "stdin"}, "output event: 'stdin' is none of stdout, stderr"),
         (OUTPUT | {"message": "hello"}, "output event: 'hello' is no dict"),
         (EVENTS[15][0].to_json() | {"local": "here"}, "socket event: not an endpoint: 'here'"),
-        ({"at": 1.0, "node": "router", "kind": "link", "asked": {"x": 1}}, "link event: link has no 'x'"),
+        ({"at": 1.0, "node": "router", "kind": "link", "asked": {"x": 1}}, "link event: no direction 'x'"),
         (
             {"at": 1.0, "node": "router", "kind": "measurement", "measured": {"a": [{}]}},
             "measurement event: ",

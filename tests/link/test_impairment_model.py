@@ -1,4 +1,4 @@
-"""The fate of each packet: from the seed and its place in its conversation, and from nothing else."""
+"""The decision on each packet depends on the seed and its position in its conversation only."""
 
 import socket
 import struct
@@ -40,18 +40,18 @@ def flow(source=40000, target=8001, protocol=6, version=4, addresses=A + B):
     return version, protocol, addresses, source, target
 
 
-def draw(seed="1", direction="to-servers", packets=None, asked=MUCH):
-    line = ImpairmentModel(asked, seed, direction)
-    return [line.next(packet) for packet in packets or [flow()] * 200]
+def draw(seed="1", direction="to-dmz", packets=None, asked=MUCH):
+    model = ImpairmentModel(asked, seed, direction)
+    return [model.next(packet) for packet in packets or [flow()] * 200]
 
 
-def test_the_same_seed_and_packets_have_the_same_fate():
+def test_the_same_seed_and_packets_get_the_same_decisions():
     assert draw() == draw()
 
 
-def test_another_seed_or_direction_is_another_fate():
+def test_another_seed_or_direction_gets_other_decisions():
     assert draw() != draw(seed="2")
-    assert draw() != draw(direction="to-clients")
+    assert draw() != draw(direction="to-office")
 
 
 def test_a_clients_ephemeral_port_and_the_addresses_do_not_matter():
@@ -59,22 +59,22 @@ def test_a_clients_ephemeral_port_and_the_addresses_do_not_matter():
     assert draw(packets=(other,) * 200) == draw()
 
 
-def test_what_others_send_does_not_matter():
+def test_the_traffic_of_others_does_not_matter():
     stranger = flow(source=5000, target=9090, protocol=17)
     mixed = draw(packets=(stranger, flow(), stranger) * 200)
     assert mixed[1::3] == draw()
 
 
-def test_each_conversation_has_a_fate_of_its_own():
+def test_each_conversation_gets_decisions_of_its_own():
     first, second = flow(source=40000), flow(source=40001)
     mixed = draw(packets=(first, second) * 200)
     assert mixed[0::2] == draw()
     assert mixed[1::2] != mixed[0::2]
 
 
-def test_a_setting_that_is_added_moves_no_other_ones_choices():
-    alone = [fate.lost for fate in draw(asked=Impairment(loss=0.3))]
-    assert alone == [fate.lost for fate in draw()]
+def test_another_setting_does_not_change_the_other_choices():
+    alone = [decision.lost for decision in draw(asked=Impairment(loss=0.3))]
+    assert alone == [decision.lost for decision in draw()]
 
 
 def test_shares_are_as_asked():
@@ -85,7 +85,7 @@ def test_shares_are_as_asked():
         sum(f.corrupted_at is not None for f in many),
         sum(f.early for f in many),
     ):
-        assert 0.29 < share / 100_000 < 0.31  # seven standard deviations; and it is the same draw each time
+        assert 0.29 < share / 100_000 < 0.31  # seven standard deviations, and the same numbers each time
     late = [f.delay for f in many if not f.early]
     assert min(late) >= 0.05
     assert max(late) <= 0.15
@@ -93,20 +93,20 @@ def test_shares_are_as_asked():
     assert {f.delay for f in many if f.early} == {0.0}
 
 
-def test_nothing_asked_is_nothing_done():
+def test_without_settings_nothing_happens():
     assert set(draw(asked=Impairment())) == {(False, False, None, 0.0, False)}
 
 
 def test_a_loss_of_one_loses_all():
-    assert all(fate.lost for fate in draw(asked=Impairment(loss=1)))
+    assert all(decision.lost for decision in draw(asked=Impairment(loss=1)))
 
 
 def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(impairment_model, "MAX_FLOWS", 10)
-    line = ImpairmentModel(MUCH, "1", "to-servers")
+    model = ImpairmentModel(MUCH, "1", "to-dmz")
     for port in range(1000):
-        line.next(flow(source=port))
-    assert len(line._flows) == 10
+        model.next(flow(source=port))
+    assert len(model._flows) == 10
 
 
 @pytest.mark.parametrize(
@@ -135,45 +135,45 @@ def test_no_packet_breaks_the_parser(packet):
 
 
 @given(st.floats(0, 1, exclude_max=True), st.sampled_from([b"", b"x", b"payload" * 100]))
-def test_exactly_one_bit_is_flipped_and_none_of_the_ip_header(where, payload):
+def test_exactly_one_bit_is_flipped_and_none_of_the_ip_header(position, payload):
     for packet, header in ((ipv4(17, udp(1, 2, payload)), 28), (ipv6(17, udp(1, 2, payload)), 48)):
-        changed = flip_bit(packet, where)
+        changed = flip_bit(packet, position)
         different = [i for i in range(len(packet)) if packet[i] != changed[i]]
         assert len(different) == 1
         assert different[0] >= (header if payload else header - 8)
         assert (packet[different[0]] ^ changed[different[0]]).bit_count() == 1
 
 
-def taken(drop, *packets, direction="to-servers"):
-    dropper = DropRule(drop)
-    return [dropper.takes(parse(packet), direction) for packet in packets], dropper.counted
+def dropped(drop, *packets, direction="to-dmz"):
+    rule = DropRule(drop)
+    return [rule.drops(parse(packet), direction) for packet in packets], rule.counters
 
 
 SYN, SYN_ACK, DATA = (ipv4(6, tcp(40000, 8001, flags)) for flags in (0x02, 0x12, 0x18))
 DATAGRAM = ipv4(17, udp(3000, 8001))
 
 
-def test_the_nth_that_matches_is_dropped_once():
+def test_the_nth_match_is_dropped_once():
     drop = Drop((2,), flags="SYN")
-    assert taken(drop, SYN, DATA, SYN_ACK, SYN, SYN) == ([False, False, False, True, False], [3, 1])
+    assert dropped(drop, SYN, DATA, SYN_ACK, SYN, SYN) == ([False, False, False, True, False], [3, 1])
 
 
 def test_several_numbers():
-    assert taken(Drop((1, 3)), *[DATA] * 4)[0] == [True, False, True, False]
+    assert dropped(Drop((1, 3)), *[DATA] * 4)[0] == [True, False, True, False]
 
 
 def test_flags_beyond_those_asked_do_not_count_unless_they_open_or_close():
     ece = ipv4(6, tcp(40000, 8001, 0xC2))
-    assert taken(Drop((1,), flags="SYN"), ece)[0] == [True]
-    assert taken(Drop((1,), flags="ACK"), DATA)[0] == [True]
-    assert taken(Drop((1,), flags="PSH+ACK"), ipv4(6, tcp(1, 2, 0x10)), DATA)[0] == [False, True]
+    assert dropped(Drop((1,), flags="SYN"), ece)[0] == [True]
+    assert dropped(Drop((1,), flags="ACK"), DATA)[0] == [True]
+    assert dropped(Drop((1,), flags="PSH+ACK"), ipv4(6, tcp(1, 2, 0x10)), DATA)[0] == [False, True]
 
 
 def test_protocol_port_and_direction():
-    assert taken(Drop((1,), protocol="udp"), SYN, DATAGRAM)[0] == [False, True]
-    assert taken(Drop((1,), port=3000), SYN, DATAGRAM)[0] == [False, True]
-    assert taken(Drop((1,), direction="to-clients"), SYN)[0] == [False]
+    assert dropped(Drop((1,), protocol="udp"), SYN, DATAGRAM)[0] == [False, True]
+    assert dropped(Drop((1,), port=3000), SYN, DATAGRAM)[0] == [False, True]
+    assert dropped(Drop((1,), direction="to-office"), SYN)[0] == [False]
 
 
 def test_the_labs_own_probes_are_not_counted():
-    assert taken(Drop((1,)), ipv4(17, udp(PROBE_PORT, PROBE_PORT)), DATA)[0] == [False, True]
+    assert dropped(Drop((1,)), ipv4(17, udp(PROBE_PORT, PROBE_PORT)), DATA)[0] == [False, True]

@@ -1,4 +1,4 @@
-"""From settings to the words for tc and iptables."""
+"""Settings as commands for tc and iptables."""
 
 import pytest
 
@@ -6,13 +6,14 @@ from lab.link import traffic_control as tc
 from lab.link.settings import Drop, Impairment, LinkSettings
 from lab.link.traffic_control import Interfaces
 
-WAYS = Interfaces(clients="eth0", servers="eth1")
-TO_SERVERS = LinkSettings(to_servers=Impairment(loss=0.1))
+WAYS = Interfaces({"office": "eth0", "dmz": "eth1"})
+THREE = Interfaces({"office": "eth0", "dmz": "eth1", "lab": "eth2"})
+TO_DMZ = LinkSettings({"to-dmz": Impairment(loss=0.1)})
 
 
-def test_netem_says_all_of_it():
+def test_netem_has_a_word_for_each_setting():
     asked = Impairment(0.02, 0.005, 0.1, 0.01, 0.02, 0.03, 10e6)
-    (words,) = tc.netem_argv(LinkSettings(to_clients=asked), WAYS, 7)
+    (words,) = tc.netem_argv(LinkSettings({"to-office": asked}), WAYS, 7)
     assert " ".join(words) == (
         "tc qdisc replace dev eth0 root netem limit 32768 seed 7 delay 20000us 5000us loss 10% duplicate 1%"
         " reorder 2% corrupt 3% rate 10000000bit"
@@ -27,49 +28,48 @@ def test_netem_says_all_of_it():
         (Impairment(rate=64e3), "rate 64000bit"),
     ],
 )
-def test_netem_says_nothing_more(asked, words):
-    (said,) = tc.netem_argv(LinkSettings(to_servers=asked), WAYS, 1)
-    assert " ".join(said) == f"tc qdisc replace dev eth1 root netem limit 32768 seed 1 {words}"
+def test_netem_gets_only_the_words_that_are_needed(asked, words):
+    (command,) = tc.netem_argv(LinkSettings({"to-dmz": asked}), WAYS, 1)
+    assert " ".join(command) == f"tc qdisc replace dev eth1 root netem limit 32768 seed 1 {words}"
 
 
-def test_netem_says_nothing_of_a_direction_that_is_unimpaired():
+def test_netem_is_not_used_for_an_unimpaired_direction():
     assert tc.netem_argv(LinkSettings(), WAYS, 1) == []
 
 
 def test_tbf_has_room_for_one_burst():
-    (words,) = tc.tbf_argv(LinkSettings(to_servers=Impairment(rate=1e6)), WAYS)
+    (words,) = tc.tbf_argv(LinkSettings({"to-dmz": Impairment(rate=1e6)}), WAYS)
     assert " ".join(words) == "tc qdisc replace dev eth1 root tbf rate 1000000bit burst 2000 limit 67536"
 
 
 def test_gaps_are_named():
     asked = Impairment(0.02, 0.005, 0.1, 0.01, 0.02, 0.03, 10e6)
-    link = LinkSettings(to_servers=asked)
-    assert tc.netem_gaps(link) == []
+    link = LinkSettings({"to-dmz": asked})
     assert tc.nfqueue_gaps(link, has_tbf=True) == []
     assert tc.nfqueue_gaps(link, has_tbf=False) == ["rate"]
     without = ["delay", "jitter", "duplication", "reordering", "corruption"]
     assert tc.statistic_gaps(link, has_tbf=True) == without
-    assert tc.statistic_gaps(LinkSettings(to_clients=Impairment(loss=0.1, rate=1e6)), has_tbf=True) == []
+    assert tc.statistic_gaps(LinkSettings({"to-office": Impairment(loss=0.1, rate=1e6)}), has_tbf=True) == []
 
 
 @pytest.mark.parametrize(
     ("link", "queued"),
     [
         (LinkSettings(), []),
-        (TO_SERVERS, ["to-servers"]),
-        (LinkSettings(to_servers=Impairment(rate=1e6)), []),
-        (LinkSettings(to_servers=Impairment(loss=0.1), cut=frozenset({"to-servers"})), []),
-        (LinkSettings(drops=(Drop((1,)),)), ["to-servers", "to-clients"]),
-        (LinkSettings(drops=(Drop((1,), direction="to-clients"),)), ["to-clients"]),
+        (TO_DMZ, ["to-dmz"]),
+        (LinkSettings({"to-dmz": Impairment(rate=1e6)}), []),
+        (LinkSettings({"to-dmz": Impairment(loss=0.1)}, cut=frozenset({"to-dmz"})), []),
+        (LinkSettings(drops=(Drop((1,)),)), ["to-office", "to-dmz"]),
+        (LinkSettings(drops=(Drop((1,), direction="to-office"),)), ["to-office"]),
     ],
 )
 def test_only_what_must_be_seen_is_queued(link, queued):
-    assert tc.queued_directions(link) == queued
+    assert tc.queued_directions(link, WAYS.directions) == queued
 
 
 def test_a_cut_comes_before_the_queue():
-    link = LinkSettings(Impairment(delay=0.1), Impairment(delay=0.1), cut=frozenset({"to-clients"}))
-    rules = tc.filter_rules(link, WAYS, queues={"to-servers": 4})
+    link = LinkSettings(dict.fromkeys(WAYS.directions, Impairment(delay=0.1)), cut=frozenset({"to-office"}))
+    rules = tc.filter_rules(link, WAYS, queues={"to-dmz": 4})
     assert rules["mangle"] == [
         "-A SOCKETLAB-LINK -i eth1 -o eth0 -j DROP",
         "-A SOCKETLAB-LINK -i eth0 -o eth1 -j NFQUEUE --queue-num 4",
@@ -78,13 +78,13 @@ def test_a_cut_comes_before_the_queue():
 
 
 def test_loss_as_a_rule():
-    rules = tc.filter_rules(TO_SERVERS, WAYS, statistic=True, notrack=False)
+    rules = tc.filter_rules(TO_DMZ, WAYS, statistic=True, notrack=False)
     loss = "-A SOCKETLAB-LINK -i eth0 -o eth1 -m statistic --mode random --probability 0.100000000 -j DROP"
     assert rules == {"raw": [], "mangle": [loss]}
 
 
 def test_drops_as_rules_count_both_ends_ports_in_one_place():
-    drop = Drop((2, 5), port=8001, flags="SYN", direction="to-servers")
+    drop = Drop((2, 5), port=8001, flags="SYN", direction="to-dmz")
     rules = tc.filter_rules(LinkSettings(drops=(drop,)), WAYS)["mangle"]
     assert rules == [
         "-A SOCKETLAB-LINK -j SOCKETLAB-DROPS",
@@ -128,3 +128,11 @@ def test_nothing_of_ours_is_left_and_nothing_else_is_touched():
         "-X SOCKETLAB-DROPS\n-X SOCKETLAB-LINK\nCOMMIT\n"
     )
     assert tc.replacement("*mangle\n:FORWARD ACCEPT [0:0]\nCOMMIT\n", {}) == ""
+
+
+def test_a_direction_has_a_path_from_each_other_segment():
+    assert THREE.directions == ("to-office", "to-dmz", "to-lab")
+    assert tc.filter_rules(LinkSettings(cut=frozenset({"to-dmz"})), THREE)["mangle"] == [
+        "-A SOCKETLAB-LINK -i eth0 -o eth1 -j DROP",
+        "-A SOCKETLAB-LINK -i eth2 -o eth1 -j DROP",
+    ]

@@ -171,7 +171,7 @@ def test_many_packets_are_left_out_and_counted(scenario, run):
 
 
 def test_faults_and_link_settings_are_notes(scenario, run):
-    slow = LinkSettings(Impairment(delay=0.02), Impairment(delay=0.02))
+    slow = LinkSettings(dict.fromkeys(("to-servers", "to-clients"), Impairment(delay=0.02)))
     run.add(LinkChanged, 0.5, "router", slow)
     run.add(LinkMeasured, 0.6, "router", {})
     packet(run, 1.0)

@@ -1,0 +1,114 @@
+"""The router's kernel: its interfaces, packet filter and queueing disciplines, and which of them work."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from lab.link import traffic_control as tc
+from lab.link.settings import MAX_SEGMENTS, LinkSettings, directions_to
+from lab.link.traffic_control import FAMILIES, Interfaces
+from lab.programs.console import ENVIRONMENT, USAGE, Failure
+from lab.sockets.nfqueue import Queue
+
+TIMEOUT = 10.0  # seconds for one command
+TRIAL_QUEUE = 65_000
+
+
+def interfaces_with(addresses: object) -> Interfaces:
+    """Finds the interface of each segment by its address, because names and order mean nothing.
+
+    ``addresses`` has the router's own address on each segment. Raises Failure if one isn't there, and
+    ImpairmentError if the name of a segment is invalid.
+    """
+    if not isinstance(addresses, dict) or not 2 <= len(addresses) <= MAX_SEGMENTS:
+        raise Failure("the request has no interfaces", USAGE)
+    directions_to(tuple(addresses))  # are the names valid?
+    owners = {}
+    for entry in json.loads(run(["ip", "-j", "addr", "show"])):
+        for address in entry["addr_info"]:
+            owners[ipaddress.ip_address(address["local"])] = entry["ifname"]
+    return Interfaces({name: _owner(owners, address) for name, address in addresses.items()})
+
+
+def _owner(owners: Mapping[Any, str], address: object) -> str:
+    try:
+        return owners[ipaddress.ip_address(str(address))]
+    except (ValueError, KeyError):
+        raise Failure(f"no interface has {address!r}", USAGE) from None
+
+
+def set_rules(rules: Mapping[str, list[str]]) -> None:
+    """Replaces our rules of both IP versions by ``rules``."""
+    for command in FAMILIES.values():
+        if changes := tc.replacement(run([f"{command}-save"]), rules):
+            run([f"{command}-restore", "--noflush", "--wait"], changes)
+
+
+def set_qdiscs(link: LinkSettings, interfaces: Interfaces, backend: str, seed: str) -> None:
+    """Sets the queueing disciplines. An interface that needs none loses the one that we gave it."""
+    if backend == "netem":
+        commands = tc.netem_argv(link, interfaces, int.from_bytes(seed.encode()) % 2**63)
+    else:
+        commands = tc.tbf_argv(link, interfaces)
+    for name in set(interfaces.by_segment.values()):
+        wanted = {argv[argv.index("root") + 1] for argv in commands if name in argv}
+        if _qdiscs(name) & {"netem", "tbf"} - wanted:
+            run(["tc", "qdisc", "del", "dev", name, "root"])
+    for argv in commands:
+        run(argv)
+
+
+def _qdiscs(interface: str) -> set[str]:
+    listed = json.loads(run(["tc", "-j", "qdisc", "show", "dev", interface]) or "[]")
+    return {entry["kind"] for entry in listed if entry.get("root")}
+
+
+def capabilities() -> dict[str, bool]:
+    """Tries out which backends work here, on loopback and in chains that nothing uses."""
+    return {
+        "netem": _has_qdisc("netem", "delay", "0"),
+        "nfqueue": _has_queue() and _has_rule(f"-j NFQUEUE --queue-num {TRIAL_QUEUE}"),
+        "statistic": _has_rule("-m statistic --mode random --probability 0.5 -j DROP"),
+        "tbf": _has_qdisc("tbf", "rate", "10gbit", "burst", "1mb", "limit", "10mb"),
+        "notrack": _has_rule("-j CT --notrack", "raw"),
+    }
+
+
+def _has_qdisc(*words: str) -> bool:
+    try:
+        run(["tc", "qdisc", "add", "dev", "lo", "root", *words])
+    except Failure:
+        return False
+    run(["tc", "qdisc", "del", "dev", "lo", "root"])
+    return True
+
+
+def _has_rule(rule: str, table: str = "mangle") -> bool:
+    works = True
+    for command in FAMILIES.values():
+        for change in tc.probe_rules(rule, table):
+            try:
+                run([f"{command}-restore", "--noflush", "--wait"], change)
+            except Failure:
+                works = False
+    return works
+
+
+def _has_queue() -> bool:
+    try:
+        Queue(TRIAL_QUEUE).close()
+    except OSError:
+        return False
+    return True
+
+
+def run(argv: list[str], stdin: str = "") -> str:
+    """Runs a command and returns its output. Raises Failure with its message if it fails."""
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=TIMEOUT)
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}", ENVIRONMENT)
+    return done.stdout

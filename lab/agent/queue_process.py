@@ -1,0 +1,86 @@
+"""The process that holds the link's packets. It is started by a request and outlives it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from lab.agent.packet_queue import Counters, QueueWorker
+from lab.link.settings import LinkSettings
+from lab.programs.console import ENVIRONMENT, Failure
+
+Worker: TypeAlias = dict[str, Any]  # pid and start time
+
+
+def start(link: LinkSettings, seed: str, queues: Mapping[str, int], counters: Counters) -> Worker:
+    """Forks the process; when this returns, it has opened its queues. Raises Failure if it can't."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _become(link, seed, queues, counters, writer)
+    os.close(writer)
+    with open(reader, "rb") as report:
+        answer = report.read()
+    if answer != b"ready":
+        os.waitpid(child, 0)
+        raise Failure(f"the queue can't be opened: {answer.decode(errors='replace')}", ENVIRONMENT)
+    return {"pid": child, "started": start_time(child)}
+
+
+def _become(
+    link: LinkSettings, seed: str, queues: Mapping[str, int], counters: Counters, writer: int
+) -> None:
+    """Runs in the child and never returns."""
+    code = 1
+    try:
+        with suppress(OSError):  # without CAP_SYS_NICE packets may be late on a busy machine
+            os.setpriority(os.PRIO_PROCESS, 0, -20)
+        os.setsid()  # the session of the request ends, and signals its processes
+        os.closerange(3, writer)  # the lock is one of them
+        os.closerange(writer + 1, 1024)
+        worker = QueueWorker(link, seed, queues, counters)
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(null, stream)
+        os.close(null)
+        os.write(writer, b"ready")
+        os.close(writer)
+        worker.run()
+        code = 0
+    except BaseException as error:
+        with suppress(OSError):
+            os.write(writer, str(error).encode())
+    finally:
+        os._exit(code)
+
+
+def is_alive(worker: Worker) -> bool:
+    return bool(start_time(worker["pid"]) == worker["started"])
+
+
+def send_signal(worker: Worker | None, number: signal.Signals) -> None:
+    """Signals the process if it is still there."""
+    if worker and is_alive(worker):
+        os.kill(worker["pid"], number)
+
+
+def start_time(pid: int) -> str:
+    """The start time of a process, which together with its id identifies it; "" if there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] == "Z" else fields[19]  # proc(5): state, starttime
+
+
+def map_counters(path: Path, directions: tuple[str, ...]) -> Counters:
+    """The counters in a file, shared with the process that counts. The file is created if it is missing."""
+    with open(path, "a+b") as file:
+        file.truncate(Counters.size(len(directions)))
+        return Counters(mmap.mmap(file.fileno(), 0), directions)

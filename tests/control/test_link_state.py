@@ -1,0 +1,270 @@
+"""The link's settings as a scenario makes them: what is asked, restored and noticed, without an engine.
+
+The router is played by an object that answers requests as images/router/impair does.
+"""
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from lab.control.link import Link
+from lab.control.link_state import LinkFailure
+from lab.control.program import Result
+from lab.errors import EnvironmentFailure, Unsupported, UsageError
+from lab.link.settings import Impairment
+from lab.topology.node import Node
+
+NOTHING = "unimpaired"
+
+
+@dataclass
+class Router:
+    """Keeps the settings that it is asked for. ``broken`` makes it fail the next change."""
+
+    node: Node = Node("r", "router", ("r",), ("office", "dmz"), ("10.1.0.2", "10.2.0.2"), ("", ""))
+    title: str = "r"
+    now: dict | None = None
+    boot: str = "1"
+    broken: bool = False
+    requests: list = field(default_factory=list)
+    count: int = 0
+
+    def ask(self, command, *, stdin, timeout):
+        request = json.loads(stdin)
+        before = self.now
+        if request["op"] == "apply":
+            self.requests.append(request)
+            if self.broken:
+                self.now = None
+                return Result(command, self.title, errors=bytearray(b"iptables: no"), exit_code=3)
+            self.apply(request["link"], request["seed"], request["counted"])
+        can = {"netem": False, "nfqueue": True, "statistic": True, "boot": self.boot}
+        answer = {"can": can, "before": before, "now": self.now}
+        return Result(command, self.title, output=bytearray(json.dumps(answer).encode()), exit_code=0)
+
+    def apply(self, link, seed="0", counted=None):
+        self.count += 1
+        drops = counted or [[0, 0] for _ in link["drops"]]
+        asked = (
+            link["cut"] or link["drops"] or any(link[way] != NO_IMPAIRMENT for way in link if "to-" in way)
+        )
+        state = {"id": str(self.count), "link": link, "seed": seed, "backend": "nfqueue"}
+        self.now = {**state, "alive": True, "counts": {}, "drops": drops} if asked else None
+
+    def restart(self):
+        self.now, self.boot = None, "2"
+
+
+NO_IMPAIRMENT = {
+    "delay": 0.0, "jitter": 0.0, "loss": 0.0, "duplication": 0.0, "reordering": 0.0, "corruption": 0.0,
+    "rate": None,
+}  # fmt: skip
+SOMEBODY_ELSES = {"to-dmz": NO_IMPAIRMENT | {"delay": 0.001}, "cut": [], "drops": []}
+
+
+@pytest.fixture
+def router():
+    return Router()
+
+
+@pytest.fixture
+def link(router):
+    link = Link([router], lambda event: None)
+    link.begin("1")
+    return link
+
+
+def in_force(link):
+    return link.show().settings.describe()
+
+
+def impaired(link, delay):
+    return link.impaired(delay=delay, verify=False)
+
+
+def test_an_inner_context_leaves_the_outer_one_in_force(link):
+    with impaired(link, 0.02):
+        with impaired(link, 0.5):
+            assert in_force(link) == "both ways: 500 ms"
+        assert in_force(link) == "both ways: 20 ms"
+    assert in_force(link) == NOTHING
+
+
+def test_a_context_restores_a_setting_that_was_made_without_one(link):
+    link.set(loss=0.1, direction="to-dmz", verify=False)
+    with impaired(link, 0.02):
+        pass
+    assert in_force(link) == "to-office: unimpaired; to-dmz: 10% loss"
+
+
+def test_an_inner_partition_leaves_the_outer_one_in_force(link):
+    with link.partitioned("to-dmz", verify=False):
+        with link.partitioned(verify=False):
+            assert link.show().settings.cut == {"to-office", "to-dmz"}
+        assert link.show().settings.cut == {"to-dmz"}
+    assert in_force(link) == NOTHING
+
+
+def test_an_inner_drop_leaves_the_outer_one_in_force_with_its_count(link, router):
+    with link.dropping(3, protocol="tcp"):
+        router.now["drops"] = [[2, 0]]
+        with link.dropping(1, protocol="udp"):
+            assert router.requests[-1]["counted"] == [[0, 0]]
+        assert link.show().settings.drops[0].protocol == "tcp"
+        assert router.requests[-1]["counted"] == [[2, 0]]
+    assert in_force(link) == NOTHING
+
+
+def test_another_setting_keeps_the_count_of_a_drop(link, router):
+    with link.dropping(3, protocol="tcp"), impaired(link, 0.02):
+        assert router.requests[-1]["counted"] is None
+    assert router.requests[-2]["counted"] is None
+
+
+def test_contexts_of_different_kinds_leave_each_other_alone(link):
+    with impaired(link, 0.02):
+        with link.partitioned(verify=False):
+            with link.dropping(1):
+                assert in_force(link) == "both ways: cut; drop number 1 of: both"
+            assert in_force(link) == "both ways: cut"
+        assert in_force(link) == "both ways: 20 ms"
+
+
+def test_a_setting_inside_a_context_that_another_part_made_stays(link):
+    with impaired(link, 0.02):
+        link.partition("to-dmz", verify=False)
+    assert in_force(link) == "to-dmz: cut"
+
+
+def test_the_outer_context_holds_again_after_an_exception(link):
+    with impaired(link, 0.02):
+        with pytest.raises(ZeroDivisionError), impaired(link, 0.5):
+            raise ZeroDivisionError
+        assert in_force(link) == "both ways: 20 ms"
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        lambda link: link.impaired(delay=-1),
+        lambda link: link.impaired(loss=0.1, direction="to-lab"),
+        lambda link: link.partitioned("to-lab"),
+        lambda link: link.dropping(0),
+        lambda link: link.dropping(1, direction="to-lab"),
+    ],
+)
+def test_the_outer_context_holds_after_an_inner_one_that_failed(link, router, inner):
+    with impaired(link, 0.02), link.partitioned("to-dmz", verify=False), link.dropping(7):
+        before, count = router.now, len(router.requests)
+        with pytest.raises(UsageError), inner(link):
+            pass
+        assert (router.now, len(router.requests)) == (before, count)
+
+
+def test_a_change_that_fails_on_the_router_fails_the_run(link, router):
+    link.set(delay=0.02, verify=False)
+    router.broken = True
+    with pytest.raises(EnvironmentFailure), impaired(link, 0.5):
+        pass
+    assert link.failure == "r: iptables: no"
+
+
+LOOKS = {
+    "show": lambda link: link.show(),
+    "set": lambda link: link.set(loss=0.1, verify=False),
+    "heal": lambda link: link.heal(verify=False),
+    "clear": lambda link: link.clear(),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_settings_of_somebody_else_are_noticed_at_every_look(link, router, look):
+    link.set(delay=0.01, verify=False)
+    router.apply(SOMEBODY_ELSES)
+    with pytest.raises(LinkFailure) as caught:
+        look(link)
+    expected = "somebody else changed the link: asked both ways: 10 ms, found to-dmz: 1 ms"
+    assert str(caught.value) == link.failure == expected
+
+
+def test_settings_of_somebody_else_are_noticed_at_the_end(link, router):
+    link.set(delay=0.01, verify=False)
+    router.apply(SOMEBODY_ELSES)
+    link.end()
+    assert link.failure == "somebody else changed the link: asked both ways: 10 ms, found to-dmz: 1 ms"
+    assert router.now is None
+
+
+def test_settings_of_somebody_else_are_noticed_in_a_run_that_has_none(link, router):
+    router.apply(SOMEBODY_ELSES)
+    link.end()
+    assert link.failure == "somebody else changed the link: asked unimpaired, found to-dmz: 1 ms"
+
+
+def test_the_same_settings_made_by_somebody_else_are_noticed(link, router):
+    link.set(delay=0.01, verify=False)
+    router.apply(router.now["link"])
+    with pytest.raises(LinkFailure, match="somebody else"):
+        link.show()
+
+
+def test_a_link_that_somebody_else_cleared_is_not_blamed_on_a_restart(link, router):
+    link.set(delay=0.01, verify=False)
+    router.now = None
+    link.end()
+    assert link.failure == "somebody else changed the link: asked both ways: 10 ms, found unimpaired"
+
+
+def test_a_restart_of_the_router_is_called_one(link, router):
+    link.set(delay=0.01, verify=False)
+    router.restart()
+    link.end()
+    assert link.failure == "the router was restarted and lost its settings: asked both ways: 10 ms"
+
+
+def test_a_restart_without_settings_is_no_failure(link, router):
+    router.restart()
+    link.end()
+    assert link.failure == ""
+
+
+def test_a_dead_process_is_reported_once(link, router):
+    link.set(delay=0.01, verify=False)
+    router.now["alive"] = False
+    with pytest.raises(LinkFailure, match="died"):
+        link.show()
+    link.clear()
+
+
+def test_a_run_that_nobody_disturbed_has_no_failure(link):
+    with impaired(link, 0.02), link.partitioned(verify=False), link.dropping(1):
+        link.show()
+    link.set(loss=0.1, verify=False)
+    link.end()
+    assert link.failure == ""
+    assert in_force(link) == NOTHING
+
+
+def test_each_direction_has_its_own_impairment(link, router):
+    link.set_each({"to-dmz": Impairment(delay=0.03)}, verify=False)
+    assert link.show().settings["to-dmz"] == Impairment(delay=0.03)
+    assert link.show().settings["to-office"].is_nothing
+    assert router.requests[-1]["interfaces"] == {"office": "10.1.0.2", "dmz": "10.2.0.2"}
+
+
+def test_an_unknown_direction_is_refused_with_those_of_the_lab(link):
+    with pytest.raises(UsageError, match="this link has to-office, to-dmz, both"):
+        link.set(delay=0.01, direction="to-servers")
+    with pytest.raises(UsageError, match="to-servers"):
+        link.set_each({"to-servers": Impairment(delay=0.01)})
+
+
+def test_a_lab_without_a_router_has_no_link():
+    link = Link([], lambda event: None)
+    link.begin("1")
+    for change in (link.set, link.partition, link.heal, link.clear, link.show, lambda: link.drop(1)):
+        with pytest.raises(Unsupported):
+            change()
+    link.end()
+    assert (link.failure, link.to_dict()) == ("", None)
