@@ -12,9 +12,9 @@ from lab.control.capture import START_TIMEOUT, command
 from lab.control.host import Host
 from lab.control.process import HelperProcess
 from lab.errors import EnvironmentFailure, LabError, UsageError
-from lab.evidence.events import Lines
 from lab.evidence.packets.pcap import PcapStream, Writer
 from lab.protocols.printable import printable
+from lab.remote.line_splitter import LineSplitter
 
 WHOLE = 262_144  # bytes: more than any packet has
 
@@ -31,7 +31,7 @@ class Live:
 
     def as_text(self, out: IO[str]) -> None:
         """One line a packet, as tcpdump words it. KeyboardInterrupt ends it, and comes through."""
-        lines = Lines(lambda line: self._show(line, out))
+        lines = LineSplitter(lambda line: self._show(line, out))
 
         def show(data: bytes) -> None:
             lines.feed(data)

@@ -13,7 +13,8 @@ from typing import Any
 from lab.control.process import BROKEN, RemoteProcess
 from lab.errors import HostTimeout, LabError
 from lab.evidence.event_text import ending
-from lab.evidence.events import Lines, Observe, Output, ProgramExited, ProgramStarted, Stream
+from lab.evidence.events import Observe, Output, ProgramExited, ProgramStarted, Stream
+from lab.remote.line_splitter import LineSplitter
 from lab.remote.ssh import Session
 
 RUN_TIMEOUT = 30.0
@@ -100,7 +101,10 @@ class Program(RemoteProcess):
         self._lines: list[str] = []
         self._messages: list[dict[str, Any]] = []
         self._kept = 0
-        self._cutters = {"stdout": Lines(self._said("stdout")), "stderr": Lines(self._said("stderr"))}
+        self._cutters = {
+            "stdout": LineSplitter(self._said("stdout")),
+            "stderr": LineSplitter(self._said("stderr")),
+        }
         self._observe(ProgramStarted(asked, result.node, self.number, result.command))
 
     @property

@@ -5,10 +5,10 @@ Rules and checks read the fields. The text that a person reads is made in one pl
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import partial
 from types import UnionType
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -197,24 +197,15 @@ def from_json(value: object) -> Event:
 
 def build(event: type[Event], values: Mapping[str, object]) -> Event:
     """An event of one kind from its fields in JSON. Raises ValueError."""
-    hints = _HINTS[event.kind]
-    if unknown := sorted(values.keys() - hints.keys()):
-        raise ValueError(f"{event.kind} event: no field {unknown[0]!r}")
-    needed = [f.name for f in fields(event) if f.default is MISSING]
-    if missing := [name for name in needed if name not in values]:
-        raise ValueError(f"{event.kind} event: {missing[0]} is missing")
+    readers = _READERS[event.kind]
+    if missing := _REQUIRED[event.kind] - values.keys():
+        raise ValueError(f"{event.kind} event: {min(missing)} is missing")
+    if unknown := values.keys() - readers.keys():
+        raise ValueError(f"{event.kind} event: no field {min(unknown)!r}")
     try:
-        return event(**{name: _from_json(hints[name], entry) for name, entry in values.items()})
-    except (ValueError, TypeError, ImpairmentError) as error:
+        return event(**{name: readers[name](entry) for name, entry in values.items()})
+    except (ValueError, ImpairmentError) as error:
         raise ValueError(f"{event.kind} event: {error}") from None
-
-
-def _hints(event: type[Event]) -> dict[str, Any]:
-    hints = get_type_hints(event)
-    return {f.name: hints[f.name] for f in fields(event)}
-
-
-_HINTS = {kind: _hints(event) for kind, event in KINDS.items()}
 
 
 def _to_json(value: Any) -> Any:
@@ -229,57 +220,45 @@ def _to_json(value: Any) -> Any:
     return asdict(value) if isinstance(value, Check) else value
 
 
-def _from_json(hint: Any, value: object) -> Any:
-    """``value`` as a field of the type ``hint``. Raises ValueError, TypeError."""
+def _reader(hint: Any) -> Callable[[object], Any]:
+    """The function that checks a JSON value for a field of the type ``hint``. It raises ValueError."""
     if hint is Endpoint:
-        return Endpoint.parse(_checked(str, value))
+        return lambda value: Endpoint.parse(_checked(value, str))
     if hint is LinkSettings:
-        return LinkSettings.from_json(value)
+        return LinkSettings.from_json
     if hint == Measured:
-        return {way: [Check(**check) for check in checks] for way, checks in _checked(dict, value).items()}
+        return _measured
     if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise ValueError(f"{value!r} is none of {', '.join(get_args(hint))}")
-        return value
-    if isinstance(hint, UnionType):
-        return None if value is None else _from_json(get_args(hint)[0], value)
-    return _checked(get_origin(hint) or hint, value)
+        return partial(_choice, choices=get_args(hint))
+    if isinstance(hint, UnionType):  # with None
+        reader = _reader(get_args(hint)[0])
+        return lambda value: None if value is None else reader(value)
+    return partial(_checked, wanted=get_origin(hint) or hint)
 
 
-def _checked(wanted: type, value: object) -> Any:
-    """``value`` if its JSON type is ``wanted``; an int serves as a float, a bool as neither."""
-    accepted = (int, float) if wanted is float else wanted
-    right = isinstance(value, accepted) and (wanted is bool or not isinstance(value, bool))
+def _measured(value: object) -> Measured:
+    try:
+        return {way: [Check(**check) for check in checks] for way, checks in _checked(value, dict).items()}
+    except TypeError:
+        raise ValueError("no measurement") from None
+
+
+def _choice(value: object, choices: tuple[str, ...]) -> object:
+    if value not in choices:
+        raise ValueError(f"{value!r} is none of {', '.join(choices)}")
+    return value
+
+
+def _checked(value: object, wanted: type) -> Any:
+    """``value`` if its JSON type is ``wanted``: an int may stand for a float, a bool for neither."""
+    right = isinstance(value, (int, float) if wanted is float else wanted) and not isinstance(value, bool)
     if not right or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"{value!r} is no {wanted.__name__}")
     return value
 
 
-MAX_LINE = 8192  # characters; a longer line is passed on in pieces
-
-
-class Lines:
-    """Splits an output stream into lines as bytes arrive. Bytes that aren't UTF-8 are shown escaped."""
-
-    def __init__(self, on_line: Callable[[str], None]) -> None:
-        self._on_line = on_line
-        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        self._rest = ""
-
-    def feed(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
-        for line in lines:
-            self._pass_on(line)
-        while len(self._rest) > MAX_LINE:
-            self._on_line(self._rest[:MAX_LINE])
-            self._rest = self._rest[MAX_LINE:]
-
-    def end(self) -> None:
-        """Passes on a last line without a line end."""
-        last = self._rest + self._decoder.decode(b"", final=True)
-        self._rest = ""
-        if last:
-            self._pass_on(last)
-
-    def _pass_on(self, line: str) -> None:
-        self._on_line(line.removesuffix("\r"))
+_READERS = {
+    kind: {name: _reader(hint) for name, hint in get_type_hints(event).items() if name != "kind"}
+    for kind, event in KINDS.items()
+}
+_REQUIRED = {kind: {f.name for f in fields(event) if f.default is MISSING} for kind, event in KINDS.items()}
