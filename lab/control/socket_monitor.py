@@ -18,7 +18,8 @@ from typing import Any
 from lab.control.host import Host
 from lab.control.process import HelperProcess, agent, deadline
 from lab.errors import EnvironmentFailure, LabError
-from lab.evidence.events import CounterChanged, Event, Note, Observe, SocketChanged, build
+from lab.evidence.event_json import build
+from lab.evidence.events import CounterChanged, Event, Note, Observe, SocketChanged
 
 START_TIMEOUT = 10.0
 QUIET_TIMEOUT = 0.5

@@ -1,19 +1,15 @@
-"""Events: what happened in a run, each with the time by the controller's clock. One class for each kind.
+"""The events of a run, with times by the controller's clock. There is one class for each kind of event.
 
-Rules and checks read the fields. The text that a person reads is made in one place: event_text.
+Rules and checks read the fields. An event as text: event_text; in events.jsonl: event_json.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from functools import partial
-from types import UnionType
-from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from lab.evidence.endpoint import Endpoint
-from lab.link.errors import ImpairmentError
 from lab.link.settings import LinkSettings
 from lab.link.verification import Check
 
@@ -29,12 +25,6 @@ class Event:
     kind: ClassVar[str]
     at: float
     node: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The event as in events.jsonl. A field that has its default value is left out."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
-        shown = {name: _to_json(value) for name, value in values.items()}
-        return {"at": shown.pop("at"), "node": shown.pop("node"), "kind": self.kind} | shown
 
 
 @dataclass(frozen=True)
@@ -183,82 +173,3 @@ KINDS: dict[str, type[Event]] = {
 }  # fmt: skip
 
 Observe: TypeAlias = Callable[[Event], None]
-
-
-def from_json(value: object) -> Event:
-    """The event that ``to_json`` wrote. Raises ValueError, whose text is one line, for anything else."""
-    if not isinstance(value, dict):
-        raise ValueError("an event is a JSON object")
-    kind = value.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"no kind of event: {kind!r}")
-    return build(KINDS[kind], {name: entry for name, entry in value.items() if name != "kind"})
-
-
-def build(event: type[Event], values: Mapping[str, object]) -> Event:
-    """An event of one kind from its fields in JSON. Raises ValueError."""
-    readers = _READERS[event.kind]
-    if missing := _REQUIRED[event.kind] - values.keys():
-        raise ValueError(f"{event.kind} event: {min(missing)} is missing")
-    if unknown := values.keys() - readers.keys():
-        raise ValueError(f"{event.kind} event: no field {min(unknown)!r}")
-    try:
-        return event(**{name: readers[name](entry) for name, entry in values.items()})
-    except (ValueError, ImpairmentError) as error:
-        raise ValueError(f"{event.kind} event: {error}") from None
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, Endpoint):
-        return str(value)
-    if isinstance(value, LinkSettings):
-        return value.as_json()
-    if isinstance(value, dict):
-        return {name: _to_json(entry) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [_to_json(entry) for entry in value]
-    return asdict(value) if isinstance(value, Check) else value
-
-
-def _reader(hint: Any) -> Callable[[object], Any]:
-    """The function that checks a JSON value for a field of the type ``hint``. It raises ValueError."""
-    if hint is Endpoint:
-        return lambda value: Endpoint.parse(_checked(value, str))
-    if hint is LinkSettings:
-        return LinkSettings.from_json
-    if hint == Measured:
-        return _measured
-    if get_origin(hint) is Literal:
-        return partial(_choice, choices=get_args(hint))
-    if isinstance(hint, UnionType):  # with None
-        reader = _reader(get_args(hint)[0])
-        return lambda value: None if value is None else reader(value)
-    return partial(_checked, wanted=get_origin(hint) or hint)
-
-
-def _measured(value: object) -> Measured:
-    try:
-        return {way: [Check(**check) for check in checks] for way, checks in _checked(value, dict).items()}
-    except TypeError:
-        raise ValueError("no measurement") from None
-
-
-def _choice(value: object, choices: tuple[str, ...]) -> object:
-    if value not in choices:
-        raise ValueError(f"{value!r} is none of {', '.join(choices)}")
-    return value
-
-
-def _checked(value: object, wanted: type) -> Any:
-    """``value`` if its JSON type is ``wanted``: an int may stand for a float, a bool for neither."""
-    right = isinstance(value, (int, float) if wanted is float else wanted) and not isinstance(value, bool)
-    if not right or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(f"{value!r} is no {wanted.__name__}")
-    return value
-
-
-_READERS = {
-    kind: {name: _reader(hint) for name, hint in get_type_hints(event).items() if name != "kind"}
-    for kind, event in KINDS.items()
-}
-_REQUIRED = {kind: {f.name for f in fields(event) if f.default is MISSING} for kind, event in KINDS.items()}

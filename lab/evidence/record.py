@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from lab.evidence.events import Event, Output, from_json
+from lab.evidence.event_json import from_json, to_json
+from lab.evidence.events import Event, Output
 
 
 class Recorder:
@@ -26,7 +27,7 @@ class Recorder:
 
     def observe(self, event: Event) -> None:
         """Writes one event; a line of output also goes to the output file of its node."""
-        self._events.write(json.dumps(event.to_json(), ensure_ascii=False) + "\n")
+        self._events.write(json.dumps(to_json(event), ensure_ascii=False) + "\n")
         if isinstance(event, Output):
             self._output(event.node).write(event.line + "\n")
 

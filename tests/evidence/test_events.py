@@ -7,6 +7,7 @@ import pytest
 
 from lab.evidence import events
 from lab.evidence.endpoint import Endpoint
+from lab.evidence.event_json import from_json, to_json
 from lab.evidence.event_text import render
 from lab.evidence.events import (
     KINDS,
@@ -23,7 +24,6 @@ from lab.evidence.events import (
     SocketChanged,
     VariantBegan,
     VerdictGiven,
-    from_json,
 )
 from lab.link.settings import Impairment, LinkSettings
 from lab.link.verification import Check
@@ -86,7 +86,7 @@ def test_every_kind_of_event_is_here():
 
 @pytest.mark.parametrize(("event", "text"), EVENTS)
 def test_an_event_comes_back_from_json(event, text):
-    line = json.dumps(event.to_json())
+    line = json.dumps(to_json(event))
     assert from_json(json.loads(line)) == event
 
 
@@ -96,12 +96,12 @@ def test_an_event_is_rendered_in_one_line(event, text):
 
 
 def test_a_line_of_events_jsonl_says_what_it_is():
-    assert socket(Endpoint("*", 8001), ANY, "LISTEN").to_json() == {
+    assert to_json(socket(Endpoint("*", 8001), ANY, "LISTEN")) == {
         "at": 1.5, "node": "alice", "kind": "socket", "id": 3, "protocol": "tcp", "family": 4,
         "local": "*:8001", "remote": "*:*", "state": "LISTEN", "was": "",
         "receive_queue": 0, "send_queue": 0,
     }  # fmt: skip
-    assert ProgramExited(1.5, "alice", 2, signal="TERM").to_json() == {
+    assert to_json(ProgramExited(1.5, "alice", 2, signal="TERM")) == {
         "at": 1.5, "node": "alice", "kind": "exit", "program": 2, "signal": "TERM",
     }  # fmt: skip
 
@@ -127,7 +127,7 @@ OUTPUT = {"at": 1.0, "node": "alice", "kind": "output", "program": 1, "stream": 
         (START | {"program": None}, "start event: None is no int"),
         (OUTPUT | {"stream": "stdin"}, "output event: 'stdin' is none of stdout, stderr"),
         (OUTPUT | {"message": "hello"}, "output event: 'hello' is no dict"),
-        (EVENTS[15][0].to_json() | {"local": "here"}, "socket event: not an endpoint: 'here'"),
+        (to_json(EVENTS[15][0]) | {"local": "here"}, "socket event: not an endpoint: 'here'"),
         ({"at": 1.0, "node": "router", "kind": "link", "asked": {"x": 1}}, "link event: no direction 'x'"),
         (
             {"at": 1.0, "node": "router", "kind": "measurement", "measured": {"a": [{}]}},

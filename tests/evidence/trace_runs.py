@@ -12,6 +12,7 @@ from typing import Any
 import dpkt
 
 from lab.evidence.endpoint import Endpoint
+from lab.evidence.event_json import to_json
 from lab.evidence.events import (
     Event,
     FaultChanged,
@@ -176,7 +177,7 @@ class Run:
 
 
 def write_events(folder: Path, events: Iterable[Event]) -> None:
-    lines = [json.dumps(event.to_json()) for event in sorted(events, key=lambda event: event.at)]
+    lines = [json.dumps(to_json(event)) for event in sorted(events, key=lambda event: event.at)]
     (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
 

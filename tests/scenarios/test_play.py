@@ -8,7 +8,7 @@ import pytest
 
 from lab.control.lab import Lab, ignore
 from lab.errors import EnvironmentFailure, Unsupported
-from lab.evidence.events import from_json
+from lab.evidence.event_json import from_json
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import play
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.evidence.events import Event, from_json
+from lab.evidence.event_json import from_json
+from lab.evidence.events import Event
 from lab.evidence.packets.traffic import Traffic, load
 from lab.evidence.trace import columns, timeline
 from lab.evidence.trace.columns import FIELDS

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from lab.evidence.event_json import to_json
 from lab.evidence.event_text import render
 from lab.evidence.events import (
     CounterChanged,
@@ -75,7 +76,7 @@ def _data(event: Event) -> Row:
     """The fields that the details of an event show besides its text."""
     if not isinstance(event, DETAILED):
         return {}
-    return {name: value for name, value in event.to_json().items() if name not in ("at", "node", "kind")}
+    return {name: value for name, value in to_json(event).items() if name not in ("at", "node", "kind")}
 
 
 def _shortened(line: str) -> str:
