@@ -14,9 +14,7 @@ from benchmarks.table import CannotMeasure
 from lab.control.host import Host
 from lab.control.lab import Lab
 from lab.control.transport import from_engine
-from lab.engine.project import Topology
-
-SERVICES = ("server", "client", "router")
+from lab.engine.project import LabProject
 
 # Runs a module as `python3 -m` would, and says at its end how much memory the process had at the most.
 _PEAK_OF_MODULE = """
@@ -60,7 +58,7 @@ class Rig:
     def lab_with(self, profile: str) -> Lab:
         """The lab that all benchmarks of a profile share. Raises EnvironmentFailure."""
         if profile not in self._labs:
-            topology = Topology.beside(self.project(profile and f"-{profile}"), profile)
+            topology = LabProject.beside(self.project(profile and f"-{profile}"), profile)
             self._stack.callback(topology.down, quiet=True)
             topology.up(quiet=True)
             lab = self._stack.enter_context(from_engine(topology.project))

@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks.rig import SERVICES, Rig
+from benchmarks.rig import Rig
 from benchmarks.table import SECONDS, Table, Way, alternate
 from lab.control.transport import from_engine
-from lab.engine.project import COMPOSE_FILE, Topology
+from lab.engine.project import COMPOSE_FILE, LabProject
 
 TIMEOUT = 180
-BARE, API, CLI = "docker compose up --wait", "Topology.up, Host.run on each", "lab up"
+BARE, API, CLI = "docker compose up --wait", "LabProject.up, Host.run on each", "lab up"
 
 
 def measure(rig: Rig) -> Iterator[Table]:
@@ -24,16 +24,16 @@ def measure(rig: Rig) -> Iterator[Table]:
     actions = {BARE: bare, API: through_python, CLI: through_cli}
     ways = {name: from_nothing(action, rig.project("-up")) for name, action in actions.items()}
     alternate(table, ways, rig.rounds(5))
-    table.at_most(1.25, "Topology.up and Host.run, as a multiple of bare Compose", table.times(API, BARE))
+    table.at_most(1.25, "LabProject.up and Host.run, as a multiple of bare Compose", table.times(API, BARE))
     table.at_most(1.25, "lab up, as a multiple of bare Compose", table.times(CLI, BARE))
     yield table
 
 
-def from_nothing(action: Callable[[Topology], object], project: str) -> Way:
+def from_nothing(action: Callable[[LabProject], object], project: str) -> Way:
     """The seconds of ``action``; the lab that it leaves is taken down."""
 
     def way() -> float:
-        topology = Topology.beside(project)
+        topology = LabProject.beside(project)
         try:
             started = time.perf_counter()
             action(topology)
@@ -44,20 +44,20 @@ def from_nothing(action: Callable[[Topology], object], project: str) -> Way:
     return way
 
 
-def bare(topology: Topology) -> None:
-    argv = topology.compose("up", "--detach", "--wait", *SERVICES)
+def bare(topology: LabProject) -> None:
+    argv = topology.compose("up", "--detach", "--wait", *topology.file.nodes)
     subprocess.run(argv, env=topology.environment(), capture_output=True, check=True, timeout=TIMEOUT)
 
 
-def through_python(topology: Topology) -> None:
-    topology = Topology.beside(topology.project)  # as a user has to
-    topology.up(SERVICES, quiet=True)
+def through_python(topology: LabProject) -> None:
+    topology = LabProject.beside(topology.project)  # as a user has to
+    topology.up(quiet=True)
     with from_engine(topology.project) as lab:
         lab.connect()
         for host in lab.hosts:
             host.run("true", check=True)
 
 
-def through_cli(topology: Topology) -> None:
+def through_cli(topology: LabProject) -> None:
     argv = [sys.executable, "-m", "lab", "up", "--quiet", "--project", topology.project]
     subprocess.run(argv, cwd=COMPOSE_FILE.parent, capture_output=True, check=True, timeout=TIMEOUT)

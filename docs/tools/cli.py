@@ -16,7 +16,7 @@ from lab.cli.errors import errors_in_one_line
 from lab.cli.options import Project, new_topology
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
-from lab.engine.project import Topology
+from lab.engine.project import LabProject
 from lab.errors import LabError, Unsupported
 from lab.scenarios import catalog
 from lab.scenarios.catalog import Scenario
@@ -55,15 +55,17 @@ def record(
         if not chosen:
             stdout.print("Every recording is up to date.")
             return
-        topology = new_topology(project, None, None)
+        topology = new_topology(project)
         for profile in sorted({scenario.profile for scenario in chosen}):
             part = [scenario for scenario in chosen if scenario.profile == profile]
             _record_on(
-                Topology.beside(f"{topology.project}-{profile}", profile) if profile else topology, part, runs
+                LabProject.beside(f"{topology.project}-{profile}", profile) if profile else topology,
+                part,
+                runs,
             )
 
 
-def _record_on(topology: Topology, chosen: list[Scenario], runs: Path) -> None:
+def _record_on(topology: LabProject, chosen: list[Scenario], runs: Path) -> None:
     open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
     with topology.running(quiet=not stderr.is_terminal):
         for number, scenario in enumerate(chosen, 1):

@@ -17,18 +17,17 @@ from lab.cli.errors import errors_in_one_line
 from lab.cli.link import app as link_app
 from lab.cli.live_capture import Live, file_for
 from lab.cli.options import (
-    ClientsPrefix,
+    Prefix,
     Profile,
     Project,
     Quiet,
-    ServersPrefix,
     new_topology,
 )
 from lab.cli.scenarios import EXPLAIN, LIST, RUN, explain, list_scenarios, run
 from lab.cli.trace import TRACE, trace
 from lab.control.transport import from_engine
 from lab.engine.client import Engine
-from lab.engine.project import Topology
+from lab.engine.project import LabProject
 from lab.errors import EnvironmentFailure
 from lab.locale import Message, _, from_environment, message, messages, translate_libraries
 
@@ -59,13 +58,12 @@ stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 )
 def up(
     project: Project = None,
-    servers_prefix: ServersPrefix = None,
-    clients_prefix: ClientsPrefix = None,
+    prefix: Prefix = None,
     profile: Profile = None,
     quiet: Quiet = False,
 ) -> None:
     with errors_in_one_line():
-        topology = new_topology(project, servers_prefix, clients_prefix, profile)
+        topology = new_topology(project, prefix, profile)
         topology.up(quiet=quiet)
         with from_engine(topology.project) as lab:
             lab.connect()
@@ -83,7 +81,7 @@ def up(
 )
 def down(project: Project = None, quiet: Quiet = False) -> None:
     with errors_in_one_line():
-        topology = Topology.from_environment(project)
+        topology = LabProject.from_environment(project)
         removed = topology.down(quiet=quiet)
         if not quiet:
             stdout.print(_removed(removed).in_language(from_environment()))
@@ -92,7 +90,7 @@ def down(project: Project = None, quiet: Quiet = False) -> None:
 @app.command(help=_("Show the state and the addresses of each node. Exit code 3 unless all of them are up."))
 def status(project: Project = None) -> None:
     with errors_in_one_line(), Engine() as engine:
-        topology = Topology.from_environment(project)
+        topology = LabProject.from_environment(project)
         nodes = engine.nodes(topology.project)
         if not nodes:
             raise EnvironmentFailure(_no_lab(topology.project, engine.projects()))
@@ -138,7 +136,7 @@ def capture(
     ] = "",
     project: Project = None,
 ) -> None:
-    with errors_in_one_line(), from_engine(Topology.from_environment(project).project) as lab:
+    with errors_in_one_line(), from_engine(LabProject.from_environment(project).project) as lab:
         live = Live(lab[host], segment=segment, expression=" ".join(expression or []), count=count)
         try:
             if file is None:
@@ -157,7 +155,7 @@ def shell(
     project: Project = None,
 ) -> None:
     with errors_in_one_line():
-        topology = Topology.from_environment(project)
+        topology = LabProject.from_environment(project)
         with from_engine(topology.project) as lab:
             first = next(each.name for each in lab.hosts if each.node.role == "host")
             service = lab[host].name if host else first

@@ -15,7 +15,7 @@ from lab.control.lab import Lab
 from lab.control.link import Link
 from lab.control.link_state import LinkFailure, Status
 from lab.control.transport import from_engine
-from lab.engine.project import Topology
+from lab.engine.project import LabProject
 from lab.errors import UsageError
 from lab.link.errors import ImpairmentError
 from lab.link.settings import BOTH
@@ -181,7 +181,7 @@ def _number(parse: Callable[[str], T], text: str) -> T:
 @contextmanager
 def _lab(project: str | None, *, claimed: bool = False) -> Iterator[Lab]:
     """The running lab; ``claimed`` keeps it from being changed while a run is on it, and the reverse."""
-    with errors_in_one_line(), from_engine(Topology.from_environment(project).project) as lab:
+    with errors_in_one_line(), from_engine(LabProject.from_environment(project).project) as lab:
         if not claimed:
             yield lab
             return

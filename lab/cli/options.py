@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from lab.engine.project import Topology
+from lab.engine.project import PROJECT, LabProject
 from lab.errors import UsageError
 from lab.locale import LANGUAGES, _, from_environment, known, message
 
 Project = Annotated[
-    str | None, typer.Option("--project", "-p", help=_("The lab's name."), show_default="socketlab")
+    str | None, typer.Option("--project", "-p", help=_("The lab's name."), show_default=PROJECT)
 ]
-ServersPrefix = Annotated[str | None, typer.Option(help=_("The servers' /24."), show_default="172.28.66")]
-ClientsPrefix = Annotated[str | None, typer.Option(help=_("The clients' /24."), show_default="192.168.40")]
+Prefix = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prefix",
+        metavar="NETWORK=PREFIX",
+        help=_(
+            "The prefix of a network: 172.28.66 for 172.28.66.0/24, fd28:66 for fd28:66::/64. Repeatable."
+        ),
+        show_default=False,
+    ),
+]
 Profile = Annotated[
     str | None, typer.Option(help=_("windows: a host runs commands in Wine's cmd."), show_default=_("none"))
 ]
@@ -39,24 +49,19 @@ def language_of(lang: str | None) -> str:
 
 
 def new_topology(
-    project: str | None, servers_prefix: str | None, clients_prefix: str | None, profile: str | None = None
-) -> Topology:
+    project: str | None, prefix: Sequence[str] | None = None, profile: str | None = None
+) -> LabProject:
     """The lab to bring up. Raises UsageError, EnvironmentFailure.
 
     A lab that exists stays as it is. A new one with a name of its own gets free prefixes, unless some are
     given.
     """
-    topology = Topology.from_environment(project)
-    topology = replace(topology, profile=profile or topology.profile)
-    if servers_prefix or clients_prefix:
-        return replace(
-            topology,
-            servers_prefix=servers_prefix or topology.servers_prefix,
-            clients_prefix=clients_prefix or topology.clients_prefix,
-        )
-    if there := Topology.of_lab(topology.project):
-        return replace(there, profile=topology.profile or there.profile)
-    plain = Topology(topology.project, profile=topology.profile)
-    if topology == plain and topology.project != Topology.project:
-        return Topology.beside(topology.project, topology.profile)
-    return topology
+    wanted = LabProject.from_environment(project, profile)
+    if prefix:
+        return wanted.with_prefixes(prefix)
+    if there := LabProject.of_lab(wanted.project):
+        return replace(there, profile=wanted.profile or there.profile)
+    plain = LabProject(wanted.project, profile=wanted.profile)
+    if wanted == plain and wanted.project != PROJECT:
+        return LabProject.beside(wanted.project, wanted.profile)
+    return wanted

@@ -11,15 +11,7 @@ from rich.table import Table
 
 from lab.cli import lesson_text
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import (
-    ClientsPrefix,
-    Lang,
-    Profile,
-    Project,
-    ServersPrefix,
-    language_of,
-    new_topology,
-)
+from lab.cli.options import Lang, Prefix, Profile, Project, language_of, new_topology
 from lab.cli.playing import play_often, play_once
 from lab.cli.view import View
 from lab.control.capture import LIMIT, SNAPLEN
@@ -82,8 +74,7 @@ def run(
     ] = 1,
     lang: Lang = None,
     project: Project = None,
-    servers_prefix: ServersPrefix = None,
-    clients_prefix: ClientsPrefix = None,
+    prefix: Prefix = None,
     profile: Profile = None,
     columns: Annotated[
         bool, typer.Option("--columns", help=_("Show the output of the hosts side by side."))
@@ -109,7 +100,7 @@ def run(
         language = language_of(lang)
         wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
         # A lab that is up stays as it is, whatever they want.
-        topology = new_topology(project, servers_prefix, clients_prefix, wanted)
+        topology = new_topology(project, prefix, wanted)
         open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
         capture = Options(snaplen, capture_limit << 20)
         with topology.running(keep=keep, quiet=not stderr.is_terminal):

@@ -14,13 +14,14 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import PurePosixPath
-from typing import Any, TypeAlias
+from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
 from lab.errors import EnvironmentFailure
+from lab.topology.prefixes import Network
 
 API_TIMEOUT = 30  # seconds for one request to the engine
 MAX_ARCHIVE = 1 << 20  # bytes read of a directory of a container; a lab's keys have 2 KiB
@@ -30,8 +31,6 @@ SERVICE_LABEL = "com.docker.compose.service"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
 ROLE_LABEL = "socketlab.role"
 LAB_LABEL = "socketlab.lab"
-
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Engine:

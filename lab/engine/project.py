@@ -1,149 +1,159 @@
-"""A lab as a Compose project: what it is called, which prefixes it has, brought up and taken down.
+"""A lab as a Compose project: its name and prefixes, how it is brought up and taken down.
 
-A start that fails, or that is interrupted, takes down again what it made. Clean-up is by label.
+A start that fails or is interrupted removes what it created. Resources are found by their labels.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import itertools
 import os
 import re
-import select
-import shutil
 import subprocess
 import sys
 import time
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from lab.engine.client import Engine, Network, wait_until_up
+from lab.engine.client import Engine, wait_until_up
+from lab.engine.compose import run_compose
 from lab.errors import EnvironmentFailure, UsageError
+from lab.topology.compose_file import ComposeFile, variable
 from lab.topology.node import PROFILES
+from lab.topology.prefixes import Network, PrefixError, Prefixes, choose, disjoint, overlap, parse, prefix_of
 
 COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
-UP_TIMEOUT = 120.0  # seconds for Compose to start all hosts, and as much for them to become healthy
+PROJECT = "socketlab"  # as `name` in docker-compose.yml
+UP_TIMEOUT = 120.0  # seconds for Compose to start all nodes, and again for them to become healthy
 BUILD_TIMEOUT = 600.0  # for an image, on a slow line
 DOWN_TIMEOUT = 60.0
-INTERRUPT_TIMEOUT = 15.0  # for Compose to end after a Ctrl-C
-SETTLE = 1.0
+SETTLE = 1.0  # seconds without a new resource, after an interrupted start
 
 PROFILE_SIZE = "120 MB are fetched, the image has 150 MB more than a plain host's"
-
-VARIABLES = {
-    "project": "COMPOSE_PROJECT_NAME",
-    "servers_prefix": "LAB_SERVERS_PREFIX",
-    "clients_prefix": "LAB_CLIENTS_PREFIX",
-    "mgmt_prefix": "LAB_MGMT_PREFIX",
-    "servers_prefix6": "LAB_SERVERS_PREFIX6",
-    "clients_prefix6": "LAB_CLIENTS_PREFIX6",
-    "profile": "PROFILE",
-}
 
 _PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # Compose's own rule
 
 
 @dataclass(frozen=True)
-class Topology:
-    """Which lab. Prefixes are the first three numbers of an IPv4 /24 and the first two groups of an
-    IPv6 /64; two labs side by side differ in the project and in all of them.
+class LabProject:
+    """Which lab. Networks without a prefix here have the one of the Compose file.
+
+    Two labs side by side differ in the project and in all prefixes. Raises UsageError for a name, prefix
+    or profile that is wrong.
     """
 
-    project: str = "socketlab"
-    servers_prefix: str = "172.28.66"
-    clients_prefix: str = "192.168.40"
-    mgmt_prefix: str = "172.28.255"
-    servers_prefix6: str = "fd28:66"
-    clients_prefix6: str = "fd28:40"
-    profile: str = ""  # or windows
+    project: str = PROJECT
+    prefixes: Prefixes = field(default_factory=dict)  # IPv4, by network: see lab.topology.prefixes
+    prefixes6: Prefixes = field(default_factory=dict)
+    profile: str = ""  # one of PROFILES, or none
     compose_file: Path = COMPOSE_FILE
 
-    @classmethod
-    def from_environment(cls, project: str | None = None) -> Topology:
-        """The lab that COMPOSE_PROJECT_NAME and LAB_*_PREFIX* name, as for `docker compose` itself."""
-        named: dict[str, Any] = {key: os.environ.get(variable) for key, variable in VARIABLES.items()}
-        if project:
-            named["project"] = project
-        return cls(**{key: value for key, value in named.items() if value})
+    def __post_init__(self) -> None:
+        if not _PROJECT_NAME.fullmatch(self.project):
+            raise UsageError(f"{self.project!r} is not a project name: use small letters, digits, - and _")
+        if self.profile and self.profile not in PROFILES:
+            raise UsageError(f"no profile {self.profile!r}; there is: {', '.join(PROFILES)}")
+        object.__setattr__(self, "prefixes", {**self.file.prefixes, **self.prefixes})  # it is frozen
+        object.__setattr__(self, "prefixes6", {**self.file.prefixes6, **self.prefixes6})
+        try:
+            self.networks()
+        except PrefixError as error:
+            raise UsageError(str(error)) from None
 
     @classmethod
-    def beside(cls, project: str, profile: str = "") -> Topology:
-        """A lab with prefixes that no network on this engine has. Raises EnvironmentFailure."""
+    def from_environment(cls, project: str | None = None, profile: str | None = None) -> LabProject:
+        """The lab that the same environment variables name for Compose."""
+        file = cls().file
+        return cls(
+            project or os.environ.get("COMPOSE_PROJECT_NAME") or PROJECT,
+            _from_environment(file.prefixes),
+            _from_environment(file.prefixes6, ipv6=True),
+            profile or os.environ.get("PROFILE", ""),
+        )
+
+    @classmethod
+    def beside(cls, project: str, profile: str = "") -> LabProject:
+        """A lab whose prefixes no network of this engine has. Raises EnvironmentFailure."""
+        plain = cls(project, profile=profile)
         with Engine() as engine:
             taken = [subnet for subnet, _ in engine.subnets()]
-        # Each project begins to look elsewhere, so that two that start at once don't choose the same.
-        first = zlib.crc32(project.encode())
-        for number in (1 + (first + step) % 99 for step in range(99)):
-            topology = cls(
-                project,
-                f"172.28.{66 + number}",
-                f"192.168.{40 + number}",
-                f"172.28.{255 - number}",
-                f"fd28:{66 + number}",
-                f"fd28:{40 + number}",
-                profile,
-            )
-            if not any(overlap(mine, other) for mine in topology.networks() for other in taken):
-                return topology
-        raise EnvironmentFailure("no free prefixes; `docker network prune` removes unused networks")
+        chosen = choose(plain.prefixes, plain.prefixes6, taken, project)
+        if chosen is None:
+            raise EnvironmentFailure("no free prefixes; `docker network prune` removes unused networks")
+        return cls(project, *chosen, profile)
 
     @classmethod
-    def of_lab(cls, project: str) -> Topology | None:
-        """The lab of that name as it was brought up; None where there is none. Raises EnvironmentFailure."""
+    def of_lab(cls, project: str) -> LabProject | None:
+        """The existing lab of that name, as it was brought up; None if there is none.
+
+        Raises EnvironmentFailure.
+        """
         with Engine() as engine:
             platforms = {node.labels.get("socketlab.platform") for node in engine.nodes(project)}
             subnets = engine.subnets()
         if not platforms:
             return None
-        named: dict[str, Any] = {"profile": next((name for name in PROFILES if name in platforms), "")}
+        found: tuple[dict[str, str], dict[str, str]] = ({}, {})
         for subnet, name in subnets:
-            owner, _, network = name.rpartition("_")
-            key = f"{network}_prefix{'6' * (subnet.version == 6)}"
-            if owner == project and key in VARIABLES:
-                address = str(subnet.network_address)
-                named[key] = address.removesuffix("::") if subnet.version == 6 else address.rpartition(".")[0]
-        return cls(project, **named)
+            if name.startswith(f"{project}_"):
+                network = name.removeprefix(f"{project}_").lower().replace("-", "_")
+                found[subnet.version == 6][network] = prefix_of(subnet)
+        known = cls(project)
+        return cls(
+            project,
+            {name: prefix for name, prefix in found[0].items() if name in known.prefixes},
+            {name: prefix for name, prefix in found[1].items() if name in known.prefixes6},
+            next((name for name in PROFILES if name in platforms), ""),
+        )
 
-    def __post_init__(self) -> None:
-        """Raises UsageError for a name or prefix that can't be one."""
-        if not _PROJECT_NAME.fullmatch(self.project):
-            raise UsageError(f"{self.project!r} is no project name: small letters, digits, - and _")
-        if self.profile and self.profile not in PROFILES:
-            raise UsageError(f"no profile {self.profile!r}; there is: {', '.join(PROFILES)}")
-        networks = self.networks()
-        for one, other in itertools.combinations(networks, 2):
-            if overlap(one, other):
-                raise UsageError(f"two networks have the prefix of {one}")
+    def with_prefixes(self, words: Iterable[str]) -> LabProject:
+        """The same lab with other prefixes, each as NETWORK=PREFIX. Raises UsageError."""
+        try:
+            prefixes, prefixes6 = parse(words)
+        except PrefixError as error:
+            raise UsageError(str(error)) from None
+        _require_known(prefixes, self.prefixes)
+        _require_known(prefixes6, self.prefixes6)
+        return replace(
+            self, prefixes={**self.prefixes, **prefixes}, prefixes6={**self.prefixes6, **prefixes6}
+        )
+
+    @cached_property
+    def file(self) -> ComposeFile:
+        """What the Compose file says. Raises UsageError if it can't be read."""
+        try:
+            return ComposeFile.parse(self.compose_file.read_text())
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.compose_file}: {error}") from None
 
     def networks(self) -> list[Network]:
         """The lab's networks, IPv4 and IPv6."""
-        prefixes = (self.servers_prefix, self.clients_prefix, self.mgmt_prefix)
-        prefixes6 = (self.servers_prefix6, self.clients_prefix6)
-        return [_private(f"{prefix}.0/24", prefix, "172.28.66") for prefix in prefixes] + [
-            _private(f"{prefix}::/64", prefix, "fd28:66") for prefix in prefixes6
-        ]
+        return disjoint([*self.prefixes.values(), *self.prefixes6.values()])
 
     def environment(self) -> dict[str, str]:
-        """The environment for Compose: the user's own, with this lab's names in it."""
-        return {**os.environ, **{variable: getattr(self, key) for key, variable in VARIABLES.items()}}
+        """The environment for Compose: the user's own, with this lab's name and prefixes."""
+        return {
+            **os.environ,
+            "COMPOSE_PROJECT_NAME": self.project,
+            "PROFILE": self.profile,
+            **{variable(name): prefix for name, prefix in self.prefixes.items()},
+            **{variable(name, ipv6=True): prefix for name, prefix in self.prefixes6.items()},
+        }
 
     def compose(self, *words: str) -> list[str]:
         """The argv of ``docker compose`` for this lab."""
         return ["docker", "compose", "-p", self.project, "-f", str(self.compose_file), *words]
 
     def exists(self) -> bool:
-        """True where any of its hosts exists, running or not."""
+        """True if any of its nodes exists, running or not."""
         with Engine() as engine:
             return bool(engine.nodes(self.project))
 
-    def up(self, services: Sequence[str] = ("server", "client", "router"), *, quiet: bool = False) -> None:
-        """Brings the lab up and returns when its hosts are healthy.
+    def up(self, *, quiet: bool = False) -> None:
+        """Brings the lab up and returns when its nodes are healthy.
 
-        Where that fails or is interrupted, nothing that it made is left: a lab that was there before stays.
+        If that fails or is interrupted, everything it created is removed; a lab that existed before stays.
         Raises EnvironmentFailure.
         """
         existed = self.exists()
@@ -151,33 +161,21 @@ class Topology:
             self._require_free_prefixes()
         self._build_profile(quiet)
         try:
-            _run(
-                self.compose("up", "--detach", *services), self.environment(), quiet=quiet, timeout=UP_TIMEOUT
-            )
-            with Engine() as engine:  # and not --wait, which looks only twice a second
+            self._run("up", "--detach", *self.file.nodes, quiet=quiet, timeout=UP_TIMEOUT)
+            with Engine() as engine:  # not `up --wait`, which looks only twice a second
                 wait_until_up(engine.nodes(self.project), UP_TIMEOUT)
         except EnvironmentFailure as error:
-            said = self._last_words()
+            logs = self._last_logs()
             self._undo(existed)
-            raise EnvironmentFailure(f"{error}\n{said}".strip()) from None
+            raise EnvironmentFailure(f"{error}\n{logs}".strip()) from None
         except BaseException:
             self._undo(existed)
             raise
 
-    def _build_profile(self, quiet: bool) -> None:
-        """Builds the profile's image where there is none; how much that is stands before it is done."""
-        if not self.profile:
-            return
-        with Engine() as engine:
-            if engine.has_image(f"socketlab/{self.profile}"):
-                return
-        print(f"building socketlab/{self.profile}: {PROFILE_SIZE}", file=sys.stderr, flush=True)
-        _run(self.compose("build", "server"), self.environment(), quiet=quiet, timeout=BUILD_TIMEOUT)
-
     @contextmanager
     def running(self, *, keep: bool = False, quiet: bool = False) -> Iterator[None]:
-        """A lab that is up while the context lasts. One that had to be started is taken down at its end,
-        however it ends, unless ``keep``. Raises EnvironmentFailure.
+        """The lab is up while the context lasts. If it had to be started, it is taken down at the end,
+        unless ``keep``. Raises EnvironmentFailure.
         """
         started = not self.exists()
         try:
@@ -188,18 +186,32 @@ class Topology:
             if started and not keep:
                 self.down(quiet=True)
 
-    def _undo(self, existed: bool) -> None:
-        if not existed:
-            with suppress(EnvironmentFailure):  # the first failure is the one to tell
-                self.down(quiet=True)
+    def down(self, *, quiet: bool = False) -> int:
+        """Removes everything that the lab has, in any state. Returns the number of resources.
 
-    def _last_words(self) -> str:
-        """What the hosts logged last: why one of them didn't come up."""
-        with suppress(OSError, subprocess.SubprocessError):
-            logs = self.compose("logs", "--no-color", "--tail", "5")
-            done = subprocess.run(logs, env=self.environment(), capture_output=True, text=True, timeout=10)
-            return done.stdout.strip()
-        return ""
+        Raises EnvironmentFailure if some are left at the deadline.
+        """
+        with Engine() as engine:
+            found = len(engine.resources(self.project))
+            nodes = engine.nodes(self.project)
+            complete = bool(nodes) and all(node.status == "running" for node in nodes)
+            if found:
+                with suppress(EnvironmentFailure):  # the rest is removed below, or reported there
+                    self._run("down", "-v", "--remove-orphans", "-t", "1", quiet=quiet, timeout=DOWN_TIMEOUT)
+            return max(found, self._sweep(engine, settle=0.0 if complete else SETTLE))
+
+    def _run(self, *words: str, quiet: bool, timeout: float) -> None:
+        run_compose(self.compose(*words), self.environment(), quiet=quiet, timeout=timeout)
+
+    def _build_profile(self, quiet: bool) -> None:
+        """Builds the profile's image if there is none. The size is printed before the build starts."""
+        if not self.profile:
+            return
+        with Engine() as engine:
+            if engine.has_image(f"socketlab/{self.profile}"):
+                return
+        print(f"building socketlab/{self.profile}: {PROFILE_SIZE}", file=sys.stderr, flush=True)
+        self._run("build", *self.file.profiled, quiet=quiet, timeout=BUILD_TIMEOUT)
 
     def _require_free_prefixes(self) -> None:
         with Engine() as engine:
@@ -208,29 +220,27 @@ class Topology:
             for subnet, name in taken:
                 if overlap(mine, subnet):
                     raise EnvironmentFailure(
-                        f"{mine} is taken by the network {name} (a lab? `lab down -p NAME` removes it); "
-                        "or choose others with --servers-prefix and --clients-prefix"
+                        f"{mine} is taken by the network {name} (if it is a lab, `lab down -p NAME` removes "
+                        "it); --prefix NETWORK=PREFIX chooses another"
                     )
 
-    def down(self, *, quiet: bool = False) -> int:
-        """Removes everything that the lab made, whatever state it is in. Returns how much that was.
+    def _undo(self, existed: bool) -> None:
+        if not existed:
+            with suppress(EnvironmentFailure):  # the first failure is the one to report
+                self.down(quiet=True)
 
-        Raises EnvironmentFailure where something is left at the deadline.
-        """
-        with Engine() as engine:
-            found = len(engine.resources(self.project))
-            nodes = engine.nodes(self.project)
-            complete = bool(nodes) and all(node.status == "running" for node in nodes)
-            if found:
-                argv = self.compose("down", "-v", "--remove-orphans", "-t", "1")
-                with suppress(EnvironmentFailure):  # what it couldn't do is done below, or told below
-                    _run(argv, self.environment(), quiet=quiet)
-            return max(found, self._sweep(engine, settle=0.0 if complete else SETTLE))
+    def _last_logs(self) -> str:
+        """The last lines that the nodes logged: why one of them didn't come up."""
+        with suppress(OSError, subprocess.SubprocessError):
+            logs = self.compose("logs", "--no-color", "--tail", "5")
+            done = subprocess.run(logs, env=self.environment(), capture_output=True, text=True, timeout=10)
+            return done.stdout.strip()
+        return ""
 
     def _sweep(self, engine: Engine, settle: float) -> int:
-        """Removes what is left until nothing has come for ``settle`` seconds. Returns how much that was.
+        """Removes resources until no new one appears for ``settle`` seconds. Returns their number.
 
-        A start that was interrupted may have left the engine with a request that it still carries out.
+        After an interrupted start, the engine may still be carrying out one of its requests.
         """
         deadline = time.monotonic() + DOWN_TIMEOUT
         clean_until = time.monotonic() + settle
@@ -248,61 +258,12 @@ class Topology:
             time.sleep(0.1)  # between two looks
 
 
-def _run(argv: list[str], environment: dict[str, str], *, quiet: bool, timeout: float = DOWN_TIMEOUT) -> None:
-    """Runs Compose; quiet keeps its words for the case that it fails. Raises EnvironmentFailure.
-
-    When this is interrupted, it returns only after Compose has ended, with all its processes.
-    """
-    output = subprocess.PIPE if quiet else None
-    leash, held = os.pipe()  # all of Compose's processes hold the other end; end of file says they're gone
-    try:
-        child = subprocess.Popen(
-            _dies_with_us(argv),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=[held],
-        )
-    except FileNotFoundError as error:
-        os.close(leash)
-        raise EnvironmentFailure("there is no docker client; run scripts/setup") from error
-    finally:
-        os.close(held)
-    try:
-        said, complained = child.communicate(timeout=timeout)
-    except BaseException as error:
-        child.terminate()  # a Ctrl-C in a terminal has reached it already; it may be told twice
-        select.select([leash], [], [], INTERRUPT_TIMEOUT)
-        child.kill()
-        child.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise EnvironmentFailure(f"Compose didn't finish within {timeout:g} s") from None
-        raise
-    finally:
-        os.close(leash)
-    if child.returncode != 0:
-        words = b"".join(filter(None, (said, complained))).decode(errors="replace").strip()
-        last = "\n".join(words.splitlines()[-15:])
-        raise EnvironmentFailure(last or f"docker compose failed (exit code {child.returncode})")
+def _require_known(prefixes: Prefixes, known: Prefixes) -> None:
+    for name in prefixes:
+        if name not in known:
+            raise UsageError(f"no network {name!r} with such a prefix; there are {', '.join(known)}")
 
 
-def overlap(one: Network, other: Network) -> bool:
-    """True where the two networks have an address in common."""
-    return one.version == other.version and one.overlaps(other)
-
-
-def _dies_with_us(argv: list[str]) -> list[str]:
-    """Compose, in a way that a SIGKILL of ours ends it too: else it would go on making things."""
-    setpriv = shutil.which("setpriv")  # util-linux
-    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else argv
-
-
-def _private(network: str, prefix: str, example: str) -> Network:
-    try:
-        parsed = ipaddress.ip_network(network)
-    except ValueError:
-        raise UsageError(f"{prefix!r} is no prefix; one looks like {example}") from None
-    if not parsed.is_private:
-        raise UsageError(f"{prefix} is a public address range; a lab lives in private ones, like {example}")
-    return parsed
+def _from_environment(defaults: Prefixes, *, ipv6: bool = False) -> dict[str, str]:
+    named = {name: os.environ.get(variable(name, ipv6=ipv6)) for name in defaults}
+    return {name: prefix for name, prefix in named.items() if prefix}

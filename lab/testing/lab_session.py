@@ -11,7 +11,7 @@ import pytest
 
 from lab.control.lab import Lab, ignore
 from lab.control.transport import from_engine
-from lab.engine.project import Topology
+from lab.engine.project import LabProject
 from lab.errors import EnvironmentFailure
 from lab.scenarios import catalog
 from lab.scenarios.play import Outcome, play
@@ -29,15 +29,15 @@ class LabSession:
         self._runs = runs
         self._profile = profile
         self._exit_stack = ExitStack()
-        self._topology: Topology | None = None
+        self._topology: LabProject | None = None
         self._lab: Lab | None = None
         self._outcomes: dict[str, Outcome] = {}
 
     @property
-    def topology(self) -> Topology:
+    def topology(self) -> LabProject:
         """The name and the prefixes of the lab, which is up. Raises EnvironmentFailure."""
         if self._topology is None:
-            self._topology = Topology.from_environment(self._project) if self._project else self._start()
+            self._topology = LabProject.from_environment(self._project) if self._project else self._start()
         return self._topology
 
     @property
@@ -59,7 +59,7 @@ class LabSession:
         """Closes the connections and takes down the lab if the session started it."""
         self._exit_stack.close()
 
-    def _start(self) -> Topology:
+    def _start(self) -> LabProject:
         # The process id tells apart the sessions, and the pytest-xdist workers, of one machine.
         suffix = self._profile and f"-{self._profile}"
         topology = start_beside(f"socketlab-test-{os.getpid()}{suffix}", self._profile)
@@ -67,17 +67,17 @@ class LabSession:
         return topology
 
 
-def start_beside(project: str, profile: str = "") -> Topology:
+def start_beside(project: str, profile: str = "") -> LabProject:
     """Brings up a lab with free prefixes. Raises EnvironmentFailure.
 
     Another process may take the chosen prefixes before this lab has them. In that case it chooses again.
     """
     while True:
-        topology = Topology.beside(project, profile)
+        topology = LabProject.beside(project, profile)
         try:
             topology.up(quiet=True)
         except EnvironmentFailure:
-            if Topology.beside(project, profile) == topology:  # still free: this was not the cause
+            if LabProject.beside(project, profile) == topology:  # still free: this was not the cause
                 raise
         else:
             return topology

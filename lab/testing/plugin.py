@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab.control.lab import Lab
-from lab.engine.project import Topology
+from lab.engine.project import LabProject
 from lab.scenarios import catalog
 from lab.scenarios.play import Outcome
 from lab.testing.lab_session import SESSIONS, LabSessions
@@ -56,7 +56,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 @pytest.fixture(scope="session")
-def lab_topology(request: pytest.FixtureRequest) -> Topology:
+def lab_topology(request: pytest.FixtureRequest) -> LabProject:
     """The name and the prefixes of the session's lab, which is up."""
     return request.config.stash[SESSIONS][""].topology
 

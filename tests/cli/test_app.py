@@ -45,8 +45,8 @@ def test_an_unknown_scenario_lists_the_known_ones(lab_cli):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["up", "-p", "Not A Name"], "no project name"),
-        (["up", "--servers-prefix", "8.8.8"], "public address range"),
+        (["up", "-p", "Not A Name"], "not a project name"),
+        (["up", "--prefix", "servers=8.8.8"], "public address range"),
         (["run"], "no scenario given"),
         (["run", "tcp-hello", "--variant", "broken"], "tcp-hello has no variants"),
         (["run", "sticky-packets", "--variant", "half"], "no variant 'half'; there are: broken, fixed"),

@@ -14,7 +14,7 @@ import pytest
 
 from lab.control.transport import from_engine
 from lab.engine.client import Engine
-from lab.engine.project import Topology
+from lab.engine.project import LabProject
 from lab.errors import EnvironmentFailure
 
 pytestmark = pytest.mark.lab
@@ -31,7 +31,7 @@ def client():
 
 @pytest.fixture
 def topology():
-    topology = Topology.beside(f"socketlab-life-{os.getpid()}")
+    topology = LabProject.beside(f"socketlab-life-{os.getpid()}")
     yield topology
     topology.down(quiet=True)
 
@@ -120,7 +120,7 @@ def test_up_logs_in_and_down_leaves_nothing_and_touches_nobody(lab_command, topo
 
 
 def test_down_of_a_project_that_is_no_lab_touches_nothing(topology, client, bystander):
-    Topology.beside(bystander).down(quiet=True)
+    LabProject.beside(bystander).down(quiet=True)
     require_untouched(client, bystander)
 
 
@@ -147,11 +147,12 @@ def test_after_sigkill_of_up_down_leaves_nothing(lab_command, topology, moment):
 
 
 def test_taken_prefixes_are_told_with_who_has_them(lab_command, topology, lab_topology):
-    clash = Topology(topology.project, lab_topology.servers_prefix, lab_topology.clients_prefix)
+    clash = LabProject(topology.project, lab_topology.prefixes)
     code, _, err = finish(lab_command("up", "-q", of=clash))
     assert code == 3
-    assert f"{lab_topology.servers_prefix}.0/24 is taken by the network {lab_topology.project}_servers" in err
-    assert "--servers-prefix" in err
+    prefix = lab_topology.prefixes["servers"]
+    assert f"{prefix}.0/24 is taken by the network {lab_topology.project}_servers" in err
+    assert "--prefix NETWORK=PREFIX" in err
     assert left_of(topology.project) == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.project import Topology
+from lab.engine.project import LabProject
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("server", "client")
@@ -18,7 +18,7 @@ NODES = (*HOSTS, "router")
 class ComposeLab:
     """The session's lab as somebody sees it who has Compose and nothing else."""
 
-    topology: Topology
+    topology: LabProject
 
     @property
     def project(self) -> str:
@@ -69,5 +69,5 @@ class ComposeLab:
 
 
 @pytest.fixture(scope="session")
-def lab(lab_topology: Topology) -> ComposeLab:
+def lab(lab_topology: LabProject) -> ComposeLab:
     return ComposeLab(lab_topology)

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from lab.engine.client import Engine
-from lab.engine.project import Topology
+from lab.engine.project import LabProject
 from lab.errors import EnvironmentFailure
 from lab.testing.lab_session import LabSession, start_beside
 
 ROOT = Path(__file__).parents[2]
-PREFIXES = ("servers_prefix", "clients_prefix", "mgmt_prefix", "servers_prefix6", "clients_prefix6")
 PROJECT = f"socketlab-session-{os.getpid()}"
 
 
@@ -27,16 +26,16 @@ def resources_of(project):
 def started():
     """Starts a lab beside the others; taken down after the test."""
     yield lambda: start_beside(PROJECT)
-    Topology(PROJECT).down(quiet=True)
+    LabProject(PROJECT).down(quiet=True)
 
 
 @pytest.mark.lab
 def test_a_lab_whose_prefixes_were_taken_meanwhile_chooses_others(started, lab_topology, monkeypatch):
     """Between choosing and starting, another lab got the same prefixes: as two workers do at once."""
-    free = Topology.beside
-    taken = Topology(PROJECT, *(getattr(lab_topology, key) for key in PREFIXES))
+    free = LabProject.beside
+    taken = LabProject(PROJECT, lab_topology.prefixes, lab_topology.prefixes6)
     choices = [taken]
-    monkeypatch.setattr(Topology, "beside", lambda *name: choices.pop() if choices else free(*name))
+    monkeypatch.setattr(LabProject, "beside", lambda *name: choices.pop() if choices else free(*name))
     topology = started()
     assert not set(topology.networks()) & set(lab_topology.networks())
     assert resources_of(PROJECT)
@@ -46,8 +45,8 @@ def test_a_lab_whose_prefixes_were_taken_meanwhile_chooses_others(started, lab_t
 def test_a_lab_that_cannot_start_for_another_reason_says_so_at_once(tmp_path, monkeypatch):
     compose_file = tmp_path / "docker-compose.yml"
     compose_file.write_text("services: {server: {image: 'socketlab/no-such-image', pull_policy: never}}\n")
-    free = Topology.beside
-    monkeypatch.setattr(Topology, "beside", lambda *name: replace(free(*name), compose_file=compose_file))
+    free = LabProject.beside
+    monkeypatch.setattr(LabProject, "beside", lambda *name: replace(free(*name), compose_file=compose_file))
     with pytest.raises(EnvironmentFailure):
         start_beside(PROJECT)
     assert resources_of(PROJECT) == []

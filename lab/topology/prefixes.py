@@ -1,0 +1,107 @@
+"""The prefixes of a lab's networks: checked, compared, and chosen so that two labs don't overlap. Pure.
+
+A prefix is the first three numbers of an IPv4 /24 ("172.28.66") or the first groups of an IPv6 /64
+("fd28:66").
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Prefixes: TypeAlias = Mapping[str, str]  # by name of the network
+
+CHOICES = 99  # how many labs fit side by side
+EXAMPLE, EXAMPLE6 = "172.28.66", "fd28:66"
+
+
+class PrefixError(ValueError):
+    """A prefix that a lab can't have. The text names it."""
+
+
+def network(prefix: str) -> Network:
+    """The network with this prefix. Raises PrefixError unless it is one, in a private address range."""
+    text, example = (f"{prefix}::/64", EXAMPLE6) if is_ipv6(prefix) else (f"{prefix}.0/24", EXAMPLE)
+    try:
+        found = ipaddress.ip_network(text)
+    except ValueError:
+        raise PrefixError(f"{prefix!r} is not a prefix; an example is {example}") from None
+    if not found.is_private:
+        raise PrefixError(f"{prefix} is a public address range; use a private one, such as {example}")
+    return found
+
+
+def prefix_of(network: Network) -> str:
+    """The prefix of a network."""
+    address = str(network.network_address)
+    return address.removesuffix("::") if network.version == 6 else address.rpartition(".")[0]
+
+
+def is_ipv6(prefix: str) -> bool:
+    return ":" in prefix
+
+
+def overlap(one: Network, other: Network) -> bool:
+    """True if the two networks have an address in common."""
+    return one.version == other.version and one.overlaps(other)
+
+
+def disjoint(prefixes: Iterable[str]) -> list[Network]:
+    """The networks with these prefixes. Raises PrefixError if one is wrong, or if two overlap."""
+    networks = [network(prefix) for prefix in prefixes]
+    for one, other in itertools.combinations(networks, 2):
+        if overlap(one, other):
+            raise PrefixError(f"two networks have the prefix of {one}")
+    return networks
+
+
+def choose(
+    defaults: Prefixes, defaults6: Prefixes, taken: Iterable[Network], seed: str
+) -> tuple[dict[str, str], dict[str, str]] | None:
+    """Prefixes close to the defaults that overlap no network in ``taken``; None if there are none.
+
+    The search starts at a point that depends on ``seed``: two labs that start at the same time choose
+    different prefixes.
+    """
+    taken, start = list(taken), zlib.crc32(seed.encode())
+    for step in range(CHOICES):
+        distance = 1 + (start + step) % CHOICES
+        chosen, chosen6 = _shifted(defaults, distance), _shifted(defaults6, distance)
+        if _fit([*chosen.values(), *chosen6.values()], taken):
+            return chosen, chosen6
+    return None
+
+
+def _fit(prefixes: Iterable[str], taken: list[Network]) -> bool:
+    try:
+        return not any(overlap(mine, other) for mine in disjoint(prefixes) for other in taken)
+    except PrefixError:
+        return False
+
+
+def _shifted(prefixes: Prefixes, distance: int) -> dict[str, str]:
+    """Each prefix with its last part increased by ``distance``, or decreased if it would be too high."""
+    return {name: _shift(prefix, distance) for name, prefix in prefixes.items()}
+
+
+def _shift(prefix: str, distance: int) -> str:
+    separator, base, highest = (":", 16, 0xFFFF) if is_ipv6(prefix) else (".", 10, 255)
+    head, _, last = prefix.rpartition(separator)
+    number = int(last, base)
+    moved = number + distance if number + distance <= highest else number - distance
+    return f"{head}{separator}{moved:x}" if is_ipv6(prefix) else f"{head}{separator}{moved}"
+
+
+def parse(words: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """NETWORK=PREFIX of each word: the IPv4 prefixes and the IPv6 prefixes by network. Raises PrefixError."""
+    found: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    for word in words:
+        name, _, prefix = word.partition("=")
+        if not name or not prefix:
+            raise PrefixError(f"{word!r} is not NETWORK=PREFIX")
+        found[is_ipv6(prefix)][name] = prefix
+    return found
