@@ -16,24 +16,24 @@ from lab.control.program import CommandFailed
 
 BROKEN = """
 import socket, sys
-listener = socket.socket()
-listener.bind(("", int(sys.argv[1])))
-listener.listen()
-print("listening on", listener.getsockname()[1], flush=True)
-connection, _ = listener.accept()
-connection.sendall(b"bye")
-connection.close()
+with socket.socket() as listener:
+    listener.bind(("", int(sys.argv[1])))
+    listener.listen()
+    print("listening on", listener.getsockname()[1], flush=True)
+    connection, _ = listener.accept()
+    with connection:
+        connection.sendall(b"bye")
 """
 FIXED = """
 import socket, sys
-listener = socket.socket()
-listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-listener.bind(("", int(sys.argv[1])))
-listener.listen()
-print("listening on", listener.getsockname()[1], flush=True)
-connection, _ = listener.accept()
-connection.sendall(b"bye")
-connection.close()
+with socket.socket() as listener:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("", int(sys.argv[1])))
+    listener.listen()
+    print("listening on", listener.getsockname()[1], flush=True)
+    connection, _ = listener.accept()
+    with connection:
+        connection.sendall(b"bye")
 """
 CLIENT = """
 import socket, sys

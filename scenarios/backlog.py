@@ -16,36 +16,38 @@ Windows answers with RST when its backlog is full: WinError 10061.)
 
 BROKEN = """
 import socket
-listener = socket.create_server(("", 7023), backlog=1)  # listen(1)
-print("listening on 7023", flush=True)
-input()  # something else: nobody accepts
+with socket.create_server(("", 7023), backlog=1) as listener:  # listen(1)
+    print("listening on 7023", flush=True)
+    input()  # busy with something else: nobody calls accept()
 """
 FIXED = """
-import socket
-listener = socket.create_server(("", 7023), backlog=1)  # listen(1)
-print("listening on 7023", flush=True)
-connections = []
-while True:
-    connections.append(listener.accept())
+import socket, threading
+def serve(connection):
+    with connection:
+        while data := connection.recv(1024):
+            connection.sendall(data)
+
+with socket.create_server(("", 7023), backlog=1) as listener:  # listen(1)
+    print("listening on 7023", flush=True)
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=serve, args=[connection], daemon=True).start()
 """
 CLIENT = """
 import socket, sys
-server, patience = sys.argv[1], float(sys.argv[2])
-streams = []
-for _ in range(3):
-    try:
-        streams.append(socket.create_connection((server, 7023), patience))
+try:
+    with socket.create_connection(("server", 7023), timeout=float(sys.argv[1])):
         print("connected")
-    except TimeoutError:
-        print("TimeoutError")
+except TimeoutError:
+    print("TimeoutError")
 """
 
 
 def run(lab, variant):
-    program, patience = {"broken": (BROKEN, "0.5"), "fixed": (FIXED, "10")}[variant]  # seconds
+    program, timeout = {"broken": (BROKEN, "0.5"), "fixed": (FIXED, "10")}[variant]  # seconds
     before = len(lab.packets().connections(7023))
     with lab.server.start_python(program):
-        said = lab.client.python(CLIENT, lab.server.address, patience).lines
+        said = [lab.client.python(CLIENT, timeout).stdout.strip() for _ in range(3)]
         queue = [s.receive_queue for s in lab.states() if s.port == 7023 and s.last == "LISTEN"][-1]
     attempts = lab.packets().connections(7023)[before:]
     record = {"clients": said, "handshakes": [attempt.handshake for attempt in attempts]}

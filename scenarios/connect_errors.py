@@ -17,30 +17,32 @@ from functools import partial
 
 BROKEN = """
 import socket, sys
-stream = socket.socket()
-stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)  # ms; else it tries for two minutes
-try:
-    stream.connect((sys.argv[1], 8001))
-    print("connected", flush=True)
-    stream.recv(1)
-except OSError:
-    sys.exit("can't connect")
+with socket.socket() as stream:
+    stream.settimeout(10)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)  # ms; else about two minutes
+    try:
+        stream.connect((sys.argv[1], 8001))
+        print("connected", flush=True)
+        stream.recv(1)
+    except OSError:
+        sys.exit("can't connect")
 """
 FIXED = """
 import errno, socket, sys
-stream = socket.socket()
-stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)  # ms; else it tries for two minutes
-code = stream.connect_ex((sys.argv[1], 8001))
-if code:
-    sys.exit(errno.errorcode[code])
-print("connected", flush=True)
-stream.recv(1)
+with socket.socket() as stream:
+    stream.settimeout(10)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)  # ms; else about two minutes
+    code = stream.connect_ex((sys.argv[1], 8001))
+    if code:
+        sys.exit(errno.errorcode[code])
+    print("connected", flush=True)
+    stream.recv(1)
 """
 NEVER_ACCEPTS = """
 import socket
-listener = socket.create_server(("", 8001))
-print("listening on 8001", flush=True)
-input()
+with socket.create_server(("", 8001)):
+    print("listening on 8001", flush=True)
+    input()
 """
 
 

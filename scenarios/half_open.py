@@ -17,29 +17,30 @@ import socket
 with socket.create_server(("", 7003)) as listener:
     print("listening on 7003", flush=True)
     connection, _ = listener.accept()
-    input()
+    with connection:
+        input()
 """
 BROKEN = """
 import socket
-stream = socket.create_connection(("server", 7003))
-print("connected", flush=True)
-try:
-    stream.recv(1)
-except TimeoutError:
-    print("ETIMEDOUT")
+with socket.create_connection(("server", 7003)) as stream:
+    print("connected", flush=True)
+    try:
+        stream.recv(1)
+    except TimeoutError:
+        print("ETIMEDOUT")
 """
 FIXED = """
 import socket
-stream = socket.create_connection(("server", 7003))
-stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)  # seconds of silence before the first question
-stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)  # seconds to the next one
-stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 1)  # questions
-print("connected", flush=True)
-try:
-    stream.recv(1)
-except TimeoutError:
-    print("ETIMEDOUT")
+with socket.create_connection(("server", 7003)) as stream:
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)  # seconds of silence before the first probe
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)  # seconds between probes
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 1)  # unanswered probes until it gives up
+    print("connected", flush=True)
+    try:
+        stream.recv(1)
+    except TimeoutError:
+        print("ETIMEDOUT")
 """
 TIMERS = "ss --no-header --tcp --options state established 'dport = :7003'"
 

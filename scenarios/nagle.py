@@ -27,25 +27,29 @@ with socket.create_server(("", 7022)) as listener:
     while True:
         connection, _ = listener.accept()
         with connection, connection.makefile("rb") as file:
-            while file.read({HEADER} + {BODY}):
+            while len(file.read({HEADER + BODY})) == {HEADER + BODY}:
                 connection.sendall(b"ok")
 """
 BROKEN = f"""
-import socket
-with socket.create_connection(("server", 7022), timeout=20) as stream:
+import socket, sys
+with socket.create_connection(("server", 7022), timeout=20) as stream, stream.makefile("rb") as file:
     for _ in range({TURNS}):
         header, body = ({BODY}).to_bytes({HEADER}, "big"), bytes({BODY})
         stream.sendall(header)
         stream.sendall(body)
-        print(stream.recv(2))
+        if file.read(2) != b"ok":
+            sys.exit("the server has left")
+        print("ok")
 """
 FIXED = f"""
-import socket
-with socket.create_connection(("server", 7022), timeout=20) as stream:
+import socket, sys
+with socket.create_connection(("server", 7022), timeout=20) as stream, stream.makefile("rb") as file:
     for _ in range({TURNS}):
         header, body = ({BODY}).to_bytes({HEADER}, "big"), bytes({BODY})
         stream.sendall(header + body)
-        print(stream.recv(2))
+        if file.read(2) != b"ok":
+            sys.exit("the server has left")
+        print("ok")
 """
 
 

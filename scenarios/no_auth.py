@@ -19,24 +19,32 @@ import socket, subprocess
 with socket.create_server(("", 7060)) as listener:
     print("listening on 7060", flush=True)
     while True:
-        stream = listener.accept()[0].makefile("rwb", 0)
-        command = stream.readline()
-        stream.write(subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout)
-        stream.close()
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as file:
+            command = file.readline()
+            connection.sendall(subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout)
 """
 FIXED = """
 import hmac, secrets, socket, subprocess
+def serve(connection, file):
+    connection.settimeout(5)
+    challenge = secrets.token_bytes(16)
+    connection.sendall(challenge.hex().encode() + b"\\n")
+    expected = hmac.digest(b"between us", challenge, "sha256").hex()
+    if hmac.compare_digest(file.readline().strip(), expected.encode()):
+        command = file.readline()
+        if command.endswith(b"\\n"):  # a command that was cut is another command
+            connection.sendall(subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout)
+
 with socket.create_server(("", 7060)) as listener:
     print("listening on 7060", flush=True)
     while True:
-        stream = listener.accept()[0].makefile("rwb", 0)
-        challenge = secrets.token_bytes(16)
-        stream.write(challenge.hex().encode() + b"\\n")
-        expected = hmac.digest(b"between us", challenge, "sha256").hex()
-        if hmac.compare_digest(stream.readline().strip(), expected.encode()):
-            command = stream.readline()
-            stream.write(subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout)
-        stream.close()
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as file:
+            try:
+                serve(connection, file)
+            except OSError as error:  # this client has left, or is too slow
+                print(error, flush=True)
 """
 CLIENT = """
 import hmac, socket, sys

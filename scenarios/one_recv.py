@@ -29,9 +29,15 @@ print(length, len(message))
 """
 FIXED = """
 import socket
+def read(file, size):
+    data = file.read(size)
+    if len(data) < size:
+        raise EOFError("the stream ended within the message")
+    return data
+
 with socket.create_connection(("server", 7001), timeout=20) as stream, stream.makefile("rb") as file:
-    length = int.from_bytes(file.read(4), "big")
-    message = file.read(length)
+    length = int.from_bytes(read(file, 4), "big")
+    message = read(file, length)
 print(length, len(message))
 """
 

@@ -20,8 +20,9 @@ import socket
 with socket.create_server(("", 7010)) as listener:
     print("listening on 7010", flush=True)
     connection, _ = listener.accept()
-    with connection:
-        connection.recv(len(b"GET report\\n"))
+    with connection, connection.makefile("rb", 0) as file:
+        connection.settimeout(5)
+        file.readline()  # unbuffered: it takes this line from the socket, and nothing after it
         connection.sendall(bytes({SIZE}))
         print("sent all", flush=True)
 """
@@ -30,8 +31,9 @@ import socket
 with socket.create_server(("", 7010)) as listener:
     print("listening on 7010", flush=True)
     connection, _ = listener.accept()
-    with connection:
-        connection.recv(len(b"GET report\\n"))
+    with connection, connection.makefile("rb", 0) as file:
+        connection.settimeout(5)
+        file.readline()  # unbuffered: it takes this line from the socket, and nothing after it
         connection.sendall(bytes({SIZE}))
         print("sent all", flush=True)
         connection.shutdown(socket.SHUT_WR)

@@ -20,28 +20,31 @@ SERVER = """
 import socket
 with socket.create_server(("", 7014)) as listener:
     print("listening on 7014", flush=True)
-    listener.accept()[0].close()
+    connection, _ = listener.accept()
+    connection.close()
     print("closed", flush=True)
 """
 BROKEN = """
-import socket, sys
-stream = socket.create_connection(("server", 7014), timeout=10)
-while line := sys.stdin.readline():
-    stream.sendall(line.encode())
-    print("sent", line.strip(), flush=True)
+import os, socket
+with socket.create_connection(("server", 7014), timeout=10) as stream:
+    while typed := os.read(0, 1024):  # 0 is standard input; b"" is its end (Ctrl-D)
+        stream.sendall(typed)
+        print("sent", typed, flush=True)
 """
 FIXED = """
-import select, socket, sys
-stream = socket.create_connection(("server", 7014), timeout=10)
-while True:
-    ready, _, _ = select.select([stream, sys.stdin], [], [])
-    if stream in ready and stream.recv(1024) == b"":
-        print("the server has left")
-        break
-    if sys.stdin in ready:
-        line = sys.stdin.readline()
-        stream.sendall(line.encode())
-        print("sent", line.strip(), flush=True)
+import os, select, socket
+with socket.create_connection(("server", 7014), timeout=10) as stream:
+    while True:
+        ready, _, _ = select.select([stream, 0], [], [])  # 0 is standard input
+        if stream in ready and stream.recv(1024) == b"":
+            print("the server has left")
+            break
+        if 0 in ready:
+            typed = os.read(0, 1024)
+            if not typed:
+                break  # Ctrl-D
+            stream.sendall(typed)
+            print("sent", typed, flush=True)
 """
 
 
@@ -54,7 +57,7 @@ def run(lab, variant):
         server.wait_for_line("closed")
         if variant == "broken":
             client.send("one\n")
-            client.wait_for_line("sent one")
+            client.wait_for_line("sent")
             wait_for_reset(lab)
             client.send("two\n")
         error = client.wait().stderr.splitlines()[-1:]
@@ -70,7 +73,7 @@ def wait_for_reset(lab):
 
 def check_broken(record):
     """The first send goes well and its line is lost; the second one fails with BrokenPipeError."""
-    assert record["said"] == ["sent one"], "the first send succeeds"
+    assert record["said"] == ["sent b'one\\n'"], "the first send succeeds"
     assert record["reset_by"] == "win10"
     assert record["error"] == ["BrokenPipeError: [Errno 32] Broken pipe"]
 

@@ -25,7 +25,9 @@ def serve(connection):
         connection.settimeout(0.6)
         request = b""
         while not request.endswith(b"\\n"):
-            request += connection.recv(1024)
+            if not (data := connection.recv(1024)):
+                return
+            request += data
         connection.sendall(request.upper())
 {ACCEPT}"""
 FIXED = f"""
@@ -35,8 +37,13 @@ def serve(connection):
         deadline = time.monotonic() + 0.6
         request = b""
         while not request.endswith(b"\\n"):
-            connection.settimeout(max(0.001, deadline - time.monotonic()))
-            request += connection.recv(1024)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            connection.settimeout(left)
+            if not (data := connection.recv(1024)):
+                return
+            request += data
         connection.sendall(request.upper())
 {ACCEPT}"""
 SLOW = """
@@ -52,7 +59,7 @@ HONEST = """
 import socket
 with socket.create_connection(("server", 7025), timeout=1.4) as stream:
     stream.sendall(b"hello\\n")
-    print(stream.recv(1024).decode().strip())
+    print(stream.makefile().readline().strip())
 """
 
 

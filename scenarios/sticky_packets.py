@@ -18,42 +18,50 @@ import ast
 import hashlib
 
 LONG = {"linux": "seq 1000", "windows": "wine cmd /c ipconfig /all"}
-BROKEN_SERVER = """
-import socket, subprocess
+RAW = """
+def send(stream, message):
+    stream.sendall(message)
+
+def receive(stream):
+    if not (data := stream.recv(1024)):
+        raise EOFError
+    return data
+"""
+FRAMES = """
+def send(stream, message):
+    stream.sendall(len(message).to_bytes(4, "big") + message)
+
+def receive(stream):
+    return read(stream, int.from_bytes(read(stream, 4), "big"))
+
+def read(stream, size):
+    data = b""
+    while len(data) < size:
+        if not (piece := stream.recv(size - len(data))):
+            raise EOFError
+        data += piece
+    return data
+"""
+SERVER = """
 with socket.create_server(("", 7016)) as listener:
     print("listening on 7016", flush=True)
     connection, _ = listener.accept()
-    with connection:
-        while command := connection.recv(1024):
-            answer = subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout
-            connection.sendall(answer)
+    connection.settimeout(20)
+    with connection, contextlib.suppress(EOFError):
+        while True:
+            command = receive(connection)
+            send(connection, subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout)
 """
-FIXED_SERVER = """
-import socket, subprocess
-with socket.create_server(("", 7016)) as listener:
-    print("listening on 7016", flush=True)
-    connection, _ = listener.accept()
-    with connection:
-        while command := connection.recv(1024):
-            answer = subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout
-            connection.sendall(len(answer).to_bytes(4, "big") + answer)
-"""
-BROKEN_CLIENT = """
-import socket, sys
+CLIENT = """
 with socket.create_connection(("server", 7016), timeout=20) as stream:
     for command in sys.argv[1:]:
-        stream.sendall(command.encode())
-        answer = stream.recv(1024)
-        print(repr(answer.decode("gbk", errors="replace")))
+        send(stream, command.encode())
+        print(repr(receive(stream).decode("gbk", errors="replace")))
 """
-FIXED_CLIENT = """
-import socket, sys
-with socket.create_connection(("server", 7016), timeout=20) as stream, stream.makefile("rb") as file:
-    for command in sys.argv[1:]:
-        stream.sendall(command.encode())
-        answer = file.read(int.from_bytes(file.read(4), "big"))
-        print(repr(answer.decode("gbk", errors="replace")))
-"""
+BROKEN_SERVER = f"\nimport contextlib, socket, subprocess{RAW}{SERVER}"
+FIXED_SERVER = f"\nimport contextlib, socket, subprocess{FRAMES}{SERVER}"
+BROKEN_CLIENT = f"\nimport socket, sys{RAW}{CLIENT}"
+FIXED_CLIENT = f"\nimport socket, sys{FRAMES}{CLIENT}"
 
 
 def run(lab, variant):

@@ -27,18 +27,18 @@ BROKEN = f"""
 import socket
 answers = 0
 for _ in range({REQUESTS}):
-    with socket.create_connection(("server", 7027), timeout=10) as stream:
+    with socket.create_connection(("server", 7027), timeout=10) as stream, stream.makefile("rb") as file:
         stream.sendall(b"hello")
-        answers += stream.recv(1024) == b"HELLO"
+        answers += file.read(5) == b"HELLO"
 print(answers)
 """
 FIXED = f"""
 import socket
 answers = 0
-with socket.create_connection(("server", 7027), timeout=10) as stream:
+with socket.create_connection(("server", 7027), timeout=10) as stream, stream.makefile("rb") as file:
     for _ in range({REQUESTS}):
         stream.sendall(b"hello")
-        answers += stream.recv(1024) == b"HELLO"
+        answers += file.read(5) == b"HELLO"
 print(answers)
 """
 
