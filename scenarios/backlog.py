@@ -36,7 +36,7 @@ with socket.create_server(("", 7023), backlog=1) as listener:  # listen(1)
 CLIENT = """
 import socket, sys
 try:
-    with socket.create_connection(("server", 7023), timeout=float(sys.argv[1])):
+    with socket.create_connection((sys.argv[1], 7023), timeout=float(sys.argv[2])):
         print("connected")
 except TimeoutError:
     print("TimeoutError")
@@ -47,7 +47,7 @@ def run(lab, variant):
     program, timeout = {"broken": (BROKEN, "0.5"), "fixed": (FIXED, "10")}[variant]  # seconds
     before = len(lab.packets().connections(7023))
     with lab.server.start_python(program):
-        said = [lab.client.python(CLIENT, timeout).stdout.strip() for _ in range(3)]
+        said = [lab.client.python(CLIENT, lab.server.address, timeout).stdout.strip() for _ in range(3)]
         queue = [s.receive_queue for s in lab.states() if s.port == 7023 and s.last == "LISTEN"][-1]
     attempts = lab.packets().connections(7023)[before:]
     record = {"clients": said, "handshakes": [attempt.handshake for attempt in attempts]}
