@@ -58,10 +58,10 @@ with socket.create_connection(("server", 7016), timeout=20) as stream:
         send(stream, command.encode())
         print(repr(receive(stream).decode("gbk", errors="replace")))
 """
-BROKEN_SERVER = f"\nimport contextlib, socket, subprocess{RAW}{SERVER}"
-FIXED_SERVER = f"\nimport contextlib, socket, subprocess{FRAMES}{SERVER}"
-BROKEN_CLIENT = f"\nimport socket, sys{RAW}{CLIENT}"
-FIXED_CLIENT = f"\nimport socket, sys{FRAMES}{CLIENT}"
+BROKEN_SERVER = f"\nimport contextlib, socket, subprocess\n{RAW}{SERVER}"
+FIXED_SERVER = f"\nimport contextlib, socket, subprocess\n{FRAMES}{SERVER}"
+BROKEN_CLIENT = f"\nimport socket, sys\n{RAW}{CLIENT}"
+FIXED_CLIENT = f"\nimport socket, sys\n{FRAMES}{CLIENT}"
 
 
 def run(lab, variant):

@@ -74,7 +74,7 @@ def test_explain_prints_the_lesson_without_an_engine(lab_cli, monkeypatch):
         assert text in result.stdout
     for line in scenario.lesson.splitlines() + scenario.programs["FIXED_CLIENT"].splitlines():
         assert line.strip() in result.stdout
-    assert "+        answer = file.read" in result.stdout
+    assert "+    return read(stream, int.from_bytes" in result.stdout
 
 
 @pytest.mark.parametrize("words", [["explain", "sticky-packets"], ["list"], ["list", "--pitfalls"]])
@@ -151,8 +151,8 @@ def test_a_pitfall_tells_its_story(lab_cli, lab_topology, tmp_path):
         "fixed: Each command gets its own",
         "SYN → 7016",
         "A larger number for recv only moves the limit.",
-        "-        answer = stream.recv(1024)",
-        "+        answer = file.read",
+        "-    if not (data := stream.recv(1024)):",
+        "+    return read(stream, int.from_bytes",
         "the run's folder",
     ]
     rest = result.stdout
