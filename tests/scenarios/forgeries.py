@@ -441,7 +441,10 @@ FORGERIES: dict[str, dict[str, tuple[Forge, str]]] = {
         "the empty message was answered": (put("broken.answers", ["hello", "", "bye"]), 'record["answers"]'),
         "the server closed": (put("broken.error", ["ConnectionResetError: [Errno 104]"]), 'record["error"]'),
         "something was sent for it": (put("broken.bytes.0", 6), 'record["bytes"]'),
-        "the empty message wasn't answered": (lambda r: r["fixed"]["answers"].remove(""), 'record["answers"]'),
+        "the empty message wasn't answered": (
+            lambda r: r["fixed"]["answers"].remove(""),
+            'record["answers"]',
+        ),
         "the empty message was sent without its end": (put("fixed.bytes.0", 10), 'record["bytes"]'),
         "UDP sent nothing either": (put("fixed.udp", "[b'hello', b'bye']"), 'record["udp"]'),
     },

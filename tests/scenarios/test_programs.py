@@ -13,7 +13,6 @@ case that makes no sense for a program.
 import hmac
 import re
 import resource
-import select
 import signal
 import socket
 import subprocess
@@ -390,23 +389,27 @@ def output(process):
 
 def rests(process):
     """Whether the program goes to sleep and stays asleep, all of its threads."""
-    return soon(lambda: asleep(process) and asleep(process) == still(process))
+    return soon(lambda: sleeps(process) and sleeps(process) == sleeps_later(process))
 
 
-def asleep(process):
+def sleeps(process):
     """How often each thread has gone to sleep; None if one is awake."""
     threads = {}
     for task in Path(f"/proc/{process.pid}/task").iterdir():
-        status = dict(row.split(":\t") for row in (task / "status").read_text().splitlines() if ":\t" in row)
+        try:
+            text = (task / "status").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # the thread has just ended
+            return None
+        status = dict(row.split(":\t") for row in text.splitlines() if ":\t" in row)
         if status["State"][0] != "S":
             return None
         threads[task.name] = status["voluntary_ctxt_switches"], status["nonvoluntary_ctxt_switches"]
     return threads
 
 
-def still(process):
-    select.select([], [], [], QUIET)
-    return asleep(process)
+def sleeps_later(process):
+    time.sleep(QUIET)
+    return sleeps(process)
 
 
 def soon(true):
