@@ -58,6 +58,8 @@ def _catalog(language: str) -> gettext.NullTranslations:
 
 def _(text: str, language: str | None = None) -> str:
     """``text`` in ``language`` (by default that of the environment); unchanged if it isn't translated."""
+    if not text:
+        return ""  # the catalog has its header there
     return _catalog(from_environment() if language is None else language).gettext(text)
 
 
@@ -77,6 +79,8 @@ class Message:
         return self.in_language("en")
 
     def in_language(self, language: str) -> str:
+        if not self.text:
+            return ""  # the catalog has its header there
         catalog = _catalog(language)
         if self.plural:
             count = self.fields["count"]

@@ -70,6 +70,10 @@ def test_the_count_chooses_the_form(catalog):
     assert (one.in_language("zh-CN"), two.in_language("zh-CN")) == ("1 个分组", "2 个分组")
 
 
+def test_an_empty_text_is_empty_in_every_language():
+    assert locale._("", "zh-CN") == message("{x}", x=locale.Message("")).in_language("zh-CN") == ""
+
+
 def test_braces_in_a_value_are_not_placeholders():
     assert str(message("{name} is unknown", name="{name!r}")) == "{name!r} is unknown"
 
