@@ -179,13 +179,21 @@ class View:
         if isinstance(event, ProgramExited):
             hidden = self._shown[event.program] - MAX_LINES
             more = messages("… {count} more line; ", "… {count} more lines; ", count=hidden)
-            return Text((more.in_language(self._language) if hidden > 0 else "") + render(event), "dim")
+            return Text(
+                (more.in_language(self._language) if hidden > 0 else "")
+                + render(event, language=self._language),
+                "dim",
+            )
         if isinstance(event, Output):
             self._shown[event.program] += 1
             if self._shown[event.program] > MAX_LINES:
                 return None
             return Text(cut(printable(event.line), self._language), "red" if event.stream == "stderr" else "")
-        return None if isinstance(event, QUIET) else Text(printable(render(event)), "italic yellow")
+        return (
+            None
+            if isinstance(event, QUIET)
+            else Text(printable(render(event, language=self._language)), "italic yellow")
+        )
 
     def _row(self, time_of_it: Text, cells: dict[str, Text]) -> None:
         """One line of the side-by-side view; a long text continues in its own column."""

@@ -131,7 +131,7 @@ def test_what_is_cut_is_counted_in_the_readers_language():
     events = [said("x" * (MAX_CHARACTERS + 7)), *(said("line") for _ in range(MAX_LINES))]
     output = shown([*events, ProgramExited(0.0, "win10", 1, 0)], width=1000, language="zh-CN")
     assert "… 另有 7 个字符" in output
-    assert "… 另有 1 行；" in output
+    assert "… 另有 1 行；退出码 0" in output
     command = shlex.join(["python3", "-c", "\nimport socket\nprint(1)\n"])
     assert shortened(command, {}, "zh-CN") == "python3 -c '… 2 行 …'"
 
