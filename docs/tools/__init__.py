@@ -1,5 +1,7 @@
-"""The pages of docs/gallery, one for each scenario in each language, made from its lesson, its code and a
-real run that is kept in docs/gallery/recorded/; and the socket reference of docs/reference.
+"""Generates docs/gallery and docs/reference.
+
+The gallery has a page for each scenario in each language, made from its lesson, its code and a recorded run
+(docs/gallery/recorded). The socket reference is made from two of these runs.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`python -m docs.tools`: record runs for the gallery, and write its pages."""
+"""`python -m docs.tools`: record runs for the gallery and write its pages."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def record(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SCENARIO]...", help="Without: those whose recording is missing or out of date."
+            metavar="[SCENARIO]...", help="By default those whose recording is missing or out of date."
         ),
     ] = None,
     project: Project = None,
-    runs: Annotated[Path, typer.Option(help="Where runs leave their folder.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="The folder that holds the runs.")] = Path("runs"),
 ) -> None:
-    """Play scenarios, and keep what the pages need of it. Only a run that passes is kept.
+    """Play scenarios and keep the part of each run that the pages need. Only a run that passes is kept.
 
-    A lab that isn't up is started for it, and taken down afterwards.
+    If the lab isn't up, it is started, and taken down afterwards.
     """
     with errors_in_one_line():
         chosen = [catalog.load(name) for name in names or catalog.names()]
@@ -75,11 +75,11 @@ def _record_on(topology: LabProject, chosen: list[Scenario], runs: Path) -> None
 
 
 def record_one(scenario: Scenario, open_lab: OpenLab, runs: Path) -> str:
-    """Plays and keeps one scenario. Returns a line about it. Raises LabError where it doesn't pass."""
+    """Plays one scenario and keeps the run. Returns a line of report. Raises LabError if it doesn't pass."""
     outcome = play(scenario, open_lab, ignore, runs)
     if outcome.verdict != "pass":
         raise (Unsupported if outcome.verdict == "unsupported" else LabError)(
-            f"{scenario.name} is not recorded: {outcome.reason} (see {outcome.folder})"
+            f"{scenario.name} isn't recorded: {outcome.reason} (see {outcome.folder})"
         )
     path = recording.save(keep(scenario, outcome.folder))
     return f"{scenario.name}: {outcome.seconds:.1f} s, {path.stat().st_size / 1000:.1f} kB"
@@ -87,7 +87,7 @@ def record_one(scenario: Scenario, open_lab: OpenLab, runs: Path) -> str:
 
 @app.command()
 def write() -> None:
-    """Write every page anew, and remove what no scenario has any more."""
+    """Write every page, and remove the pages and recordings of scenarios that no longer exist."""
     with errors_in_one_line():
         gallery = render.all_pages()
         rendered = {tools.GALLERY / name: text for name, text in gallery.items()}
@@ -100,7 +100,7 @@ def write() -> None:
 
 
 def _put(path: Path, text: str) -> bool:
-    """Writes the file where it isn't the same already. Returns whether it did."""
+    """Writes the file if its content changed. Returns whether it did."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     path.write_text(text, encoding="utf-8")
@@ -108,7 +108,7 @@ def _put(path: Path, text: str) -> bool:
 
 
 def superfluous(rendered: Collection[str]) -> list[Path]:
-    """Pages and recordings of scenarios that aren't there."""
+    """Pages and recordings of scenarios that no longer exist."""
     known = catalog.names()
     written = [path for path in tools.GALLERY.glob("*.md") if path.name not in rendered]
     return written + [path for path in (tools.GALLERY / "recorded").glob("*.json") if path.stem not in known]

@@ -1,4 +1,4 @@
-"""The order of the lessons: docs/gallery/course.toml."""
+"""The course: the order of the lessons, from docs/gallery/course.toml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "course.toml"
 
 @dataclass(frozen=True)
 class Text:
-    """A title and what it is about."""
+    """A title and an introduction."""
 
     title: str
     text: str
@@ -24,7 +24,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Chapter:
-    """Some lessons in a row; ``texts`` by language."""
+    """A group of lessons; ``texts`` by language."""
 
     scenarios: list[str]
     texts: Mapping[str, Text]
@@ -32,7 +32,9 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Course:
-    """``texts`` introduce it, by language. ``references`` are pages outside of it that lessons lead to."""
+    """``texts`` introduce the course, by language. ``references`` are other pages, by the
+    lesson that links to them.
+    """
 
     texts: Mapping[str, Text]
     chapters: list[Chapter]
@@ -43,29 +45,29 @@ class Course:
         return [name for chapter in self.chapters for name in chapter.scenarios]
 
     def neighbours(self, name: str) -> tuple[str | None, str | None]:
-        """The lesson before and the one after."""
+        """The lesson before and the one after, if any."""
         order = self.order
         here = order.index(name)
         return (order[here - 1] if here else None), (order[here + 1] if here + 1 < len(order) else None)
 
 
 def load() -> Course:
-    """The course. Raises UsageError where it has a scenario not at all, twice, or without there being one."""
+    """The course. Raises UsageError unless it has every scenario exactly once, and nothing else."""
     try:
         plain = tomllib.loads((tools.GALLERY / NAME).read_text(encoding="utf-8"))
         chapters = [Chapter(part.pop("scenarios"), _texts(part)) for part in plain.pop("part")]
         course = Course(references=plain.pop("references"), chapters=chapters, texts=_texts(plain))
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise UsageError(f"{NAME} is no course: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{NAME} is invalid: {type(error).__name__}: {error}") from error
     known = catalog.names()
-    wrong = {
-        "has no place": [name for name in known if name not in course.order],
-        "has two places": [name for name in known if course.order.count(name) > 1],
-        "is no scenario": [name for name in course.order if name not in known],
+    problems = {
+        "is missing": [name for name in known if name not in course.order],
+        "is listed twice": [name for name in known if course.order.count(name) > 1],
+        "isn't a scenario": [name for name in course.order if name not in known],
     }
-    for what, found in wrong.items():
+    for problem, found in problems.items():
         if found:
-            raise UsageError(f"{NAME}: {', '.join(found)} {what}")
+            raise UsageError(f"{NAME}: {', '.join(found)} {problem}")
     return course
 
 

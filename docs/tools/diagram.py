@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from docs.tools.recording import Step
 from lab.evidence.sequence_diagram import next_to
+from lab.locale import Message, message, messages
 from lab.protocols.printable import printable
 
+REMARKS = {
+    "lost": message("lost"),
+    "retransmission": message("retransmission"),
+    "probe": message("probe"),
+    "corrupted": message("corrupted"),
+    "duplicate": message("duplicate"),
+}
 PAUSE = 0.03  # seconds without a packet from which on a note says so
 # Escaped are all characters but letters, digits and a few marks; words and marks with a meaning in Mermaid
 # ("end", "wrap:", a colon within a word); and the two characters that Mermaid itself puts around a number.
@@ -22,10 +30,8 @@ UNSAFE = re.compile(
 )
 
 
-def diagram(
-    steps: Iterable[Step], words: Mapping[str, str], lanes: Sequence[str], hidden_acks: int = 0
-) -> str:
-    """The diagram's text, "" without steps. ``lanes`` are the nodes from left to right.
+def diagram(steps: Iterable[Step], language: str, lanes: Sequence[str], hidden_acks: int = 0) -> str:
+    """The diagram's text in ``language``, "" without steps. ``lanes`` are the nodes from left to right.
 
     A note at the end says how many pure ACKs aren't shown.
     """
@@ -33,14 +39,14 @@ def diagram(
     before = math.inf
     for step in steps:
         if step.at - before >= PAUSE and not step.left_out:
-            lines.append(_note(_duration(step.at - before, words), lanes))
-        lines.append(_line(step, words, lanes))
+            lines.append(_note(_duration(step.at - before).in_language(language), lanes))
+        lines.append(_line(step, language, lanes))
         # No pause is shown after the preparations (before the first packet) or after a gap.
         before = math.inf if step.at < 0 or step.left_out else step.at
     if not lines:
         return ""
     if hidden_acks:
-        lines.append(_note(words["hidden_acks"].format(hidden_acks), lanes))
+        lines.append(_note(_acks_note(hidden_acks).in_language(language), lanes))
     return "\n    ".join(["sequenceDiagram", *(f"participant {lane}" for lane in lanes), *lines])
 
 
@@ -49,13 +55,14 @@ def escaped(text: str) -> str:
     return UNSAFE.sub(lambda found: f"#{ord(found[0])};", printable(text))
 
 
-def _line(step: Step, words: Mapping[str, str], lanes: Sequence[str]) -> str:
+def _line(step: Step, language: str, lanes: Sequence[str]) -> str:
     if step.note:
         return _note(step.note, lanes)
     if step.left_out:
-        lost = words["of_these_lost"].format(step.lost) if step.lost else ""
-        return _note(words["more_packets"].format(step.left_out) + lost, lanes)
-    remarks = [words[remark] for remark in (step.mark, step.fate) if remark in words]
+        return _note(_gap(step).in_language(language), lanes)
+    remarks = [
+        REMARKS[remark].in_language(language) for remark in (step.mark, step.fate) if remark in REMARKS
+    ]
     remarks += [f"{step.delay * 1000:.0f} ms"] if step.delay else []
     label = step.label + (f" ({', '.join(remarks)})" if remarks else "")
     if step.fate == "lost":  # the cross stands at the router, the last node that received it
@@ -67,6 +74,21 @@ def _note(text: str, lanes: Sequence[str]) -> str:
     return f"Note over {lanes[0]},{lanes[-1]}: {escaped(text)}"
 
 
-def _duration(seconds: float, words: Mapping[str, str]) -> str:
+def _gap(step: Step) -> Message:
+    if not step.lost:
+        return messages("… {count} more packet", "… {count} more packets", count=step.left_out)
+    return messages(
+        "… {count} more packet, {lost} of them lost",
+        "… {count} more packets, {lost} of them lost",
+        count=step.left_out,
+        lost=step.lost,
+    )
+
+
+def _acks_note(count: int) -> Message:
+    return messages("{count} pure ACK is not shown", "{count} pure ACKs are not shown", count=count)
+
+
+def _duration(seconds: float) -> Message:
     text = f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
-    return words["later"].format(text)
+    return message("{time} later", time=text)

@@ -1,4 +1,4 @@
-"""Text that means the same in a Markdown page as in a terminal."""
+"""Plain text as Markdown: it reads the same in a page as in a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 MARKUP = re.compile(r"(`[^`\n]+`)|([*<&$~`\\]|(?<![^\W_])_|_(?![^\W_]))")
 
-# A line's end is a blank to Markdown. Chinese has none between its characters, nor around its punctuation.
+# In Markdown a line break is a space. Chinese has no spaces between characters or around punctuation.
 MARKS = "\u3000-\u303f\uff00-\uffef“”‘’—…"
 IDEOGRAPHS = "\u3400-\u9fff"
 NEW_LINE = r"\n(?![-*+] |\d+[.)] )"
@@ -17,7 +17,7 @@ SEAM = re.compile(
 
 
 def prose(text: str) -> str:
-    """A lesson: but for `code`, what would be markup is escaped. Indented blocks, its pictures, stay."""
+    """A lesson as Markdown. `code` and indented blocks stay; other characters of markup are escaped."""
     lines = text.split("\n")
     return joined("\n".join(line if line.startswith("    ") else _escaped(line) for line in lines))
 
@@ -27,12 +27,12 @@ def _escaped(line: str) -> str:
 
 
 def joined(text: str) -> str:
-    """Markdown whose Chinese goes on from line to line without a blank."""
+    """Markdown without the line breaks that would become spaces within Chinese text."""
     return SEAM.sub("", text)
 
 
 def fenced(text: str, language: str) -> str:
-    """A code block that no line of the text can close."""
+    """A code block with a fence that no line of ``text`` can close."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"

@@ -1,4 +1,4 @@
-"""Recordings: what the pages need of a real run, small enough to be kept beside them."""
+"""Recordings: the part of a run that the pages need, small enough to be committed with them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from lab.errors import UsageError
 
 @dataclass(frozen=True)
 class ProgramOutput:
-    """What one program printed: the first ``lines``, how many are ``left_out``, and the ``last`` ones."""
+    """The output of one program: the first ``lines``, how many are ``left_out``, and the ``last`` ones."""
 
     node: str
-    command: str  # with the names of the scenario's programs in the place of their texts
+    command: str  # with the names of the scenario's programs in place of their texts
     lines: list[str]
     left_out: int
     last: list[str]
-    end: str  # "exit code 0", "killed by SIGTERM"; "" where nobody waited for it
+    end: str  # "exit code 0", "killed by SIGTERM"; "" if nobody waited for its end
 
 
 @dataclass(frozen=True)
 class Step:
-    """One row of the picture, ``at`` seconds from its first: an arrow, a ``note``, or rows ``left_out``."""
+    """A row of the diagram, ``at`` seconds after its first packet: an arrow, a ``note``, or a gap."""
 
     at: float
     source: str = ""  # nodes
     destination: str = ""
     label: str = ""
-    fate: str = "crossed"  # of a packet, as transits have it
+    fate: str = "crossed"  # of the packet, see lab.evidence.packets.transit
     mark: str = ""
-    delay: float = 0.0  # seconds on its way; 0 where that is nothing to speak of
+    delay: float = 0.0  # seconds between its two captures; 0 if that isn't worth showing
     note: str = ""
-    left_out: int = 0  # packets
-    lost: int = 0  # of these
+    left_out: int = 0  # packets in the gap
+    lost: int = 0  # how many of them were lost
 
 
 DEFAULTS = {field.name: field.default for field in fields(Step)}
@@ -44,7 +44,7 @@ DEFAULTS = {field.name: field.default for field in fields(Step)}
 
 @dataclass(frozen=True)
 class Part:
-    """A variant of a pitfall; of another scenario the whole run, and ``variant`` is empty."""
+    """One variant of a pitfall; of any other scenario the whole run, with an empty ``variant``."""
 
     variant: str
     programs: list[ProgramOutput]
@@ -54,14 +54,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Recording:
-    """A run that passed. ``fingerprint`` is that of the scenario's code which was played."""
+    """A run that passed. ``fingerprint`` identifies the scenario's code that was played."""
 
     scenario: str
     fingerprint: str
     verdict: str
     date: str  # UTC: 2026-11-21
     seconds: float
-    backend: str  # of the link; "" where it was left alone
+    backend: str  # of the link; "" if nothing was changed on it
     versions: dict[str, str]
     record: dict[str, Any]
     lanes: list[str]  # the nodes from left to right
@@ -73,7 +73,7 @@ def path_of(name: str) -> Path:
 
 
 def save(recording: Recording) -> Path:
-    """Writes the recording, whole or not at all. What is at its default isn't written."""
+    """Writes the recording atomically. Default values of steps are omitted."""
     path = path_of(recording.scenario)
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = asdict(recording)
@@ -85,7 +85,7 @@ def save(recording: Recording) -> Path:
 
 
 def load(name: str) -> Recording | None:
-    """The recording of that scenario; None where there is none. Raises UsageError where it isn't one."""
+    """The recording of the scenario, or None. Raises UsageError if the file isn't a recording."""
     path = path_of(name)
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
@@ -102,4 +102,4 @@ def load(name: str) -> Recording | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path.name} is no recording: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{path.name} isn't a recording: {type(error).__name__}: {error}") from error

@@ -1,9 +1,10 @@
-"""The pages as text: a lesson's page and the course, in each language."""
+"""The text of the gallery's pages: the lessons and the index of the course, in each language."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -14,19 +15,19 @@ from docs.tools.diagram import diagram
 from docs.tools.escaping import fenced, joined, prose
 from docs.tools.recording import Part, Recording
 from docs.tools.source import fingerprint, playing, text_of
-from docs.tools.translations import WORDS
 from lab.errors import LabError
-from lab.locale import LANGUAGES
+from lab.locale import LANGUAGES, Message, _, message, messages
 from lab.scenarios import catalog, lessons
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.lessons import Lesson
 
 HERE = Path(__file__).parent
-INDEX = "README"  # a code host shows it with the folder
+INDEX = "README"  # code hosts show this file with the folder
+VARIANTS = {"broken": message("Broken"), "fixed": message("Fixed")}
 
 
 def all_pages() -> dict[str, str]:
-    """All pages by their file names. Raises LabError where a recording is missing or out of date."""
+    """All pages by their file names. Raises LabError if a recording is missing or out of date."""
     the_course = course.load()
     return {
         file_name(name, language): rendered(name, the_course, language)
@@ -36,7 +37,7 @@ def all_pages() -> dict[str, str]:
 
 
 def rendered(name: str, the_course: Course, language: str) -> str:
-    """The page of that scenario, or the course's own. Raises LabError as all_pages does."""
+    """The page of a scenario, or the index of the course. Raises LabError like all_pages."""
     if name == INDEX:
         return index(the_course, language)
     scenario = catalog.load(name)
@@ -44,12 +45,12 @@ def rendered(name: str, the_course: Course, language: str) -> str:
 
 
 def is_current(kept: Recording | None, scenario: Scenario) -> bool:
-    """Whether there is a recording, and of the scenario's code as it is now."""
+    """Whether there is a recording and the scenario's code is unchanged since."""
     return kept is not None and kept.fingerprint == fingerprint(scenario)
 
 
 def recorded(scenario: Scenario) -> Recording:
-    """The recording of the scenario as it is now. Raises LabError where there is none."""
+    """The current recording of the scenario. Raises LabError if there is none."""
     kept = recording.load(scenario.name)
     if kept is None or not is_current(kept, scenario):
         why = "has no recording" if kept is None else "was changed after it was recorded"
@@ -68,77 +69,85 @@ def index(the_course: Course, language: str) -> str:
 
 
 def page(scenario: Scenario, kept: Recording, the_course: Course, language: str) -> str:
-    """A lesson's page."""
+    """The page of a lesson."""
     before, after = the_course.neighbours(scenario.name)
-    told = lessons.lesson(scenario, language)
+    lesson = lessons.lesson(scenario, language)
     return _rendered(
         "page.md.jinja",
         language,
         name=scenario.name,
-        lesson=told,
+        lesson=lesson,
         before=before,
         after=after,
         reference=_reference(the_course, scenario.name, language),
-        sections=list(_sections(scenario, kept, told, language)),
+        sections=list(_sections(scenario, kept, lesson, language)),
         changes="\n".join(lessons.changes(scenario)),
         playing=playing(scenario, text_of(scenario.name)),
-        recorded=_recorded_line(kept, WORDS[language]),
+        recorded=_recorded_line(kept).in_language(language),
     )
 
 
 @dataclass(frozen=True)
 class Section:
-    """A variant, or a whole scenario: its programs, what they printed on each host, and what passed."""
+    """A variant of a pitfall, or a whole scenario: its programs, the hosts' output, and the packets."""
 
-    variant: str
+    title: str  # "" unless it is a variant
     outcome: str
-    programs: dict[str, str]  # that weren't shown before
+    programs: dict[str, str]  # those that no section before has shown
     shown_before: list[str]
     transcripts: dict[str, str]
     diagram: str
 
 
-def _sections(scenario: Scenario, kept: Recording, told: Lesson, language: str) -> Iterator[Section]:
+def _sections(scenario: Scenario, kept: Recording, lesson: Lesson, language: str) -> Iterator[Section]:
     shown: list[str] = []
     for part in kept.parts:
-        own = [name for name in scenario.programs if _is_of(name, part.variant)]
+        own = [name for name in scenario.programs if _belongs_to(name, part.variant)]
         yield Section(
-            part.variant,
-            told.outcomes.get(part.variant, ""),
+            VARIANTS[part.variant].in_language(language) if part.variant else "",
+            lesson.outcomes.get(part.variant, ""),
             {name: scenario.programs[name] for name in own if name not in shown},
             [f"`{name}`" for name in own if name in shown],
-            _transcripts(part, WORDS[language]),
-            diagram(part.steps, WORDS[language], kept.lanes, part.hidden_acks),
+            _transcripts(part, language),
+            diagram(part.steps, language, kept.lanes, part.hidden_acks),
         )
         shown += own
 
 
-def _is_of(program: str, variant: str) -> bool:
-    """Whether a program is of that variant; one that doesn't say so by its name is of all."""
-    said = program.partition("_")[0].lower()
-    return said == variant or said not in catalog.VARIANTS or not variant
+def _belongs_to(program: str, variant: str) -> bool:
+    """Whether a variant plays the program: BROKEN_X or FIXED_X belongs to one, any other name to all."""
+    prefix = program.partition("_")[0].lower()
+    return prefix == variant or prefix not in catalog.VARIANTS or not variant
 
 
-def _transcripts(part: Part, words: Mapping[str, str]) -> dict[str, str]:
-    """What was printed, by host, as in a terminal; the programs in the order in which they began."""
+def _transcripts(part: Part, language: str) -> dict[str, str]:
+    """The output by host, as in a terminal; the programs in the order of their start."""
     lines: dict[str, list[str]] = {}
-    for said in part.programs:
-        more = [words["more_lines"].format(said.left_out)] if said.left_out else []
-        end = [said.end] if said.end not in ("", "exit code 0") else []
-        printed = [f"$ {said.command}", *said.lines, *more, *said.last, *end]
-        lines.setdefault(said.node, []).extend(printed)
+    for program in part.programs:
+        more = messages("… {count} more line", "… {count} more lines", count=program.left_out)
+        cut = [more.in_language(language)] if program.left_out else []
+        end = [program.end] if program.end not in ("", "exit code 0") else []
+        printed = [f"$ {program.command}", *program.lines, *cut, *program.last, *end]
+        lines.setdefault(program.node, []).extend(printed)
     return {node: "\n".join(printed) for node, printed in lines.items()}
 
 
 def _reference(the_course: Course, name: str, language: str) -> str:
-    """The page outside of the gallery that the lesson leads to, in the same language; "" without one."""
+    """The page outside of the gallery to which the lesson refers, in ``language``; "" if there is none."""
     path = the_course.references.get(name)
     return file_name(path.removesuffix(".md"), language) if path else ""
 
 
-def _recorded_line(kept: Recording, words: Mapping[str, str]) -> str:
-    link = words["link"].format(kept.backend) if kept.backend else ""
-    return words["recorded"].format(date=kept.date, link=link, **kept.versions)
+def _recorded_line(kept: Recording) -> Message:
+    versions = {"date": kept.date, "kernel": kept.versions["kernel"], "python": kept.versions["python"]}
+    if kept.backend:
+        return message(
+            "Output and packets were recorded on {date}: Linux {kernel}, Python {python}, the link impaired"
+            " by {backend}.",
+            backend=kept.backend,
+            **versions,
+        )
+    return message("Output and packets were recorded on {date}: Linux {kernel}, Python {python}.", **versions)
 
 
 def _rendered(template: str, language: str, **values: object) -> str:
@@ -150,12 +159,8 @@ def _rendered(template: str, language: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"prose": prose, "joined": joined, "fenced": fenced}
+    environment.globals["_"] = partial(_, language=language)
     text = environment.get_template(template).render(
-        language=language,
-        other=other,
-        other_name=LANGUAGES[other],
-        link=file_name,
-        words=WORDS[language],
-        **values,
+        language=language, other=other, other_name=LANGUAGES[other], link=file_name, **values
     )
     return text.strip("\n") + "\n"

@@ -1,6 +1,6 @@
-"""The socket reference: what each family, type and method does, and what was seen of it in a recorded run.
+"""The socket reference: the purpose of each family, type and method, and its results in a recorded run.
 
-The words are in docs/reference/texts.toml, what was seen in the gallery's recordings of the two scenarios.
+The texts are in docs/reference/texts.toml, the results in the gallery's recordings of two scenarios.
 """
 
 from __future__ import annotations
@@ -15,44 +15,42 @@ from lab.locale import LANGUAGES
 from lab.scenarios import catalog
 
 NAME = "sockets"
-TABLES = {"families": "socket-families", "methods": "socket-methods"}  # and the scenarios that fill them
+TABLES = {"families": "socket-families", "methods": "socket-methods"}  # and the scenarios with the results
 
-Seen: TypeAlias = Mapping[str, str]  # what was seen, by where: on win10, on kali, in the packets
+Results: TypeAlias = Mapping[str, str]  # by host; "packets" for what was captured
 
 
 def texts() -> dict[str, Any]:
-    """The words of the pages, as they stand in texts.toml."""
+    """The content of texts.toml."""
     return tomllib.loads((tools.REFERENCE / "texts.toml").read_text(encoding="utf-8"))
 
 
 def all_pages() -> dict[str, str]:
-    """All pages by their file names. Raises LabError where a recording is missing or out of date."""
+    """All pages by their file names. Raises LabError if a recording is missing or out of date."""
     return {file_name(NAME, language): rendered(language) for language in LANGUAGES}
 
 
 def rendered(language: str) -> str:
-    """The page in that language. Raises LabError as all_pages does, KeyError where a text is missing."""
-    words = texts()
-    page = words["page"][language]
+    """The page in ``language``. Raises LabError like all_pages, and KeyError if a text is missing."""
+    content = texts()
+    page = content["page"][language]
     others = [other for other in LANGUAGES if other != language]
-    twins = [f"[{LANGUAGES[other]}]({file_name(NAME, other)})" for other in others]
-    parts = [" · ".join(twins), f"# {page['title']}", page["text"].strip().format(*TABLES.values())]
+    links = [f"[{LANGUAGES[other]}]({file_name(NAME, other)})" for other in others]
+    parts = [" · ".join(links), f"# {page['title']}", page["text"].strip().format(*TABLES.values())]
     for table, scenario in TABLES.items():
-        seen = recorded(catalog.load(scenario)).record[table]
-        rows = [(name, text[language], seen[name]) for name, text in words[table].items()]
+        results = recorded(catalog.load(scenario)).record[table]
+        rows = [(name, text[language], results[name]) for name, text in content[table].items()]
         parts += [f"## {page[table]}", "\n".join(_table(page, rows))]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(page: Mapping[str, Any], rows: list[tuple[str, str, Seen]]) -> Iterator[str]:
+def _table(page: Mapping[str, Any], rows: list[tuple[str, str, Results]]) -> Iterator[str]:
     yield _row(page["columns"])
     yield _row(["---"] * len(page["columns"]))
-    places = {"win10": "win10", "kali": "kali", "packets": page["packets"]}
-    for name, does, seen in rows:
-        told = [
-            page["seen"].format(title, _code(seen[where])) for where, title in places.items() if where in seen
-        ]
-        yield _row([_code(name), does, "<br>".join(told)])
+    titles = {"packets": page["packets"]}
+    for name, purpose, results in rows:
+        cell = [page["seen"].format(titles.get(where, where), _code(text)) for where, text in results.items()]
+        yield _row([_code(name), purpose, "<br>".join(cell)])
 
 
 def _row(cells: list[str]) -> str:
@@ -60,5 +58,5 @@ def _row(cells: list[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """As code, within a table: there a bar would end the cell, in code too."""
+    """``text`` as code in a table, in which a bar would end the cell."""
     return f"`{text.replace('|', chr(92) + '|')}`"

@@ -1,4 +1,4 @@
-"""A scenario's own code: what the page shows of it, and by what a recording knows it again."""
+"""A scenario's code: the part that its page shows, and the fingerprint that ties a recording to it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def text_of(name: str) -> str:
-    """The scenario's file."""
+    """The text of the scenario's file."""
     return (catalog.FOLDER / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
 
 
 def fingerprint(scenario: Scenario) -> str:
-    """The same as long as the scenario does the same: docstrings, comments and layout don't count.
+    """A digest of the scenario's code without docstrings, comments and layout.
 
-    And the same with every Python that the project supports, which is why this isn't ast.dump.
+    It doesn't use ast.dump, whose output differs between the Python versions that the project supports.
     """
     code = _plain(ast.parse(text_of(scenario.name)))
     return hashlib.sha256(repr((code, sorted(scenario.programs.items()))).encode()).hexdigest()
@@ -36,7 +36,7 @@ def _plain(node: object) -> object:
 
 
 def playing(scenario: Scenario, text: str) -> str:
-    """How the lab plays and checks the scenario: its file without the lesson and the programs."""
+    """The scenario's file without the lesson and the programs: how the lab plays and checks it."""
     lines = text.splitlines()
     tree = ast.parse(text)
     for node in reversed(tree.body):

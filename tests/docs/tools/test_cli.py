@@ -69,13 +69,13 @@ def test_no_page_without_a_recording(gallery):
 
 def test_a_scenario_without_a_place_in_the_course(gallery):
     (catalog.FOLDER / "other.py").write_text(TRAP)
-    one_line(pages("write"), 2, "course.toml: other has no place")
+    one_line(pages("write"), 2, "course.toml: other is missing")
 
 
 def test_a_recording_that_is_none(gallery):
     (gallery / "recorded").mkdir()
     (gallery / "recorded" / "trap.json").write_text("{}")
-    one_line(pages("write"), 2, "trap.json is no recording")
+    one_line(pages("write"), 2, "trap.json isn't a recording")
 
 
 @pytest.mark.lab

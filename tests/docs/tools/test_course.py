@@ -35,12 +35,12 @@ def test_each_lesson_has_its_neighbours(loaded):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (HEAD + PART.format('"one", "two"'), "three has no place"),
-        (HEAD + PART.format('"one", "two", "three"') + PART.format('"two"'), "two has two places"),
-        (HEAD + PART.format('"one", "two", "three", "four"'), "four is no scenario"),
-        (HEAD + PART.format('"one", "two", "three"').replace("text =", "txt ="), "is no course: TypeError"),
-        (HEAD, "is no course: KeyError: 'part'"),
-        ("[en", "is no course: TOMLDecodeError"),
+        (HEAD + PART.format('"one", "two"'), "three is missing"),
+        (HEAD + PART.format('"one", "two", "three"') + PART.format('"two"'), "two is listed twice"),
+        (HEAD + PART.format('"one", "two", "three", "four"'), "four isn.t a scenario"),
+        (HEAD + PART.format('"one", "two", "three"').replace("text =", "txt ="), "is invalid: TypeError"),
+        (HEAD, "is invalid: KeyError: 'part'"),
+        ("[en", "is invalid: TOMLDecodeError"),
     ],
 )
 def test_what_is_wrong_is_told(loaded, text, said):

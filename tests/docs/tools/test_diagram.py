@@ -6,7 +6,6 @@ import pytest
 
 from docs.tools.diagram import diagram, escaped
 from docs.tools.recording import Step
-from docs.tools.translations import WORDS
 
 LANES = ("kali", "router", "win10")
 TEXT = r"(?:[A-Za-z0-9 ,.()/-]|:(?= )|#\d+;|[^\x00-\x7f])*"
@@ -51,12 +50,12 @@ HOSTILE = [
 
 
 def drawn(*steps, language="en"):
-    return diagram(steps, WORDS[language], LANES).splitlines()[4:]
+    return diagram(steps, language, LANES).splitlines()[4:]
 
 
 def test_an_arrow_runs_from_the_sender_to_the_receiver():
     steps = [Step(0.0, "kali", "win10", "SYN"), Step(0.001, "win10", "kali", "SYN ACK")]
-    lines = diagram(steps, WORDS["en"], LANES)
+    lines = diagram(steps, "en", LANES)
     assert lines.splitlines() == [
         "sequenceDiagram",
         "    participant kali",
@@ -69,7 +68,7 @@ def test_an_arrow_runs_from_the_sender_to_the_receiver():
 
 def test_a_lost_packet_ends_at_the_router():
     lost = Step(0.0, "win10", "kali", "SYN ACK", fate="lost", mark="retransmission")
-    assert drawn(lost) == ["    win10-xrouter: SYN ACK (again, lost)"]
+    assert drawn(lost) == ["    win10-xrouter: SYN ACK (retransmission, lost)"]
     assert drawn(lost, language="zh-CN") == ["    win10-xrouter: SYN ACK (重传, 丢失)"]
 
 
@@ -77,7 +76,7 @@ def test_a_lost_packet_ends_at_the_router():
     ("step", "said"),
     [
         (Step(0.0, "kali", "win10", "SYN", mark="corrupted"), "SYN (corrupted)"),
-        (Step(0.0, "kali", "win10", "SYN", mark="duplicate", delay=0.02), "SYN (a copy, 20 ms)"),
+        (Step(0.0, "kali", "win10", "SYN", mark="duplicate", delay=0.02), "SYN (duplicate, 20 ms)"),
         (Step(0.0, note="win10: cable pulled"), "win10: cable pulled"),
         (Step(0.0, left_out=180, lost=90), "… 180 more packets, 90 of them lost"),
         (Step(0.0, left_out=180), "… 180 more packets"),
@@ -101,23 +100,21 @@ def test_preparations_and_gaps_are_not_pauses():
 
 
 def test_without_packets_there_is_no_diagram():
-    assert diagram([], WORDS["en"], LANES, hidden_acks=3) == ""
+    assert diagram([], "en", LANES, hidden_acks=3) == ""
 
 
 @pytest.mark.parametrize(
-    ("language", "said"), [("en", "pure ACKs not shown: 3"), ("zh-CN", "未显示的纯 ACK：3 个")]
+    ("language", "said"), [("en", "3 pure ACKs are not shown"), ("zh-CN", "未显示 3 个纯 ACK 报文段")]
 )
 def test_the_last_note_counts_the_acks_that_are_not_shown(language, said):
     step = Step(0.0, "kali", "win10", "SYN")
-    note = diagram([step], WORDS[language], LANES, hidden_acks=3).splitlines()[-1]
+    note = diagram([step], language, LANES, hidden_acks=3).splitlines()[-1]
     assert note == f"    Note over kali,win10: {said}"
-    assert "Note" not in diagram([step], WORDS[language], LANES)
+    assert "Note" not in diagram([step], language, LANES)
 
 
 def test_the_lanes_are_those_of_the_recording():
-    lines = diagram(
-        [Step(0.0, "a", "b", "SYN", fate="lost"), Step(0.0, note="x")], WORDS["en"], ("a", "r", "b")
-    )
+    lines = diagram([Step(0.0, "a", "b", "SYN", fate="lost"), Step(0.0, note="x")], "en", ("a", "r", "b"))
     assert [line.strip() for line in lines.splitlines()] == [
         "sequenceDiagram", "participant a", "participant r", "participant b", "a-xr: SYN (lost)",
         "Note over a,b: x",
@@ -127,7 +124,7 @@ def test_the_lanes_are_those_of_the_recording():
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_leaves_its_line(text):
     steps = [Step(0.0, "kali", "win10", text), Step(1.0, note=text), Step(1.0, "kali", "win10", text, "lost")]
-    lines = diagram(steps, WORDS["en"], LANES).splitlines()
+    lines = diagram(steps, "en", LANES).splitlines()
     assert len(lines) == 4 + 4
     assert all(GRAMMAR.fullmatch(line) for line in lines)
     assert not re.search(r"\bend\b", "\n".join(lines), re.IGNORECASE)

@@ -213,5 +213,5 @@ def test_an_invalid_recording_is_reported(content, tmp_path, monkeypatch):
     monkeypatch.setattr("docs.tools.GALLERY", tmp_path)
     (tmp_path / "recorded").mkdir()
     (tmp_path / "recorded" / "trap.json").write_text(content)
-    with pytest.raises(UsageError, match="trap.json is no recording"):
+    with pytest.raises(UsageError, match="trap.json isn.t a recording"):
         recording.load("trap")
