@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lab.cli.commands import App
 from lab.cli.errors import errors_in_one_line
 from lab.control.lab import Lab
 from lab.control.link import Link
@@ -23,10 +24,8 @@ from lab.link.units import parse_rate, parse_seconds, parse_share
 from lab.link.verification import Attempt
 from lab.locale import _
 
-app = typer.Typer(
+app = App(
     name="link",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
     help=_("Impair the link between the segments, and measure what it does."),
     epilog=_(
         "Example: lab link set --delay 20ms --loss 5% · lab link verify · lab link clear\n\n"

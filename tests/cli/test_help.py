@@ -35,7 +35,7 @@ def commands(group=None, path=()):
         yield from commands(command, below) if hasattr(command, "commands") else [below]
 
 
-ALL = [words for words in commands() if words[:1] not in ((), ("link",))]
+ALL = list(commands())
 
 
 def python(*arguments, language, **options):
