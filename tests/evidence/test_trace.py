@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 
 def notes(page):
-    return "\n".join(page.notes)
+    return "\n".join(map(str, page.notes))
 
 
 def kept_bytes(page, index, second=False):

@@ -1,8 +1,8 @@
-"""trace.html: all that happened in a run, in one file that opens offline.
+"""trace.html: the packets, output and sockets of a run in one file that opens offline.
 
-- page.py: what the page knows of a run; timeline.py: its lines, sockets and faults; columns.py: its packets
-- heading.py: the diagnosis, and the link as it was asked and measured
-- render.py: template.html with all of that, style.css and the *.js inlined
+- page.py: the data of the page; timeline.py: lines, sockets and faults; columns.py: packets
+- heading.py: the diagnosis, and the link as asked and as measured
+- render.py: template.html with the data, style.css and the *.js inlined, and the texts in every language
 """
 
 from lab.evidence.trace.render import NAME, write

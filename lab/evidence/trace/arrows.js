@@ -1,9 +1,9 @@
-// Packets as arrows: level from the host to the router's edge, slanted through the router by the time
-// it took there, level on the other segment. One that was lost ends in the air within the router.
+// Packets as arrows: level from the host to the router's edge, sloping through the router by the delay
+// there, level on the other segment. The arrow of a lost packet ends inside the router.
 "use strict";
 
-const CROWDED = 3; // pixels of height a packet, below which they are counted instead of drawn one by one
-const STRIPE = 4; // pixels of height whose packets are counted together
+const CROWDED = 3; // pixels of height per packet; with less, packets are counted instead of drawn one by one
+const STRIPE = 4; // pixels of height in which packets are counted together
 
 function drawPackets() {
   const [from, to] = shownBetween(-2, view.height + 2);
@@ -23,7 +23,7 @@ function drawPackets() {
   for (const item of [view.hover, view.selected]) if (item?.kind === "packet" && view.order[item.index] >= 0) drawChosen(item.index);
 }
 
-// From afar, a bar for each stripe says how many packets each side sent; only the problems are drawn.
+// Zoomed out, a bar per stripe shows how many packets each side sent; only the problems are drawn as arrows.
 function drawCrowd(from, to) {
   const stripes = [new Map(), new Map()];
   for (let position = from; position < to; position++) {
@@ -43,15 +43,15 @@ function drawCrowd(from, to) {
   });
   pen.globalAlpha = 1;
   const { edges } = view.layout;
-  const text = `${plural(to - from, "packet")} in view: zoom in to see them one by one`;
+  const text = t("{count} packets in view: zoom in to see them one by one", { count: number(to - from) });
   pen.font = `600 ${SMALL}`;
   const width = pen.measureText(text).width + 16;
   crowdNote = () => pill((edges.left + edges.right - width) / 2, 6, width, text, colours.soft, { kind: "", index: -1 }, true);
 }
 
-let crowdNote = null; // drawn last, over all else
+let crowdNote = null; // drawn last, on top
 
-// A packet's way with heights in place of times.
+// A packet's path, with heights instead of times.
 function wayOnScreen(i, first, second) {
   const way = wayOf(i, view.layout);
   const start = firstSeen(i);
@@ -107,7 +107,7 @@ function dot(path, [x, y]) {
   path.arc(x, y, 3, 0, 2 * Math.PI);
 }
 
-// On the first stretch of its way each packet says what it is, as far as lines don't overlap.
+// Labels on the first part of each path, as far as they don't overlap.
 function drawLabels(from, to) {
   pen.textBaseline = "alphabetic";
   const free = { left: -Infinity, right: -Infinity };
@@ -127,7 +127,7 @@ function drawLabel(i, rightward, y) {
   const { edges } = view.layout, middle = (edges.left + edges.right) / 2;
   const xs = packets.marks[i] & UNSENT ? [way[0][0], way.at(-1)[0]] : [way[0][0], packets.route[i] > 1 ? way[1][0] : middle];
   const [left, right] = [Math.min(...xs) + 8, Math.max(...xs) - 8];
-  const marks = marksInWords(i).filter((words) => words !== "reset");
+  const marks = marksInWords(i, RESET);
   let x = rightward ? left : right;
   const put = (text, font, colour, limit) => {
     pen.font = font;
@@ -141,15 +141,15 @@ function drawLabel(i, rightward, y) {
     return shown;
   };
   const rest = () => (rightward ? right - x : x - left);
-  const before = rightward ? edges.left - 8 : edges.right + 8; // what isn't needed doesn't stand in the router
+  const before = rightward ? edges.left - 8 : edges.right + 8; // the preview doesn't reach into the router
   put(labelOf(i), `600 ${LABEL}`, packetColour(i), rest());
   if (marks.length && rest() > 24) put(marks.join(", "), LABEL, packetColour(i), rest());
   const room = rightward ? before - x : x - before;
-  const preview = room > 40 ? previewOf(i) : "";
-  if (preview) put(`“${preview}”`, `11.5px ${MONO}`, colours.soft, room);
+  const start = room > 40 ? previewOf(i) : "";
+  if (start) put(start, `11.5px ${MONO}`, colours.soft, room);
 }
 
-// Text on a ground of its own, so that lines which pass behind don't cut through it.
+// Text on an opaque background, so that lines behind it don't cross it.
 function backed(text, x, y, width) {
   const colour = pen.fillStyle;
   pen.globalAlpha = 0.8;

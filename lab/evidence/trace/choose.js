@@ -1,9 +1,9 @@
-// Choosing one item: by a point of the picture, by stepping, by search; and what is said of it.
+// Selects one item, by a click, by stepping or by search, and announces it.
 "use strict";
 
 const status = document.getElementById("status");
 
-// Selects an item, brings it into view, and tells it to those who don't see the picture.
+// Selects an item, brings it into view, and announces it to screen readers.
 function select(item, { open = !panel.hidden, bring = true } = {}) {
   view.selected = item;
   if (!item) return redraw();
@@ -18,7 +18,10 @@ function heightOf({ kind, index }) {
 }
 
 function spoken(item) {
-  if (item.kind === "packet") return `packet ${number(view.order[item.index] + 1)} of ${number(view.shown.length)}: ${describe(item.index)}`;
+  if (item.kind === "packet") {
+    const place = { number: number(view.order[item.index] + 1), count: number(view.shown.length) };
+    return t("packet {number} of {count}: {packet}", { ...place, packet: describe(item.index) });
+  }
   if (item.kind === "event") return `${titleOf(item)}: ${visible(run.events[item.index].text)}`;
   return titleOf(item);
 }
@@ -27,7 +30,7 @@ function say(text) {
   status.textContent = text;
 }
 
-// The next or previous packet that is shown; within its connection where `same` is set.
+// Selects the next or previous packet that is shown; of the same connection if `same` is true.
 function step(by, same = false) {
   if (!view.shown.length) return;
   const selected = view.selected?.kind === "packet" ? view.selected.index : -1;
@@ -44,7 +47,7 @@ function nearestToTop() {
   return Math.min(from, Math.max(to - 1, 0));
 }
 
-// What is under a point: boxes before lines, the nearest line within 6 pixels.
+// The item at a point: a box, or else the nearest arrow within 6 pixels.
 function itemAt(x, y) {
   for (let at = boxes.length - 1; at >= 0; at--) {
     const box = boxes[at];
@@ -63,7 +66,7 @@ function itemAt(x, y) {
 function distanceTo(points, x, y, i) {
   let least = Infinity;
   for (let at = 1; at < points.length; at++) least = Math.min(least, toSegment(points[at - 1], points[at], x, y));
-  // Its label stands above the first stretch.
+  // The label is above the first part of the path.
   const [[one, height], [other]] = points;
   if (x > Math.min(one, other) && x < Math.max(one, other) && height - y > 0 && height - y < 14) least = Math.min(least, 5);
   return least;

@@ -1,21 +1,23 @@
-// What the run left. Python wrote it into the page: columns for packets, rows for all else.
-// Times are microseconds since the run's start; null where nothing was seen.
+// The run's data, which Python wrote into the page: columns for packets, rows for the rest.
+// Times are microseconds since the start of the run; null if the packet wasn't seen there.
 "use strict";
 
 const run = JSON.parse(document.getElementById("run").textContent);
 const packets = run.packets;
 const count = packets.left.length;
 
-// One bit each in packets.marks; columns.py has the same list.
+// One bit each in packets.marks, as in columns.py.
 const LOST = 1, RETRANSMITTED = 2, DUPLICATE = 4, CHANGED = 8, RESET = 16, UNSENT = 32, CHORE = 64, PROBE = 128;
 const PROBLEM = LOST | RETRANSMITTED | DUPLICATE | CHANGED | RESET;
 
-const MARK_WORDS = [
-  [LOST, "lost"], [RETRANSMITTED, "retransmission"], [DUPLICATE, "duplicate"],
-  [CHANGED, "changed on the way"], [RESET, "reset"], [UNSENT, "sender not seen"], [PROBE, "probe"],
-];
+function markWords() {
+  return [
+    [LOST, t("lost")], [RETRANSMITTED, t("retransmission")], [DUPLICATE, t("duplicate")],
+    [CHANGED, t("corrupted")], [RESET, t("reset")], [UNSENT, t("sender not seen")], [PROBE, t("probe")],
+  ];
+}
 
-// When a packet was first and last seen; a delayed one is drawn from the one to the other.
+// When a packet was first and last seen; the arrow of a delayed one runs from the first to the last.
 function firstSeen(i) {
   const left = packets.left[i], right = packets.right[i];
   return left === null ? right : right === null ? left : Math.min(left, right);
@@ -25,12 +27,13 @@ function lastSeen(i) {
   return Math.max(packets.left[i] ?? 0, packets.right[i] ?? 0);
 }
 
-function marksInWords(i) {
-  return MARK_WORDS.filter(([bit]) => packets.marks[i] & bit).map(([, words]) => words);
+// The marks of a packet in words; `except` are bits to leave out.
+function marksInWords(i, except = 0) {
+  return markWords().filter(([bit]) => packets.marks[i] & bit & ~except).map(([, words]) => words);
 }
 
-// Where each packet's bytes begin: they stand one after the other, each padded to a multiple of three,
-// as first seen and, where that is kept too, as seen past the router.
+// The offset of each packet's bytes: as first seen, then, if kept, as seen past the router. Each piece is
+// padded to a multiple of three bytes.
 packets.offset = new Int32Array(count);
 packets.offset2 = new Int32Array(count);
 {
@@ -43,7 +46,7 @@ packets.offset2 = new Int32Array(count);
   }
 }
 
-// Each packet starts on a group of four characters, so one packet is decoded without the others.
+// Each piece starts on a group of four characters, so it is decoded without the others.
 function keptBytes(offset, length) {
   const text = document.getElementById("bytes").firstChild.substringData(offset / 3 * 4, Math.ceil(length / 3) * 4);
   const whole = atob(text);
@@ -61,9 +64,9 @@ function payloadOf(i) {
   return bytes.subarray(...decode(bytes).payload);
 }
 
-// --- text that somebody else wrote ---------------------------------------------------------------
+// --- text from programs and peers ---------------------------------------------------------------
 
-// Control characters, invisible ones, and those that turn the direction of what follows.
+// Control characters, invisible ones, and those that change the direction of text.
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]/gu;
 
 function visible(text) {
@@ -76,23 +79,38 @@ function visible(text) {
 
 const utf8 = new TextDecoder("utf-8");
 
+const TEXT_PREVIEW = 72, HEX_PREVIEW = 4; // characters, or bytes
 const previews = new Map();
 
-// The first characters of a payload that is text; "" where it isn't.
+// The start of a packet's payload, as in `preview`; "" without one.
 function previewOf(i) {
   if (!packets.size[i]) return "";
   let kept = previews.get(i);
   if (kept === undefined) {
     if (previews.size > 5000) previews.clear();
-    previews.set(i, (kept = textIn(payloadOf(i).subarray(0, 72))));
+    previews.set(i, (kept = preview(payloadOf(i), packets.size[i])));
   }
   return kept;
 }
 
-function textIn(bytes) {
-  const text = utf8.decode(bytes).replace(/\ufffd{1,3}$/, ""); // the last character may have been cut
-  for (const c of text) if (c === "\ufffd" || (c < " " && !"\n\r\t".includes(c))) return "";
-  return visible(text);
+// The start of a payload of `length` bytes: “text” in quotes, or else its first bytes: 05 00 00 00 …
+// `payload` is the part of it in this page. packet.py has the same rule, and says when it is text.
+function preview(payload, length) {
+  const captured = payload.subarray(0, length);
+  const text = textIn(captured, captured.length < length);
+  if (text) return `“${visible(Array.from(text.slice(0, 2 * TEXT_PREVIEW)).slice(0, TEXT_PREVIEW).join(""))}”`;
+  const more = captured.length && length > HEX_PREVIEW ? " …" : "";
+  return hexBytes(captured.subarray(0, HEX_PREVIEW)) + more;
+}
+
+// The bytes decoded, or "" if they aren't text. If the capture cut them, the last character may be incomplete.
+function textIn(bytes, isCut) {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes, { stream: isCut });
+    return /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/.test(text) ? "" : text;
+  } catch {
+    return "";
+  }
 }
 
 // --- words and numbers ---------------------------------------------------------------------------
@@ -101,11 +119,7 @@ function number(value) {
   return value.toLocaleString("en");
 }
 
-function plural(value, one, many = `${one}s`) {
-  return `${number(value)} ${value === 1 ? one : many}`;
-}
-
-// A duration in the unit that suits it.
+// A duration with a unit that fits it.
 function duration(us) {
   if (us < 1000) return `${Math.round(us)} µs`;
   if (us < 1e6) return `${trimmed(us / 1000)} ms`;
@@ -121,7 +135,7 @@ function clock(us, digits = 6) {
 }
 
 function nodeName(index) {
-  return index === null || index < 0 ? "another node" : run.nodes[index].title;
+  return index === null || index < 0 ? t("another node") : run.nodes[index].title;
 }
 
 function labelOf(i) {
@@ -129,11 +143,12 @@ function labelOf(i) {
 }
 
 function describe(i) {
-  const words = [labelOf(i), `${nodeName(packets.source[i])} to ${nodeName(packets.target[i])}`, `at ${clock(firstSeen(i))} s`];
+  const ends = { source: nodeName(packets.source[i]), target: nodeName(packets.target[i]) };
+  const words = [labelOf(i), t("{source} to {target}", ends), t("at {time} s", { time: clock(firstSeen(i)) })];
   return [...words, ...marksInWords(i)].join(", ");
 }
 
-// An element with text; text never becomes markup.
+// An element with text, which never becomes markup.
 function element(tag, { text, ...attributes } = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);

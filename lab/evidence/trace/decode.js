@@ -1,8 +1,9 @@
-// A packet's headers, field by field, each with the bytes it stands in.
+// Decodes a packet's headers field by field, each with the range of its bytes. Field names aren't translated:
+// they are those of the RFCs.
 //
-// Strategy. A Reader walks over the bytes; a header is {title, note, from, to, fields}, and each
-// decoder hands over to the next by protocol number. A capture may have cut the packet anywhere: a
-// read past the end throws Cut, and what was decoded until then stands.
+// Strategy. A Reader walks over the bytes; a header is {title, note, from, to, fields}, and each decoder
+// calls the next one by protocol number. The packet may be truncated anywhere: a read past the end throws
+// Cut, and the fields decoded until then are kept.
 "use strict";
 
 class Cut extends Error {}
@@ -36,7 +37,7 @@ class Reader {
     return this.current;
   }
 
-  // Reads an unsigned number of 1, 2 or 4 bytes and shows it, as `show` says.
+  // Reads an unsigned number of 1, 2 or 4 bytes; `show` turns it into text.
   read(name, size, show = String) {
     if (this.at + size > this.bytes.length) throw new Cut();
     const value = size === 1 ? this.view.getUint8(this.at) : size === 2 ? this.view.getUint16(this.at) : this.view.getUint32(this.at);
@@ -45,7 +46,7 @@ class Reader {
     return value;
   }
 
-  // Reads `size` bytes as text that `show` makes of them.
+  // Reads `size` bytes; `show` turns them into text.
   take(name, size, show) {
     if (this.at + size > this.bytes.length) throw new Cut();
     const text = show(this.bytes.subarray(this.at, this.at + size));
@@ -64,7 +65,7 @@ class Reader {
   }
 }
 
-// {headers, payload: [from, to], cut: whether the capture ends inside a header}
+// Returns {headers, payload: [from, to], cut: whether the capture ends inside a header}.
 function decode(bytes) {
   const reader = new Reader(bytes);
   let cut = false;
@@ -193,7 +194,7 @@ function flagWords(value) {
   return TCP_FLAGS.filter(([bit]) => value & bit).map(([, name]) => name).join(" ");
 }
 
-// RFC 9293 3.2, RFC 7323, RFC 2018, RFC 7413
+// RFC 9293 section 3.2, RFC 7323, RFC 2018, RFC 7413
 function tcpOptions(reader, end) {
   while (reader.at < end) {
     const start = reader.at;
@@ -264,7 +265,7 @@ function hex4(value) {
 }
 
 function bytesWord(value) {
-  return `${number(value)} bytes`;
+  return t("{count} bytes", { count: number(value) });
 }
 
 function hexBytes(bytes) {

@@ -1,8 +1,8 @@
-// The panel: what was chosen, in full. A packet's headers field by field, its bytes, its text.
+// The details panel: everything about the selected item; of a packet the headers, the text and the bytes.
 "use strict";
 
 const panel = document.getElementById("details");
-const MAX_HEX = 2048; // bytes shown at once; the rest at a click
+const MAX_HEX = 2048; // bytes shown at first; a click shows the rest
 
 function showDetails(item) {
   panel.replaceChildren(panelHead(titleOf(item)), ...{ packet: packetDetails, event: eventDetails, socket: socketDetails, band: bandDetails }[item.kind](item.index));
@@ -23,17 +23,19 @@ function closeDetails() {
 
 function titleOf({ kind, index }) {
   if (kind === "packet") return `${labelOf(index)}`;
-  if (kind === "socket") return `${run.sockets[index].state} on ${nodeName(run.sockets[index].node)}`;
+  if (kind === "socket") return t("{state} on {node}", { state: run.sockets[index].state, node: nodeName(run.sockets[index].node) });
   if (kind === "band") return run.bands[index].text;
   const event = run.events[index];
-  return `${event.node >= 0 ? nodeName(event.node) : "lab"}: ${EVENT_WORDS[event.kind] ?? event.kind}`;
+  return `${event.node >= 0 ? nodeName(event.node) : "lab"}: ${eventWord(event.kind)}`;
 }
 
-const EVENT_WORDS = { start: "program started", stdout: "a line of output", stderr: "a line on stderr", exit: "program ended",
-  fault: "fault", link: "link changed", note: "note", verdict: "verdict", counter: "kernel counter" };
+function eventWord(kind) {
+  return { start: t("program started"), stdout: t("a line of output"), stderr: t("a line on stderr"), exit: t("program exited"),
+    fault: t("fault"), link: t("link changed"), note: t("note"), verdict: t("verdict"), counter: t("kernel counter") }[kind] ?? kind;
+}
 
 function panelHead(title) {
-  const close = element("button", { type: "button", class: "close", "aria-label": "Close details (Esc)", text: "✕" });
+  const close = element("button", { type: "button", class: "close", "aria-label": t("Close details (Esc)"), text: "✕" });
   close.addEventListener("click", closeDetails);
   return element("div", { class: "panel-head" }, element("h2", { text: visible(title) }), close);
 }
@@ -54,7 +56,7 @@ function eventDetails(index) {
   const data = Object.entries(event.data ?? {}).map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : value]);
   const command = run.events.find((other) => other.program && other.program === event.program && other.kind === "start");
   return [
-    facts([["at", `${clock(event.at)} s`], ["program", event.program ? `${event.program}${command ? `: ${command.text}` : ""}` : ""], ...data]),
+    facts([[t("at"), `${clock(event.at)} s`], [t("program"), event.program ? `${event.program}${command ? `: ${command.text}` : ""}` : ""], ...data]),
     element("pre", { class: "whole", text: event.text.split("\n").map(visible).join("\n") }),
   ];
 }
@@ -64,20 +66,21 @@ function socketDetails(index) {
   const life = run.sockets.map((other, place) => [other, place]).filter(([other]) => other.life === socket.life);
   const steps = element("ol", { class: "life" });
   for (const [step, place] of life) {
-    const text = `${clock(step.from)}  ${step.state}  for ${duration(step.to - step.from)}`;
+    const text = `${clock(step.from)}  ${step.state}  ${t("for {duration}", { duration: duration(step.to - step.from) })}`;
     steps.append(element("li", { text, ...(place === index ? { "aria-current": "true" } : {}) }));
   }
   return [
-    facts([["from", `${clock(socket.from)} s`], ["for", duration(socket.to - socket.from)], ["protocol", socket.protocol], ["local", socket.local],
-      ["remote", socket.remote], ["program", socket.owner], ["most that waited in it", socket.waiting ? number(socket.waiting) : ""]]),
-    element("h3", { text: "Its life, as sampled" }), steps,
+    facts([[t("from"), `${clock(socket.from)} s`], [t("duration"), duration(socket.to - socket.from)], [t("protocol"), socket.protocol],
+      [t("local"), socket.local], [t("remote"), socket.remote], [t("program"), socket.owner],
+      [t("largest receive queue"), socket.waiting ? number(socket.waiting) : ""]]),
+    element("h3", { text: t("Its states, as sampled") }), steps,
   ];
 }
 
 function bandDetails(index) {
   const band = run.bands[index];
-  return [facts([["from", `${clock(band.from)} s`], ["to", `${clock(band.to)} s`], ["for", duration(band.to - band.from)],
-    ["where", band.node >= 0 ? nodeName(band.node) : "the link"]])];
+  return [facts([[t("from"), `${clock(band.from)} s`], [t("to"), `${clock(band.to)} s`], [t("duration"), duration(band.to - band.from)],
+    [t("where"), band.node >= 0 ? nodeName(band.node) : t("the link")]])];
 }
 
 // --- packets -------------------------------------------------------------------------------------
@@ -93,38 +96,38 @@ function packetDetails(i) {
 
 function packetFacts(i) {
   const [near, far] = packets.route[i] % 2 ? ["right", "left"] : ["left", "right"];
-  const seen = (side) => (packets[side][i] === null ? "not seen" : `${clock(packets[side][i])} s`);
+  const seen = (side) => (packets[side][i] === null ? t("not seen") : `${clock(packets[side][i])} s`);
   const crossed = packets.left[i] !== null && packets.right[i] !== null;
-  const took = crossed ? ` (${duration(packets[far][i] - packets[near][i])} later)` : "";
+  const took = crossed ? ` (${t("{duration} later", { duration: duration(packets[far][i] - packets[near][i]) })})` : "";
   const connection = packets.connection[i];
   return facts([
-    ["from, to", `${nodeName(packets.source[i])} → ${nodeName(packets.target[i])}`],
-    [`on ${run.segments[near]}`, seen(near)],
-    [`on ${run.segments[far]}`, packets.route[i] > 1 ? "" : seen(far) + took],
-    ["what became of it", fateOf(i)],
-    ["connection", connection === null ? "" : connectionButton(connection)],
-    ["size", `${bytesWord(packets.wire[i])} on the wire, ${bytesWord(packets.size[i])} of payload`],
+    [t("from, to"), `${nodeName(packets.source[i])} → ${nodeName(packets.target[i])}`],
+    [t("on {segment}", { segment: run.segments[near] }), seen(near)],
+    [t("on {segment}", { segment: run.segments[far] }), packets.route[i] > 1 ? "" : seen(far) + took],
+    [t("fate"), fateOf(i)],
+    [t("connection"), connection === null ? "" : connectionButton(connection)],
+    [t("size"), t("{size} on the wire, {payload} of payload", { size: bytesWord(packets.wire[i]), payload: bytesWord(packets.size[i]) })],
   ]);
 }
 
 function fateOf(i) {
   const marks = packets.marks[i];
-  if (marks & LOST) return `lost between the segments${marks & RETRANSMITTED ? "; it was itself a retransmission" : ""}`;
-  return marksInWords(i).filter((words) => words !== "reset").join(", ");
+  if (marks & LOST) return marks & RETRANSMITTED ? t("lost between the segments; itself a retransmission") : t("lost between the segments");
+  return marksInWords(i, RESET).join(", ");
 }
 
 function connectionButton(connection) {
   const button = element("button", { type: "button", class: "link", text: visible(run.connections[connection]) });
   button.addEventListener("click", () => setFilter("connection", filter.connection === String(connection) ? "" : String(connection)));
-  button.title = "show only this one, or all again";
+  button.title = t("show only this connection, or all again");
   return button;
 }
 
 function sightingTabs(i, show) {
   const [near, far] = packets.route[i] % 2 ? ["right", "left"] : ["left", "right"];
-  const group = element("div", { class: "tabs", role: "group", "aria-label": "as seen on" });
+  const group = element("div", { class: "tabs", role: "group", "aria-label": t("as seen on") });
   [near, far].forEach((side, second) => {
-    const button = element("button", { type: "button", "aria-pressed": String(!second), text: `as seen on ${run.segments[side]}` });
+    const button = element("button", { type: "button", "aria-pressed": String(!second), text: t("as seen on {segment}", { segment: run.segments[side] }) });
     button.addEventListener("click", () => {
       for (const other of group.children) other.setAttribute("aria-pressed", String(other === button));
       show(Boolean(second));
@@ -137,16 +140,22 @@ function sightingTabs(i, show) {
 function decoded(i, second) {
   const bytes = second ? keptBytes(packets.offset2[i], packets.kept2[i]) : bytesOf(i);
   const cut = packets.wire[i] - bytes.length;
-  if (!bytes.length) return [element("p", { class: "cut", text: "This page has none of its bytes; the capture has." })];
+  if (!bytes.length) return [element("p", { class: "cut", text: t("The bytes of this packet are only in the capture.") })];
   const { headers, payload, cut: headerCut } = decode(bytes);
   relativeNumbers(i, headers);
   const dump = hexDump(bytes);
-  const parts = [headerTree(headers, dump), ...payloadText(bytes.subarray(...payload)), element("h3", { text: "Bytes" }), dump.element];
-  if (cut > 0) parts.push(element("p", { class: "cut", text: `${bytesWord(cut)} of this packet aren't in this page${headerCut ? ", some of its header" : ""}; the capture has them, as far as it kept them` }));
+  const parts = [headerTree(headers, dump), ...payloadText(bytes.subarray(...payload)), element("h3", { text: t("Bytes") }), dump.element];
+  if (cut > 0) parts.push(element("p", { class: "cut", text: missingBytes(cut, headerCut) }));
   return parts;
 }
 
-// Sequence numbers from 0, as the connection's first packets have them.
+function missingBytes(cut, headerCut) {
+  const size = { size: bytesWord(cut) };
+  if (headerCut) return t("{size} of this packet, part of a header among them, aren't in this page", size);
+  return t("{size} of this packet aren't in this page", size);
+}
+
+// Shows sequence numbers relative to the first packet of each direction.
 function relativeNumbers(i, headers) {
   const header = headers.find(({ title }) => title === "TCP");
   if (!header || packets.connection[i] === null) return;
@@ -189,7 +198,7 @@ function headerTree(headers, dump) {
   return tree;
 }
 
-// While a field is pointed at, or has the focus, its bytes are marked in the dump.
+// While the pointer is over a field, or the field has the focus, its bytes are highlighted in the dump.
 function lightUp(row, dump, { from, to }) {
   for (const name of ["mouseenter", "focus"]) row.addEventListener(name, () => dump.mark(from, to));
   for (const name of ["mouseleave", "blur"]) row.addEventListener(name, () => dump.mark(0, 0));
@@ -208,7 +217,7 @@ function payloadText(payload) {
   };
   const best = whole("utf-8") || !whole("gb18030") ? "utf-8" : "gb18030";
   const text = element("pre", { class: "text" });
-  const group = element("div", { class: "tabs", role: "group", "aria-label": "decode as" });
+  const group = element("div", { class: "tabs", role: "group", "aria-label": t("decode as") });
   const show = (name) => {
     for (const button of group.children) button.setAttribute("aria-pressed", String(button.dataset.name === name));
     text.replaceChildren(...shownLines(new TextDecoder(name).decode(payload)));
@@ -219,10 +228,10 @@ function payloadText(payload) {
     group.append(button);
   }
   show(best);
-  return [element("div", { class: "row" }, element("h3", { text: `Payload as text, ${bytesWord(payload.length)}` }), group), text];
+  return [element("div", { class: "row" }, element("h3", { text: t("Payload as text, {size}", { size: bytesWord(payload.length) }) }), group), text];
 }
 
-// Text with line ends as such, and other control characters marked as escapes.
+// Text with its line ends; other control characters are highlighted escapes.
 function shownLines(text) {
   const parts = [];
   let at = 0;
@@ -238,7 +247,7 @@ function shownLines(text) {
 // --- bytes ---------------------------------------------------------------------------------------
 
 function hexDump(bytes, limit = MAX_HEX) {
-  const box = element("div", { class: "hex", tabindex: "0", role: "region", "aria-label": "bytes in hexadecimal" });
+  const box = element("div", { class: "hex", tabindex: "0", role: "region", "aria-label": t("bytes in hexadecimal") });
   const cells = [];
   const append = (from, to) => {
     for (let start = from; start < to; start += 16) box.append(hexRow(bytes, start, Math.min(start + 16, to), cells));
@@ -246,7 +255,7 @@ function hexDump(bytes, limit = MAX_HEX) {
   const first = Math.min(limit, bytes.length);
   append(0, first);
   if (first < bytes.length) {
-    const more = element("button", { type: "button", class: "more", text: `show the other ${bytesWord(bytes.length - first)}` });
+    const more = element("button", { type: "button", class: "more", text: t("show the other {size}", { size: bytesWord(bytes.length - first) }) });
     more.addEventListener("click", () => {
       more.remove();
       append(first, bytes.length);

@@ -1,4 +1,4 @@
-// The picture, on one canvas. It is drawn anew for each frame, and only what the view cuts out of it.
+// The picture, on one canvas. Each frame draws only the part in view.
 "use strict";
 
 const canvas = document.getElementById("chart");
@@ -9,7 +9,7 @@ const SMALL = `11px ${FONT}`, LABEL = `12px ${FONT}`, CODE = `12px ${MONO}`, TIN
 
 let colours = {};
 let requested = false;
-let boxes = []; // what was drawn with a box that can be clicked: {x, y, width, height, kind, index}
+let boxes = []; // the clickable boxes of this frame: {x, y, width, height, kind, index}
 
 function readColours() {
   const style = getComputedStyle(document.documentElement);
@@ -83,7 +83,7 @@ function isSelected(kind, index) {
   return view.selected?.kind === kind && view.selected.index === index;
 }
 
-// As much of a text as fits; the pen's font is set. Measuring is what drawing text costs, so it is kept.
+// As much of a text as fits in the pen's font. Measuring is slow, so results are cached.
 const shortened = new Map();
 
 function shorten(text, room) {
@@ -108,12 +108,12 @@ function cutToFit(text, room) {
   return `${characters.slice(0, low).join("")}…`;
 }
 
-// How far a note reaches into the segments on both sides of the router.
+// How far a note reaches beyond the router on both sides.
 function noteReach() {
   return Math.min(view.layout.leg * 0.8, 320);
 }
 
-// A name on a ground of its own colour; as wide as it needs, at most `room`.
+// A name in a coloured box, as wide as needed, at most `room`.
 function pill(x, y, room, text, colour, target, centred = false) {
   pen.font = `600 ${SMALL}`;
   pen.textBaseline = "middle";

@@ -1,9 +1,9 @@
-// What is shown, and what a search finds.
+// Which items are shown, and which a search finds.
 "use strict";
 
 const filter = { connection: "", protocol: "", node: "", kinds: new Set(["packets", "output", "sockets", "faults"]), problems: false };
 
-// Neighbours looking for each other are shown on request; at once where there is nothing else.
+// ARP and neighbour discovery are shown on request, or at once if there are no other packets.
 const chores = packets.marks.reduce((sum, marks) => sum + (marks & CHORE ? 1 : 0), 0);
 if (chores && chores === count) filter.kinds.add("chores");
 
@@ -31,7 +31,7 @@ function socketShown(socket) {
 
 // --- search --------------------------------------------------------------------------------------
 
-let haystack = null; // made at the first search: it reads every payload
+let haystack = null; // built at the first search, because it decodes every payload
 
 function search(needle) {
   needle = needle.trim().toLowerCase();

@@ -1,4 +1,4 @@
-// The tool bar: search, and the choice of what is shown.
+// The tool bar: search and filters.
 "use strict";
 
 const searchField = document.getElementById("search");
@@ -11,7 +11,7 @@ searchField.addEventListener("input", () => {
   typing = setTimeout(find, count > 5000 ? 200 : 60);
 });
 
-// Looks for what the field has, and shows the first match. Returns whether that was still to be done.
+// Searches for the text in the field and selects the first match. Returns false if that was done already.
 function find() {
   clearTimeout(typing);
   if (searchField.value === soughtFor) return false;
@@ -34,7 +34,7 @@ function hit(by) {
 
 function tellHits() {
   const { length } = view.hits;
-  found.textContent = !soughtFor.trim() ? "" : length ? `${number(Math.max(view.hit, 0) + 1)} of ${number(length)}` : "nothing found";
+  found.textContent = !soughtFor.trim() ? "" : length ? t("{number} of {count}", { number: number(Math.max(view.hit, 0) + 1), count: number(length) }) : t("nothing found");
 }
 
 function setFilter(name, value) {
@@ -59,20 +59,33 @@ function refilter() {
 }
 
 function tellCounts() {
-  const all = view.shown.length === count ? "" : ` of ${number(count)}`;
-  const hidden = chores && !filter.kinds.has("chores") ? ` (${number(chores)} ARP, ND hidden)` : "";
   const tally = (bit) => view.shown.reduce((sum, i) => sum + (packets.marks[i] & bit ? 1 : 0), 0);
-  const parts = [`${number(view.shown.length)}${all} ${count === 1 ? "packet" : "packets"}${hidden}`];
-  for (const [bit, words] of [[LOST, "lost"], [RETRANSMITTED, "retransmitted"], [DUPLICATE, "duplicated"], [RESET, "reset"]]) {
-    if (tally(bit)) parts.push(`${number(tally(bit))} ${words}`);
-  }
+  const parts = [packetCount()];
+  const add = (bit, words) => tally(bit) && parts.push(words({ count: number(tally(bit)) }));
+  add(LOST, (fields) => t("{count} lost", fields));
+  add(RETRANSMITTED, (fields) => t("{count} retransmitted", fields));
+  add(DUPLICATE, (fields) => t("{count} duplicated", fields));
+  add(RESET, (fields) => t("{count} reset", fields));
   document.getElementById("counts").textContent = parts.join(" · ");
 }
 
-function fillSelect(name, title, values) {
+// "9 of 10 packets (1 ARP, ND hidden)"
+function packetCount() {
+  const shown = number(view.shown.length), all = number(count);
+  const text = view.shown.length < count ? t("{shown} of {all} packets", { shown, all }) : count === 1 ? t("1 packet") : t("{count} packets", { count: all });
+  return chores && !filter.kinds.has("chores") ? `${text} (${t("{count} ARP, ND hidden", { count: number(chores) })})` : text;
+}
+
+function fillSelect(name, values) {
   const field = document.getElementById(name);
-  field.append(element("option", { value: "", text: title }));
+  field.append(element("option", { value: "" }));
   values.forEach((text, index) => field.append(element("option", { value: String(index), text: visible(text) })));
   field.hidden = values.length < 2;
   field.addEventListener("change", () => setFilter(name, field.value));
+}
+
+// The first choice of each list; its text depends on the language.
+function nameSelects() {
+  const titles = { connection: t("all connections"), protocol: t("all protocols"), node: t("all hosts") };
+  for (const [name, title] of Object.entries(titles)) document.getElementById(name).options[0].textContent = title;
 }

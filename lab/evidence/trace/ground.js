@@ -1,4 +1,4 @@
-// The ground of the picture: bands of what lasts, lanes, the times, and the sockets' bars.
+// The background of the picture: bands for faults and link settings, lanes, times, and socket bars.
 "use strict";
 
 function bandHeights(index) {
@@ -21,7 +21,7 @@ function drawBands() {
   });
 }
 
-// A fault of a host covers its column; one of the link, or of all, covers everything.
+// The band of a host's fault covers its column; that of a link setting covers the router, or everything.
 function bandPlace(band) {
   const { columns, edges, end } = view.layout;
   const node = run.nodes[band.node];
@@ -32,7 +32,7 @@ function bandPlace(band) {
   return [left, Math.max(text[0] + text[1], lane) + 8 - left];
 }
 
-// Where it begins a band says what it is, in full; what began above the view says it at the top.
+// The name of a band stands at its beginning, or at the top if it began above the view.
 function drawBandNames() {
   if (!filter.kinds.has("faults")) return;
   const { edges } = view.layout;
@@ -63,7 +63,7 @@ function drawLanes() {
   });
 }
 
-// Squeezed, the time stands beside what happened; unsqueezed, at round steps.
+// If squeezed, each row has its time; otherwise there are times at round steps.
 function drawRuler() {
   pen.font = SMALL;
   pen.textBaseline = "middle";
@@ -87,7 +87,7 @@ function rowsInView() {
 
 function* rowTimes() {
   const [from, to] = rowsInView();
-  const step = Math.max(1, Math.floor((to - from) / 4000)); // at a distance, thousands fall on one line
+  const step = Math.max(1, Math.floor((to - from) / 4000)); // zoomed out, thousands fall on one line
   for (let row = Math.max(from, 1); row < to; row += step) yield [view.scale.at[row], onScreen(view.scale.y[row])];
 }
 
@@ -99,7 +99,7 @@ function* stepTimes() {
   for (let at = Math.ceil(top / step) * step; at <= bottom; at += step) yield [at, onScreen(view.scale.heightOf(at))];
 }
 
-// Where waiting was squeezed away, the picture says how long it was.
+// The length of each gap that was squeezed.
 function drawGaps() {
   const [from, to] = rowsInView();
   if (to - from > 3000) return;
@@ -126,7 +126,7 @@ function drawGaps() {
 function drawSockets() {
   pen.font = TINY;
   pen.textBaseline = "middle";
-  const without = run.nodes.map(() => new Set()); // sockets in view for which there is no room
+  const without = run.nodes.map(() => new Set()); // sockets in view without room for a bar
   for (const index of view.sockets) {
     const socket = run.sockets[index], place = bars.place[index];
     const from = onScreen(view.socketFrom[index]), to = onScreen(view.socketTo[index]);
@@ -140,7 +140,7 @@ function drawSockets() {
 }
 
 function drawBarsLeftOut(size, x) {
-  const text = `+${plural(size, "socket")}`;
+  const text = size === 1 ? t("+1 socket") : t("+{count} sockets", { count: number(size) });
   pen.font = `600 ${SMALL}`;
   pen.textAlign = "left";
   const width = pen.measureText(text).width + 6;
@@ -160,7 +160,7 @@ function drawBar(socket, index, x, y, height) {
   pen.fillRect(x, y, width, 1);
   if (isSelected("socket", index)) outline(x - 1, y - 1, width + 2, height + 2);
   boxes.push({ x, y, width, height, kind: "socket", index });
-  // The word stands in what is visible of the bar.
+  // The name of the state stands in the visible part of the bar.
   const top = Math.max(y, 0), bottom = Math.min(y + height, view.height);
   if (bottom - top < socket.state.length * 5.9 + 4) return;
   pen.save();

@@ -1,4 +1,4 @@
-"""What stands above the picture, besides the verdict: the diagnosis, the link as asked and as measured."""
+"""The heading of the page, besides the verdict: the diagnosis, and the link as asked and as measured."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from typing import Any
 from lab.evidence.diagnosis.diagnose import Diagnosis
 from lab.link.settings import LinkSettings
 from lab.link.verification import Check
+from lab.locale import Message, message
 
 
-def moment(record: Mapping[str, Any]) -> str:
-    """When the run started."""
+def started_at(record: Mapping[str, Any]) -> str:
+    """The start of the run as a date and a time in UTC; "" if the record doesn't have it."""
     started = record.get("started")
     if not isinstance(started, int | float):
         return ""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(started))
 
 
-def diagnosis(record: Mapping[str, Any], folder: Path, language: str = "en") -> dict[str, Any]:
+def diagnosis(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The sentences of the diagnosis, and the scenarios that show the same, with links to their files.
 
-    The sentences are in English if the record has no messages from which another language can be made.
+    A sentence is an English text, not a Message, if the record has no messages.
     """
     found = record.get("diagnosis") or {}
     sentences = found.get("sentences", ())
     with suppress(ValueError):
-        sentences = Diagnosis.from_dict(found).in_language(language)
+        sentences = Diagnosis.from_dict(found).messages
     see_also = [_scenario(str(name), folder) for name in found.get("see_also", ())]
     return {"sentences": sentences, "see_also": see_also}
 
 
 def _scenario(name: str, folder: Path) -> dict[str, str]:
-    """A scenario's file is found from the run's folder, runs/<scenario>/<time>, and from there only."""
+    """A scenario's file is looked for only relative to the run's folder, runs/<scenario>/<time>."""
     folder = folder.resolve()
     path = folder.joinpath("..", "..", "..", "scenarios", f"{name.replace('-', '_')}.py").resolve()
     if not name.replace("-", "").isalnum() or not path.is_file():
@@ -47,18 +48,18 @@ def _scenario(name: str, folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Measure:
-    """One thing of one direction, in words. ``ok`` is None where it couldn't be judged."""
+    """One measured property of one direction. ``ok`` is None if it couldn't be judged."""
 
     at: str
     way: str
     what: str
     asked: str
-    measured: str
+    measured: str | Message
     ok: bool | None
 
 
 def link(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The backend, what was asked of the link one after the other, and what it then did."""
+    """The link's backend, and each of its settings as asked and as measured; None if it was never set."""
     about = record.get("impairment")
     if not about or not about.get("changes"):
         return None
@@ -68,11 +69,18 @@ def link(record: Mapping[str, Any]) -> dict[str, Any] | None:
         settings.describe() for change in about["changes"] if not (settings := _settings(change)).is_nothing
     ]
     return {
-        "backend": about.get("backend") or "none",
-        "asked": asked[0] if len(asked) == 1 else f"{len(asked)} settings" if asked else "",
+        "summary": _summary(about.get("backend") or "none", asked),
         "wrong": any(row.ok is False for row in rows),
         "rows": rows,
     }
+
+
+def _summary(backend: str, asked: list[str]) -> Message:
+    if not asked:
+        return message("link by {backend}", backend=backend)
+    if len(asked) == 1:
+        return message("link by {backend}: {settings}", backend=backend, settings=asked[0])
+    return message("link by {backend}: {count} settings", backend=backend, count=len(asked))
 
 
 def _settings(change: Mapping[str, Any]) -> LinkSettings:
@@ -82,7 +90,7 @@ def _settings(change: Mapping[str, Any]) -> LinkSettings:
 def _rows(change: Mapping[str, Any], started: float) -> Iterator[Measure]:
     at = f"{change['at'] - started:.3f}"
     if change.get("measured") is None:
-        yield Measure(at, "", _settings(change).describe(), "", "not measured", None)
+        yield Measure(at, "", _settings(change).describe(), "", message("not measured"), None)
     for way, checks in (change.get("measured") or {}).items():
         for check in (Check(**fields) for fields in checks):
             if check.matters:

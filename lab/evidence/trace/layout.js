@@ -1,14 +1,14 @@
-// Where things stand from left to right: the time, each host's lines, sockets and lane, the router
-// as a band with an edge for each segment, and the overview. Heights are the scale's matter.
+// The horizontal layout: the times, each host's lines, sockets and lane, the router as a band with an
+// edge for each segment, and the overview. Vertical positions come from the scale.
 "use strict";
 
 const RULER = 88, OVERVIEW = 44, BAR = 15, MAX_BARS = 6;
 
-// How many socket bars stand side by side, per node, and which bar each socket life has.
+// The number of socket bars side by side per node, and the column of each socket.
 function placeSockets(sockets) {
   const ends = run.nodes.map(() => []);
   const place = new Int32Array(sockets.length);
-  const lives = new Map(); // one socket keeps its column through its states
+  const lives = new Map(); // a socket keeps its column in all its states
   sockets.forEach((socket, index) => {
     const key = socket.life;
     const columns = ends[socket.node];
@@ -52,8 +52,8 @@ function layOut(width, sockets, bars, showOutput) {
   return { width, columns, edges, leg, end: width - OVERVIEW };
 }
 
-// The stretches of a packet's way: [[x, time], …], the first where it was sent. `air` says whether
-// an end hangs between the segments: it was lost, or came from nowhere that was captured.
+// The path of a packet from its sender: [[x, time], …]. `air` names the end that hangs between the
+// segments: "end" if the packet was lost, "start" if it wasn't captured before the router.
 function wayOf(i, layout) {
   const route = packets.route[i];
   const rightward = route === 0 || route === 2;
@@ -78,7 +78,7 @@ function stayedWay(i, side, layout) {
   return { points: fromRouter ? points.reverse() : points, air: fromRouter || known ? null : "start" };
 }
 
-// A node that isn't in the record has no lane: its packets come from, or go to, somewhere on the segment.
+// A node that isn't in the record has no lane: its packets begin or end somewhere on the segment.
 function laneOf(node, side, layout) {
   if (run.nodes[node]?.side === side) return layout.columns[node].lane;
   return layout.edges[side] + (side === "left" ? -1 : 1) * layout.leg * 0.7;

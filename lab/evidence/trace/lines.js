@@ -1,8 +1,8 @@
-// What programs said, beside their host's lane; what the lab did, across all of it.
+// Lines of output beside the lane of their host; notes, faults and the verdict across the picture.
 "use strict";
 
 function drawEvents() {
-  const last = new Map(); // by column: the line drawn last, and how many after it found no room
+  const last = new Map(); // by column: the line drawn last, and the number of lines after it without room
   const taken = filter.kinds.has("faults") ? run.bands.map((_, index) => bandHeights(index)[0]) : [];
   for (const index of view.events) {
     const event = run.events[index];

@@ -1,4 +1,4 @@
-// Pointer, keys, tool bar; and the start.
+// Pointer, keys and tool bar; the start of the page.
 "use strict";
 
 const help = document.getElementById("help");
@@ -6,7 +6,7 @@ const help = document.getElementById("help");
 // --- pointer -------------------------------------------------------------------------------------
 
 const pointers = new Map();
-let grip = null; // what a press on the canvas began: {y, scroll, moved, overview} or {apart}
+let grip = null; // the press under way on the canvas: {y, scroll, moved, inOverview} or {apart}
 
 canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
@@ -75,7 +75,7 @@ function pinch() {
   grip.apart = now;
 }
 
-// Pinching a touchpad arrives as a wheel with Ctrl.
+// Pinching on a touchpad is reported as a wheel with Ctrl.
 canvas.addEventListener("wheel", (event) => {
   event.preventDefault();
   const lines = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? view.height : 1;
@@ -117,7 +117,7 @@ function escape(event) {
 function searchKey(event) {
   if (event.key !== "Enter") return;
   event.preventDefault();
-  if (!find()) hit(event.shiftKey ? -1 : 1); // what was typed a moment ago is looked for first
+  if (!find()) hit(event.shiftKey ? -1 : 1); // text that was typed just now is searched for first
 }
 
 function openSelected() {
@@ -166,7 +166,7 @@ function resize() {
   placeHeads();
 }
 
-// The names of the lanes and segments, above them; the router's addresses stand at its edges.
+// The names of the lanes and segments above the picture; the router's addresses at its edges.
 function placeHeads() {
   const { columns, edges, leg } = view.layout;
   const made = [];
@@ -191,9 +191,12 @@ function placeHeads() {
 }
 
 function connectToolbar() {
-  fillSelect("connection", "all connections", run.connections);
-  fillSelect("protocol", "all protocols", run.protocols);
-  fillSelect("node", "all hosts", run.nodes.map(({ title }) => title));
+  fillSelect("connection", run.connections);
+  fillSelect("protocol", run.protocols);
+  fillSelect("node", run.nodes.map(({ title }) => title));
+  const language = document.getElementById("language");
+  for (const [name, title] of Object.entries(run.languages)) language.append(element("option", { value: name, lang: name, text: title }));
+  language.addEventListener("change", () => switchLanguage(language.value));
   for (const chip of document.querySelectorAll("[data-kind]")) {
     const { kind } = chip.dataset;
     chip.hidden = kind === "chores" && !chores;
@@ -218,11 +221,23 @@ function connectToolbar() {
   on("help-close", () => help.close());
 }
 
+// Shows the page in another language, with the same view and selection.
+function switchLanguage(language) {
+  setLanguage(language);
+  document.getElementById("language").value = language;
+  nameSelects();
+  haystack = null; // it contains translated words
+  tellHits();
+  tellCounts();
+  if (!panel.hidden) showDetails(view.selected);
+  redraw();
+}
+
 function start() {
   readColours();
   connectToolbar();
   resize();
-  tellCounts();
+  switchLanguage(preferredLanguage());
   new ResizeObserver(resize).observe(canvas.parentElement);
   draw();
   document.documentElement.dataset.ready = Math.round(performance.now()); // milliseconds from the page's start to its picture

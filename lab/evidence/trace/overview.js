@@ -1,8 +1,8 @@
-// The whole run in a narrow strip at the right edge: how many packets, where the trouble is, and
-// what part is in view. It is the scroll bar, too.
+// The whole run in a narrow strip at the right edge: the density of packets, the problems, and the part
+// in view. It is also the scroll bar.
 "use strict";
 
-let overview = null; // the strip without the frame, kept until the scale or the colours change
+let overview = null; // the strip without the frame; kept until the scale or the colours change
 
 function drawOverview() {
   const x = view.layout.end + 6, width = OVERVIEW - 10;

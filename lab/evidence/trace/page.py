@@ -1,20 +1,21 @@
-"""What the page knows of a run, from its folder."""
+"""The data of the page: a run's record, events and packets, read from its folder."""
 
 from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.evidence.event_json import from_json
 from lab.evidence.events import Event
-from lab.evidence.packets.traffic import Traffic, load
+from lab.evidence.packets.traffic import CaptureInfo, Traffic, load
 from lab.evidence.trace import columns, timeline
 from lab.evidence.trace.columns import FIELDS
 from lab.evidence.trace.timeline import Clock, Row
+from lab.locale import Message, message
 
 NO_PACKETS: dict[str, Any] = {
     "packets": {name: [] for name in (*FIELDS, "kept", "kept2")},
@@ -29,23 +30,23 @@ NO_PACKETS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Page:
-    """``record`` is for the heading, ``run`` and ``bytes`` for the picture; ``notes`` say what it lacks."""
+    """``record`` is for the heading, ``run`` and ``bytes`` for the picture; ``notes`` say what is missing."""
 
     record: dict[str, Any]
     run: dict[str, Any]
     bytes: str
-    notes: list[str]
+    notes: list[Message]
 
 
 def collect(folder: Path, traffic: Traffic | None = None) -> Page:
-    """Everything of the run in ``folder``. What can't be read is missing, and the notes say so.
+    """The data of the run in ``folder``. A note says what can't be read, and the rest is shown.
 
-    Raises OSError, ValueError where there is no record.
+    Raises OSError or ValueError if there is no record.
     """
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     if not isinstance(record, dict):
         raise ValueError("record.json holds no object")
-    notes: list[str] = []
+    notes: list[Message] = []
     events = _events(folder, notes)
     if traffic is None or not traffic.captures:
         traffic = _traffic(folder, record, notes)
@@ -72,13 +73,13 @@ def collect(folder: Path, traffic: Traffic | None = None) -> Page:
     return Page(record, run, packed["bytes"], notes)
 
 
-def _events(folder: Path, notes: list[str]) -> list[Event]:
-    """The events; a last line that was cut as its writer died is left out."""
+def _events(folder: Path, notes: list[Message]) -> list[Event]:
+    """The events; a line that can't be read is left out, such as the last one of a run that was killed."""
     events, bad = [], 0
     try:
         text = (folder / "events.jsonl").read_text(encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        notes.append(f"there is no events.jsonl: {error.strerror}")
+        notes.append(message("there is no events.jsonl: {reason}", reason=error.strerror))
         return []
     for line in text.split("\n"):
         try:
@@ -87,18 +88,20 @@ def _events(folder: Path, notes: list[str]) -> list[Event]:
         except ValueError:
             bad += 1
     if bad:
-        notes.append(f"lines of events.jsonl can't be read: {bad}")
+        notes.append(message("lines of events.jsonl can't be read: {count}", count=bad))
     return sorted(events, key=lambda event: event.at)
 
 
-def _traffic(folder: Path, record: Mapping[str, Any], notes: list[str]) -> Traffic | None:
+def _traffic(folder: Path, record: Mapping[str, Any], notes: list[Message]) -> Traffic | None:
     if not record.get("captures"):
-        notes.append("nothing was captured in this run: there are no packets to show")
+        notes.append(message("nothing was captured in this run: there are no packets to show"))
         return None
     try:
         return load(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        notes.append(f"the captures can't be read ({error}): there are no packets to show")
+        notes.append(
+            message("the captures can't be read ({error}): there are no packets to show", error=error)
+        )
         return None
 
 
@@ -107,7 +110,7 @@ def _start(record: Mapping[str, Any], events: Sequence[Event]) -> float:
 
 
 def _end(record: Mapping[str, Any], rows: Sequence[Row], packed: Mapping[str, Any]) -> int:
-    """The last thing that happened, in microseconds."""
+    """The time of the last event or packet, in microseconds."""
     times = [at for side in ("left", "right") for at in packed["packets"][side] if at is not None]
     lasted = round(float(record.get("seconds") or 0) * 1e6)
     return int(max([lasted, *(row["at"] for row in rows), *times]))
@@ -125,28 +128,29 @@ def _nodes(
         if event.node != "lab":
             known.setdefault(event.node, {})
     names = list(traffic.captures) if traffic else []
-    segments = {"left": names[0] if names else "clients", "right": names[1] if len(names) > 1 else "servers"}
+    segments = {"left": names[0] if names else "", "right": names[1] if len(names) > 1 else ""}
     left = _left_networks(known, traffic)
-    nodes = [_node(title, facts, left) for title, facts in known.items()]
+    captures = traffic.captures.values() if traffic else ()
+    routers = {address for capture in captures for address in capture.router}
+    nodes = [_node(title, facts, left, routers) for title, facts in known.items()]
     order = ("left", "router", "right")
     return segments, sorted(nodes, key=lambda node: order.index(node["side"]))
 
 
-def _node(title: str, facts: Mapping[str, Any], left: Sequence[Any]) -> Row:
+def _node(title: str, facts: Mapping[str, Any], left: Sequence[Any], routers: set[str]) -> Row:
+    """A node with its side. A router has several addresses of a family, or one that a capture names."""
     families = [list(facts.get(key) or ()) for key in ("addresses", "addresses6")]
     addresses = [ipaddress.ip_address(address) for family in families for address in family]
     side = "right"
-    if title == "router" or any(len(family) > 1 for family in families):
+    if any(len(family) > 1 or not routers.isdisjoint(family) for family in families):
         side = "router"
     elif any(address in network for address in addresses for network in left):
-        side = "left"
-    elif not addresses and title in ("kali", "client"):
         side = "left"
     return {"title": title, "side": side, "addresses": families[0] or families[1]}
 
 
 def _left_networks(known: Mapping[str, Any], traffic: Traffic | None) -> list[Any]:
-    """The networks of the first segment: as captured, else as the router's first address has it."""
+    """The networks of the first segment: as captured, else that of the router's first address."""
     if traffic and traffic.captures:
         return [ipaddress.ip_network(n) for n in next(iter(traffic.captures.values())).networks]
     routers = [facts["addresses"] for facts in known.values() if len(facts.get("addresses", ())) > 1]
@@ -156,38 +160,52 @@ def _left_networks(known: Mapping[str, Any], traffic: Traffic | None) -> list[An
 # --- notes -----------------------------------------------------------------------------------------
 
 
-def _note_cuts(notes: list[str], packed: Mapping[str, Any], left_out: int, traffic: Traffic | None) -> None:
+def _note_cuts(
+    notes: list[Message], packed: Mapping[str, Any], left_out: int, traffic: Traffic | None
+) -> None:
     if packed["left_out"]:
-        notes.append(f"{packed['left_out']:,} packets in the middle of the run are only in the captures")
+        missing = packed["left_out"]
+        notes.append(
+            message("{count:,} packets in the middle of the run are only in the captures", count=missing)
+        )
     sizes = zip(packed["packets"]["kept"], packed["packets"]["wire"], strict=True)
     cut = sum(kept < wire for kept, wire in sizes)
     if cut:
-        notes.append(f"of {cut:,} packets this page has only the first bytes")
+        notes.append(message("of {count:,} packets this page has only the first bytes", count=cut))
     if left_out:
-        notes.append(f"{left_out:,} lines of output are only in the folder output/")
+        notes.append(message("{count:,} lines of output are only in the folder output/", count=left_out))
     for capture in traffic.captures.values() if traffic else ():
         if not capture.complete:
-            notes.append(_incomplete(capture))
+            notes += [_incomplete(capture, reason) for reason in _reasons(capture)]
 
 
-def _incomplete(capture: Any) -> str:
-    reasons = []
+def _incomplete(capture: CaptureInfo, reason: Message) -> Message:
+    return message("the capture of {name} isn't complete ({reason})", name=capture.name, reason=reason)
+
+
+def _reasons(capture: CaptureInfo) -> Iterator[Message]:
+    """Why packets may be missing from a capture."""
     if capture.cut:
-        reasons.append(f"{capture.cut:,} packets were seen and not kept")
+        yield message("{count:,} packets were seen and not kept", count=capture.cut)
     if capture.dropped:
-        reasons.append(f"the kernel dropped {capture.dropped:,} packets")
+        yield message("the kernel dropped {count:,} packets", count=capture.dropped)
     if capture.filter:
-        reasons.append(f"it is only of {capture.filter}")
+        yield message("its filter is {filter}", filter=capture.filter)
     if capture.ended:
-        reasons.append(f"it ended before the run did: {capture.ended}")
-    return f"the capture of {capture.name} isn't complete ({', '.join(reasons)})"
+        yield message("it ended before the run did: {reason}", reason=capture.ended)
 
 
-def _note_clocks(notes: list[str], record: Mapping[str, Any]) -> None:
-    """Of a host whose clock isn't the controller's, times are as exact as its offset is known."""
+def _note_clocks(notes: list[Message], record: Mapping[str, Any]) -> None:
+    """The times of a host are only as exact as the offset of its clock is known."""
     for name, clock in (record.get("clocks") or {}).items():
         uncertainty = float(clock.get("uncertainty") or 0)
         if uncertainty > 0.0005:
-            notes.append(f"times of {name} are known to {uncertainty * 1000:.1f} ms only")
+            margin = f"{uncertainty * 1000:.1f}"
+            notes.append(message("times of {name} are known to {margin} ms only", name=name, margin=margin))
         if clock.get("ended"):
-            notes.append(f"the sockets of {name} were not watched to the end: {clock['ended']}")
+            reason = clock["ended"]
+            notes.append(
+                message(
+                    "the sockets of {name} were not watched to the end: {reason}", name=name, reason=reason
+                )
+            )

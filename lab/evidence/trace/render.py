@@ -1,15 +1,21 @@
-"""The page as one file: template.html with style, code and data inlined. It asks the network for nothing.
+"""The page as one file: template.html with style, code and data inlined. It loads nothing from the network.
 
-Strategy. Whatever a program, a peer or a scenario wrote is data: the template escapes it, and what the
-picture shows is JSON with no "<" in it, put on the page as text only. Should that ever fail, the page's own
-policy (Content-Security-Policy) still lets no code run but the one whose digest it names, and nothing load.
+Strategy. Text from a program, a peer or a scenario is data: the template escapes it, and the data of the
+picture is JSON without any "<", which the code puts on the page as text only. As a second line of defence,
+the page's Content-Security-Policy allows only the code whose digest it names, and no loads.
+
+The page holds its texts in every language: English in the template and in the code, and a table of
+translations for each other language, from which language.js replaces them.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,52 +25,106 @@ from markupsafe import Markup
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.trace import heading
 from lab.evidence.trace.page import Page, collect
+from lab.locale import LANGUAGES, Message, _, message
 from lab.protocols.printable import printable
 
 HERE = Path(__file__).parent
 NAME = "trace.html"
-# In this order: each uses what stands before it.
-CODE = (
-    "data.js", "decode.js", "scale.js", "layout.js", "filter.js", "view.js", "draw.js", "ground.js",
-    "arrows.js", "lines.js", "overview.js", "details.js", "choose.js", "find.js", "main.js",
+CODE = (  # in the order in which they depend on each other
+    "data.js", "language.js", "decode.js", "scale.js", "layout.js", "filter.js", "view.js", "draw.js",
+    "ground.js", "arrows.js", "lines.js", "overview.js", "details.js", "choose.js", "find.js", "main.js",
 )  # fmt: skip
-WORDS = {"pass": "passed", "fail": "failed", "unsupported": "unsupported"}
+VERDICTS = {"pass": message("passed"), "fail": message("failed"), "unsupported": message("unsupported")}
+MARKED = re.compile(r'(?<![\w.])t\("((?:[^"\\]|\\.)+)"')  # a text in the code: t("…")
 
 
-def write(folder: Path, traffic: Traffic | None = None) -> Path:
+def write(folder: Path, traffic: Traffic | None = None, language: str | None = None) -> Path:
     """Writes trace.html into the folder of a run, whole or not at all, and returns its path.
 
-    ``traffic`` spares reading it from the captures. Raises OSError, ValueError where the folder holds no run.
+    ``traffic`` saves reading the captures. The page opens in ``language``, or in the browser's if it is None.
+    Raises OSError or ValueError if the folder holds no run.
     """
     target = folder / NAME
     temporary = folder / f"{NAME}.part"
-    temporary.write_text(render(collect(folder, traffic), folder), encoding="utf-8")
+    temporary.write_text(render(collect(folder, traffic), folder, language), encoding="utf-8")
     temporary.replace(target)
     return target
 
 
-def render(page: Page, folder: Path) -> str:
-    """The whole page. ``folder`` is where it will lie: links to scenarios are made from there."""
+class Texts:
+    """The translations of the page's texts, by language; collected while the template is rendered."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[str, str]] = {name: {} for name in LANGUAGES if name != "en"}
+
+    def add(self, text: str | Message) -> str:
+        """Adds a text that the page shows. Returns it in English."""
+        shown = printable(str(text))
+        for language, table in self.tables.items():
+            translated = printable(_translated(text, language))
+            if translated != shown:
+                table[shown] = translated
+        return shown
+
+
+def _translated(text: str | Message, language: str) -> str:
+    if isinstance(text, Message):
+        return text.in_language(language)
+    return _(text, language) if text else ""  # the empty text has the catalog's own header as its translation
+
+
+def render(page: Page, folder: Path, language: str | None = None) -> str:
+    """The whole page. Links to scenarios are relative to ``folder``."""
     style = Markup((HERE / "style.css").read_text(encoding="utf-8"))
-    code = Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in CODE))
+    code = Markup(_code())
+    texts = Texts()
+    for text in texts_of(code):
+        texts.add(text)
+    known = {"languages": LANGUAGES, "language": language or "", "texts": texts.tables}
     return (
         _environment()
         .get_template("template.html")
         .render(
+            t=texts.add,
             record=page.record,
             notes=page.notes,
-            verdict=WORDS.get(str(page.record.get("verdict")), "not finished"),
+            title=_title(page.record),
+            verdict=_verdict(page.record),
             diagnosis=heading.diagnosis(page.record, folder),
             link=heading.link(page.record),
-            started=heading.moment(page.record),
+            started=heading.started_at(page.record),
+            took=_took(page.record),
             style=style,
             style_digest=_digest(style),
             code=code,
             code_digest=_digest(code),
-            run=_data(page.run),
+            run=lambda: _data(page.run | known),  # called at the end of the template, with all texts
             bytes=page.bytes,
         )
     )
+
+
+@functools.cache
+def _code() -> str:
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in CODE)
+
+
+def texts_of(code: str) -> list[str]:
+    """The texts that JavaScript code marks as t("…")."""
+    return [json.loads(f'"{found}"') for found in MARKED.findall(code)]
+
+
+def _verdict(record: Mapping[str, Any]) -> Message:
+    return VERDICTS.get(str(record.get("verdict")), message("not finished"))
+
+
+def _title(record: Mapping[str, Any]) -> Message:
+    scenario, verdict = record.get("scenario", "run"), _verdict(record)
+    return message("{scenario} {verdict} · Socket Lab", scenario=scenario, verdict=verdict)
+
+
+def _took(record: Mapping[str, Any]) -> Message:
+    return message("took {seconds:.2f} s", seconds=float(record.get("seconds") or 0))
 
 
 def _environment() -> jinja2.Environment:
@@ -77,16 +137,16 @@ def _environment() -> jinja2.Environment:
 
 
 def _printable(value: object) -> str:
-    """Text with its line ends; any other control character is escaped."""
+    """``value`` as text: line ends stay, any other control character is escaped."""
     return "\n".join(printable(line) for line in str(value).split("\n"))
 
 
 def _data(value: Any) -> Markup:
-    """JSON that can stand in a script element: no "<" ends it, and no character is out of ASCII."""
+    """JSON that is safe in a script element: ASCII only, and without any "<"."""
     text = json.dumps(value, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _digest(text: str) -> str:
-    """As Content-Security-Policy wants it (CSP 3, 2.3.1)."""
+    """The digest of a script or a style for Content-Security-Policy (CSP 3, section 2.3.1)."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,16 +1,16 @@
-// Time to height and back, at zoom 1.
+// Converts time to height and back, at zoom 1.
 //
-// Strategy. A run is microseconds (a handshake) beside seconds (a timeout). Squeezed, a gap takes
-// height by its logarithm, and what stands in one column gets the room it needs; so every packet can
-// be read, and a second of waiting takes no more than a few lines. Unsqueezed, height is time. Both
-// are one table of moments and heights, looked up by bisection.
+// Strategy. A run has microseconds (a handshake) beside seconds (a timeout). Squeezed, the height of a gap
+// is logarithmic, and the items of one column get the room that they need: every packet is legible, and a
+// second of waiting takes only a few lines. Otherwise height is proportional to time. Both are a table of
+// times and heights, which is searched by bisection.
 "use strict";
 
 const ROW = 19; // pixels that one line of text needs
 
 class Scale {
-  // rows, sorted: {at, column, above, below, into, index}. `above` and `below` are what must stay free
-  // around it in its column (none where column is null); its height is put into into[index].
+  // Sorted rows: {at, column, above, below, into, index}. `above` and `below` are the pixels to keep free
+  // around the row in its column (if column isn't null); its height is stored in into[index].
   constructor(rows, squeezed, viewHeight) {
     this.at = new Float64Array(rows.length + 1);
     this.y = new Float64Array(rows.length + 1);
@@ -25,7 +25,7 @@ class Scale {
   }
 
   squeeze(rows) {
-    const free = new Map(); // column: the height from which on it is free
+    const free = new Map(); // by column: the height from which it is free
     let lowest = 0, before = this.at[0], height = ROW;
     rows.forEach(({ at, column, above, below }, index) => {
       height += 3 * Math.log2(1 + (at - before) / 20);
@@ -65,7 +65,7 @@ function interpolate(from, to, value) {
   return span ? to[high - 1] + (to[high] - to[high - 1]) * (value - from[high - 1]) / span : to[high];
 }
 
-// The first index whose value is at least `value`; values ascend.
+// The first index whose value is at least `value`, in ascending values.
 function bisect(values, value) {
   let low = 0, high = values.length;
   while (low < high) {

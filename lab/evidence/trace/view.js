@@ -1,9 +1,9 @@
-// What is in view: which packets, lines and sockets are shown, how high each stands, zoom and scroll.
+// The view: the packets, lines and sockets that are shown, their heights, zoom and scroll position.
 "use strict";
 
-const ROOMY = 60; // up to so many socket states, each gets the room for its word
+const ROOMY = 60; // up to this number of socket states, each gets room for its name
 
-const MARGIN = 12; // pixels above the run's first moment
+const MARGIN = 12; // pixels above the start of the run
 
 const view = {
   squeezed: true, zoom: 1, scroll: 0, width: 0, height: 0,
@@ -17,8 +17,8 @@ const view = {
 
 const bars = placeSockets(run.sockets);
 
-// After a change of filter or scale: what is shown, and where. The moment at `anchor` (pixels from
-// the top of the view) stays there.
+// Updates the view after a change of filter or scale. The time at `anchor` (pixels from the top of the
+// view) keeps its position.
 function rebuild(anchor = 0) {
   const at = view.scale ? view.scale.timeOf(fromScreen(anchor)) : 0;
   view.shown = [];
@@ -39,7 +39,7 @@ function relayout() {
   view.layout = layOut(view.width, filter.kinds.has("sockets"), bars.bars, filter.kinds.has("output"));
 }
 
-// Every moment that takes part in the scale.
+// All rows of the scale.
 function rows() {
   const all = [];
   const add = (at, column, above, below, into, index) => all.push({ at, column, above, below, into, index });
@@ -74,13 +74,13 @@ function rows() {
   return all.length ? all : [{ at: run.duration, column: null, above: 0, below: 0, into: [], index: 0 }];
 }
 
-// The heights of a packet's two sightings on the screen; one seen once, or at one time, has one.
+// The heights on the screen at which a packet was seen first and last; the same if it was seen once.
 function heights(i) {
   const first = onScreen(view.first[i]);
   return [first, view.second[i] < 0 ? first : onScreen(view.second[i])];
 }
 
-// From the scale to pixels below the top of the view, and back.
+// Converts a height of the scale to pixels below the top of the view, and back.
 function onScreen(y) {
   return y * view.zoom - view.scroll + MARGIN;
 }
@@ -89,7 +89,7 @@ function fromScreen(height) {
   return (height + view.scroll - MARGIN) / view.zoom;
 }
 
-// Positions in view.shown of the packets that may be seen between two heights of the screen.
+// The range of view.shown that may be visible between two heights on the screen.
 function shownBetween(top, bottom) {
   const from = bisect(view.reach, fromScreen(top));
   const limit = fromScreen(bottom);
@@ -114,7 +114,7 @@ function scrollTo(y) {
   redraw();
 }
 
-// Zooms so that the moment at `anchor` pixels from the top stays where it is.
+// Zooms so that the time at `anchor` pixels from the top keeps its position.
 function zoomBy(factor, anchor = view.height / 2) {
   const least = fitting();
   const zoom = Math.max(least, Math.min(view.zoom * factor, 1e6));
