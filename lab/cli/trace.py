@@ -13,6 +13,7 @@ from lab.cli.errors import errors_in_one_line
 from lab.errors import UsageError
 from lab.evidence import trace as page
 from lab.locale import Message, _, message
+from lab.scenarios import lessons
 
 TRACE = _(
     "Open a run's page: packets, output and socket states of all hosts on one timeline.\n\n"
@@ -34,10 +35,17 @@ def trace(
         ),
     ] = "",
     runs: Annotated[Path, typer.Option(help=_("The folder that holds the runs."))] = Path("runs"),
+    lang: Annotated[
+        str | None,
+        typer.Option(
+            "--lang", metavar="en|zh", help=_("The language of the page."), show_default=_("the browser's")
+        ),
+    ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help=_("Only print the page's path."))] = False,
 ) -> None:
     with errors_in_one_line():
-        path = page_of(find(run, runs))
+        language = None if lang is None else lessons.language(lang, {})
+        path = page_of(find(run, runs), language)
     opened = not no_open and webbrowser.open(path.as_uri())
     stdout.print(str(path), markup=False)
     if not (no_open or opened):
@@ -67,11 +75,14 @@ def _not_found(run: str, runs: Path) -> Message:
     )
 
 
-def page_of(folder: Path) -> Path:
-    """The page of the run in ``folder``; it is written if it doesn't exist. Raises UsageError on failure."""
+def page_of(folder: Path, language: str | None = None) -> Path:
+    """The page of the run in ``folder``; it is written if it doesn't exist, or in another language.
+
+    Raises UsageError on failure.
+    """
     path = folder / page.NAME
     try:
-        return path if path.is_file() else page.write(folder)
+        return path if path.is_file() and language is None else page.write(folder, language=language)
     except (OSError, ValueError) as error:
         raise UsageError(
             message("the page of {folder} can't be written: {error}", folder=folder, error=error)

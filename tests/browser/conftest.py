@@ -1,4 +1,4 @@
-"""A real headless browser, and the pages of made-up runs in it. Without a browser the tests fail."""
+"""A headless browser, and the pages of made-up runs in it. Without a browser the tests fail."""
 
 import json
 import shutil
@@ -48,11 +48,19 @@ def driver() -> Iterator[webdriver.Chrome]:
 
 @dataclass
 class Page:
-    """A run's page, opened with the network cut, as somebody uses it."""
+    """A run's page, opened offline and operated by pointer and keys."""
 
     driver: webdriver.Chrome
 
-    def open(self, path: Path, *, dark: bool = False, size: tuple[int, int] = (1400, 900)) -> None:
+    def open(
+        self,
+        path: Path,
+        *,
+        dark: bool = False,
+        size: tuple[int, int] = (1400, 900),
+        accepted: str = "en-US",
+    ) -> None:
+        """``accepted`` are the browser's languages."""
         chrome, (width, height) = self.driver, size
         chrome.execute_cdp_cmd("Network.enable", {})
         offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
@@ -61,6 +69,8 @@ class Page:
         chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        agent = {"userAgent": self.run("return navigator.userAgent"), "acceptLanguage": accepted}
+        chrome.execute_cdp_cmd("Emulation.setUserAgentOverride", agent)
         chrome.get("about:blank")
         self.complaints()
         self.requests()
@@ -80,17 +90,17 @@ class Page:
         return [found.text for found in self.driver.find_elements(By.CSS_SELECTOR, selector)]
 
     def press(self, *keys: str) -> None:
-        """On whatever has the focus."""
+        """Sends keys to the element with the focus."""
         ActionChains(self.driver).send_keys(*keys).perform()
 
     def frame(self) -> None:
-        """Waits until the picture is drawn with what was done to it."""
+        """Waits until the picture is drawn with all changes so far."""
         self.driver.execute_async_script(
             "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done));"
         )
 
     def click_at(self, x: float, y: float) -> None:
-        """In the picture, at pixels from its left top corner."""
+        """Clicks in the picture; the position is in pixels from its top left corner."""
         size = self.find("#chart").size
         chain = ActionChains(self.driver)
         chain.move_to_element_with_offset(
@@ -99,7 +109,7 @@ class Page:
         chain.click().perform()
 
     def point_on(self, packet: int) -> tuple[float, float]:
-        """Where a packet's arrow is: on its last stretch, where no label is."""
+        """A point on a packet's arrow: on its last part, which has no label."""
         return tuple(
             self.run(
                 "const p = wayOnScreen(arguments[0], ...heights(arguments[0])).points;"
@@ -109,7 +119,7 @@ class Page:
         )
 
     def click_packet(self, packet: int) -> str:
-        """Clicks on its arrow. Returns what the panel then says."""
+        """Clicks on a packet's arrow. Returns the text of the details panel."""
         self.frame()
         self.click_at(*self.point_on(packet))
         return self.panel()
@@ -119,18 +129,18 @@ class Page:
         return self.find("#details").text
 
     def complaints(self) -> list[str]:
-        """What the console has since the last call: errors, warnings, refused loads."""
+        """The console's errors, warnings and refused loads since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
 
     def requests(self) -> list[str]:
-        """What the browser asked for since the last call."""
+        """The URLs that the browser requested since the last call."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
 
 
 @pytest.fixture
 def page(driver: webdriver.Chrome) -> Iterator[Page]:
-    """After each test the console must have stayed silent."""
+    """A page; after the test its console must be empty."""
     opened = Page(driver)
     yield opened
     assert opened.complaints() == []
@@ -138,11 +148,11 @@ def page(driver: webdriver.Chrome) -> Iterator[Page]:
 
 @pytest.fixture
 def show(page: Page, tmp_path: Path) -> Callable[..., Page]:
-    """Opens the page of a run that ``make(folder)`` made up."""
+    """Opens the page of the run that ``make(folder)`` returns."""
 
-    def shown(make: Callable[..., Any], **options: Any) -> Page:
+    def shown(make: Callable[..., Any], language: str | None = None, **options: Any) -> Page:
         folder = make(tmp_path / "runs" / "made-up" / "now").save()
-        page.open(trace.write(folder), **options)
+        page.open(trace.write(folder, language=language), **options)
         return page
 
     return shown

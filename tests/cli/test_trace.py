@@ -63,6 +63,15 @@ def test_a_run_without_a_page_gets_one(runs):
     assert page.is_file()
 
 
+def test_a_language_is_written_into_the_page(runs):
+    page = runs / "lossy" / "2026-11-18T11-03-00.000Z" / "trace.html"
+    assert '"language":"zh-CN"' not in page.read_text()
+    assert lab("--runs", runs, "--no-open", "--lang", "zh").exit_code == 0
+    assert '"language":"zh-CN"' in page.read_text()
+    done = lab("--runs", runs, "--no-open", "--lang", "xx")
+    assert (done.exit_code, "'xx'" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("asked", ["nope", "../hello", "hello/../.."])
 def test_an_unknown_run_is_a_usage_error_in_one_line(runs, asked):
     done = lab(asked, "--runs", runs, "--no-open")

@@ -1,20 +1,24 @@
-"""The page of a run, as a file: what it holds, what it leaves out and says so, and what it never has."""
+"""The page of a run as a file: its data, the notes on missing data, and its safety."""
 
 import base64
 import hashlib
+import io
 import json
 import re
 from html.parser import HTMLParser
 
 import pytest
+from babel.messages.extract import extract_javascript
 
 from lab.evidence import trace
+from lab.evidence.diagnosis.diagnose import Diagnosis
 from lab.evidence.events import FaultChanged, LinkChanged, LinkMeasured
 from lab.evidence.packets import pcap
 from lab.evidence.packets.traffic import load
-from lab.evidence.trace import columns, timeline
+from lab.evidence.trace import columns, heading, render, timeline
 from lab.evidence.trace.page import collect
 from lab.link.settings import LinkSettings
+from lab.locale import message
 from tests.evidence.trace_runs import KALI, STARTED, WIN10, Run, hello, long, lossy
 
 
@@ -368,3 +372,37 @@ def test_hosts_without_ipv4_have_their_side_too(folder):
     }
     sides = {node["title"]: node["side"] for node in collect(run.save()).run["nodes"]}
     assert sides == {"kali": "left", "router": "router", "win10": "right"}
+
+
+# --- texts -------------------------------------------------------------------------------------------
+
+
+def test_the_texts_of_the_code_are_those_that_the_catalog_has():
+    for path in (render.HERE / name for name in render.CODE):
+        code = path.read_bytes()
+        found = [texts for _, _, texts, _ in extract_javascript(io.BytesIO(code), {"t": None}, [], {})]
+        first = [texts if isinstance(texts, str) else texts[0] for texts in found]
+        assert render.texts_of(code.decode()) == first, path.name
+
+
+def test_every_text_of_the_code_is_a_literal():
+    calls = re.findall(r"(?<![\w.])t\((.{1,30})", render._code())
+    assert [call for call in calls if not call.startswith('"')] == [
+        "text, fields = {}) {", "text);", "value));",
+    ]  # fmt: skip
+
+
+def test_an_empty_text_is_not_translated():
+    assert render.Texts().add("") == ""
+
+
+def test_the_diagnosis_is_translated_with_its_fields(folder):
+    sentence = message("{client} gave up", client="a")
+    run = hello(folder)
+    run.record["diagnosis"] = Diagnosis((sentence,), ()).to_dict()
+    (kept,) = heading.diagnosis(json.loads((run.save() / "record.json").read_text()), folder)["sentences"]
+    assert kept == sentence
+    run.record["diagnosis"] = {"sentences": ["a gave up"]}  # of an older run
+    assert heading.diagnosis(json.loads((run.save() / "record.json").read_text()), folder)["sentences"] == [
+        "a gave up"
+    ]

@@ -66,8 +66,8 @@ function socketDetails(index) {
   const life = run.sockets.map((other, place) => [other, place]).filter(([other]) => other.life === socket.life);
   const steps = element("ol", { class: "life" });
   for (const [step, place] of life) {
-    const text = `${clock(step.from)}  ${step.state}  ${t("for {duration}", { duration: duration(step.to - step.from) })}`;
-    steps.append(element("li", { text, ...(place === index ? { "aria-current": "true" } : {}) }));
+    const lasted = t("for {duration}", { duration: duration(step.to - step.from) });
+    steps.append(element("li", { text: `${clock(step.from)}  ${step.state}  ${lasted}`, ...(place === index ? { "aria-current": "true" } : {}) }));
   }
   return [
     facts([[t("from"), `${clock(socket.from)} s`], [t("duration"), duration(socket.to - socket.from)], [t("protocol"), socket.protocol],
@@ -98,7 +98,7 @@ function packetFacts(i) {
   const [near, far] = packets.route[i] % 2 ? ["right", "left"] : ["left", "right"];
   const seen = (side) => (packets[side][i] === null ? t("not seen") : `${clock(packets[side][i])} s`);
   const crossed = packets.left[i] !== null && packets.right[i] !== null;
-  const took = crossed ? ` (${t("{duration} later", { duration: duration(packets[far][i] - packets[near][i]) })})` : "";
+  const took = crossed ? t(" ({duration} later)", { duration: duration(packets[far][i] - packets[near][i]) }) : "";
   const connection = packets.connection[i];
   return facts([
     [t("from, to"), `${nodeName(packets.source[i])} → ${nodeName(packets.target[i])}`],

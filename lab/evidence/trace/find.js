@@ -73,7 +73,8 @@ function tellCounts() {
 function packetCount() {
   const shown = number(view.shown.length), all = number(count);
   const text = view.shown.length < count ? t("{shown} of {all} packets", { shown, all }) : count === 1 ? t("1 packet") : t("{count} packets", { count: all });
-  return chores && !filter.kinds.has("chores") ? `${text} (${t("{count} ARP, ND hidden", { count: number(chores) })})` : text;
+  if (!chores || filter.kinds.has("chores")) return text;
+  return text + t(" ({count} ARP, ND hidden)", { count: number(chores) });
 }
 
 function fillSelect(name, values) {

@@ -4,7 +4,8 @@
 
 let texts = new Map();
 
-// `text` in the chosen language, with fields.name in place of {name}.
+// `text` in the chosen language, with fields.name in place of {name}. The call must not stand within a template
+// literal, because Babel doesn't find it there.
 function t(text, fields = {}) {
   const template = texts.get(text) ?? text;
   return template.replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(fields, name) ? fields[name] : whole));

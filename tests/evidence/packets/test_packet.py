@@ -161,30 +161,31 @@ def test_a_frame_may_be_truncated_anywhere(end, frame):
     assert packet.length <= len(frame)
 
 
-@pytest.mark.parametrize(
-    ("payload", "length", "shown"),
-    [
-        (b"hello", 5, "“hello”"),
-        (b"two\tand\r\n", 9, r"“two\tand\r\n”"),
-        ("我是客户端".encode(), 15, "“我是客户端”"),
-        ("我是客户端".encode()[:8], 15, "“我是”"),  # the capture cut the third character
-        ("我是客户端".encode()[:8], 8, "e6 88 91 e6 …"),  # the sender did
-        (b"x" * 100, 1000, f"“{'x' * TEXT_PREVIEW}”"),
-        (b"\x05\0\0\0hello", 9, "05 00 00 00 …"),
-        (b"5", 1, "“5”"),
-        (b"\x05", 1, "05"),
-        (b"hell\0", 5, "68 65 6c 6c …"),
-        ("已连接到服务器".encode("gbk"), 14, "d2 d1 c1 ac …"),
-        ("联通".encode("gbk"), 4, "c1 aa cd a8"),
-        (b"\x7f", 1, "7f"),
-        ("\x9b".encode(), 2, "c2 9b"),
-        (b"\xe6", 900, "e6 …"),
-        ("\u202etxt".encode(), 6, r"“\u202etxt”"),
-        (b"", 0, ""),
-        (b"", 1000, ""),  # nothing of it was captured
-        (b"hi" + bytes(16), 2, "“hi”"),  # padding follows
-    ],
-)
+# A captured payload, its length on the wire, and its preview; tests/browser tests the page's rule with them.
+PREVIEWS = [
+    (b"hello", 5, "“hello”"),
+    (b"two\tand\r\n", 9, r"“two\tand\r\n”"),
+    ("我是客户端".encode(), 15, "“我是客户端”"),
+    ("我是客户端".encode()[:8], 15, "“我是”"),  # the capture cut the third character
+    ("我是客户端".encode()[:8], 8, "e6 88 91 e6 …"),  # the sender did
+    (b"x" * 100, 1000, f"“{'x' * TEXT_PREVIEW}”"),
+    (b"\x05\0\0\0hello", 9, "05 00 00 00 …"),
+    (b"5", 1, "“5”"),
+    (b"\x05", 1, "05"),
+    (b"hell\0", 5, "68 65 6c 6c …"),
+    ("已连接到服务器".encode("gbk"), 14, "d2 d1 c1 ac …"),
+    ("联通".encode("gbk"), 4, "c1 aa cd a8"),
+    (b"\x7f", 1, "7f"),
+    ("\x9b".encode(), 2, "c2 9b"),
+    (b"\xe6", 900, "e6 …"),
+    ("\u202etxt".encode(), 6, r"“\u202etxt”"),
+    (b"", 0, ""),
+    (b"", 1000, ""),  # nothing of it was captured
+    (b"hi" + bytes(16), 2, "“hi”"),  # padding follows
+]
+
+
+@pytest.mark.parametrize(("payload", "length", "shown"), PREVIEWS)
 def test_a_preview_quotes_text_and_shows_other_data_in_hexadecimal(payload, length, shown):
     assert preview(payload, length) == shown
 
