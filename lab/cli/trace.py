@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from lab.cli.errors import errors_in_one_line
+from lab.cli.options import language_of
 from lab.errors import UsageError
 from lab.evidence import trace as page
 from lab.locale import Message, _, message
-from lab.scenarios import lessons
 
 TRACE = _(
     "Open a run's page: packets, output and socket states of all hosts on one timeline.\n\n"
@@ -44,7 +44,7 @@ def trace(
     no_open: Annotated[bool, typer.Option("--no-open", help=_("Only print the page's path."))] = False,
 ) -> None:
     with errors_in_one_line():
-        language = None if lang is None else lessons.language(lang, {})
+        language = None if lang is None else language_of(lang)
         path = page_of(find(run, runs), language)
     opened = not no_open and webbrowser.open(path.as_uri())
     stdout.print(str(path), markup=False)

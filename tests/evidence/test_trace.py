@@ -236,7 +236,7 @@ def test_a_fault_lasts_until_it_is_ended_or_to_the_end(folder):
     run.add(FaultChanged, 2, "kali", "paused", "begin")
     run.add(FaultChanged, 3, "win10", "power cut", "end")
     page = collect(run.save())
-    bands = [(band["text"], band["from"], band["to"]) for band in page.run["bands"]]
+    bands = [(str(band["text"]), band["from"], band["to"]) for band in page.run["bands"]]
     assert bands == [("power cut", 1_000_000, 3_000_000), ("paused", 2_000_000, 9_000_000)]
 
 
@@ -386,10 +386,9 @@ def test_the_texts_of_the_code_are_those_that_the_catalog_has():
 
 
 def test_every_text_of_the_code_is_a_literal():
-    calls = re.findall(r"(?<![\w.])t\((.{1,30})", render._code())
-    assert [call for call in calls if not call.startswith('"')] == [
-        "text, fields = {}) {", "text);", "value));",
-    ]  # fmt: skip
+    """Except in language.js itself and for the texts of events, which Python adds to the table."""
+    calls = re.findall(r"(?<![\w.])t\(([^\"].{1,12})", render._code())
+    assert sorted(calls) == ["item.text) : ", "text);", "text, fields ", "value));"]
 
 
 def test_an_empty_text_is_not_translated():

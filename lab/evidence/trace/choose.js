@@ -22,7 +22,7 @@ function spoken(item) {
     const place = { number: number(view.order[item.index] + 1), count: number(view.shown.length) };
     return t("packet {number} of {count}: {packet}", { ...place, packet: describe(item.index) });
   }
-  if (item.kind === "event") return `${titleOf(item)}: ${visible(run.events[item.index].text)}`;
+  if (item.kind === "event") return `${titleOf(item)}: ${textOf(run.events[item.index])}`;
   return titleOf(item);
 }
 

@@ -113,6 +113,11 @@ function textIn(bytes, isCut) {
   }
 }
 
+// The text of an event or a band, safe to show; a text of the lab is translated, output isn't.
+function textOf(item) {
+  return visible(item.translated ? t(item.text) : item.text);
+}
+
 // --- words and numbers ---------------------------------------------------------------------------
 
 function number(value) {

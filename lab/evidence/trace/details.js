@@ -24,7 +24,7 @@ function closeDetails() {
 function titleOf({ kind, index }) {
   if (kind === "packet") return `${labelOf(index)}`;
   if (kind === "socket") return t("{state} on {node}", { state: run.sockets[index].state, node: nodeName(run.sockets[index].node) });
-  if (kind === "band") return run.bands[index].text;
+  if (kind === "band") return textOf(run.bands[index]);
   const event = run.events[index];
   return `${event.node >= 0 ? nodeName(event.node) : "lab"}: ${eventWord(event.kind)}`;
 }
@@ -57,7 +57,7 @@ function eventDetails(index) {
   const command = run.events.find((other) => other.program && other.program === event.program && other.kind === "start");
   return [
     facts([[t("at"), `${clock(event.at)} s`], [t("program"), event.program ? `${event.program}${command ? `: ${command.text}` : ""}` : ""], ...data]),
-    element("pre", { class: "whole", text: event.text.split("\n").map(visible).join("\n") }),
+    element("pre", { class: "whole", text: event.translated ? textOf(event) : event.text.split("\n").map(visible).join("\n") }),
   ];
 }
 

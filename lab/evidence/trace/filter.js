@@ -55,7 +55,7 @@ function packetText(i) {
 }
 
 function eventText(event) {
-  return `${event.text} ${nodeName(event.node)}`.toLowerCase();
+  return `${event.text} ${textOf(event)} ${nodeName(event.node)}`.toLowerCase();
 }
 
 function socketText(socket) {

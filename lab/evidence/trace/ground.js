@@ -42,8 +42,8 @@ function drawBandNames() {
     const [x, width] = bandPlace(band);
     const colour = band.kind === "fault" ? colours.bad : colours.warn, target = { kind: "band", index };
     const inRouter = run.nodes[band.node]?.side === "router", reach = inRouter ? noteReach() : 0;
-    if (inRouter && from > -9) pill(edges.left - reach, from - 9, width + 2 * reach, visible(band.text), colour, target, true);
-    else pill(x + 3, Math.min(Math.max(from, 2), Math.max(to - ROW, from)), width - 6, visible(band.text), colour, target);
+    if (inRouter && from > -9) pill(edges.left - reach, from - 9, width + 2 * reach, textOf(band), colour, target, true);
+    else pill(x + 3, Math.min(Math.max(from, 2), Math.max(to - ROW, from)), width - 6, textOf(band), colour, target);
   });
 }
 

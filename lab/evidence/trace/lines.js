@@ -62,7 +62,7 @@ function drawLine(event, index, y) {
 }
 
 function lineText(event) {
-  return event.kind === "start" ? `$ ${visible(event.text)}` : visible(event.text);
+  return event.kind === "start" ? `$ ${textOf(event)}` : textOf(event);
 }
 
 function drawNote(event, index, y) {

@@ -60,7 +60,7 @@ function tipOf({ kind, index }) {
     const { state, local, remote, from, to } = run.sockets[index];
     return `${state} ${visible(local)} ↔ ${visible(remote)}, ${duration(to - from)}`;
   }
-  return visible((kind === "band" ? run.bands : run.events)[index].text).slice(0, 400);
+  return textOf((kind === "band" ? run.bands : run.events)[index]).slice(0, 400);
 }
 
 function apart() {

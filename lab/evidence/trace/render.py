@@ -80,7 +80,7 @@ def render(page: Page, folder: Path, language: str | None = None) -> str:
     texts = Texts()
     for text in texts_of(code):
         texts.add(text)
-    known = {"languages": LANGUAGES, "language": language or "", "texts": texts.tables}
+    run = _with_texts(page.run, texts) | {"languages": LANGUAGES, "language": language or ""}
     return (
         _environment()
         .get_template("template.html")
@@ -98,10 +98,21 @@ def render(page: Page, folder: Path, language: str | None = None) -> str:
             style_digest=_digest(style),
             code=code,
             code_digest=_digest(code),
-            run=lambda: _data(page.run | known),  # called at the end of the template, with all texts
+            run=lambda: _data(run | {"texts": texts.tables}),  # called at the end of the template
             bytes=page.bytes,
         )
     )
+
+
+def _with_texts(value: Any, texts: Texts) -> Any:
+    """``value`` with each message in English, for JSON; the message is added to ``texts``."""
+    if isinstance(value, Message):
+        return texts.add(value)
+    if isinstance(value, dict):
+        return {name: _with_texts(entry, texts) for name, entry in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):  # not the packets' columns
+        return [_with_texts(entry, texts) for entry in value]
+    return value
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.evidence.event_json import to_json
-from lab.evidence.event_text import render
+from lab.evidence.event_text import describe
 from lab.evidence.events import (
     CounterChanged,
     Event,
@@ -21,6 +21,7 @@ from lab.evidence.events import (
     SocketChanged,
 )
 from lab.evidence.socket_history import SocketHistory, socket_histories
+from lab.locale import Message
 
 MAX_LINES = 400  # of one program's output: three quarters from its beginning, one from its end
 MAX_TEXT = 2000  # characters of one line
@@ -54,7 +55,7 @@ def lines(events: Sequence[Event], clock: Clock, nodes: Sequence[str]) -> tuple[
             "at": clock.micros(event.at),
             "node": index.get(event.node, -1),
             "kind": _kind(event),
-            "text": _shortened(render(event)),
+            **_text(event),
             "program": event.program if isinstance(event, ProgramEvent) else 0,
         }
         if data := _data(event):
@@ -77,6 +78,12 @@ def _data(event: Event) -> Row:
     if not isinstance(event, DETAILED):
         return {}
     return {name: value for name, value in to_json(event).items() if name not in ("at", "node", "kind")}
+
+
+def _text(event: Event) -> Row:
+    """The event's text. The page translates a text of the lab; any other one, such as output, is data."""
+    text = describe(event)
+    return {"text": text, "translated": True} if isinstance(text, Message) else {"text": _shortened(text)}
 
 
 def _shortened(line: str) -> str:
@@ -139,7 +146,7 @@ def bands(events: Sequence[Event], clock: Clock, nodes: Sequence[str], end: int)
             band["to"] = clock.micros(event.at)
         if begins:
             at = clock.micros(event.at)
-            band = {"from": at, "to": max(end, at), "node": index.get(event.node, -1), "text": render(event)}
+            band = {"from": at, "to": max(end, at), "node": index.get(event.node, -1), **_text(event)}
             current[event.node, begins] = band | {"kind": _severity(event)}
             rows.append(current[event.node, begins])
     return rows
