@@ -1,7 +1,10 @@
 """The scenarios that the rules name for further reading exist."""
 
 import ast
+import string
 from pathlib import Path
+
+import pytest
 
 from lab.evidence import diagnosis
 from lab.scenarios import catalog
@@ -44,9 +47,20 @@ def texts(nodes):
                 yield from (leaf.value for leaf in part.elts if isinstance(leaf, ast.Constant))
 
 
-def test_no_message_is_empty():
-    """The translation of the empty text is the header of the catalog."""
+def messages():
+    """Each call of message() and messages() in the rules: its texts, and the names of its fields."""
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("message", "messages"):
-                assert node.args[0].value.strip()
+                yield [text.value for text in node.args], {keyword.arg for keyword in node.keywords}
+
+
+@pytest.mark.parametrize(("texts", "fields"), list(messages()), ids=str)
+def test_a_message_has_the_fields_that_its_text_names(texts, fields):
+    named = {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
+    assert named == fields if len(texts) == 1 else named | {"count"} == fields
+
+
+def test_no_message_is_empty():
+    """The translation of the empty text is the header of the catalog."""
+    assert all(text.strip() for texts, _ in messages() for text in texts)
