@@ -1,4 +1,4 @@
-"""Packets and captures made for a test: what a run would have left, without a run."""
+"""Forged packets and captures: the traffic of a run without a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tcp(
     window=100,
     payload=None,
 ):
-    """A TCP packet where it is sent: on kali's segment, or (``back``) on win10's."""
+    """A TCP packet on the segment of its sender: kali, or win10 if ``back``."""
     payload = (b"x" * length if payload is None else payload)[:200]
     common = {
         "protocol": "tcp",
@@ -56,18 +56,18 @@ def udp(at, payload=b"hello", *, back=False, ident=0, port=9090, client=50000):
 
 
 def crossed(packet, delay=0.001):
-    """The packet, and what the other segment's capture sees of it."""
+    """The packet on both segments."""
     return [packet, past(packet, delay)]
 
 
 def past(packet, delay=0.001):
-    """What comes out of the router."""
+    """The packet as it leaves the router."""
     other = "servers" if packet.segment == "clients" else "clients"
     return replace(packet, at=packet.at + delay, segment=other, ttl=packet.ttl - 1)
 
 
 def traffic(*packets):
-    """Traffic of packets and of lists of them."""
+    """Traffic that consists of packets and lists of packets."""
     flat = [p for item in packets for p in (item if isinstance(item, list) else [item])]
     return Traffic(flat, CAPTURES, NAMES)
 

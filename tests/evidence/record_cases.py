@@ -1,9 +1,9 @@
-"""Records the evidence that test_diagnosis.py is fed: each case is a real run on a lab that is up.
+"""Records the evidence for test_diagnosis.py: each case is a real run on a running lab.
 
     python -m tests.evidence.record_cases LAB [CASE...]
 
-A case leaves recorded/<case>/ as a run leaves its folder, without what can be told from the rest. Some cases
-change a host behind the lab's back (a filter, a pulled cable): by docker, as root, and undone at once.
+Each case writes recorded/<case>/: the folder of the run without the files that the tests don't read. Some
+cases change a host without the lab's knowledge (a filter, a pulled cable), with docker as root, and undo it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def as_root(lab, node, *argv, check=True):
 
 @contextmanager
 def dropped(lab, *match):
-    """The router drops what matches while the context lasts."""
+    """The router drops matching packets while the context is active."""
     as_root(lab, "router", "iptables", "-I", "FORWARD", *match, "-j", "DROP")
     try:
         yield
@@ -70,7 +70,7 @@ def healthy(lab):
 
 
 def healthy_second_try(lab):
-    """The client is refused first, tries again and is served: nothing failed."""
+    """The client is refused, retries and is served: nothing failed."""
     patient = python(
         "import socket, time\n"
         "for _ in range(100):\n"
@@ -186,7 +186,7 @@ def send_after_close(lab):
 
 
 def cable_pulled(lab):
-    """The server's interface goes down within a connection."""
+    """The path to the server is cut during a connection."""
     listener = LISTENER + "c, _ = s.accept(); print(c.recv(10), flush=True); time.sleep(30)"
     program = CONNECT.replace('"win10"', repr(lab.server.address)) + (
         "c.sendall(b'one'); time.sleep(0.5); c.sendall(b'two'); c.settimeout(3); print(c.recv(10))"
@@ -290,7 +290,7 @@ CASES = [
 
 def record(project: str, case) -> None:
     def run(lab):
-        with suppress(LabError):  # a program that fails or is killed is what most cases are about
+        with suppress(LabError):  # in most cases a program fails or is killed
             case(lab)
         return {}
 
@@ -308,7 +308,7 @@ def record(project: str, case) -> None:
 
 
 def keep(folder: Path, target: Path) -> None:
-    """Keeps what the diagnosis reads: not the packets as events, which the captures hold."""
+    """Keeps the files that the diagnosis reads, and the events except packets, which are in the captures."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for capture in folder.glob("*.pcapng"):

@@ -1,4 +1,4 @@
-"""Folders of runs as the lab leaves them, made up: packets byte by byte, on a clock that starts at 0."""
+"""Forged folders of runs: packets byte by byte, on a clock that starts at 0."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ LOSSY = {"to-servers": {"delay": 0.02, "loss": 0.2}, "to-clients": {"delay": 0.0
 
 
 def measure(what: str, asked: float, measured: float) -> dict[str, Any]:
-    """One check of the link, as the record has it."""
+    """A check of the link as in the record."""
     ends = {"low": measured * 0.98, "high": measured * 1.02}
     return {"what": what, "asked": asked, "measured": measured, "ok": True, "note": "", **ends}
 
 
 @dataclass
 class Run:
-    """A run under way: what is sent and said is written down until ``save`` leaves the folder."""
+    """A forged run: packets and events are collected until ``save`` writes the folder."""
 
     folder: Path
     record: dict[str, Any] = field(default_factory=dict)
@@ -186,7 +186,7 @@ def _raw(address: str) -> bytes:
 
 
 def hello(folder: Path) -> Run:
-    """tcp-hello as it goes when nothing is wrong."""
+    """tcp-hello without any fault."""
     run, ends = Run(folder), (43012, 8001)
     local, remote, listening = f"{KALI}:43012", f"{WIN10}:8001", "*:8001"
     run.add(ProgramStarted, 0.11, "win10", 1, "lab-echo serve --mode hello --port 8001")
@@ -220,7 +220,7 @@ def hello(folder: Path) -> Run:
 
 
 def lossy(folder: Path, seed: int = 7) -> Run:
-    """A transfer over a link that loses, delays and is cut for a while; the check fails."""
+    """A transfer over a link with loss and delay to a server that is paused for a while; the check fails."""
     run, ends, chance = Run(folder), (51514, 11111), random.Random(seed)
     run.add(LinkChanged, 0.05, "router", LinkSettings.from_json(LOSSY))
     run.add(ProgramStarted, 0.1, "win10", 1, "lab-transfer serve --port 11111")
@@ -267,7 +267,7 @@ def lossy(folder: Path, seed: int = 7) -> Run:
 
 
 def long(folder: Path, packets: int = 20_000, payload: int = 1448) -> Run:
-    """Forty connections that send at once; one packet in a thousand is lost and sent again."""
+    """Forty connections send at the same time; one packet in a thousand is lost and retransmitted."""
     run, chance = Run(folder, snaplen=256), random.Random(1)
     content = random.Random(2).randbytes(payload)
     sequence = [1] * 40

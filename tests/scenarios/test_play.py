@@ -1,4 +1,4 @@
-"""Whatever a scenario does ends in a verdict, an exit code and a record that says so."""
+"""Every run of a scenario ends with a verdict, an exit code and a record of both."""
 
 import json
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from lab.scenarios.play import play
 
 @contextmanager
 def no_hosts(observe):
-    """A lab without hosts is enough for what happens around them."""
+    """A lab without hosts."""
     yield Lab([], observe, "empty")
 
 
@@ -38,7 +38,7 @@ def reject(record):
     assert record["a"] == 2, "it must be two"
 
 
-def test_a_pass_leaves_its_record_and_is_the_latest(tmp_path):
+def test_a_pass_writes_its_record_and_is_the_latest(tmp_path):
     outcome = played(lambda lab: {"a": 1}, tmp_path=tmp_path)
     assert (outcome.verdict, outcome.reason, outcome.exit_code) == ("pass", "", 0)
     kept = json.loads((tmp_path / "latest" / "record.json").read_text())
@@ -48,7 +48,7 @@ def test_a_pass_leaves_its_record_and_is_the_latest(tmp_path):
     assert {"python", "paramiko", "kernel"} <= set(kept["versions"])
 
 
-def test_a_rejected_record_fails_with_the_assertion_as_it_stands(tmp_path):
+def test_a_rejected_record_fails_with_the_source_of_the_assertion(tmp_path):
     outcome = played(lambda lab: {"a": 1}, reject, tmp_path)
     assert (outcome.verdict, outcome.exit_code) == ("fail", 1)
     assert 'assert record["a"] == 2' in outcome.reason
@@ -57,7 +57,7 @@ def test_a_rejected_record_fails_with_the_assertion_as_it_stands(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("error", "verdict", "exit_code", "said"),
+    ("error", "verdict", "exit_code", "reason"),
     [
         (AssertionError("in run"), "fail", 1, "in run"),
         (ValueError("oops"), "fail", 1, "ValueError at test_play.py"),
@@ -66,21 +66,21 @@ def test_a_rejected_record_fails_with_the_assertion_as_it_stands(tmp_path):
         (Unsupported("no IPv6 here"), "unsupported", 3, "no IPv6 here"),
     ],
 )
-def test_what_a_scenario_raises_is_a_verdict(tmp_path, error, verdict, exit_code, said):
+def test_an_exception_of_a_scenario_is_a_verdict(tmp_path, error, verdict, exit_code, reason):
     outcome = played(raising(error), tmp_path=tmp_path)
     assert (outcome.verdict, outcome.exit_code) == (verdict, exit_code)
-    assert said in outcome.reason
+    assert reason in outcome.reason
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"bytes", float("nan"), object()])
-def test_a_record_that_is_not_plain_is_a_failure(tmp_path, value):
+def test_a_record_that_is_not_json_serializable_is_a_failure(tmp_path, value):
     outcome = played(lambda lab: {"a": value}, tmp_path=tmp_path)
     assert (outcome.verdict, outcome.record) == ("fail", {})
     assert outcome.reason.startswith(("TypeError", "ValueError"))
     assert json.loads((outcome.folder / "record.json").read_text())["verdict"] == "fail"
 
 
-def test_ctrl_c_comes_through_and_the_record_says_so(tmp_path):
+def test_ctrl_c_is_raised_and_recorded(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         played(raising(KeyboardInterrupt()), tmp_path=tmp_path)
     kept = json.loads((tmp_path / "latest" / "record.json").read_text())
@@ -96,7 +96,7 @@ def test_a_lab_that_cannot_be_reached_is_no_verdict_of_the_scenario(tmp_path):
     assert json.loads((tmp_path / "latest" / "record.json").read_text())["verdict"] == "fail"
 
 
-def test_the_seed_repeats_the_choices(tmp_path):
+def test_the_same_seed_gives_the_same_choices(tmp_path):
     def run(lab):
         return {"numbers": [lab.random.random() for _ in range(3)]}
 
@@ -106,7 +106,7 @@ def test_the_seed_repeats_the_choices(tmp_path):
     assert played(run, tmp_path=tmp_path, seed=seed + 1).record != first.record
 
 
-def test_events_are_kept_and_shown_as_they_happen(tmp_path):
+def test_events_are_written_and_observed_as_they_happen(tmp_path):
     seen = []
 
     def run(lab):
@@ -120,7 +120,7 @@ def test_events_are_kept_and_shown_as_they_happen(tmp_path):
     assert [event.kind for event in seen] == ["note", "verdict"]
 
 
-def test_two_runs_in_the_same_moment_get_folders_of_their_own(tmp_path):
+def test_simultaneous_runs_get_different_folders(tmp_path):
     folders = {played(lambda lab: {}, tmp_path=tmp_path).folder for _ in range(20)}
     assert len(folders) == 20
 

@@ -1,4 +1,4 @@
-"""The diagnosis on evidence that real runs left (record_cases.py), on forged one, and on none."""
+"""The diagnosis of recorded runs (record_cases.py), of forged evidence, and without evidence."""
 
 import gettext
 import json
@@ -18,7 +18,7 @@ from lab.link.settings import LinkSettings
 RECORDED = Path(__file__).parents[1] / "recorded"
 CUT = LinkSettings(cut=frozenset({"to-servers", "to-clients"}))
 
-# case: what the sentences must say, and the scenario that they must name ("" for none)
+# case: the parts that the first sentence must contain, and a scenario in see_also ("" for none)
 EXPECTED = {
     "refused": (
         ["kali was refused by win10", "port 8001", "RST", "nothing listens there", "8002"],
@@ -96,12 +96,12 @@ def without_packets(evidence):
     return Evidence(evidence.events, Traffic([], traffic.captures.values(), traffic.names))
 
 
-def test_every_recorded_case_is_expected_to_say_something_or_nothing():
+def test_every_recorded_case_has_an_expectation():
     assert {folder.name for folder in RECORDED.iterdir()} == {*EXPECTED, *SILENT}
 
 
 @pytest.mark.parametrize("case", EXPECTED)
-def test_a_failure_is_told_from_its_evidence(case):
+def test_the_cause_is_found_in_the_evidence(case):
     words, scenario = EXPECTED[case]
     diagnosis = diagnose(recorded(case))
     for word in words:
@@ -111,7 +111,7 @@ def test_a_failure_is_told_from_its_evidence(case):
 
 
 @pytest.mark.parametrize("case", SILENT)
-def test_where_nothing_went_wrong_nothing_is_said(case):
+def test_a_run_without_failure_has_no_diagnosis(case):
     assert diagnose(recorded(case)) == Diagnosis()
 
 
@@ -123,20 +123,20 @@ def test_no_evidence_gives_no_diagnosis():
     "case",
     ["refused", "partitioned", "way_back_cut", "send_after_close", "udp_lost", "udp_refused", "no_route"],
 )
-def test_what_only_packets_show_isn_t_said_without_them(case):
+def test_without_packets_there_is_another_diagnosis(case):
     before = diagnose(recorded(case)).sentences
     assert diagnose(without_packets(recorded(case))).sentences != before
 
 
 @pytest.mark.parametrize("case", ["never_read", "overrun", "address_in_use", "time_wait"])
-def test_what_only_the_kernel_shows_isn_t_said_without_it(case):
+def test_without_sockets_and_counters_there_is_another_diagnosis(case):
     evidence = recorded(case)
-    told = [event for event in evidence.events if event.kind not in ("socket", "counter")]
-    assert diagnose(Evidence(told, evidence.traffic)).sentences != diagnose(evidence).sentences
+    others = [event for event in evidence.events if event.kind not in ("socket", "counter")]
+    assert diagnose(Evidence(others, evidence.traffic)).sentences != diagnose(evidence).sentences
 
 
-def test_a_partition_isn_t_told_where_the_syn_came_out():
-    """The same packets, as if each of kali's had come out of the router 1 ms later."""
+def test_there_is_no_partition_if_the_syns_left_the_router():
+    """The same packets, but each SYN leaves the router 1 ms later."""
     evidence = recorded("partitioned")
     packets = evidence.traffic.packets
     out = [replace(p, segment="servers", at=p.at + 0.001) for p in packets if p.flags == "S"]
@@ -146,14 +146,14 @@ def test_a_partition_isn_t_told_where_the_syn_came_out():
     assert "win10 didn't answer" in text
 
 
-def test_a_fault_that_was_made_is_named():
+def test_an_active_fault_of_the_link_is_named():
     evidence = recorded("partitioned")
     cut = LinkChanged(evidence.events[0].at, "router", CUT)
     text = diagnose(Evidence([cut, *evidence.events], evidence.traffic)).text
     assert f"({render(cut)})" in text
 
 
-def test_a_listener_of_another_port_isn_t_blamed_for_an_address_in_use():
+def test_a_listener_on_another_port_is_not_the_cause_of_an_address_in_use():
     evidence = recorded("address_in_use")
     events = [
         replace(e, local=Endpoint("*", 9)) if e.kind == "socket" and e.local == Endpoint("*", 8001) else e
@@ -162,8 +162,8 @@ def test_a_listener_of_another_port_isn_t_blamed_for_an_address_in_use():
     assert "is in use" not in diagnose(Evidence(events, evidence.traffic)).text
 
 
-def test_of_two_causes_that_of_the_program_that_failed_comes_first():
-    """A refused connection long before, and the failing program's reset."""
+def test_the_cause_within_the_failed_program_comes_first():
+    """An earlier connection was refused; the failed program's connection was reset."""
     reset, refused = recorded("reset_unread"), recorded("refused")
     shift = reset.events[0].at - refused.events[0].at - 100
     earlier = [replace(p, at=p.at + shift) for p in refused.traffic.packets]
@@ -211,7 +211,7 @@ def test_what_is_no_diagnosis_is_refused(record):
         Diagnosis.from_dict(record)
 
 
-def test_a_fault_that_is_over_is_not_the_cause():
+def test_a_fault_that_has_ended_is_not_active():
     began = FaultChanged(1.0, "win10", "power cut", "begin")
     ended = FaultChanged(2.0, "win10", "power cut", "end")
     nothing = Traffic([], [], {})
@@ -220,7 +220,7 @@ def test_a_fault_that_is_over_is_not_the_cause():
     assert Evidence([began], nothing).node_faults("kali", 1.5) == []
 
 
-def test_a_link_that_was_cleared_is_not_the_cause():
+def test_a_link_that_was_cleared_has_no_fault():
     cut = LinkChanged(1.0, "router", CUT)
     measured = LinkMeasured(1.5, "router", {})
     cleared = LinkChanged(2.0, "router", LinkSettings())
@@ -229,8 +229,8 @@ def test_a_link_that_was_cleared_is_not_the_cause():
     assert evidence.faults(2.5) == []
 
 
-def test_a_refused_datagram_isn_t_taken_for_a_connection_to_itself():
-    """A connected UDP socket is refused, too; its datagram did leave."""
+def test_a_refused_datagram_is_not_a_connection_to_the_host_itself():
+    """A connected UDP socket reports ECONNREFUSED too, but its datagram left the host."""
     evidence = recorded("udp_refused")
     start = next(event for event in evidence.events if event.kind == "start")
     line = "ConnectionRefusedError: Connection refused"
@@ -240,7 +240,7 @@ def test_a_refused_datagram_isn_t_taken_for_a_connection_to_itself():
     assert "nothing listens on UDP port 9090" in text
 
 
-def test_what_is_only_asked_of_a_later_moment_isn_t_told_of_an_earlier_one():
+def test_the_diagnosis_since_a_time_ignores_earlier_programs():
     evidence = recorded("refused")
     assert diagnose(evidence.since(evidence.events[0].at)).sentences == diagnose(evidence).sentences
     assert not diagnose(evidence.since(evidence.end + 1))
