@@ -1,15 +1,15 @@
 """Restart a server that closed first, and its port is taken: EADDRINUSE.
 
-Who closes first keeps the connection in TIME_WAIT for a minute, in case that something of it is still under
-way. The server below says goodbye first, ends, and leaves this behind on its port:
+The side that closes first keeps the connection in TIME_WAIT for a minute, in case a late segment is still in
+flight. The server below closes first and exits. One connection remains on its port:
 
-    win10:7012 ── kali:50500   TIME_WAIT      no process has it, and bind() still finds it there
+    win10:PORT ── kali:50500   TIME_WAIT      it belongs to no process, but bind() still finds it
 
-bind() refuses a port with a connection on it, unless SO_REUSEADDR says that connections of before don't
-matter. Set it before bind(), and in every server: Linux wants it of the old one and of the new one.
-socket.create_server() does so. A port on which a server still listens is refused all the same. (On Windows
-the error is WinError 10048, and SO_REUSEADDR means another thing: two servers on one port. There leave it
-out; SO_EXCLUSIVEADDRUSE is the careful choice.)
+bind() refuses a port that has a connection, unless SO_REUSEADDR says that old connections don't matter. Set
+it before bind(), in every server: on Linux the old socket and the new one both need it.
+socket.create_server() sets it for you. A port on which another server still listens is refused all the same.
+(On Windows the error is WinError 10048, and SO_REUSEADDR has another meaning: two servers may share one port.
+Don't set it there; SO_EXCLUSIVEADDRUSE is the safe choice.)
 """
 
 from lab.control.program import CommandFailed
@@ -38,12 +38,12 @@ with socket.socket() as listener:
 CLIENT = """
 import socket, sys
 with socket.create_connection(("server", int(sys.argv[1])), timeout=5) as stream:
-    print(stream.makefile().read())  # to the end: the server closes first
+    print(stream.makefile().read())  # reads to the end: the server closes first
 """
 
 
 def run(lab, variant):
-    """Serves a client, and starts again on the same port. The first time any free port will do (0)."""
+    """The first start takes any free port (0), the second start the same port."""
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with lab.server.start_python(program, "0") as first:
         port = first.lines[0].split()[-1]
@@ -64,14 +64,14 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Its port is taken by a connection of before: the second start fails."""
+    """The port is taken by the old connection: the second start fails."""
     assert record["clients_heard"] == ["bye"]
     assert record["second_start"] == "OSError: [Errno 98] Address already in use"
-    assert record["left_behind"] == [["TIME_WAIT", True]], "without it this shows another cause"
+    assert record["left_behind"] == [["TIME_WAIT", True]], "without TIME_WAIT the error has another cause"
 
 
 def check_fixed(record):
-    """It starts again at once and serves, though TIME_WAIT lasts."""
+    """It restarts at once and serves, although TIME_WAIT lasts."""
     assert record["clients_heard"] == ["bye", "bye"]
     assert record["second_start"] == "", "no error"
     assert record["left_behind"] == [["TIME_WAIT", True]] * 2

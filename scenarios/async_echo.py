@@ -1,14 +1,14 @@
-"""A thousand connections held open at once by one thread: asyncio.
+"""One thread holds a thousand connections open at once: asyncio.
 
-A thread for each of them would cost a stack and a scheduler's attention; one event loop waits for all of
-them in a single epoll. Every connection sends its own messages and gets its own answers, and the server's
-memory stays bounded.
+A thread for each connection would need a stack each and scheduling; one event loop waits for all of them in
+a single epoll. Each connection sends its own messages and gets its own answers, and the server's memory stays
+bounded.
 """
 
 SERVE = "lab-echo serve --mode upper --io async --max-clients 2000 --port 8000 --json"
 SEND = "lab-echo send --mode upper --port 8000 --json"
 CLIENTS, MESSAGES = 1000, 3
-MAX_MEMORY = 64 << 20  # bytes; Python and asyncio alone take about a third of that
+MAX_MEMORY = 64 << 20  # bytes; Python and asyncio alone take about a third
 
 
 def run(lab):

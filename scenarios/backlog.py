@@ -1,17 +1,19 @@
 """The backlog is full: nobody accepts, and the next client's connect waits.
 
-The kernel makes connections by itself, and puts them into the listener's queue for accept(). listen(1) gives
-that queue room for two (n + 1 on Linux). A third client's SYN is then dropped without a word: its kernel
-sends it again after 1, 3, 7 … seconds, and its connect() waits, for two minutes if nothing else is said:
+The kernel completes connections by itself and puts them into the listener's queue for accept(). With
+listen(1) the queue has room for two (n + 1 on Linux). The SYN of a third client is then silently dropped. The
+client's kernel sends it again 1, 2, 3, 4, 5, 7, 11 … seconds after the first (before Linux 6.5: 1, 3, 7 …),
+and without a timeout of its own connect() waits for about two minutes:
 
-    client 1 ── handshake ──▶ ┐ queue of listen(1), full;  the server does something else
+    client 1 ── handshake ──▶ ┐ queue of listen(1), full;  the server is busy with something else
     client 2 ── handshake ──▶ ┘
     client 3 ── SYN ────────▶ ✗   SYN ──▶ ✗   SYN ──▶ ✗    connect() waits
 
-So a connection that is made need not have been seen by any program. The cure is to accept without delay,
-and to do the work elsewhere; a larger n (up to net.core.somaxconn) only holds a burst. (The SYN queue,
-for handshakes that are half done, is another one: when it overflows, SYN cookies help. They don't help here.
-Windows answers with RST when its backlog is full: WinError 10061.)
+So a complete connection doesn't mean that a program has seen it. The cure is to accept without delay and to
+do the work elsewhere, for example in a thread. A larger n (up to net.core.somaxconn) only absorbs a burst:
+clients that come faster than the server accepts lose a SYN, and a second, in the best program. (The SYN
+queue, for half-open handshakes, is a different queue. SYN cookies help when that one overflows; they don't
+help here. Windows answers with RST when its backlog is full: WinError 10061.)
 """
 
 BROKEN = """
@@ -35,7 +37,7 @@ with socket.create_server(("", 7023), backlog=1) as listener:  # listen(1)
 """
 CLIENT = """
 import socket, sys
-try:
+try:  # one address: a name may have several, and create_connection() tries each
     with socket.create_connection((sys.argv[1], 7023), timeout=float(sys.argv[2])):
         print("connected")
 except TimeoutError:
@@ -56,14 +58,14 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Two connections fill the queue, and the third client's connect() waits in vain."""
+    """Two connections fill the queue, and the third client's connect() times out."""
     assert record["clients"] == ["connected", "connected", "TimeoutError"]
     assert record["handshakes"] == ["complete", "complete", "unanswered"]
-    assert record["syn_arrived"] is True, "it did reach the server"
+    assert record["syn_arrived"] is True, "the SYN reached the server"
     assert record["in_the_queue"] == 2
 
 
 def check_fixed(record):
-    """All three are connected: the server takes each out of the queue."""
+    """All three are connected: the server takes each connection out of the queue."""
     assert record["clients"] == ["connected"] * 3
     assert record["handshakes"] == ["complete"] * 3

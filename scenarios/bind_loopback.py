@@ -1,13 +1,14 @@
 """A server on 127.0.0.1: it answers on its own host, and refuses every other.
 
-bind() chooses the address on which the kernel takes connections. 127.0.0.1 is each host's own loopback, so
-the test on the same machine goes well, and the first client from elsewhere is refused, as if no server ran:
+bind() chooses the address on which the kernel accepts connections. 127.0.0.1 is each host's own loopback
+address. A test on the same machine therefore succeeds, and the first client on another host is refused, as if
+no server were running:
 
-    client ── SYN to 172.28.66.163:7011 ──▶ server   who listens there? 127.0.0.1:7011 isn't it
+    client ── SYN to 172.28.66.163:7011 ──▶ server   nobody listens there: the server has 127.0.0.1:7011
     client ◀───────────── RST ───────────── server   ConnectionRefusedError (WinError 10061)
 
-Bind to 0.0.0.0 (or ""), which is every IPv4 address of the host, or to the address of one segment. For a
-service that nobody else should reach, 127.0.0.1 is right.
+Bind to 0.0.0.0 (or ""), which means every IPv4 address of the host, or to its address on one segment. For a
+service that no other host should reach, 127.0.0.1 is right.
 """
 
 BROKEN = """
@@ -52,9 +53,9 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Its own host gets an answer; the other one is refused with a RST."""
+    """Its own host gets an answer; the other host is refused with RST."""
     assert record["listens_on"] == "127.0.0.1:7011"
-    assert record["on_its_own_host"] == ["欢迎"], "the mistake is one that its own host doesn't show"
+    assert record["on_its_own_host"] == ["欢迎"], "its own host doesn't show the mistake"
     assert record["from_the_other"] == ["ConnectionRefusedError"]
     assert record["handshake"] == "refused"
 

@@ -1,14 +1,15 @@
 """accept and recv block: one silent client stops the server for all.
 
-A blocking call returns when it has something, and not before. An iterative server (one client after the
-other) waits in recv() for a client that says nothing, and meanwhile nobody calls accept(). The next client
-notices nothing at first: the kernel makes its connection and takes its bytes. Only the answer doesn't come.
+A blocking call returns only when it has a result. An iterative server (one client after the other) waits in
+recv(), here inside readline(), for a client that sends nothing, and meanwhile nobody calls accept(). The next
+client notices nothing at first: the kernel completes its connection and accepts its bytes. Only the answer
+doesn't come.
 
-    silent   ── connects, says nothing      server: recv() … recv() … recv() …
-    polite   ── connects, "hello" ──▶       5 bytes lie unread in a connection that nobody has accepted
+    silent   ── connects, sends nothing    server: recv() … recv() … recv() …
+    polite   ── connects, "hello\\n" ──▶   6 bytes are unread, in a connection that nobody has accepted
 
-A thread for each client (or asyncio, or select with setblocking(False)) keeps them apart. In any case give
-each client a deadline, settimeout(), so that silent ones don't pile up.
+With a thread for each client (or asyncio, or select and setblocking(False)) they don't wait for each other.
+In any case set a timeout for each client with settimeout(), so that silent clients don't pile up.
 """
 
 BROKEN = """
@@ -70,13 +71,13 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Nobody accepts the polite client, and its message lies unread: the server waits for the silent one."""
+    """Nobody accepts the polite client or reads its message: the server waits for the silent client."""
     assert record["answer"] == ["TimeoutError"]
-    assert record["accepted"] == 1, "only the silent one"
-    assert record["unread"] >= 6, "the kernel took its bytes, and no program reads them"
+    assert record["accepted"] == 1, "only the silent client"
+    assert record["unread"] >= 6, "the kernel accepted the bytes, and no program reads them"
 
 
 def check_fixed(record):
-    """The polite client gets its answer while the silent one is silent still."""
+    """The polite client gets its answer while the silent client is still connected."""
     assert record["answer"] == ["HELLO"]
     assert record["accepted"] == 2

@@ -1,15 +1,15 @@
 """Both send before they read: full buffers, and both wait for ever.
 
-sendall() returns when the kernel has taken all of it, and the kernel takes only what fits into its own send
-buffer and the peer's receive buffer. Where both ends send first and read afterwards, neither reads, all four
-buffers fill up, and each sendall() waits for the other end's recv(), a deadlock:
+sendall() returns when the kernel has accepted all the data, and the kernel accepts only what fits into its
+own send buffer and the peer's receive buffer. If both ends send first and read afterwards, neither reads, all
+four buffers fill up, and each sendall() waits for the other end's recv(). That is a deadlock:
 
     client                      full                full             server
     sendall() ──────────▶ [ send buffer  ] ───▶ [receive buffer]     recv() comes later
     recv() comes later    [receive buffer] ◀─── [ send buffer  ] ◀── sendall()
 
-Small messages hide it. Reading while writing, here in a thread, makes it go away. (The timeout is there so
-that it comes to an end here.)
+Small messages hide the mistake. Reading while writing, here in a thread, avoids it. (The timeout is only
+there so that the broken program terminates.)
 """
 
 SIZE = 4 << 20
@@ -31,7 +31,7 @@ try:
     read()
 except TimeoutError:
     print("stuck in sendall", flush=True)
-sys.stdin.read()  # stays until both have said how it went
+sys.stdin.read()  # stays connected until both have printed their result
 """
 FIXED = f"""
 import socket, sys, threading
@@ -53,7 +53,7 @@ try:
     reader.join()
 except TimeoutError:
     print("stuck in sendall", flush=True)
-sys.stdin.read()  # stays until both have said how it went
+sys.stdin.read()  # stays connected until both have printed their result
 """
 
 
@@ -73,12 +73,12 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Both are stuck in sendall: each waits for the other to read."""
+    """Both are stuck in sendall: each waits for the other one to read."""
     assert record["said"] == ["stuck in sendall"] * 2
     assert record["full"] == [True, True], "both receive buffers were full"
     assert [0 < arrived < SIZE for arrived in record["arrived"]] == [True, True]
 
 
 def check_fixed(record):
-    """Both read while they send, and both receive all of it."""
+    """Both read while they send, and both receive all the data."""
     assert record["said"] == [f"received {SIZE}"] * 2

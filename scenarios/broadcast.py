@@ -1,15 +1,15 @@
 """A broadcast doesn't cross the router: only its own segment hears it.
 
 A datagram to a broadcast address (255.255.255.255, or that of a segment, such as 192.168.40.255) goes to
-every host on the sender's segment. There it ends: routers don't pass broadcasts on, or each would reach the
+every host on the sender's segment and no further. Routers don't forward broadcasts, or each would reach the
 whole world. A "find my server" that works at home finds nothing as soon as the server is on another segment.
-Here the router hears it too, as a neighbour of kali's, and keeps it:
+Here the router, a neighbour of kali, receives the broadcast too, and doesn't forward it:
 
-    kali ──▶ 255.255.255.255 ──▶ everybody on "clients", the router too
+    kali ──▶ 255.255.255.255 ──▶ every host on "clients", the router too
                                      router ✗    nothing on "servers"
 
-Send to the host itself (unicast); its name or address has to be known, from DNS or a setting. Multicast
-crosses a router only where the router has been told to (and the sender's TTL is raised above its default, 1).
+Send to the host itself (unicast). Its name or address must be known, from DNS or a setting. Multicast crosses
+a router only if the router is configured for it and the sender raises the TTL above its default, 1.
 """
 
 RECEIVER = """
@@ -40,7 +40,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
 
 
 def run(lab, variant):
-    """What was heard before "over" is all that came."""
+    """A receiver has heard everything when "over" arrives."""
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with (
         lab.router.start_python(RECEIVER) as router,
@@ -60,14 +60,14 @@ def seen(lab, segment):
 
 
 def check_broken(record):
-    """The router next to kali hears the call; win10, behind it, doesn't."""
+    """The router, on the segment of kali, receives the broadcast; win10, behind the router, doesn't."""
     assert record["router_heard"] == ["谁在？"]
     assert record["win10_heard"] == []
-    assert record["passed"] == {"clients": 1, "servers": 0}, "the router kept it"
+    assert record["passed"] == {"clients": 1, "servers": 0}, "the router forwarded it"
 
 
 def check_fixed(record):
-    """win10 hears it, and only win10."""
+    """win10 receives the datagram, and only win10."""
     assert record["router_heard"] == []
     assert record["win10_heard"] == ["谁在？"]
     assert record["passed"] == {"clients": 1, "servers": 1}

@@ -1,15 +1,15 @@
 """One "can't connect" for four causes: refused, reset, timed out, unreachable.
 
-Each wants another remedy, so a program has to say which it was. The kernel tells it by a number: connect_ex()
-returns it, connect() raises it as OSError.errno. What happened on the way is in the packets, and the lab's
-diagnosis reads it there:
+Each cause needs another remedy, so a program has to report which one it was. The kernel gives it a number:
+connect_ex() returns it, and connect() raises it as OSError.errno. The packets show what happened on the way,
+and the lab's diagnosis is based on them:
 
-    ECONNREFUSED   SYN ──▶  ◀── RST           the host is there, nothing listens on the port
-    ECONNRESET     handshake, then ◀── RST    the server ended before it accepted
-    ETIMEDOUT      SYN ──▶ ✗   SYN ──▶ ✗      no answer of any kind: here the link is cut
-    ENETUNREACH    SYN ──▶  ◀── ICMP          a router knows no way there
+    ECONNREFUSED   SYN ──▶  ◀── RST           the host is up, but nothing listens on the port
+    ECONNRESET     handshake, then ◀── RST    the server exited before it accepted the connection
+    ETIMEDOUT      SYN ──▶ ✗   SYN ──▶ ✗      no answer at all: here the link is cut
+    ENETUNREACH    SYN ──▶  ◀── ICMP          a router has no route to the address
 
-The reset comes when connect_ex() has returned 0: the kernel made the connection, and the first recv() fails.
+The reset comes after connect_ex() has returned 0: the kernel completed the connection, and recv() fails.
 """
 
 import time
@@ -65,13 +65,13 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Four causes, and all that it says is "can't connect", even where it was connected."""
+    """Four causes, but it always says "can't connect", even after the connection was made."""
     assert record["said"] == ["can't connect"] * 4
     check_causes(record["diagnosis"])
 
 
 def check_fixed(record):
-    """Each cause has an error of its own, and the packets say what is behind it."""
+    """Each cause has its own error, and the packets show the cause."""
     reset = "ConnectionResetError: [Errno 104] Connection reset by peer"
     assert record["said"] == ["ECONNREFUSED", reset, "ETIMEDOUT", "ENETUNREACH"]
     check_causes(record["diagnosis"])

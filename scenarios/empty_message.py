@@ -1,18 +1,18 @@
 """An empty message: TCP sends nothing for it, and both sides wait.
 
-send(b"") on a TCP socket puts no byte into the stream, so no packet leaves, and there is nothing that the
-peer could receive. A client that sends what the user typed and then waits for the answer waits for ever as
-soon as the user only presses Enter (here it gives up after a second); the server waits as well, for the
-message.
+send(b"") on a TCP socket adds no byte to the stream. No packet leaves, and the peer has nothing to receive. A
+client sends each line that the user types and waits for the answer. As soon as the user only presses Enter,
+it waits for ever (here it gives up after a second), and the server waits as well, for the message.
 
     client                         server
       │ ── "hello" ────────────────▶ │
       │ ◀──────────────── "hello" ── │
-      │    sendall(b"")              │  recv() waits: nothing has come
+      │    sendall(b"")              │  recv() waits: nothing has arrived
       │    recv() waits              │
 
-Don't send what is empty; or send frames, where an empty message is a header that says 0. UDP is another
-matter: a datagram without payload is a datagram, it arrives, and recvfrom returns b"".
+Mark the end of each message. The fixed client ends each with a newline, so the empty message is one byte;
+with a length in front it would be a header that says 0. UDP is different: a datagram without payload is still
+a datagram. It arrives, and recvfrom returns b"".
 """
 
 SERVER = """
@@ -72,14 +72,14 @@ def by_udp(lab):
 
 
 def check_broken(record):
-    """It waits for the answer to a message that never left, until its deadline."""
+    """It waits for the answer to a message that was never sent, until its timeout."""
     assert record["answers"] == ["hello"]
-    assert record["error"] == ["TimeoutError: timed out"], "it waited for an answer to nothing"
+    assert record["error"] == ["TimeoutError: timed out"], "it waited for the answer to the empty message"
     assert record["bytes"] == [5, 5], "no packet carried the empty message"
 
 
 def check_fixed(record):
-    """What is empty isn't sent, and the next message is answered; UDP delivers even an empty one."""
+    """The empty message is sent as a newline and answered; UDP delivers even an empty datagram."""
     assert record["answers"] == ["hello", "", "bye"]
     assert record["error"] == []
     assert record["bytes"] == [11, 11], "6 for hello, 1 for the empty message, 4 for bye"

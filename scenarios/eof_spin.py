@@ -1,16 +1,15 @@
 """recv() == b"" is the end of the stream, not an empty message: a server spins at 100% CPU.
 
-When the client closes, recv() returns b"" at once, and does so again each time that it is called: there is
-nothing to wait for any more. A loop that skips b"" as if it were an empty message never rests and never ends,
-although nobody is there. `top` shows a core at 100%, `ss` a connection in CLOSE-WAIT: closed by the peer, and
-not by us.
+After the client has closed, recv() returns b"" at once, on every call: there is nothing left to wait for. A
+loop that skips b"" as if it were an empty message never waits and never ends, although the client has gone.
+`top` shows a core at 100%, and `ss` a connection in CLOSE-WAIT: closed by the peer, but not by us.
 
-    client ── "hello" ──▶ server    message: hello
+    client ── "hello" ──▶ server    received b'hello'
     client ── FIN ──────▶ server    b"" b"" b"" b"" b"" b"" b"" b"" b"" …
 
-So that it comes to an end here, both servers may use one second of processor time (ulimit -t), and the
-kernel kills the one that needs more with SIGXCPU. TCP knows no empty message: b"" from recv(1024) is always
-the end, so leave the loop.
+To end the demonstration, both servers are limited to one second of processor time (ulimit -t); the kernel
+kills a server that exceeds it with SIGXCPU. TCP has no empty messages: b"" from recv(1024) always means the
+end, so leave the loop.
 """
 
 import shlex
@@ -62,14 +61,14 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """The client has gone, and the server runs on until the kernel kills it for its processor time."""
+    """The client has gone, and the server spins until the kernel kills it at its limit of processor time."""
     assert record["said"] == ["received b'hello'", "exit status 152"], "152 is 128 and SIGXCPU"
     assert record["closed_first"] == "kali"
-    assert record["bytes"] == 5, "not one byte more was sent"
+    assert record["bytes"] == 5, "the client sent nothing else"
 
 
 def check_fixed(record):
-    """The client has gone, and the server ends."""
+    """The client has gone, and the server exits."""
     assert record["said"] == ["received b'hello'", "exit status 0"]
     assert record["closed_first"] == "kali"
     assert record["bytes"] == 5

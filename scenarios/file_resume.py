@@ -1,8 +1,8 @@
 """A transfer that is cut in the middle goes on where it broke off.
 
-The link is parted while a file is on its way. The sender gives up at its deadline, and the file isn't there:
-neither whole nor half. When the link is healed the same command asks what has arrived, proves with a digest
-that both ends mean the same bytes, and sends the rest.
+The link is partitioned during a transfer. The sender gives up at its deadline, and the file doesn't appear on
+the receiver, neither complete nor in part. When the link is healed, the same command asks how much has
+arrived, compares digests to make sure that both ends have the same bytes, and sends the rest.
 """
 
 SIZE = 32 << 20
@@ -37,13 +37,15 @@ def run(lab):
 
 def check(record):
     assert record["first_exit_code"] in (1, 4)
-    assert record["visible_between"] == [], "half a file was shown"
+    assert record["visible_between"] == [], "an incomplete file was visible"
     assert record["second_exit_code"] == 0
     assert len(record["resumed_from"]) == 1
     (resumed_from,) = record["resumed_from"]
     assert resumed_from >= SIZE // 4 - (2 << 20)
     assert len(record["bytes_sent"]) == 2
-    assert record["bytes_sent"][0] >= resumed_from, "the first one sent what the second one didn't"
+    assert record["bytes_sent"][0] >= resumed_from, (
+        "the first connection sent the part that the second one left out"
+    )
     rest = SIZE - resumed_from
     assert rest <= record["bytes_sent"][1] < rest + (1 << 20), "the bytes before the cut were sent again"
     assert len(record["sent"]) == 68

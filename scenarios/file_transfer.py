@@ -1,7 +1,8 @@
 """Files: empty, one byte, 64 MiB, and a tree with Chinese names, there and back again.
 
-A file is whole when its digest says so: both ends hash what they sent or stored, and a file appears under
-its name only after the digests agreed. Sizes of 0 and 1 are where length arithmetic goes wrong.
+A digest decides whether a file is complete: both ends hash the bytes that they sent or stored, and a file
+appears under its name only if the digests agree. Sizes 0 and 1 are included because length arithmetic often
+fails there.
 """
 
 SIZES = {"empty": 0, "one": 1, "large": 64 << 20}
@@ -36,7 +37,7 @@ def run(lab):
 
 
 def digests(host, folder):
-    """Each file's digest by name, hidden files included: a part that was left behind would show."""
+    """The digest of each file by name. Hidden files are included, to find partial files left behind."""
     lines = host.run(f"cd {folder} && {DIGESTS}", check=True).lines
     return {name.removeprefix("./"): digest for digest, name in (line.split("  ", 1) for line in lines)}
 

@@ -1,15 +1,15 @@
 """Bytes of a Chinese console: GBK read as UTF-8 fails, or becomes garbage.
 
-A Windows console in Chinese speaks GBK (code page 936), Linux speaks UTF-8. A remote command line passes on
-the bytes as they are, and the client decodes them with its own habit. 中 is D6 D0 in GBK, which is no UTF-8
-at all; errors="replace" only makes it quiet. The other way round nothing fails and everything is wrong: the
-UTF-8 bytes of 拒绝访问 are valid GBK, and read 鎷掔粷璁块棶.
+A Chinese Windows console uses GBK (code page 936), Linux uses UTF-8. A remote command line passes the bytes
+on unchanged, and the client decodes them with its own default. 中 is D6 D0 in GBK, which isn't valid UTF-8;
+errors="replace" only hides the error. In the other direction nothing fails, and every character is wrong: the
+UTF-8 bytes of 拒绝访问 are valid GBK too, and decode to 鎷掔粷璁块棶.
 
     server: "拒绝访问" in GBK   BE DC BE F8 B7 C3 CE CA
     client: as UTF-8           UnicodeDecodeError, or with errors="replace" �ܾ�����
 
-Bytes don't say what they mean. The header has to: here its line names the encoding, as a Content-Type does.
-On a lab with the profile windows the server says what ipconfig /all puts out.
+Bytes don't carry their encoding, so a header has to name it: here a line of the header does, as Content-Type
+does in HTTP. On a lab with the profile windows the server sends the output of ipconfig /all.
 """
 
 import re
@@ -55,7 +55,7 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Read as UTF-8 it is garbage, or an error where errors are not hidden."""
+    """Decoded as UTF-8 the output is garbage, or an exception if errors aren't replaced."""
     garbage = record["said"].encode("gbk").decode(errors="replace")
     assert "\ufffd" in garbage
     assert record["shown"] == f"replaced: {garbage}\n"
@@ -64,7 +64,7 @@ def check_broken(record):
 
 
 def check_fixed(record):
-    """Read in the encoding that the header names it is what the server said."""
+    """Decoded with the encoding that the header names, the output is the text that the server sent."""
     assert not record["said"].isascii()
     assert record["shown"] == "replaced: {said}\nstrict: {said}\n".format(**record)
     assert record["error"] == ""

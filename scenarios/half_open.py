@@ -1,15 +1,15 @@
 """The peer's cable is pulled: no FIN, no RST, and recv waits for ever.
 
-A connection is two memories of it, one on each host. When the peer vanishes, ours stays ESTABLISHED: nothing
-comes, and nothing says so. A program that only reads never knows, for its kernel isn't waiting for anything
-that could be overdue: `ss --options` shows no timer. Keepalive asks the peer every so often, and gives up
-after some questions without an answer:
+A connection is state kept separately on each host. When the peer vanishes, our side stays ESTABLISHED: no
+packet arrives, and nothing reports the loss. A program that only reads never finds out, because its kernel
+waits for nothing that could be overdue: `ss --options` shows no timer. Keepalive probes the peer at intervals
+and gives up after a number of probes without an answer:
 
-    broken   ESTABLISHED, no timer                                recv() …
-    fixed    1 s of silence ── are you there? ──▶ ✗   1 s more    recv(): ETIMEDOUT
+    broken   ESTABLISHED, no timer                                     recv() …
+    fixed    1 s of silence ── keepalive probe ──▶ ✗   1 s more        recv(): ETIMEDOUT
 
-SO_KEEPALIVE alone asks after two hours for the first time, and nine times in all. Data that was sent and
-isn't acknowledged has a timer in any case, of 15 minutes or so; TCP_USER_TIMEOUT makes that one shorter.
+With SO_KEEPALIVE alone, the first probe is sent after two hours, and nine probes in all. Data that was sent
+and isn't acknowledged always has a timer, of about 15 minutes; TCP_USER_TIMEOUT shortens it.
 """
 
 SERVER = """
@@ -66,16 +66,16 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """The connection still stands, and no timer runs that would ever end the wait."""
-    assert record["timer"] == "", "something would tell it in the end"
-    assert record["said"] == [], "something told it"
+    """The connection is still established, and no timer will ever end the wait."""
+    assert record["timer"] == "", "a timer would report the loss in the end"
+    assert record["said"] == [], "the loss was reported"
     assert record["socket"] == ["ESTABLISHED", "lasts"]
-    assert record["peer_closed"] is False, "the peer said that it goes"
+    assert record["peer_closed"] is False, "the peer closed the connection"
 
 
 def check_fixed(record):
-    """Keepalive asked, nobody answered, and recv() fails with ETIMEDOUT after two seconds."""
+    """The keepalive probe gets no answer, and recv() fails with ETIMEDOUT after two seconds."""
     assert record["timer"] == "keepalive"
     assert record["said"] == ["ETIMEDOUT"]
     assert record["socket"] == ["ESTABLISHED", "is gone"]
-    assert record["peer_closed"] is False, "the peer said that it goes"
+    assert record["peer_closed"] is False, "the peer closed the connection"

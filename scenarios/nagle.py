@@ -1,9 +1,9 @@
 """Write, write, read: two small writes and a wait cost 40 ms a turn.
 
-Two habits of TCP meet here. Nagle's algorithm holds a small piece back while an earlier one isn't
-acknowledged; the receiver delays its acknowledgement (40 ms or more on Linux; the standard allows 500),
-because an answer may soon carry it. The server can't answer before it has the body, so both wait for that
-timer:
+Two mechanisms of TCP interact here. Nagle's algorithm holds a small segment back while earlier data is
+unacknowledged. The receiver delays its acknowledgement (40 ms or more on Linux; the standard allows 500),
+because an answer may soon carry it. The server can't answer before it has the body, so both sides wait for
+the delayed acknowledgement:
 
     client                             server
       │ ── header ────────────────────▶ │  no answer yet: the ACK waits for one
@@ -12,8 +12,8 @@ timer:
       │ ── body ──────────────────────▶ │
       │ ◀────────────────────── answer  │
 
-Write what belongs together at once. Where that can't be done, TCP_NODELAY turns Nagle's algorithm off. (A
-new connection is quick at first: Linux acknowledges its beginning without delay.)
+Write data that belongs together in one call. If that is impossible, TCP_NODELAY turns Nagle's algorithm off.
+(A new connection is fast at first: Linux acknowledges its first segments without delay.)
 """
 
 import itertools
@@ -70,12 +70,12 @@ def run(lab, variant):
 def check_broken(record):
     """Each turn takes two packets, and the second is held back for about 40 ms."""
     assert record["answers"] == TURNS
-    assert record["pieces"] == [HEADER, BODY], "the kernel didn't put them together"
+    assert record["pieces"] == [HEADER, BODY], "the kernel merged header and body"
     assert record["held_ms"] >= 30, "the body didn't wait for an acknowledgement"
 
 
 def check_fixed(record):
-    """Each turn takes one packet, which waits for nothing."""
+    """Each turn takes one packet, which isn't held back."""
     assert record["answers"] == TURNS
     assert record["pieces"] == [HEADER + BODY]
     assert record["held_ms"] == 0

@@ -1,17 +1,18 @@
-"""No question asked: a remote-command server carries out what whoever connects asks for.
+"""No question asked: a remote-command server runs any command from anyone.
 
-A port is open to everybody who can reach it. The broken server takes the first line for a command; a stranger
-gets the same answer as its owner. The fixed one asks first: it sends a challenge that was never used before,
-and goes on only where the answer is the HMAC of it under a secret that both know. The secret itself never
-travels, and an answer that was overheard is worth nothing: the next challenge is another one.
+Everyone who can reach an open port can use it. The broken server takes the first line as a command, and a
+stranger gets the same answer as the owner. The fixed server authenticates the client first: it sends a
+challenge that was never used before, and continues only if the answer is the HMAC of the challenge under a
+shared secret. The secret itself never crosses the network, and an overheard answer is worthless, because the
+next challenge is a different one.
 
     client                         server
       │ ◀──────────── challenge ──   16 random bytes
-      │ ── HMAC(secret, challenge) ▶ compare_digest: the same time for any wrong one
+      │ ── HMAC(secret, challenge) ▶ compare_digest: takes the same time for every wrong answer
       │ ── command ───────────────▶  only now
 
-A bind address and an allow list help too, but an address proves nothing. The command itself still travels in
-the open: for that there is SSH.
+A bind address and an allow list help too, but an address proves nothing. The command itself still travels
+unencrypted; use SSH for that.
 """
 
 BROKEN = """
@@ -33,7 +34,7 @@ def serve(connection, file):
     expected = hmac.digest(b"between us", challenge, "sha256").hex()
     if hmac.compare_digest(file.readline().strip(), expected.encode()):
         command = file.readline()
-        if command.endswith(b"\\n"):  # a command that was cut is another command
+        if command.endswith(b"\\n"):  # an incomplete command is another command
             connection.sendall(subprocess.run(command, shell=True, stdout=subprocess.PIPE).stdout)
 
 with socket.create_server(("", 7060)) as listener:
@@ -43,7 +44,7 @@ with socket.create_server(("", 7060)) as listener:
         with connection, connection.makefile("rb") as file:
             try:
                 serve(connection, file)
-            except OSError as error:  # this client has left, or is too slow
+            except OSError as error:  # the client has left, or is too slow
                 print(error, flush=True)
 """
 CLIENT = """
@@ -83,11 +84,11 @@ def client(lab, *who):
 
 
 def check_broken(record):
-    """Anybody's command is carried out: nobody was asked who they are."""
+    """The command of any client is run: the server doesn't ask who it is."""
     assert record["anybody"] == "win10\n"
 
 
 def check_fixed(record):
-    """Only the owner's is; neither a guess nor an answer that was overheard helps."""
+    """Only the owner's command is run; neither a guess nor an overheard answer helps."""
     assert record["answers"] == {"owner": "win10\n", "stranger": "refused\n", "eavesdropper": "refused\n"}
-    assert record["new_challenge"] is True, "the same challenge twice: what was overheard would do"
+    assert record["new_challenge"] is True, "the challenge was reused: an overheard answer would be accepted"

@@ -1,14 +1,15 @@
 """One recv is not one message: a megabyte is cut at what had arrived.
 
-recv(n) waits until anything is there, and returns that: n is only the most that it may be. Over loopback a
-message is often there as a whole, and the program seems right; over a slow link it comes packet by packet:
+recv(n) waits until some data has arrived and returns that data; n is only an upper limit. Over loopback the
+whole message is often there at once, and the program seems right. Over a slow link it arrives packet by
+packet:
 
     sendall        [████████████████████████████████████████]  1,048,576 bytes
-    recv(1048576)  [█]                                         what has arrived by now: a few packets
+    recv(1048576)  [█]                                         the first packets, which have arrived so far
 
-TCP is a stream of bytes and knows nothing of messages. The receiver has to know the length and read until it
-has it; the length itself can be cut as well. read(n) of makefile() does so: fewer than n bytes from it mean
-that the stream has ended.
+TCP is a stream of bytes and has no messages. The receiver has to know the length and read until it has that
+many bytes; the length itself can arrive in pieces as well. read(n) of makefile() does this: if it returns
+fewer than n bytes, the stream has ended.
 """
 
 SIZE = 1 << 20
@@ -17,7 +18,7 @@ import contextlib, socket
 with socket.create_server(("", 7001)) as listener:
     print("listening on 7001", flush=True)
     connection, _ = listener.accept()
-    with connection, contextlib.suppress(ConnectionError):  # the broken client doesn't wait for all of it
+    with connection, contextlib.suppress(ConnectionError):  # the broken client closes too early
         connection.sendall(({SIZE}).to_bytes(4, "big") + b"x" * {SIZE})
 """
 BROKEN = """
@@ -54,12 +55,12 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """One recv returned only the first packets of the message, and no error told of the rest."""
+    """One recv returned only the first packets of the message, without an error."""
     assert record["declared"] == SIZE
     assert 0 < record["received"] < SIZE, "one recv was enough: this shows nothing"
     assert record["exit_code"] == 0
 
 
 def check_fixed(record):
-    """The message is whole: it was read until its declared length was there."""
+    """The message is complete: it was read up to its declared length."""
     assert record == {"declared": SIZE, "received": SIZE, "exit_code": 0}

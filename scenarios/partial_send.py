@@ -1,16 +1,16 @@
 """send() takes a part: the program ignores how much, and the rest is lost.
 
-send() returns how many bytes the kernel took. On a blocking socket Linux takes all, which hides the mistake;
-on a non-blocking socket, and on every socket with a timeout, it takes what fits into the send buffer just
-now. A quick link empties the buffer while send() still fills it, and a megabyte may get through: it works on
-the desk. Here the link is slow (16 Mbit/s). The program goes on as if all had been sent, and the receiver
-gets the beginning:
+send() returns the number of bytes that the kernel accepted. On a blocking socket Linux accepts all of them,
+which hides the mistake. On a non-blocking socket, and on every socket with a timeout, it accepts only what
+fits into the send buffer at that moment. A fast link empties the buffer while send() is still filling it, and
+a whole megabyte may get through: the program works on the developer's desk. Here the link is slow
+(16 Mbit/s). The program continues as if all data had been sent, and the receiver gets the beginning only:
 
     message       [████████████████████████████████████████]  1,048,576 bytes
-    send() took   [███░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░]  the return value says so; nobody looked
+    send() took   [███░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░]  it returned this number; the program ignored it
 
-sendall() sends again and again until all is taken. A non-blocking program does that itself: it keeps the
-rest, and sends it when the socket is writable (select, or asyncio's drain).
+sendall() repeats the call until the kernel has accepted everything. A non-blocking program has to do that
+itself: it keeps the rest, and sends it when the socket is writable (select, or asyncio's drain).
 """
 
 SIZE = 1 << 20
@@ -47,14 +47,14 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Only what send() took arrives; it said how much, and no error shows."""
-    assert 0 < record["received"] < SIZE, "one send took all of it: this shows nothing"
-    assert record["returned"] == str(record["received"]), "it did say so"
-    assert record["exit_code"] == 0, "no error shows"
+    """Only the part that send() accepted arrives; it returned the number, and there was no error."""
+    assert 0 < record["received"] < SIZE, "one send accepted everything: this shows nothing"
+    assert record["returned"] == str(record["received"]), "send() returned how much it accepted"
+    assert record["exit_code"] == 0, "there was an error"
 
 
 def check_fixed(record):
-    """sendall() goes on until all is taken, and all of it arrives."""
+    """sendall() continues until the kernel has accepted everything, and all of it arrives."""
     assert record["received"] == SIZE
-    assert record["returned"] == "None", "sendall has nothing to say: it raises, or all is taken"
+    assert record["returned"] == "None", "sendall() returns None, or raises"
     assert record["exit_code"] == 0

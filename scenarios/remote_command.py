@@ -1,8 +1,8 @@
 """Remote commands: run a command over there, get its output, its errors and its exit code here.
 
-What a naive remote shell forgets: output longer than one recv, stderr apart from stdout, a command that
-fails, and one that never ends. Here every answer is framed, verified by its digest, and has a deadline, past
-which the command dies with all that it started.
+A naive remote shell fails with output longer than one recv, with stderr mixed into stdout, with a command
+that fails, and with one that never ends. Here every answer is framed, verified by its digest, and has a
+deadline; at the deadline the command is killed with all its descendants.
 """
 
 MANY = 10 << 20  # bytes of output

@@ -1,8 +1,8 @@
 """A simple remote shell: each answer is preceded by its length, so none sticks to the next one.
 
-Length framing: 4 bytes say how many follow (struct 'i', little-endian). The client knows where an answer
-ends, also where it is empty (`true`), and commands follow one another on one connection. `exit` closes the
-session; the server accepts again.
+Length framing: 4 bytes hold the length of the answer that follows (struct 'i', little-endian). The client
+knows the end of every answer, even of an empty one (`true`), and one connection carries many commands. `exit`
+closes the session; the server then accepts the next client.
 """
 
 import json
@@ -40,11 +40,11 @@ def session(lab, commands):
 
 
 def check(record):
-    assert len(record["first"]["answers"]) == len(FIRST), "one answer a command"
+    assert len(record["first"]["answers"]) == len(FIRST), "one answer per command"
     hostname, long, silent, complaint, chinese = record["first"]["answers"]
     assert hostname == "win10\n"
     assert long == record["long"]
-    assert len(long) > 1024, "longer than the one recv of a naive client"
+    assert len(long) > 1024, "the answer must be longer than one recv of a naive client"
     assert silent == ""
     assert "/nowhere" in complaint
     assert chinese == "上海\n"

@@ -1,17 +1,17 @@
 """Closing with unread data: the kernel sends RST, and the peer loses the answer.
 
-close() promises to send what is still in the send buffer, and then FIN. That promise has an exception: where
-bytes of the peer lie unread in the receive buffer, the kernel says so with RST at once, and throws away what
-it hasn't sent yet. The server below never reads its client's second line. All of its sendall() went well,
-and yet a large part of the answer never leaves the host:
+close() promises to send the rest of the send buffer, and then FIN. There is one exception: if data from the
+peer is still unread in the receive buffer, the kernel sends RST at once and discards all data that it hasn't
+sent yet. The server below never reads the second line of its client. Its sendall() succeeded, but a large
+part of the answer never leaves the host:
 
     client                                server
       │ ── "GET report\\n" "no hurry\\n" ──▶ │  reads the first line only
-      │ ◀──── the answer, a part of it ─── │  sendall() returns: the kernel has it all
-      │ ◀──────────────────────── RST ──── │  close(): "no hurry" is unread; the rest is thrown away
+      │ ◀──── the answer, a part of it ─── │  sendall() returns: the kernel has accepted all data
+      │ ◀──────────────────────── RST ──── │  close(): "no hurry" is unread; the rest is discarded
 
-Say "that was all" with shutdown(SHUT_WR), read until the client has closed too, and only then close. (On
-Windows the client also loses what had already arrived: WinError 10054.)
+Announce the end with shutdown(SHUT_WR), read until the client has closed too, and only then close. (On
+Windows the client also loses the data that had already arrived: WinError 10054.)
 """
 
 SIZE = 1 << 19
@@ -72,15 +72,15 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """sendall() went well, and yet the client gets a part of the answer, and then a reset."""
+    """sendall() succeeded, but the client gets only a part of the answer, and then a reset."""
     assert record["server_said"] == ["sent all"]
     assert record["client_said"] == "ConnectionResetError"
-    assert 0 < record["received"] < SIZE, "all of it had left already: this shows nothing"
+    assert 0 < record["received"] < SIZE, "the whole answer had left already: this shows nothing"
     assert record["reset_by"] == "win10"
 
 
 def check_fixed(record):
-    """The client gets the whole answer, and then its end."""
+    """The client gets the whole answer, and then the end of the stream."""
     assert record["server_said"] == ["sent all"]
     assert record["client_said"] == "the end"
     assert record["received"] == SIZE

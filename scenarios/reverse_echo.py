@@ -1,8 +1,8 @@
 """Reverse echo: each line comes back with its characters in reverse, until "quit".
 
-One session is many messages over one connection. The server is iterative: it serves one client to its
-end and then calls accept() again, so the second client is served by the same server. Reversing is by
-character, not by byte: 上海 becomes 海上, for the server decodes what it received first.
+A session is many messages over one connection. The server is iterative: it serves one client to the end
+before it calls accept() again, and the same server then serves the second client. It reverses characters, not
+bytes: 上海 becomes 海上, because the server decodes the bytes that it receives first.
 """
 
 SERVE = "lab-echo serve --mode reverse --port 20000 --json"

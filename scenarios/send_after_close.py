@@ -1,17 +1,18 @@
 """Sending after the peer has closed: the first send goes well, the second fails.
 
-send() hands bytes to the kernel, and that goes well as long as the connection isn't known to be dead. The
-server below closes what it accepts; its FIN means "no more from me", which doesn't forbid the client to
-send. Only the answer to the first line (RST: nobody reads that any more) ends the connection, and the second
-send() gets to know: BrokenPipeError, EPIPE (on Windows WinError 10053 or 10054). The first line is lost, and
-nothing said so.
+send() hands bytes to the kernel, and succeeds until the kernel has learned that the connection is dead. The
+server below closes every connection that it accepts. Its FIN means "I send no more data"; it doesn't forbid
+the client to send. Only the reply to the first line (RST: nobody reads any more) ends the connection, and the
+second send() fails with BrokenPipeError, EPIPE (on Windows WinError 10053 or 10054). The first line is lost
+without an error.
 
-    client ◀── FIN ───────── server     recv() would return b"" now; this client never asks
-    client ── "one" ───────▶ server     send() is content
+    client ◀── FIN ───────── server     recv() would return b"" now; this client never calls it
+    client ── "one" ───────▶ server     send() returns successfully
     client ◀── RST ───────── server
     client    "two"                     BrokenPipeError
 
-Whoever sends has to listen too: wait for the keyboard and the stream at once, and take b"" for what it is.
+A program that sends has to receive too: wait for the keyboard and the stream at the same time, and treat b""
+from either of them as its end.
 """
 
 import time
@@ -65,21 +66,21 @@ def run(lab, variant):
 
 
 def wait_for_reset(lab):
-    """Returns when the server's RST has come out of the router."""
+    """Returns when the server's RST has left the router."""
     until = time.monotonic() + 10
     while not lab.packets().connections(7014)[-1].from_server.reset_arrived:
         assert time.monotonic() < until, "no RST came"
 
 
 def check_broken(record):
-    """The first send goes well and its line is lost; the second one fails with BrokenPipeError."""
+    """The first send succeeds, but its line is lost; the second one fails with BrokenPipeError."""
     assert record["said"] == ["sent b'one\\n'"], "the first send succeeds"
     assert record["reset_by"] == "win10"
     assert record["error"] == ["BrokenPipeError: [Errno 32] Broken pipe"]
 
 
 def check_fixed(record):
-    """It hears at once that the server has left, and sends nothing."""
+    """It notices at once that the server has left, and sends nothing."""
     assert record["said"] == ["the server has left"]
     assert record["error"] == []
     assert record["reset_by"] == ""

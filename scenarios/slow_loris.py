@@ -1,15 +1,16 @@
 """Trickling clients: a timeout for each recv isn't a deadline.
 
-settimeout() limits one call. A client that sends a byte now and then makes each recv() return in time, and
-never ends its request. As many of those as the server has threads, and it serves nobody else (the attack of
-this name does it to web servers). The server below has two threads, and recv() may take 0.6 s:
+settimeout() limits a single call. A client that sends one byte now and then makes each recv() return in time
+and never completes its request. If there are as many such clients as the server has threads, nobody else is
+served (the attack of this name does this to web servers). The server below has two threads, and recv() may
+take 0.6 s:
 
-    slow 1  ── x ─── x ─── x ─── x ─── x ───▶ thread 1: each recv() is in time
-    slow 2  ── x ─── x ─── x ─── x ─── x ───▶ thread 2: each recv() is in time
+    slow 1  ── x ─── x ─── x ─── x ─── x ───▶ thread 1: each recv() returns in time
+    slow 2  ── x ─── x ─── x ─── x ─── x ───▶ thread 2: each recv() returns in time
     honest  ── "hello" ──▶ waits for a thread
 
-What the whole request may take is an absolute deadline: what is left of it is the next recv()'s timeout. A
-cap on connections, in all and for each address, belongs to it.
+Give the whole request one absolute deadline: the time that remains is the timeout of the next recv(). Limit
+the number of connections too, in total and per address.
 """
 
 ACCEPT = """
@@ -79,13 +80,13 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """No slow client is ever late, and the honest one never gets a thread."""
+    """No slow client is ever late, and the honest client never gets a thread."""
     assert record["answer"] == "TimeoutError: timed out"
-    assert record["thrown_out"] is False, "each byte came in time"
-    assert record["trickled"] >= 10, "they went on all the time"
+    assert record["thrown_out"] is False, "each byte arrived in time"
+    assert record["trickled"] >= 10, "they continued all the time"
 
 
 def check_fixed(record):
-    """The slow clients are thrown out at their deadline, and the honest one is answered."""
+    """The slow clients are disconnected at the deadline, and the honest client is answered."""
     assert [record["answer"], record["thrown_out"]] == ["HELLO", True]
     assert record["trickled"] >= 2, "it was slow, not silent"

@@ -1,21 +1,21 @@
 """Families and types: which sockets reach the other host, and what they carry.
 
-socket.socket(family, type) asks two things. The family says what an address is, and so how far the socket
-reaches; the type says what one send() becomes on the other side:
+socket.socket(family, type) makes two choices. The family defines the form of an address, and so how far the
+socket reaches; the type defines what the peer receives for one send():
 
-    AF_INET          IPv4: (host, port)          SOCK_STREAM     bytes in order, no seams
+    AF_INET          IPv4: (host, port)          SOCK_STREAM     bytes in order, no message boundaries
     AF_INET6         IPv6, and IPv4 too          SOCK_DGRAM      datagrams, as they were sent
-    AF_UNIX          a path, on this host only   SOCK_SEQPACKET  datagrams in order, in a connection
+    AF_UNIX          a path, on this host only   SOCK_SEQPACKET  messages in order, in a connection
                                                  SOCK_RAW        packets without TCP or UDP
-                                                 SOCK_RDM        datagrams that arrive; Linux has none here
+                                                 SOCK_RDM        reliable datagrams; not on Linux here
 
-A server for AF_INET refuses a client that comes by IPv6. One for AF_INET6 serves both, unless IPV6_V6ONLY is
-set, and sees an IPv4 client as ::ffff:a.b.c.d. A path of AF_UNIX means nothing on another host, even where a
-file of that name is there. SOCK_SEQPACKET over AF_INET would be SCTP, which many kernels lack.
+A server with AF_INET refuses a client that connects over IPv6. A server with AF_INET6 accepts both, unless
+IPV6_V6ONLY is set, and sees an IPv4 client as ::ffff:a.b.c.d. A path of AF_UNIX means nothing on another
+host, even if a file of that name exists there. SOCK_SEQPACKET over AF_INET is SCTP, which many kernels lack.
 
-To open a raw socket takes a right (CAP_NET_RAW); to use it takes none. So root opens one here for a program
-that runs as an ordinary user, who gets EPERM. An ICMP socket of type SOCK_DGRAM is enough for a ping, and
-needs no right.
+Opening a raw socket needs a privilege (CAP_NET_RAW); using one needs none. Here root opens the socket for a
+program that runs as an ordinary user; when that user tries to open one, the error is EPERM. An ICMP socket of
+type SOCK_DGRAM is enough for a ping, and needs no privilege.
 """
 
 import tomllib
@@ -27,7 +27,7 @@ INTERNET, LOCAL, PING = (
     "\n" + (PROGRAMS / name).read_text(encoding="utf-8")
     for name in ("families_internet.py", "families_local.py", "ping.py")
 )
-SCTP = "with AF_INET gives protocol 132"  # what a kernel says that has it
+SCTP = "with AF_INET gives protocol 132"  # the output of a kernel that has it
 
 
 def run(lab):
@@ -69,7 +69,10 @@ def packets(traffic):
 
 
 def rows(told, names):
-    """Who saw what, by the family that a line begins with. Addresses differ from lab to lab: names don't."""
+    """The observations of each family, by the place where they were made.
+
+    A line begins with its family. Names replace the addresses, which differ from lab to lab.
+    """
     seen = {}
     for where, line in told:
         family, colon, what = line.partition(": ")

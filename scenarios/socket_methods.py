@@ -1,20 +1,21 @@
 """The methods of a socket: what each of them does, as both hosts and the packets show it.
 
-Five short programs (scenarios/programs/methods_*.py) call every method on one host, and the other host sees
-what comes of it:
+Five short programs (scenarios/programs/methods_*.py) call every method on one host, and the other host
+observes the effect:
 
     server                                 client
     bind ─ listen ─ accept        ◀─────── bind ─ connect, connect_ex
     recv, recv_into, makefile     ◀─────── send, sendall, sendfile
     recvfrom                      ◀─────── sendto, setsockopt
     settimeout, setblocking, fileno        silence, and then a message
-    the end                       ◀─────── shutdown, close, detach
+    the end of the stream         ◀─────── shutdown, close, detach
 
-Four things surprise. The kernel completes the handshake for a socket that listens: connect() returns before
-anybody calls accept(). send() may take a part, and returns how much; sendall() takes everything and returns
-nothing. A timeout belongs to one socket: what accept() returns doesn't have the listener's. And an end has
-three forms: after shutdown(SHUT_WR) an answer still comes in; after close() and detach() the object is of no
-more use, but detach() leaves the connection to whoever has the file descriptor.
+Four facts are often a surprise. The kernel completes the handshake for a listening socket: connect() returns
+before anyone calls accept(). send() may accept a part of the data, and returns how much; sendall() sends
+everything and returns None. A timeout belongs to one socket: the socket that accept() returns doesn't inherit
+the listener's. And a connection ends in three ways: after shutdown(SHUT_WR) an answer still arrives; after
+close() and detach() the object can't be used any more, but detach() leaves the connection to the owner of the
+file descriptor.
 """
 
 import tomllib
@@ -62,7 +63,10 @@ def packets(traffic):
 
 
 def rows(told, names):
-    """Who saw what, by the method that a line begins with. Addresses differ from lab to lab: names don't."""
+    """The observations of each method, by the place where they were made.
+
+    A line begins with its method. Names replace the addresses, which differ from lab to lab.
+    """
     seen = {}
     for where, line in told:
         method, colon, what = line.partition(": ")

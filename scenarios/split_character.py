@@ -1,15 +1,15 @@
 """A character cut in two: recv knows bytes, and 字 is three of them.
 
 recv(1024) returns at most 1,024 bytes, whatever they mean. In UTF-8 an ASCII letter is one byte and most
-Chinese characters are three, so sooner or later the cut falls into a character, and decode() of that piece
-fails:
+Chinese characters are three, so sooner or later the boundary falls inside a character, and decode() of that
+piece fails:
 
     … E5 A5 97 │ E6 8E A5 │ E5 ✂ AD 97 │ E5 A5 97 │ …
          套          接          字           套        "unexpected end of data"
 
-With errors="replace" it doesn't fail, it garbles. Decode when all bytes are there, or with a decoder that
-keeps the beginning of a character for the next piece: codecs.getincrementaldecoder, or makefile() with an
-encoding.
+With errors="replace" it doesn't fail, but the text is garbled. Decode after all bytes have arrived, or use a
+decoder that keeps an incomplete character for the next piece: codecs.getincrementaldecoder, or makefile()
+with an encoding.
 """
 
 TEXT = "套接字" * 200
@@ -49,13 +49,13 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """decode() fails: the 1,024th byte is the first of a character's three."""
+    """decode() fails: the 1,024th byte is the first of a character of three bytes."""
     error = record["error"]
     assert error.startswith("UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe5 in position 1023")
-    assert error.endswith("unexpected end of data"), "cut, not garbage"
+    assert error.endswith("unexpected end of data"), "the character is incomplete, not invalid"
     assert record["text"] == ""
 
 
 def check_fixed(record):
-    """The decoder keeps the first byte until the other two come, and the text is whole."""
+    """The decoder keeps the first byte until the other two arrive, and the text is complete."""
     assert record == {"text": TEXT, "error": ""}

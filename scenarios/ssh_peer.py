@@ -1,9 +1,9 @@
 """The same command and file by OpenSSH: what a real protocol adds.
 
-kali logs in to win10 across the router. Before the first byte of the command SSH has agreed on keys,
-checked that win10 is win10 (a strict known_hosts), and proved who the client is: our own protocols do none of
-that. The file comes back the same; a man in the middle would have been noticed: with another host key for
-win10 in known_hosts, ssh refuses to go on.
+kali logs in to win10 across the router. Before the first byte of the command, SSH has agreed on keys,
+verified the identity of win10 (a strict known_hosts) and authenticated the client; our own protocols do none
+of this. The file arrives unchanged. A man in the middle would be detected: if known_hosts holds another host
+key for win10, ssh refuses to connect.
 """
 
 COMMAND = "hostname; echo 你好; echo trouble >&2; exit 5"

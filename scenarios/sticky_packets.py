@@ -1,17 +1,18 @@
 """Answers stick together: the tail of one is taken for the beginning of the next.
 
-A remote command line that sends its answers raw: recv(1024) reads "the answer". An answer of 3,893 bytes
-fills it, and the rest stays in the stream, which has no seams. The next recv, meant for the next command,
-reads that rest; from then on each answer belongs to a question of before:
+A remote command line sends its answers without framing, and its client calls recv(1024) for "the answer". An
+answer of 3,893 bytes fills that, and the rest stays in the stream, which has no message boundaries. The next
+recv, meant for the next command, reads that rest. From then on every answer is one command late:
 
     the stream            1 2 3 … 282 283 284 285 … 539 540 … 999 1000 done
     broken, recv(1024)   └── answer 1 ──┘└── answer 2 ─┘└── answer 3 …
     fixed, frames        └─────────────── answer 1 ──────────────────┘└ 2 ─┘
 
-A larger number for recv only moves the limit. What helps is a frame: say how long each answer is (here in
-four bytes), and read exactly that much.
+A larger number for recv only moves the limit. Frames solve the problem: send the length of each message first
+(here in four bytes), and read exactly that many bytes. Commands need frames as well: a long one arrives in
+pieces, and two short ones may arrive together.
 
-On a lab with the profile windows the long answer is that of ipconfig /all, about 1,300 bytes of GBK.
+On a lab with the profile windows the long answer is the output of ipconfig /all, about 1,300 bytes of GBK.
 """
 
 import ast
@@ -77,17 +78,17 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """The answer to the second command is the rest of the first one's."""
+    """The answer to the second command is the rest of the first answer."""
     assert [answer != "" for answer in record["answers"]] == [True, True]
     first, second = record["answers"]
     long = record["alone"].encode("gbk")
     assert first == long[:1024].decode("gbk", errors="replace")
     rest = long[1024:].decode("gbk", errors="replace")
-    assert rest.startswith(second), "the second answer is of the first command"
+    assert rest.startswith(second), "the second answer belongs to the first command"
 
 
 def check_fixed(record):
-    """Each command gets its own answer, whole."""
+    """Each command gets its own answer, complete."""
     assert record["answers"][1:] == ["done\n"]
     long = record["answers"][0].encode("gbk")
     assert len(long) > 1024

@@ -1,13 +1,16 @@
 """Hello: a client says its text, the server answers, both print what they heard.
 
-The smallest conversation over TCP. The server binds, listens, and then waits in accept(): nothing
-happens on win10 until kali connects.
+The smallest conversation over TCP. The server binds, listens, and then waits in accept(): nothing happens on
+win10 until kali connects.
 
     kali                            win10
       │                               │  bind, listen, accept … waits
       │ ── connect ─────────────────▶ │  accept returns
       │ ── 我是客户端 ──────────────▶ │  recv, print
       │ ◀────────────── 我是服务端 ── │  send, close
+
+connect() is three packets, the three-way handshake: SYN, SYN ACK, ACK. Each close() sends a FIN, and the
+other side acknowledges it. The picture shows every packet, pure ACKs included.
 """
 
 ACKS = True  # the picture shows the handshake and the close with their ACKs
@@ -32,7 +35,7 @@ def run(lab):
 
 def check(record):
     assert record["state_before"] == "LISTEN"
-    assert record["events_before"] == ["listening"], "the server said something before anybody came"
+    assert record["events_before"] == ["listening"], "the server printed something before a client came"
     assert record["events"] == ["listening", "connected", "text", "closed"]
     assert record["server_heard"] == [CLIENT]
     assert record["client_heard"] == [SERVER]

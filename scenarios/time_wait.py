@@ -1,15 +1,15 @@
 """A connection for each request: TIME_WAIT piles up where they were closed first.
 
-Who closes first remembers the connection for a minute, so that a late packet of it isn't taken for one of
-the next. With one connection for each request, a busy client soon has thousands of those, each with one of
-its 28,000 ports; when these run out, connect() fails with EADDRNOTAVAIL.
+The side that closes first keeps the connection for a minute, so that a late segment isn't mistaken for part
+of the next connection. With one connection per request, a busy client soon has thousands of them, each with
+one of its 28,000 ports; when no port is left, connect() fails with EADDRNOTAVAIL.
 
-    broken   connect, ask, answer, close  ×  250      250 × TIME_WAIT on the client
+    broken   connect, ask, answer, close  ×  250        250 × TIME_WAIT on the client
     fixed    connect, (ask, answer)  ×  250, close      1 × TIME_WAIT
 
-Keep the connection and use it again. The knobs do less than is said of them: tcp_fin_timeout is about
-FIN_WAIT_2, TIME_WAIT has a fixed minute; tcp_tw_reuse lets connect() take over ports of its own that wait,
-and helps no server; tcp_tw_recycle broke clients behind NAT and is gone since Linux 4.12.
+Keep the connection and reuse it. The kernel settings do less than is often claimed: tcp_fin_timeout applies
+to FIN_WAIT_2, while TIME_WAIT is fixed at one minute; tcp_tw_reuse lets connect() reuse the host's own ports
+in TIME_WAIT and helps no server; tcp_tw_recycle broke clients behind NAT and was removed in Linux 4.12.
 """
 
 REQUESTS = 250
@@ -61,14 +61,14 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Each request leaves a connection in TIME_WAIT, on the client: it closed first."""
+    """Each request leaves a connection in TIME_WAIT on the client, which closed first."""
     assert record["answers"] == record["connections"] == REQUESTS
     assert record["closed_first"] == ["kali"]
     assert record["time_wait"] == {"kali": REQUESTS, "win10": 0}
 
 
 def check_fixed(record):
-    """All requests go over one connection, and one TIME_WAIT is left."""
+    """All requests share one connection, and one TIME_WAIT remains."""
     assert record["answers"] == REQUESTS
     assert record["connections"] == 1
     assert record["closed_first"] == ["kali"]

@@ -1,9 +1,9 @@
 """How long may a datagram be? From nothing to 65,507 bytes; one more is refused before it leaves.
 
 An empty datagram is a datagram: it arrives (an empty TCP send doesn't exist). 1,472 bytes fill an Ethernet
-frame (1,500 less 20 of IP and 8 of UDP); with one more the kernel cuts it into fragments, which the other end
-puts together again. 65,507 is what the 16-bit length of an IPv4 packet leaves; past it sendto() fails with
-EMSGSIZE on the sender.
+frame (1,500 minus 20 for IP and 8 for UDP). With one byte more, the kernel splits the datagram into
+fragments, which the other end reassembles. 65,507 is the largest payload that fits the 16-bit length field of
+an IPv4 packet; for more, sendto() fails with EMSGSIZE on the sender.
 """
 
 SIZES = (0, 1, 1472, 1473, 65_507)
@@ -26,7 +26,7 @@ def run(lab):
 
 
 def check(record):
-    assert record["answers"] == [[size] for size in SIZES], "each datagram came back whole, once"
+    assert record["answers"] == [[size] for size in SIZES], "each datagram came back complete, once"
     assert record["exit_codes"] == [0] * len(SIZES)
     assert record["too_long_exit_code"] == 2
     assert record["too_long_error"] == "EMSGSIZE"

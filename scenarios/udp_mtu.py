@@ -1,16 +1,16 @@
 """A datagram over the path's MTU travels in fragments, and losing one of them loses all.
 
-A packet on this path holds 1,500 bytes (its MTU): 20 of IP's header, 8 of UDP's, and 1,472 of the program. A
-datagram of 4,000 bytes doesn't fit, so IP cuts it into three packets, and the receiver's kernel puts them
-together again. Here the second is lost on the way. The kernel waits for it in vain, and the program never
-hears of the two that came:
+A packet on this path holds at most 1,500 bytes (the MTU): 20 for the IP header, 8 for the UDP header, and
+1,472 for the program's data. A datagram of 4,000 bytes doesn't fit, so IP splits it into three packets, and
+the receiver's kernel reassembles them. Here the second packet is lost. The kernel waits for it in vain, and
+the program never gets the two fragments that arrived:
 
     broken   │ fragment 1 │ ✗ lost ✗ │ fragment 3 │   ──▶ nothing
     fixed    │   1,000    │ ✗ lost ✗ │   1,000    │   1,000    │   ──▶ three of four
 
-Many firewalls and NATs drop fragments: only the first one holds the ports. Keep datagrams below the path's
-MTU: 1,472 bytes over Ethernet; about 1,200 get through nearly everywhere. What is lost still has to be sent
-again, but it is one piece and not everything.
+Many firewalls and NATs drop fragments, because only the first one contains the ports. Keep datagrams below
+the path MTU: 1,472 bytes over Ethernet; about 1,200 bytes get through nearly everywhere. Lost data still has
+to be sent again, but only one datagram and not everything.
 """
 
 SIZE, FITTING = 4000, 1000
@@ -60,15 +60,15 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """One packet of three is lost, and with it all 4,000 bytes."""
+    """One packet of three is lost, and all 4,000 bytes with it."""
     assert record["sent"] == [SIZE]
     assert record["fragments"] == [3]
     assert record["packets_lost"] == 1
-    assert record["heard"] == [], "two of three fragments came, and are of no use"
+    assert record["heard"] == [], "two of three fragments arrived, and are useless"
 
 
 def check_fixed(record):
-    """One packet of four is lost, and with it 1,000 bytes."""
+    """One packet of four is lost, and 1,000 bytes with it."""
     assert record["sent"] == [FITTING] * 4
     assert record["fragments"] == [1] * 4
     assert record["packets_lost"] == 1

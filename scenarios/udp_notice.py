@@ -1,8 +1,8 @@
 """A notice: one datagram, no connection, no answer.
 
-UDP sends into the dark. Before a receiver exists sendto() succeeds just the same, and the datagram is
-lost without an error. A sender may bind a port of its own (3000 here), which the receiver then sees; if it
-doesn't, the system picks an ephemeral one.
+UDP doesn't know whether anyone receives. Before a receiver exists, sendto() succeeds just the same, and the
+datagram is lost without an error. A sender may bind a port of its own (3000 here), which the receiver then
+sees; otherwise the system picks an ephemeral port.
 """
 
 TEXT = "你好 win10"
@@ -34,11 +34,11 @@ def notice(lab, port, options=""):
 
 
 def check(record):
-    assert record["early_exit_code"] == 0, "nobody listens, and the sender can't know"
+    assert record["early_exit_code"] == 0, "nobody listens, and the sender gets no error"
     assert record["early_bytes"] == [len("too early")]
     for variant in ("bound", "ephemeral"):
         notice = record[variant]
-        assert notice["texts"] == [TEXT], "not the early one, and this one once"
+        assert notice["texts"] == [TEXT], "the early notice is lost, and this one arrives once"
         assert notice["sender"] == [record["client_address"]]
         assert notice["came_from"] == notice["sent_from"], "the router doesn't translate"
         assert notice["exit_codes"] == [0, 0]

@@ -1,15 +1,15 @@
 """A burst larger than the receive buffer: datagrams are gone, and nobody gets an error.
 
-A datagram that arrives is put into the receiving socket's buffer, about 200 KiB by default. Where that is
-full, because the program is busy with something else, the kernel throws the datagram away. Nothing goes
-back to the sender, and nothing is said to the receiver; only a counter (RcvbufErrors) moves:
+A datagram that arrives is put into the receive buffer of the socket, about 200 KiB by default. If the buffer
+is full, because the program is busy, the kernel discards the datagram. Neither the sender nor the receiver
+gets an error; only a counter (RcvbufErrors) increases:
 
     sender ── 300 datagrams ──▶ [ buffer: a hundred or so ] ──▶ a program that is busy
                                    └─▶ the others: RcvbufErrors
 
-A larger SO_RCVBUF (up to net.core.rmem_max) moves the limit; it doesn't take it away. What does is a sender
-that waits for an answer before it sends more than fits: here one for every 20 datagrams. TCP does the same
-by its window.
+A larger SO_RCVBUF (up to net.core.rmem_max) moves the limit but doesn't remove it. The remedy is a sender
+that waits for an acknowledgement before it sends more than fits: here one for every 20 datagrams. TCP does
+this with its window.
 """
 
 COUNT, WINDOW = 300, 20
@@ -20,7 +20,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 106496)  # doubled: the usual 208 KiB
     receiver.bind(("", 7015))
     print("listening on 7015", flush=True)
-    input()  # it is busy until somebody presses Enter
+    input()  # busy until someone presses Enter
     while receiver in select.select([receiver, sys.stdin], [], [])[0]:
         data, sender = receiver.recvfrom(2000)
         heard += 1
@@ -58,7 +58,7 @@ def run(lab, variant):
         lab.server.start_python(RECEIVER) as receiver,
         lab.client.start_python(program, announce="") as sender,
     ):
-        sender.wait_for_line(f"sent {unread}")  # only now is the receiver free to read
+        sender.wait_for_line(f"sent {unread}")  # only now may the receiver read
         arrived = sum(not datagram.lost for datagram in lab.packets().datagrams(7015)[before:])
         receiver.send("\n")
         code = sender.wait().exit_code
@@ -72,13 +72,17 @@ def counted(lab):
 
 
 def check_broken(record):
-    """All of them arrive, the program hears a part, and neither end gets an error."""
-    assert [record["exit_code"], record["arrived_unread"]] == [0, COUNT], "the link lost none of them"
+    """All datagrams arrive, the program receives a part of them, and neither end gets an error."""
+    assert [record["exit_code"], record["arrived_unread"]] == [0, COUNT], (
+        "the link lost a datagram, or the sender failed"
+    )
     assert 0 < record["heard"] < COUNT
     assert record["overruns"] == COUNT - record["heard"]
 
 
 def check_fixed(record):
-    """The sender waits for an answer after every 20, and the program hears them all."""
-    assert [record["exit_code"], record["arrived_unread"]] == [0, WINDOW], "it waits for an answer"
+    """The sender waits for an acknowledgement after every 20, and the program receives all of them."""
+    assert [record["exit_code"], record["arrived_unread"]] == [0, WINDOW], (
+        "the sender didn't wait for an acknowledgement"
+    )
     assert [record["heard"], record["overruns"]] == [COUNT, 0]

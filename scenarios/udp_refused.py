@@ -1,16 +1,16 @@
 """Nothing listens on the UDP port: the sender isn't told, unless its socket is connected.
 
-UDP has no handshake, so sending to a port where nobody listens goes well. The other host does complain, in an
-ICMP message, "port unreachable". It reaches the sender's kernel, which keeps it to itself: a socket
-that sends to anybody has no place for an error about one of them. So the program waits for an answer that
-never comes.
+UDP has no handshake, so sending to a port without a listener succeeds. The other host does object, with an
+ICMP message, "port unreachable". The sender's kernel receives it but doesn't pass it on: an unconnected
+socket sends to any address, and has no way to report an error about one of them. So the program waits for an
+answer that never comes.
 
     client ── UDP to 7013 ─────────────────▶ server    nobody listens there
-    client ◀─────── ICMP port unreachable ── server    the kernel hears it, the program doesn't
+    client ◀─────── ICMP port unreachable ── server    the kernel receives it, the program doesn't
 
-connect() sends nothing: it ties the socket to one peer, and its errors then belong to the socket. The next
-recv() (or send()) raises ConnectionRefusedError. (On Windows even the unconnected socket is told, by
-WinError 10054 in recvfrom, which surprises servers.)
+connect() sends nothing: it ties the socket to one peer, and errors about that peer are then reported on the
+socket. The next recv() (or send()) raises ConnectionRefusedError. (On Windows an unconnected socket gets the
+error too, as WinError 10054 in recvfrom, which many servers don't expect.)
 """
 
 BROKEN = """
@@ -44,12 +44,12 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """The network says that nobody is there; the program hears a second of silence."""
+    """ICMP reports that nobody listens; the program only sees its own timeout after a second."""
     assert record["said"] == ["sent 8", "TimeoutError"]
     assert record["network_said"] == ["ICMP port unreachable", "win10"]
 
 
 def check_fixed(record):
-    """The same word of the network reaches the program: connection refused."""
+    """The same ICMP message reaches the program: connection refused."""
     assert record["said"] == ["sent 8", "ConnectionRefusedError"]
     assert record["network_said"] == ["ICMP port unreachable", "win10"]

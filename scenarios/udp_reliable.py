@@ -1,8 +1,8 @@
 """Reliable requests over UDP: a fifth of all packets is lost, and every request is answered exactly once.
 
-UDP promises nothing, so the program has to: each request carries an identity and is sent again, ever less
-often, until its answer comes; the server remembers its answers, so that a request that comes twice is
-carried out once; an answer that comes late or twice is dropped. This is what TCP does for bytes, done for
+UDP guarantees nothing, so the program has to: each request carries an identifier and is sent again, at
+growing intervals, until its answer comes. The server remembers its answers, so that a request that arrives
+twice is executed once. A late or repeated answer is dropped. TCP does this for bytes; here it is done for
 messages.
 """
 
@@ -27,9 +27,9 @@ def run(lab):
 
 
 def check(record):
-    assert record["carried_out"] == sorted(REQUESTS), "each once"
+    assert record["carried_out"] == sorted(REQUESTS), "every request is executed exactly once"
     assert record["answers"] == sorted(text.upper() for text in REQUESTS)
     assert record["lost"] > 0, "the link lost nothing: this shows nothing"
     assert record["duplicated"] > 0
-    assert record["sent"] >= len(REQUESTS) + record["lost"], "what was lost was sent again"
+    assert record["sent"] >= len(REQUESTS) + record["lost"], "a lost request wasn't sent again"
     assert record["exit_codes"] == [0, 0]

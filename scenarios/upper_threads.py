@@ -1,8 +1,8 @@
 """Fifty clients at once: a thread for each serves them together, an iterative server one by one.
 
-Both servers answer every client rightly in the end. The difference is who waits: the iterative server
-calls accept() again only when its client has gone, and until then the others sit in its backlog, connected
-(the kernel did that) but unanswered.
+Both servers answer every client correctly in the end. The difference is who waits: the iterative server calls
+accept() again only after its client has left. Until then the other clients are in its backlog: the kernel has
+completed their connections, but nobody answers.
 """
 
 SEND = "lab-echo send --mode upper --port 8000 --json"
@@ -14,7 +14,7 @@ def run(lab):
 
 
 def crowd(lab, io_model):
-    hold = "--hold" if io_model == "threaded" else ""  # all stay until all are answered
+    hold = "--hold" if io_model == "threaded" else ""  # every client stays until all are answered
     with lab.server.start(f"lab-echo serve --mode upper --io {io_model} --port 8000 --json") as server:
         clients = lab.client.run(f"{SEND} --connections {CLIENTS} --messages {MESSAGES} {hold} server")
     report = clients.messages[-1]
@@ -28,7 +28,7 @@ def crowd(lab, io_model):
 
 
 def most_at_once(messages):
-    """How many clients the server was serving at the same time, by its own account."""
+    """The largest number of clients served at the same time, according to the server's own messages."""
     serving = most = 0
     for message in messages:
         serving += {"connected": 1, "closed": -1}.get(message["event"], 0)

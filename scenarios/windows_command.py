@@ -1,11 +1,13 @@
 """A Windows command line: ipconfig, a folder with a Chinese name, and a command that never ends.
 
-The server of many texts is a Windows 10. Its answers come in GBK (code page 936), each line ends with CR LF:
+In many tutorials the server runs Windows 10. Its output is in GBK (code page 936), and each line ends with
+CR LF:
 
     echo 中文     D6 D0 CE C4 0D 0A
 
-Bytes don't say in which encoding they are. raw and length send them as they come; the header of the other two
-protocols names it, so lab-command shows text. Wine's cmd runs the commands here (docs/profiles.md).
+Bytes don't carry their encoding. The protocols raw and length send them unchanged; the header of the other
+two protocols names the encoding, so lab-command shows text. Wine's cmd runs the commands here
+(docs/profiles.md).
 """
 
 PROFILE = "windows"
@@ -41,7 +43,7 @@ def command(lab, line, *options):
 
 
 def way_out(config):
-    """The adapter that has a default gateway: its IPv4 address and its gateways."""
+    """The IPv4 address and the gateways of the adapter that has a default gateway."""
     for adapter in config.split("适配器"):
         gateways = adapter.partition("默认网关")[2].partition(" : ")[2].partition("\r\n\r\n")[0].split()
         if gateways:

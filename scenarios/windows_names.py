@@ -1,8 +1,8 @@
 """Names that Windows forbids: a file that Linux sends and Windows can't keep.
 
-A name travels as it is, and what it means is the receiver's affair. On Windows CON is a device, with any
-ending too; a:b is a stream of the file a; a dot or a space at the end is dropped, so report. would be report.
-A server there must refuse such a name by name: else the file is lost, or is another one.
+A name is sent unchanged, and the receiver interprets it. On Windows CON is a device, with any extension too;
+a:b is a stream of the file a; a dot or a space at the end is dropped, so report. becomes report. A server on
+Windows must refuse such a name and quote it in the error; otherwise the file is lost or gets another name.
 """
 
 PROFILE = "windows"
