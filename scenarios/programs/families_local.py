@@ -21,7 +21,7 @@ def server():
 
 def listening(kind, path):
     if os.path.exists(path):
-        os.unlink(path)  # closing leaves it there, and bind() wants to make it
+        os.unlink(path)  # close() leaves the file, and bind() must create it
     listener = socket.socket(socket.AF_UNIX, kind)
     listener.bind(path)
     listener.listen()

@@ -22,7 +22,7 @@ def client():
     stream.send(b"that was all")
     stream.shutdown(socket.SHUT_WR)
     print("shutdown: still receives", stream.recv(16))
-    stream.recv(1)  # the end
+    stream.recv(1)  # the end of the stream
 
     stream = socket.create_connection(("server", 7047))
     stream.close()

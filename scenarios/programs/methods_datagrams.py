@@ -1,6 +1,6 @@
 """Datagrams: run it with `server` on one host, then with `client` on the other.
 
-The server answers each with one byte, which the client waits for: two at once might change places.
+The server answers each datagram with one byte. The client waits for it, so that datagrams keep their order.
 """
 
 import socket

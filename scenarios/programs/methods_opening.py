@@ -1,6 +1,6 @@
-"""How a connection comes about: run it with `server` on one host, then with `client` on the other.
+"""How a connection is opened: run it with `server` on one host, then with `client` on the other.
 
-A UDP socket, the bell, tells each of them how far the other is.
+Through a UDP socket, the bell, each of them notifies the other of its progress.
 """
 
 import errno
@@ -17,7 +17,7 @@ def server():
     print("bind: the address is", listener.getsockname())
     print("listening on 7040", flush=True)
 
-    _, client = bell.recvfrom(16)  # it was refused
+    _, client = bell.recvfrom(16)  # the client was refused
     listener.listen()
     bell.sendto(b"again", client)
     print("listen: hears", bell.recv(16), "before it calls accept()")
@@ -26,7 +26,7 @@ def server():
     print("accept: returns a connection from", address)
     print("getsockname:", connection.getsockname())
     print("getpeername:", connection.getpeername())
-    connection.close()  # first: so TIME_WAIT is here, and the client's port is free again
+    connection.close()  # closes first, so that TIME_WAIT is here and the client's port is free again
 
 
 def client():
@@ -47,7 +47,7 @@ def client():
     print("getsockname:", stream.getsockname())
     print("getpeername:", stream.getpeername())
     bell.send(b"connected")
-    stream.recv(1)  # the end: the server has closed
+    stream.recv(1)  # the end of the stream: the server has closed
 
     code = socket.socket().connect_ex(("server", 7049))  # nothing listens there
     print("connect_ex: returns", errno.errorcode[code])

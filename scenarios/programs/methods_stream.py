@@ -1,6 +1,6 @@
 """Bytes in a stream: run it with `server` on one host, then with `client` on the other.
 
-The server answers each step with one byte, which the client waits for.
+After each step the client waits for one byte from the server.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ def client():
     stream.send(b"ne\nanother\n")
     stream.recv(1)
 
-    bulk = socket.create_connection(("server", 7043))  # nobody reads it yet
+    bulk = socket.create_connection(("server", 7043))  # the server doesn't read it yet
     bulk.setblocking(False)
     taken = bulk.send(bytes(BULK))
     bulk.close()

@@ -1,6 +1,6 @@
-"""Waiting, or not: run it with `server` on one host, then with `client` on the other.
+"""Blocking and non-blocking calls: run it with `server` on one host, then with `client` on the other.
 
-The client stays silent until the server asks it to speak.
+The client sends nothing until the server asks for a message.
 """
 
 import errno
@@ -16,7 +16,7 @@ def server():
     print("listening on 7046", flush=True)
     connection, _ = listener.accept()
     timeouts = listener.gettimeout(), connection.gettimeout()
-    print("gettimeout: {} for the listener, {} for the accepted".format(*timeouts))
+    print("gettimeout: {} for the listener, {} for the accepted socket".format(*timeouts))
 
     connection.settimeout(0.3)
     began = time.monotonic()
@@ -24,26 +24,26 @@ def server():
         connection.recv(16)
     except TimeoutError as error:
         waited = time.monotonic() - began
-        about = "about 0.3 s" if 0.3 <= waited < 3 else f"{waited} s"  # a busy machine adds to it
+        about = "about 0.3 s" if 0.3 <= waited < 3 else f"{waited} s"  # longer on a busy machine
         print("settimeout: recv() raises", type(error).__name__, "after", about)
 
     connection.setblocking(False)
     try:
         connection.recv(16)
     except BlockingIOError as error:
-        print("setblocking: recv() raises", type(error).__name__, "where nothing has come")
+        print("setblocking: recv() raises", type(error).__name__, "if nothing has arrived")
 
     connection.send(b"speak")
     readable, _, _ = select.select([connection.fileno()], [], [])
     named = "names it" if readable == [connection.fileno()] else f"names {readable}"
-    print("fileno: select()", named, "when this has come:", connection.recv(16))
+    print("fileno: select()", named, "when this has arrived:", connection.recv(16))
 
 
 def client():
     stream = socket.create_connection(("server", 7046))
     stream.recv(16)
     stream.send(b"here I am")
-    stream.recv(1)  # the end
+    stream.recv(1)  # the end of the stream
     stream.close()
     print("fileno: of a closed socket it is", stream.fileno())
 

@@ -1,7 +1,7 @@
-"""A ping by hand, in two ways: an ICMP echo request, and the reply to it.
+"""A ping by hand, in two ways: an ICMP echo request and its reply.
 
-`raw`    by the raw socket that standard input is: only root opens one (sudo /usr/lib/socketlab/raw)
-`dgram`  by a ping socket, which needs no right where net.ipv4.ping_group_range lets the user in
+`raw`    through a raw socket, which is standard input: only root may open one (sudo /usr/lib/socketlab/raw)
+`dgram`  through a ping socket, which needs no privilege if net.ipv4.ping_group_range includes the group
 """
 
 import os
@@ -20,9 +20,9 @@ def raw():
     unsummed = HEADER.pack(ECHO_REQUEST, 0, 0, IDENTIFIER, 1) + PAYLOAD
     request = HEADER.pack(ECHO_REQUEST, 0, checksum(unsummed), IDENTIFIER, 1) + PAYLOAD
     pinger.sendto(request, ("server", 0))
-    while True:  # a raw socket gets all ICMP that comes to this host
+    while True:  # a raw socket receives all ICMP packets sent to this host
         packet, (sender, _) = pinger.recvfrom(1024)
-        icmp = packet[(packet[0] & 15) * 4 :]  # the IP header comes with it, and says how long it is
+        icmp = packet[(packet[0] & 15) * 4 :]  # after the IP header, which holds its own length
         kind, _, _, identifier, _ = HEADER.unpack_from(icmp)
         if (kind, identifier) == (ECHO_REPLY, IDENTIFIER):
             break
