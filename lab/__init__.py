@@ -1,1 +1,1 @@
-"""Socket Lab: two hosts, a router between them, and programs that talk over sockets."""
+"""Socket Lab: hosts with a router between them, and programs that communicate over sockets."""

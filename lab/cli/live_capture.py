@@ -13,6 +13,7 @@ from lab.control.host import Host
 from lab.control.process import HelperProcess
 from lab.errors import EnvironmentFailure, LabError, UsageError
 from lab.evidence.packets.pcap import PcapStream, Writer
+from lab.locale import from_environment, message
 from lab.protocols.printable import printable
 from lab.remote.line_splitter import LineSplitter
 
@@ -65,10 +66,19 @@ class Live:
     def _run(self, process: HelperProcess) -> None:
         try:
             _wait_until_listening(process)
-            print(f"capturing on {self._host.title} ({self._address}); Ctrl-C ends it", file=sys.stderr)
+            text = message(
+                "capturing on {host} ({address}); Ctrl-C ends it",
+                host=self._host.title,
+                address=self._address,
+            )
+            print(text.in_language(from_environment()), file=sys.stderr)
             process.wait_for_end()
             if not self._limit or self.count < self._limit:
-                raise EnvironmentFailure(f"{self._host.title}: the capture ended: {_last(process)}")
+                raise EnvironmentFailure(
+                    message(
+                        "{host}: the capture ended: {reason}", host=self._host.title, reason=_last(process)
+                    )
+                )
         finally:
             process.signal("INT")
             process.finish()
@@ -80,7 +90,14 @@ def _address(host: Host, segment: str) -> str:
     if not segment:
         return host.address
     if segment not in segments:
-        raise UsageError(f"{host.title} isn't on a segment {segment!r}; it is on {', '.join(segments)}")
+        raise UsageError(
+            message(
+                "{host} isn't on a segment {segment!r}; it is on {known}",
+                host=host.title,
+                segment=segment,
+                known=", ".join(segments),
+            )
+        )
     return segments[segment]
 
 
@@ -89,7 +106,9 @@ def _wait_until_listening(process: HelperProcess) -> None:
         process.wait_until(lambda: "listening on" in process.errors, "can't capture", START_TIMEOUT)
     except EnvironmentFailure as error:
         if "filter expression" in process.errors or "syntax error" in process.errors:
-            raise UsageError(f"no filter: {_last(process)} (see man pcap-filter)") from error
+            raise UsageError(
+                message("no filter: {reason} (see man pcap-filter)", reason=_last(process))
+            ) from error
         raise
 
 
@@ -106,7 +125,7 @@ def file_for(path: Path) -> Iterator[IO[bytes]]:
     if str(path) == "-":
         if sys.stdout.isatty():
             raise UsageError(
-                "a capture is binary: pipe it, as in `lab capture client -w - | wireshark -k -i -`"
+                message("a capture is binary: pipe it, as in `lab capture HOST -w - | wireshark -k -i -`")
             )
         yield sys.stdout.buffer
         return

@@ -18,6 +18,7 @@ from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
 from lab.evidence.events import Event, Note, Observe, VariantBegan
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
+from lab.locale import message
 
 CLAIM = "/tmp/socketlab-run"  # on the router: held by the run that is under way
 
@@ -47,7 +48,11 @@ class Lab:
     def __getitem__(self, name: str) -> Host:
         host = self._by_name.get(name)
         if host is None:
-            raise NoSuchNode(f"no node {name!r}; there are {', '.join(sorted(self._by_name))}")
+            raise NoSuchNode(
+                message(
+                    "no node {name!r}; there are {known}", name=name, known=", ".join(sorted(self._by_name))
+                )
+            )
         return host
 
     if not TYPE_CHECKING:  # else every misspelt attribute would be of type Host
@@ -103,7 +108,10 @@ class Lab:
                 router.restore()
                 if not stack.enter_context(router.claimed(CLAIM)):
                     raise EnvironmentFailure(
-                        "another run is on this lab: wait for its end, or bring up another: `lab up -p NAME`"
+                        message(
+                            "another run is on this lab: wait until it ends, or start another lab with"
+                            " `lab up -p NAME`"
+                        )
                     )
             yield
 

@@ -21,6 +21,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
 from lab.errors import EnvironmentFailure
+from lab.locale import message
 from lab.topology.prefixes import Network
 
 API_TIMEOUT = 30  # seconds for one request to the engine
@@ -42,7 +43,10 @@ class Engine:
             self._client = _connect()
         except DockerException as error:
             raise EnvironmentFailure(
-                f"no Docker Engine answers ({_reason(error)}); start it, or run scripts/setup"
+                message(
+                    "no Docker Engine answers ({reason}); start it, or run scripts/setup",
+                    reason=_reason(error),
+                )
             ) from error
 
     def __enter__(self) -> Engine:

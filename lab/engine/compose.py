@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from lab.errors import EnvironmentFailure
+from lab.locale import message
 
 INTERRUPT_TIMEOUT = 15.0  # seconds for Compose to exit after a Ctrl-C
 OUTPUT_LINES = 15  # of a failed command, in the error's text
@@ -34,7 +35,7 @@ def run_compose(argv: Sequence[str], environment: Mapping[str, str], *, quiet: b
         )
     except FileNotFoundError as error:
         os.close(alive)
-        raise EnvironmentFailure("docker is not installed; run scripts/setup") from error
+        raise EnvironmentFailure(message("docker is not installed; run scripts/setup")) from error
     finally:
         os.close(held)
     try:
@@ -45,7 +46,9 @@ def run_compose(argv: Sequence[str], environment: Mapping[str, str], *, quiet: b
         child.kill()
         child.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise EnvironmentFailure(f"Compose didn't finish within {timeout:g} s") from None
+            raise EnvironmentFailure(
+                message("Compose didn't finish within {timeout:g} s", timeout=timeout)
+            ) from None
         raise
     finally:
         os.close(alive)

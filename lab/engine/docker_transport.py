@@ -6,6 +6,7 @@ from docker.models.containers import Container
 
 from lab.engine.client import SERVICE_LABEL, ContainerPower, Engine
 from lab.errors import EnvironmentFailure
+from lab.locale import message
 from lab.remote.ssh import Connection, Identity
 from lab.topology.node import Node
 
@@ -25,7 +26,9 @@ class DockerTransport:
             container.labels[SERVICE_LABEL]: container for container in engine.nodes(project)
         }
         if not self._containers:
-            raise EnvironmentFailure(f"no lab {project!r} is up; `lab up` starts one")
+            raise EnvironmentFailure(
+                message("no lab {project!r} is up; `lab up` starts one", project=project)
+            )
 
     def nodes(self) -> list[Node]:
         return [

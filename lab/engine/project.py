@@ -19,6 +19,7 @@ from pathlib import Path
 from lab.engine.client import Engine, wait_until_up
 from lab.engine.compose import run_compose
 from lab.errors import EnvironmentFailure, UsageError
+from lab.locale import message
 from lab.topology.compose_file import ComposeFile, variable
 from lab.topology.node import PROFILES
 from lab.topology.prefixes import Network, PrefixError, Prefixes, choose, disjoint, overlap, parse, prefix_of
@@ -51,15 +52,23 @@ class LabProject:
 
     def __post_init__(self) -> None:
         if not _PROJECT_NAME.fullmatch(self.project):
-            raise UsageError(f"{self.project!r} is not a project name: use small letters, digits, - and _")
+            raise UsageError(
+                message(
+                    "{name!r} is not a project name: use small letters, digits, - and _", name=self.project
+                )
+            )
         if self.profile and self.profile not in PROFILES:
-            raise UsageError(f"no profile {self.profile!r}; there is: {', '.join(PROFILES)}")
+            raise UsageError(
+                message(
+                    "no profile {name!r}; there is: {known}", name=self.profile, known=", ".join(PROFILES)
+                )
+            )
         object.__setattr__(self, "prefixes", {**self.file.prefixes, **self.prefixes})  # it is frozen
         object.__setattr__(self, "prefixes6", {**self.file.prefixes6, **self.prefixes6})
         try:
             self.networks()
         except PrefixError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(*error.args) from None
 
     @classmethod
     def from_environment(cls, project: str | None = None, profile: str | None = None) -> LabProject:
@@ -80,7 +89,9 @@ class LabProject:
             taken = [subnet for subnet, _ in engine.subnets()]
         chosen = choose(plain.prefixes, plain.prefixes6, taken, project)
         if chosen is None:
-            raise EnvironmentFailure("no free prefixes; `docker network prune` removes unused networks")
+            raise EnvironmentFailure(
+                message("no free prefixes; `docker network prune` removes unused networks")
+            )
         return cls(project, *chosen, profile)
 
     @classmethod
@@ -112,7 +123,7 @@ class LabProject:
         try:
             prefixes, prefixes6 = parse(words)
         except PrefixError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(*error.args) from None
         _require_known(prefixes, self.prefixes)
         _require_known(prefixes6, self.prefixes6)
         return replace(
@@ -220,8 +231,12 @@ class LabProject:
             for subnet, name in taken:
                 if overlap(mine, subnet):
                     raise EnvironmentFailure(
-                        f"{mine} is taken by the network {name} (if it is a lab, `lab down -p NAME` removes "
-                        "it); --prefix NETWORK=PREFIX chooses another"
+                        message(
+                            "{prefix} is taken by the network {name} (if it is a lab, `lab down -p NAME` "
+                            "removes it); --prefix NETWORK=PREFIX chooses another",
+                            prefix=mine,
+                            name=name,
+                        )
                     )
 
     def _undo(self, existed: bool) -> None:
@@ -254,14 +269,26 @@ class LabProject:
             elif now >= clean_until:
                 return removed
             if now > deadline:
-                raise EnvironmentFailure(f"{self.project}: {left} containers, networks or volumes are left")
+                raise EnvironmentFailure(
+                    message(
+                        "{project}: {left} containers, networks or volumes are left",
+                        project=self.project,
+                        left=left,
+                    )
+                )
             time.sleep(0.1)  # between two looks
 
 
 def _require_known(prefixes: Prefixes, known: Prefixes) -> None:
     for name in prefixes:
         if name not in known:
-            raise UsageError(f"no network {name!r} with such a prefix; there are {', '.join(known)}")
+            raise UsageError(
+                message(
+                    "no network {name!r} with such a prefix; there are {known}",
+                    name=name,
+                    known=", ".join(known),
+                )
+            )
 
 
 def _from_environment(defaults: Prefixes, *, ipv6: bool = False) -> dict[str, str]:

@@ -24,6 +24,7 @@ from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
 from lab.evidence.events import Event, Note, Observe, VerdictGiven
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import Recorder, read_events
+from lab.locale import message
 from lab.scenarios.catalog import Record, Scenario
 
 Verdict: TypeAlias = Literal["pass", "fail", "unsupported"]
@@ -175,8 +176,11 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
 def _require_profile(scenario: Scenario, lab: Lab) -> None:
     if scenario.profile and scenario.profile not in {host.platform for host in lab.hosts}:
         raise Unsupported(
-            f"this lab was started without the profile {scenario.profile}; "
-            f"`lab up --profile {scenario.profile}` starts a lab with it (docs/profiles.md)"
+            message(
+                "this lab was started without the profile {profile}; `lab up --profile {profile}` starts a"
+                " lab with it (docs/profiles.md)",
+                profile=scenario.profile,
+            )
         )
 
 

@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from lab.locale import message
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Prefixes: TypeAlias = Mapping[str, str]  # by name of the network
 
@@ -29,9 +31,17 @@ def network(prefix: str) -> Network:
     try:
         found = ipaddress.ip_network(text)
     except ValueError:
-        raise PrefixError(f"{prefix!r} is not a prefix; an example is {example}") from None
+        raise PrefixError(
+            message("{prefix!r} is not a prefix; an example is {example}", prefix=prefix, example=example)
+        ) from None
     if not found.is_private:
-        raise PrefixError(f"{prefix} is a public address range; use a private one, such as {example}")
+        raise PrefixError(
+            message(
+                "{prefix} is a public address range; use a private one, such as {example}",
+                prefix=prefix,
+                example=example,
+            )
+        )
     return found
 
 
@@ -55,7 +65,7 @@ def disjoint(prefixes: Iterable[str]) -> list[Network]:
     networks = [network(prefix) for prefix in prefixes]
     for one, other in itertools.combinations(networks, 2):
         if overlap(one, other):
-            raise PrefixError(f"two networks have the prefix of {one}")
+            raise PrefixError(message("two networks have the prefix of {network}", network=one))
     return networks
 
 
@@ -102,6 +112,6 @@ def parse(words: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
     for word in words:
         name, _, prefix = word.partition("=")
         if not name or not prefix:
-            raise PrefixError(f"{word!r} is not NETWORK=PREFIX")
+            raise PrefixError(message("{word!r} is not NETWORK=PREFIX", word=word))
         found[is_ipv6(prefix)][name] = prefix
     return found

@@ -88,6 +88,8 @@ def test_the_help_is_english_elsewhere():
         (["run", "tcp-hallo"], "没有场景 'tcp-hallo'"),
         (["trace", "nope", "--runs", "/nowhere"], "/nowhere 中没有运行记录"),
         (["dance"], "没有命令 'dance'"),
+        (["up", "-p", "No Name"], "'No Name' 不能用作项目名"),
+        (["up", "--prefix", "8.8.8"], "'8.8.8' 不是 NETWORK=PREFIX 的形式"),
     ],
 )
 def test_errors_are_in_the_readers_language(words, said):
