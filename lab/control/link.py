@@ -203,7 +203,7 @@ class Link:
     def begin(self, seed: str) -> None:
         """Begins a run: the settings that an earlier one may have left are cleared."""
         self.seed, self.backend, self.changes, self.failure = seed, None, [], ""
-        self._settings, self._in_force = LinkSettings(), None
+        self._settings, self._in_force, self._counted = LinkSettings(), None, {}
         if self._router() is not None and self.show().now:
             self._request(LinkSettings())
             self._tell(LinkChanged, LinkSettings())
@@ -214,7 +214,7 @@ class Link:
         if self._router() is None:
             return
         try:
-            if self._settings == LinkSettings() and self._in_force is not None:
+            if self._in_force is not None and self.settings.is_nothing:
                 self.show()
             else:
                 self.clear()
