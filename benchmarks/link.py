@@ -10,7 +10,7 @@ from benchmarks.rig import Rig
 from benchmarks.table import BITS_PER_SECOND, SECONDS, CannotMeasure, Table, Unit, alternate
 from lab.control.host import Host
 from lab.control.lab import Lab
-from lab.control.link import Link
+from lab.control.link.link import Link
 from lab.link.settings import Impairment
 from lab.link.verification import TOLERANCE
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from lab.cli.commands import App
 from lab.cli.errors import errors_in_one_line
 from lab.control.lab import Lab
-from lab.control.link import Link
-from lab.control.link_state import LinkFailure, Status
+from lab.control.link.link import Link
+from lab.control.link.router import LinkFailure, Status
 from lab.control.transport import from_engine
 from lab.engine.project import LabProject
 from lab.errors import UsageError

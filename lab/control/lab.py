@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lab.control.capture import Capture
 from lab.control.evidence_collector import EvidenceCollector
 from lab.control.host import Host
-from lab.control.link import Link
+from lab.control.link.link import Link
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
 from lab.evidence.events import Event, Note, Observe, VariantBegan

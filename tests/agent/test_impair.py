@@ -1,4 +1,4 @@
-"""What the router's impair refuses before it touches anything; what it does: tests/control/test_link.py."""
+"""Requests that the router's impair refuses. Its effects are tested in tests/control/link/test_link.py."""
 
 import json
 import subprocess
@@ -15,14 +15,14 @@ def ask(text, *words):
 @pytest.mark.parametrize(
     "text", ["", "\n", "show", "[]", "{}", '{"op": "destroy"}', '{"op": 1}', "[" * 100_000]
 )
-def test_what_is_no_request_is_refused_in_one_line(text):
+def test_an_invalid_request_is_refused_in_one_line(text):
     done = ask(text)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("impair: the request")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_arguments_are_refused_and_help_teaches():
+def test_arguments_are_refused_and_help_lists_exit_codes():
     assert ask("", "--backend").returncode == 2
     assert "Exit codes" in ask("", "--help").stdout
 
@@ -38,10 +38,13 @@ def test_arguments_are_refused_and_help_teaches():
         {"op": "apply", "link": {"to-servers": {"delay": -1}}},
         {"op": "apply", "backend": "tc"},
         {"op": "apply", "seed": 7},
+        {"op": "apply", "link": {"to-office": {"delay": 1}}},
+        {"op": "apply", "link": {"drops": [{"nth": [1]}]}, "counted": [[0]]},
+        {"op": "apply", "interfaces": {"a b": "10.99.99.99", "servers": "10.99.99.98"}},
         {"op": "clear"},
     ],
 )
-def test_a_request_that_makes_no_sense_changes_nothing(lab, request_):
+def test_a_request_with_invalid_settings_changes_nothing(lab, request_):
     own = dict(zip(lab.router.node.segments, lab.router.node.addresses, strict=True))
     request_ = {"interfaces": own} | request_ if request_["op"] == "apply" and len(request_) > 1 else request_
     done = lab.router.ask("sudo -n /usr/lib/socketlab/impair", stdin=json.dumps(request_) + "\n")

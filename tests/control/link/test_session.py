@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lab.control.link import Link
-from lab.control.link_state import LinkFailure
+from lab.control.link.link import Link
+from lab.control.link.router import LinkFailure
 from lab.control.program import Result
 from lab.errors import EnvironmentFailure, Unsupported, UsageError
 from lab.link.settings import Impairment
@@ -200,6 +200,7 @@ def test_settings_of_somebody_else_are_noticed_in_a_run_that_has_none(link, rout
     router.apply(SOMEBODY_ELSES)
     link.end()
     assert link.failure == "somebody else changed the link: asked unimpaired, found to-dmz: 1 ms"
+    assert router.now is None
 
 
 def test_the_same_settings_made_by_somebody_else_are_noticed(link, router):

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from lab.control.link_measurement import failures
-from lab.control.link_state import LinkFailure
+from lab.control.link.measurement import failures
+from lab.control.link.router import LinkFailure
 from lab.control.transport import from_engine
 from lab.errors import Unsupported, UsageError
 from lab.link.binomial import interval
