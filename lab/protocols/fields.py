@@ -8,6 +8,7 @@ import reprlib
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+MAX_SHOWN = 200  # characters of a value in a message
 MAX_INTEGER = 2**53  # the largest integer that every JSON reader keeps exact (RFC 8259, section 6)
 
 
@@ -80,4 +81,5 @@ class FieldChecks:
 
 def _shown(value: object) -> str:
     """``value`` for a message: short, and in ASCII, because it may be a peer's."""
-    return reprlib.repr(value).encode("ascii", "backslashreplace").decode()
+    text = reprlib.repr(value).encode("ascii", "backslashreplace").decode()
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
