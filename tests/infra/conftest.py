@@ -36,12 +36,12 @@ class ComposeLab:
             "client": (e["LAB_CLIENTS_PREFIX"] + ".129", e["LAB_CLIENTS_PREFIX6"] + "::129"),
         }
 
-    def compose(self, *argv: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def compose(self, *argv: str, timeout: float = 60, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["docker", "compose", "--project-name", self.project, *argv],
             cwd=ROOT,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=timeout,
