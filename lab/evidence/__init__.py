@@ -1,1 +1,1 @@
-"""What happened: events, the record of a run, and what is told from them. Pure over values and files."""
+"""Evidence: events, the record of a run, packets, the diagnosis. No I/O but the files of a run."""

@@ -1,7 +1,7 @@
-"""What docker-compose.yml says of a lab: the default prefixes of its networks, and its nodes. Pure.
+"""Reads docker-compose.yml: the default prefixes of its networks, and its nodes. No I/O.
 
 Both have a fixed form in the file, so it is read as text. `docker compose config` would resolve it, but takes
-longer than everything else that happens before a start; a test compares the two.
+longer than all other steps before a start; a test compares the two results.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PROFILE = re.compile(r"^    image: .*\$\{PROFILE\b", re.MULTILINE)
 
 @dataclass(frozen=True)
 class ComposeFile:
-    """A lab's description."""
+    """A lab as described by its Compose file."""
 
     prefixes: dict[str, str]  # IPv4, by name of the network, which is the variable's in small letters
     prefixes6: dict[str, str]

@@ -9,7 +9,6 @@ cases change a host without the lab's knowledge (a filter, a pulled cable), with
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -36,10 +35,6 @@ CONNECT = f"""
 import socket, sys, time
 c = socket.create_connection(("win10", {PORT}), 3)
 """
-
-
-def python(program: str) -> str:
-    return f"python3 -c {shlex.quote(program)}"
 
 
 def as_root(lab, node, *argv, check=True):
@@ -71,7 +66,7 @@ def healthy(lab):
 
 def healthy_second_try(lab):
     """The client is refused, retries and is served: nothing failed."""
-    patient = python(
+    patient = (
         "import socket, time\n"
         "for _ in range(100):\n"
         "  try:\n"
@@ -79,7 +74,7 @@ def healthy_second_try(lab):
         "  except OSError: time.sleep(0.1)\n"
         "c.sendall(b'hello'); print(c.recv(100))"
     )
-    with lab.client.start(patient, announce="") as client:
+    with lab.client.start_python(patient, announce="") as client:
         time.sleep(0.3)
         with lab.server.start(f"lab-echo serve --mode hello --port {PORT}"):
             client.wait()
@@ -114,7 +109,7 @@ def to_itself(lab):
 def wrong_host(lab):
     program = f"import socket; socket.create_connection(({lab.router.address!r}, {PORT})) # for win10"
     with lab.server.start(f"lab-echo serve --mode hello --port {PORT}"):
-        lab.client.run(python(program) + " win10")
+        lab.client.python(program, "win10")
 
 
 def unknown_name(lab):
@@ -123,19 +118,19 @@ def unknown_name(lab):
 
 def partitioned(lab):
     with lab.server.start(f"lab-echo serve --mode hello --port {PORT}"), dropped(lab, "-p", "tcp"):
-        lab.client.run(python(CONNECT.replace("3)", "3.5)").replace('"win10"', repr(lab.server.address))))
+        lab.client.python(CONNECT.replace("3)", "3.5)").replace('"win10"', repr(lab.server.address)))
 
 
 def way_back_cut(lab):
     match = ("-p", "tcp", "--sport", str(PORT))
     with lab.server.start(f"lab-echo serve --mode hello --port {PORT}"), dropped(lab, *match):
-        lab.client.run(python(CONNECT.replace('"win10"', repr(lab.server.address))))
+        lab.client.python(CONNECT.replace('"win10"', repr(lab.server.address)))
 
 
 def power_cut(lab):
     lab.server.power_off()
     try:
-        lab.client.run(python(CONNECT.replace("3)", "6)").replace('"win10"', repr(lab.server.address))))
+        lab.client.python(CONNECT.replace("3)", "6)").replace('"win10"', repr(lab.server.address)))
     finally:
         lab.server.power_on()
 
@@ -143,7 +138,7 @@ def power_cut(lab):
 def frozen(lab):
     with lab.server.start(f"lab-echo serve --mode hello --port {PORT}"), lab.server.paused():
         program = CONNECT + "c.sendall(b'hello'); print(c.recv(100))"
-        lab.client.run(python(program.replace('"win10"', repr(lab.server.address))))
+        lab.client.python(program.replace('"win10"', repr(lab.server.address)))
 
 
 def backlog_full(lab):
@@ -152,8 +147,8 @@ def backlog_full(lab):
         "import socket\n"
         f"cs = [socket.create_connection(({lab.server.address!r}, {PORT}), 2.5) for _ in range(4)]"
     )
-    with lab.server.start(python(listener)):
-        lab.client.run(python(program))
+    with lab.server.start_python(listener):
+        lab.client.python(program)
 
 
 def address_in_use(lab):
@@ -166,23 +161,23 @@ def time_wait(lab):
     once = LISTENER.replace("s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n", "")
     once += "c, _ = s.accept(); c.close(); time.sleep(0.1)"
     once = once.replace(str(PORT), "8077")
-    with lab.server.start(python(once)) as server:
-        lab.client.run(python(CONNECT.replace(str(PORT), "8077") + "print(c.recv(10)); c.close()"))
+    with lab.server.start_python(once) as server:
+        lab.client.python(CONNECT.replace(str(PORT), "8077") + "print(c.recv(10)); c.close()")
         server.wait()
-    lab.server.run(python(once) + " --port 8077")
+    lab.server.python(once, "--port", "8077")
 
 
 def reset_unread(lab):
     listener = LISTENER + "c, _ = s.accept(); time.sleep(0.3); c.close(); time.sleep(1)"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(CONNECT + "c.sendall(b'x' * 5000); time.sleep(0.6); print(c.recv(10))"))
+    with lab.server.start_python(listener):
+        lab.client.python(CONNECT + "c.sendall(b'x' * 5000); time.sleep(0.6); print(c.recv(10))")
 
 
 def send_after_close(lab):
     listener = LISTENER + "c, _ = s.accept(); c.close(); time.sleep(2)"
     program = CONNECT + "time.sleep(0.2)\nfor _ in range(3): c.sendall(b'hello'); time.sleep(0.2)"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(program))
+    with lab.server.start_python(listener):
+        lab.client.python(program)
 
 
 def cable_pulled(lab):
@@ -193,8 +188,8 @@ def cable_pulled(lab):
     )
     match = ("-p", "tcp", "--dport", str(PORT))
     with (
-        lab.server.start(python(listener)) as server,
-        lab.client.start(python(program), announce="") as client,
+        lab.server.start_python(listener) as server,
+        lab.client.start_python(program, announce="") as client,
     ):
         server.wait_for_line("one")
         with dropped(lab, *match):
@@ -203,38 +198,38 @@ def cable_pulled(lab):
 
 def both_send(lab):
     listener = LISTENER + "c, _ = s.accept(); c.settimeout(3); c.sendall(b'x' * 50_000_000)"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(CONNECT + "c.settimeout(3); c.sendall(b'x' * 50_000_000)"))
+    with lab.server.start_python(listener):
+        lab.client.python(CONNECT + "c.settimeout(3); c.sendall(b'x' * 50_000_000)")
 
 
 def never_read(lab):
     listener = LISTENER + "c, _ = s.accept(); time.sleep(30)"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(CONNECT + "c.settimeout(1.5); c.sendall(b'hello'); c.recv(10)"))
+    with lab.server.start_python(listener):
+        lab.client.python(CONNECT + "c.settimeout(1.5); c.sendall(b'hello'); c.recv(10)")
 
 
 def reader_stuck(lab):
     listener = LISTENER + "c, _ = s.accept(); time.sleep(30)"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(CONNECT + "c.settimeout(2); c.sendall(b'x' * 50_000_000)"))
+    with lab.server.start_python(listener):
+        lab.client.python(CONNECT + "c.settimeout(2); c.sendall(b'x' * 50_000_000)")
 
 
 def empty_message(lab):
     listener = LISTENER + "c, _ = s.accept(); c.recv(10); time.sleep(3)"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(CONNECT + "c.settimeout(1.5); c.sendall(b''); c.recv(10)"))
+    with lab.server.start_python(listener):
+        lab.client.python(CONNECT + "c.settimeout(1.5); c.sendall(b''); c.recv(10)")
 
 
 def waits_for_more(lab):
     listener = LISTENER + "c, _ = s.accept()\nn = 0\nwhile n < 100: n += len(c.recv(10))"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(CONNECT + "c.settimeout(1.5); c.sendall(b'hello'); c.recv(10)"))
+    with lab.server.start_python(listener):
+        lab.client.python(CONNECT + "c.settimeout(1.5); c.sendall(b'hello'); c.recv(10)")
 
 
 def closed_early(lab):
     listener = LISTENER + "c, _ = s.accept(); c.recv(100); c.close(); time.sleep(1)"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(CONNECT + "c.sendall(b'hello'); assert c.recv(10)"))
+    with lab.server.start_python(listener):
+        lab.client.python(CONNECT + "c.sendall(b'hello'); assert c.recv(10)")
 
 
 UDP = "import socket, time\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
@@ -246,37 +241,37 @@ def overrun(lab):
         "print('listening on 9090', flush=True); time.sleep(30)"
     )
     burst = UDP + f"for _ in range(50): s.sendto(b'x' * 500, ({lab.server.address!r}, 9090))"
-    with lab.server.start(python(server)):
-        lab.client.run(python(burst))
+    with lab.server.start_python(server):
+        lab.client.python(burst)
         time.sleep(0.3)
 
 
 def udp_refused(lab):
-    lab.client.run(python(UDP + f"s.sendto(b'hello', ({lab.server.address!r}, 9090)); time.sleep(0.2)"))
+    lab.client.python(UDP + f"s.sendto(b'hello', ({lab.server.address!r}, 9090)); time.sleep(0.2)")
 
 
 def udp_lost(lab):
     server = UDP + "s.bind(('', 9090)); print('listening on 9090', flush=True); time.sleep(30)"
     client = UDP + f"for n in range(8): s.sendto(b'%d' % n, ({lab.server.address!r}, 9090)); time.sleep(0.01)"
     every = ("-p", "udp", "-m", "statistic", "--mode", "nth", "--every", "4", "--packet", "1")
-    with lab.server.start(python(server)), dropped(lab, *every):
-        lab.client.run(python(client))
+    with lab.server.start_python(server), dropped(lab, *every):
+        lab.client.python(client)
 
 
 def no_route(lab):
-    lab.client.run(python("import socket; socket.create_connection(('10.99.99.99', 80), 3)"))
+    lab.client.python("import socket; socket.create_connection(('10.99.99.99', 80), 3)")
 
 
 def gbk(lab):
     listener = LISTENER + "c, _ = s.accept(); c.sendall('中文'.encode('gbk')); c.close()"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(CONNECT + "print(c.recv(100).decode())"))
+    with lab.server.start_python(listener):
+        lab.client.python(CONNECT + "print(c.recv(100).decode())")
 
 
 def split_character(lab):
     listener = LISTENER + "c, _ = s.accept(); c.sendall('目录'.encode()); c.close()"
-    with lab.server.start(python(listener)):
-        lab.client.run(python(CONNECT + "print(c.recv(4).decode())"))
+    with lab.server.start_python(listener):
+        lab.client.python(CONNECT + "print(c.recv(4).decode())")
 
 
 CASES = [

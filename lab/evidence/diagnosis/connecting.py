@@ -53,7 +53,7 @@ def _why_refused(evidence: Evidence, connection: Connection) -> tuple[Message, t
     listeners = [socket for socket in sockets if "LISTEN" in socket.names]
     if later := [socket.began for socket in listeners if socket.began > at]:
         delay = min(later) - at
-        return message("nothing listened there yet: the server started {delay:.2f} s later", delay=delay), (
+        return message("nothing listened there yet: the server started {delay:.2g} s later", delay=delay), (
             "connect-errors",
         )
     if any(socket.ended is not None and socket.ended <= at for socket in listeners):
