@@ -22,7 +22,7 @@ class Recorder:
         (self.folder / "output").mkdir()
         self._runs = runs
         # Line-buffered: the diagnosis reads it during the run.
-        self._events = open(self.folder / "events.jsonl", "w", encoding="utf-8", buffering=1)
+        self._events = _writer(self.folder / "events.jsonl", buffering=1)
         self._outputs: dict[str, IO[str]] = {}
 
     def observe(self, event: Event) -> None:
@@ -36,7 +36,8 @@ class Recorder:
         self.close()
         _sort(self.folder / "events.jsonl")
         temporary = self.folder / "record.json.part"
-        temporary.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        with _writer(temporary) as file:
+            file.write(json.dumps(record, ensure_ascii=False, indent=2) + "\n")
         temporary.rename(self.folder / "record.json")
         link = self._runs / f".latest.{os.getpid()}"
         with suppress(OSError):  # a file system without symbolic links
@@ -51,8 +52,13 @@ class Recorder:
 
     def _output(self, node: str) -> IO[str]:
         if node not in self._outputs:
-            self._outputs[node] = open(self.folder / "output" / f"{node}.txt", "w", encoding="utf-8")
+            self._outputs[node] = _writer(self.folder / "output" / f"{node}.txt")
         return self._outputs[node]
+
+
+def _writer(path: Path, buffering: int = -1) -> IO[str]:
+    """A new text file. Half of a surrogate pair is written as its escape, which JSON reads back."""
+    return open(path, "w", encoding="utf-8", errors="backslashreplace", buffering=buffering)
 
 
 def read_events(folder: Path) -> list[Event]:
@@ -64,7 +70,8 @@ def read_events(folder: Path) -> list[Event]:
 
 def _sort(file: Path) -> None:
     """Sorts the lines by time: reports of several hosts arrive late and interleaved."""
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    with open(file, encoding="utf-8") as events:
+        lines = events.readlines()
     file.write_text("".join(sorted(lines, key=lambda line: json.loads(line)["at"])), encoding="utf-8")
 
 
