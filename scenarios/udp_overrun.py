@@ -9,7 +9,8 @@ gets an error; only a counter (RcvbufErrors) increases:
 
 A larger SO_RCVBUF (up to net.core.rmem_max) moves the limit but doesn't remove it. The remedy is a sender
 that waits for an acknowledgement before it sends more than fits: here one for every 20 datagrams. TCP does
-this with its window.
+this with its window. (The broken sender doesn't wait: it has exited when the acknowledgements arrive, and its
+host answers them with "port unreachable".)
 """
 
 COUNT, WINDOW = 300, 20
