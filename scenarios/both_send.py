@@ -9,7 +9,8 @@ four buffers fill up, and each sendall() waits for the other end's recv(). That 
     recv() comes later    [receive buffer] ◀─── [ send buffer  ] ◀── sendall()
 
 Small messages hide the mistake. Reading while writing, here in a thread, avoids it. (The timeout is only
-there so that the broken program terminates.)
+there so that the broken program terminates. Each "ACK probe" in the picture is a window probe: the sender
+asks whether the receive buffer has room again.)
 """
 
 SIZE = 4 << 20

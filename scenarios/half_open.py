@@ -9,8 +9,8 @@ and gives up after a number of probes without an answer:
     fixed    1 s of silence ── keepalive probe ──▶ ✗   1 s more        recv(): ETIMEDOUT
 
 With SO_KEEPALIVE alone, the first probe is sent after two hours, and nine probes in all. Data that was sent
-and isn't acknowledged always has a timer, of about 15 minutes; TCP_USER_TIMEOUT shortens it. (The ICMP packets
-are the lab's: it checks the cable with ping after plugging it in.)
+and isn't acknowledged always has a timer, of about 15 minutes; TCP_USER_TIMEOUT shortens it. (The ICMP
+packets are the lab's: it tests the cable with ping after plugging it in.)
 """
 
 ACKS = True  # the picture shows the answers to keepalive probes before the cable is pulled
