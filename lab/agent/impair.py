@@ -17,7 +17,7 @@ from lab.agent import kernel, queue_process
 from lab.agent.packet_queue import COUNTED
 from lab.link import traffic_control as tc
 from lab.link.settings import LinkSettings
-from lab.link.traffic_control import BACKENDS, Interfaces
+from lab.link.traffic_control import Interfaces
 from lab.programs.console import ENVIRONMENT, USAGE, Failure, Parser, main
 from lab.sockets.nfqueue import overflowed
 
@@ -75,9 +75,9 @@ def _handle(request: JsonObject) -> JsonObject:
     previous = before or {}
     seed = _seed(request.get("seed"), previous)
     counted = _counted(request.get("counted"), link, previous)
-    backend = _choose(request.get("backend") or previous.get("backend"), can)
-    if gaps := _gaps(backend, link, can):
-        return answer | {"unsupported": gaps, "backend": backend}
+    backend = kernel.choose_backend(request.get("backend") or previous.get("backend"), can)
+    if missing := kernel.unsupported(backend, link, can):
+        return answer | {"unsupported": missing, "backend": backend}
     if link.is_nothing:
         _remove_all(interfaces, before)
         return answer | {"now": None}
@@ -205,27 +205,6 @@ def _is_pair(value: object) -> bool:
     return (
         isinstance(value, list) and len(value) == 2 and all(type(n) is int and 0 <= n < 2**63 for n in value)
     )
-
-
-def _choose(asked: object, can: JsonObject) -> str:
-    """The backend that is asked for, or else the best that works here."""
-    if asked is not None and asked not in BACKENDS:
-        raise Failure(f"no backend {asked!r}: expected {', '.join(BACKENDS)}", USAGE)
-    for name in BACKENDS:
-        if can[name] and asked in (None, name):
-            return name
-    return str(asked or "none")
-
-
-def _gaps(backend: str, link: LinkSettings, can: JsonObject) -> list[str]:
-    """The settings that ``backend`` can't carry out here. netem does all of them."""
-    if link.is_nothing:
-        return []
-    if not can.get(backend):
-        return [f"backend {backend}"]
-    if backend == "nfqueue":
-        return tc.nfqueue_gaps(link, has_tbf=can["tbf"])
-    return tc.statistic_gaps(link, has_tbf=can["tbf"]) if backend == "statistic" else []
 
 
 def _capabilities() -> JsonObject:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.link import traffic_control as tc
 from lab.link.settings import MAX_SEGMENTS, LinkSettings, directions_to
-from lab.link.traffic_control import FAMILIES, Interfaces
+from lab.link.traffic_control import BACKENDS, FAMILIES, Interfaces
 from lab.programs.console import ENVIRONMENT, USAGE, Failure
 from lab.sockets.nfqueue import Queue
 
@@ -76,6 +76,27 @@ def capabilities() -> dict[str, bool]:
         "tbf": _has_qdisc("tbf", "rate", "10gbit", "burst", "1mb", "limit", "10mb"),
         "notrack": _has_rule("-j CT --notrack", "raw"),
     }
+
+
+def choose_backend(asked: object, can: Mapping[str, Any]) -> str:
+    """The backend that is asked for, or else the best that works here. Raises Failure if it doesn't exist."""
+    if asked is not None and asked not in BACKENDS:
+        raise Failure(f"no backend {asked!r}: expected {', '.join(BACKENDS)}", USAGE)
+    for name in BACKENDS:
+        if can[name] and asked in (None, name):
+            return name
+    return str(asked or "none")
+
+
+def unsupported(backend: str, link: LinkSettings, can: Mapping[str, Any]) -> list[str]:
+    """The settings that ``backend`` can't carry out here. netem does all of them."""
+    if link.is_nothing:
+        return []
+    if not can.get(backend):
+        return [f"backend {backend}"]
+    if backend == "nfqueue":
+        return tc.nfqueue_gaps(link, has_tbf=can["tbf"])
+    return tc.statistic_gaps(link, has_tbf=can["tbf"]) if backend == "statistic" else []
 
 
 def _has_qdisc(*words: str) -> bool:

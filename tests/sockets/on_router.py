@@ -1,6 +1,6 @@
-"""What test_nfqueue.py runs as root on a lab's router: packets over its loopback, held in a real queue.
+"""Runs as root on a lab's router, for test_nfqueue.py: packets over its loopback, held in a real queue.
 
-Each function is one case; it says what it saw as JSON on its last line.
+Each function is one case; its result is printed as JSON on the last line.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ HOSTS = {4: (socket.AF_INET, "127.0.0.1", "iptables"), 6: (socket.AF_INET6, "::1
 
 @contextlib.contextmanager
 def queued(version):
-    """Datagrams over loopback to PORT go into the queue."""
+    """Queues datagrams to PORT over loopback."""
     family, host, command = HOSTS[version]
     rule = (
         f"OUTPUT -o lo -p udp --dport {PORT} -m mark ! --mark {Injector.MARK} -j NFQUEUE --queue-num {NUMBER}"
@@ -88,7 +88,7 @@ def copies(version):
 
 def replaced(version):
     with queued(version) as (sender, receiver), contextlib.closing(Queue(NUMBER, copied=WHOLE)) as queue:
-        sender.setsockopt(socket.SOL_SOCKET, 11, 1)  # SO_NO_CHECK: on IPv4 the change gets through
+        sender.setsockopt(socket.SOL_SOCKET, 11, 1)  # SO_NO_CHECK: on IPv4 the changed packet is delivered
         sender.send(b"a" * 50)
         ((number, notice),) = take(queue, 1)
         queue.replace(number, flip_bit(payload(notice), 0.0))
@@ -110,13 +110,13 @@ def injected(version):
 
 
 def dies(version):
-    """A queue whose consumer is gone lets nothing by."""
+    """The kernel drops the packets of a queue whose consumer has gone."""
     with queued(version) as (sender, receiver):
         queue = Queue(NUMBER)
         sender.send(b"held")
         take(queue, 1)
         queue.close()
-        with contextlib.suppress(OSError):  # the kernel may tell the sender
+        with contextlib.suppress(OSError):  # the kernel may report it to the sender
             sender.send(b"after")
         return {"silent": is_silent(receiver)}
 
@@ -131,10 +131,10 @@ def taken(_):
 
 
 def many(version):
-    """More at once than one write of verdicts takes."""
+    """More packets at once than fit into one write of verdicts."""
     with queued(version) as (sender, receiver), contextlib.closing(Queue(NUMBER)) as queue:
         receiver.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)  # SO_RCVBUFFORCE
-        sender.setsockopt(socket.SOL_SOCKET, 32, 4 << 20)  # SO_SNDBUFFORCE: what is held counts as unsent
+        sender.setsockopt(socket.SOL_SOCKET, 32, 4 << 20)  # SO_SNDBUFFORCE: held packets count as unsent
         for _ in range(1200):
             sender.send(b"x")
         queue.accept([number for number, _ in take(queue, 1200)])

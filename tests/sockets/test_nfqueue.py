@@ -1,4 +1,4 @@
-"""The queue against the real kernel of a lab's router, where it can have root: see on_router.py."""
+"""The queue on the real kernel of a lab's router, as root: see on_router.py."""
 
 import json
 import subprocess
@@ -37,26 +37,26 @@ def test_each_packet_waits_for_its_verdict(on_router, version):
 
 
 @BOTH_VERSIONS
-def test_as_many_bytes_are_copied_as_were_asked_for(on_router, version):
+def test_the_requested_number_of_bytes_is_copied(on_router, version):
     whole = 1000 + 8 + (20 if version == 4 else 40)
     assert on_router("copies", version) == {"0": [0, 0], "60": [60, 9955], "65535": [whole, 9955]}
 
 
-def test_a_packet_goes_on_with_other_bytes(on_router):
+def test_a_packet_can_be_accepted_with_other_bytes(on_router):
     assert on_router("replaced", 4) == {"got": "`" + "a" * 49}
 
 
-def test_a_changed_packet_fails_its_checksum(on_router):
+def test_a_changed_packet_fails_its_checksum_on_ipv6(on_router):
     assert on_router("replaced", 6) == {"got": None}
 
 
 @BOTH_VERSIONS
-def test_a_copy_is_sent_past_the_queue(on_router, version):
+def test_an_injected_copy_is_not_queued(on_router, version):
     assert on_router("injected", version) == {"texts": ["twice", "twice"], "queued_again": 0}
 
 
 @BOTH_VERSIONS
-def test_a_consumer_that_dies_leaves_no_perfect_link(on_router, version):
+def test_a_queue_without_a_consumer_drops_its_packets(on_router, version):
     assert on_router("dies", version) == {"silent": True}
 
 
