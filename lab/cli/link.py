@@ -22,7 +22,7 @@ from lab.link.errors import ImpairmentError
 from lab.link.settings import BOTH
 from lab.link.units import parse_rate, parse_seconds, parse_share
 from lab.link.verification import Attempt
-from lab.locale import _
+from lab.locale import Message, _, from_environment, message
 
 app = App(
     name="link",
@@ -124,7 +124,7 @@ def drop(
 def clear(project: Project = None) -> None:
     with _lab(project, claimed=True) as lab:
         lab.link.clear()
-        stdout.print("The link is unimpaired.")
+        stdout.print(_("The link is unimpaired."))
 
 
 @app.command(
@@ -137,37 +137,51 @@ def verify(project: Project = None) -> None:
 
 def _change(link: Link, change: Callable[[], None], no_verify: bool) -> None:
     change()
-    stdout.print(f"The link is now – {link.settings.describe()}.")
+    _print(message("The link is now – {settings}.", settings=link.settings.describe()))
     if not no_verify:
         _print_attempt(link.verify())
 
 
 def _print_status(status: Status) -> None:
-    stdout.print(f"backend  {status.backend}")
-    stdout.print(f"link     {status.settings.describe()}")
+    _print(message("backend  {backend}", backend=status.backend))
+    _print(message("link     {settings}", settings=status.settings.describe()))
     if not status.alive:
-        raise LinkFailure("its process has died, so the link is cut; `lab link clear` ends that")
+        raise LinkFailure(message("its process has died, so the link is cut; `lab link clear` ends that"))
     for direction, counts in status.delivered.get("counts", {}).items():
         words = [f"{number} {name}" for name, number in counts.items() if number and name != "latest_us"]
         if words:
-            stdout.print(f"{direction}: {', '.join(words)}; at most {counts['latest_us'] / 1000:.1f} ms late")
+            _print(
+                message(
+                    "{direction}: {counts}; at most {late:.1f} ms late",
+                    direction=direction,
+                    counts=", ".join(words),
+                    late=counts["latest_us"] / 1000,
+                )
+            )
     drops = status.delivered.get("drops", [])
     for asked, (matched, dropped) in zip(status.settings.drops, drops, strict=False):
-        stdout.print(f"{asked.describe()}: {matched} matched, {dropped} dropped")
+        counted = message("{matched} matched, {dropped} dropped", matched=matched, dropped=dropped)
+        _print(message("{drop}: {counted}", drop=asked.describe(), counted=counted))
 
 
 def _print_attempt(attempt: Attempt) -> None:
-    table = Table("direction", "what", "asked", "measured", "interval", "ok", box=None, header_style="bold")
+    heads = (_("direction"), _("what"), _("asked"), _("measured"), _("interval"), _("ok"))
+    table = Table(*heads, box=None, header_style="bold")
+    yes, no = _("[green]yes[/]"), _("[red]no[/]")
     for direction, checks in attempt.measured.items():
         for check in checks:
             if check.matters:
-                verdict = {True: "[green]yes[/]", False: "[red]no[/]", None: f"? {check.note}"}[check.ok]
+                verdict = {True: yes, False: no, None: f"? {check.note}"}[check.ok]
                 interval = f"{check.show(check.low)} … {check.show(check.high)}"
                 asked = check.show(check.asked)
-                table.add_row(direction, check.what, asked, check.show(check.measured), interval, verdict)
+                table.add_row(direction, _(check.what), asked, check.show(check.measured), interval, verdict)
     stdout.print(table)
     if attempt.wrong:
-        raise LinkFailure("the link doesn't do what was asked")
+        raise LinkFailure(message("the link doesn't do what was asked"))
+
+
+def _print(text: Message) -> None:
+    stdout.print(text.in_language(from_environment()), markup=False)
 
 
 def _number(parse: Callable[[str], T], text: str) -> T:

@@ -22,12 +22,17 @@ from rich.cells import cell_len, set_cell_size
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.packets.transit import PacketTransit
-from lab.locale import Message, messages
+from lab.locale import Message, _, message, messages
 
 MAX_ROWS = 24
 LEG = 30  # cells from one lane to the next
 MIN_LEG = 16
-MARKS = {"retransmission": " again", "probe": " probe", "corrupted": " corrupted"}
+MARKS = {
+    "retransmission": message("again"),
+    "probe": message("probe"),
+    "corrupted": message("corrupted"),
+}
+LOST = message("lost")
 SLOW = 0.0015  # seconds through the router from which on the delay is shown
 BREAK = 0.03  # seconds; packets that are further apart aren't merged into one arrow
 
@@ -93,10 +98,12 @@ def sequence(
     shown, left_out = ends(found, rows)
     for row in shown:
         if row is None:
-            lines.append([Span(f"{'…':>8}  {_summary(left_out)}", "dim")])
+            lines.append([Span(f"{'…':>8}  {_summary(left_out, language)}", "dim")])
         else:
-            lines.append([Span(f"{row.transit.sent.at - first:8.3f} ", "time"), *_arrow(row, names, leg)])
-    lines += _caveats(traffic)
+            lines.append(
+                [Span(f"{row.transit.sent.at - first:8.3f} ", "time"), *_arrow(row, names, leg, language)]
+            )
+    lines += [[Span(f"{'':9}{caveat.in_language(language)}", "lost")] for caveat in _caveats(traffic)]
     hidden = 0 if acks else hidden_acks(traffic, since, until)
     if hidden:
         lines.append([Span(f"{'':9}{acks_note(hidden).in_language(language)}", "dim")])
@@ -209,13 +216,14 @@ def ends(rows: list[Row], most: int) -> tuple[list[Row | None], list[Row]]:
     return [*rows[:head], None, *rows[-tail:]], rows[head:-tail]
 
 
-def _summary(rows: list[Row]) -> str:
+def _summary(rows: list[Row], language: str) -> str:
     lost = sum(row.transit.fate == "lost" for row in rows)
     again = sum(row.transit.mark == "retransmission" for row in rows)
-    packets = sum(row.count for row in rows)
-    words = [f"{packets} packet{'s' * (packets > 1)}"]
-    words += [f"{lost} lost"] * bool(lost) + [f"{again} sent again"] * bool(again)
-    return f"{', '.join(words)} (all of them: lab trace)"
+    parts = [messages("{count} packet", "{count} packets", count=sum(row.count for row in rows))]
+    parts += [message("{count} lost", count=lost)] * bool(lost)
+    parts += [message("{count} retransmitted", count=again)] * bool(again)
+    text = _(", ", language).join(part.in_language(language) for part in parts)
+    return message("{packets} (lab trace shows all of them)", packets=text).in_language(language)
 
 
 def _heading(lanes: list[str], leg: int) -> list[Span]:
@@ -225,7 +233,7 @@ def _heading(lanes: list[str], leg: int) -> list[Span]:
     ]
 
 
-def _arrow(row: Row, lanes: list[str], leg: int) -> list[Span]:
+def _arrow(row: Row, lanes: list[str], leg: int, language: str) -> list[Span]:
     """One line: the arrow runs from lane to lane; the arrow of a lost packet ends past the router."""
     start, end = lanes.index(row.source), lanes.index(row.destination)
     rightward = end > start
@@ -239,44 +247,54 @@ def _arrow(row: Row, lanes: list[str], leg: int) -> list[Span]:
             spans.append(Span(" " * leg, "lane"))
             continue
         number = lane - start if rightward else start - 1 - lane  # of this leg, from the sender
-        spans.append(_leg(row, number, leg, rightward))
+        spans.append(_leg(row, number, leg, rightward, language))
     return spans
 
 
-def _leg(row: Row, number: int, width: int, rightward: bool) -> Span:
+def _leg(row: Row, number: int, width: int, rightward: bool, language: str) -> Span:
     transit = row.transit
     if transit.fate == "lost" and number > 0:
-        word = "✗ lost" if number == 1 else ""
-        return Span(f" {word}".ljust(width) if rightward else f"{word} ".rjust(width), "lost")
+        word = f" ✗ {LOST.in_language(language)} " if number == 1 else ""
+        space = " " * (width - cell_len(word))
+        return Span(word + space if rightward else space + word, "lost")
     style = "mark" if transit.mark else row.source
     if transit.mark == "duplicate":  # sent once, but it left the router twice
-        return Span(_dashes("copy", width, rightward) if number == 1 else " " * width, style)
+        return Span(_dashes(_("copy", language), width, rightward) if number == 1 else " " * width, style)
     if number == 0:
-        return Span(_dashes(row.label, width, rightward, MARKS.get(transit.mark, "")), style)
+        mark = f" {MARKS[transit.mark].in_language(language)}" if transit.mark in MARKS else ""
+        return Span(_dashes(row.label, width, rightward, mark), style)
     slow = transit.delay is not None and transit.delay >= SLOW and number == 1
     return Span(_dashes(f"{(transit.delay or 0) * 1000:.0f} ms" if slow else "", width, rightward), style)
 
 
 def _dashes(label: str, width: int, rightward: bool, mark: str = "") -> str:
     """An arrow of ``width`` cells with its label and its mark at the sender's end."""
-    text = f" {_cut(label, width - 5 - len(mark))}{mark} " if label else ""
+    text = f" {_cut(label, width - 5 - cell_len(mark))}{mark} " if label else ""
     line = "─" * (width - 2 - cell_len(text))
     return f"─{text}{line}▶" if rightward else f"◀{line}{text}─"
 
 
-def _caveats(traffic: Traffic) -> list[list[Span]]:
+def _caveats(traffic: Traffic) -> Iterator[Message]:
     """The packets that are missing from the captures, so that their absence isn't taken for a result."""
-    lines = []
     for capture in traffic.captures.values():
-        for count, what in (
-            (capture.cut, "were left out of the capture"),
-            (capture.dropped, "were dropped by it"),
-        ):
-            if count:
-                lines.append([Span(f"{'':9}{capture.name}: {count} packets {what}", "lost")])
+        if capture.cut:
+            yield messages(
+                "{name}: {count} packet was captured but not kept",
+                "{name}: {count} packets were captured but not kept",
+                name=capture.name,
+                count=capture.cut,
+            )
+        if capture.dropped:
+            yield messages(
+                "{name}: {count} packet was dropped by the kernel",
+                "{name}: {count} packets were dropped by the kernel",
+                name=capture.name,
+                count=capture.dropped,
+            )
         if capture.ended:
-            lines.append([Span(f"{'':9}{capture.name}: the capture ended early: {capture.ended}", "lost")])
-    return lines
+            yield message(
+                "{name}: the capture ended early: {reason}", name=capture.name, reason=capture.ended
+            )
 
 
 def _cut(text: str, width: int) -> str:

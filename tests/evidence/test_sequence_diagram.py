@@ -64,6 +64,16 @@ def test_repetitions_and_copies_are_marked():
     assert text.count("copy") == 1
 
 
+def test_in_chinese_the_words_are_chinese_and_the_lanes_stay_in_line():
+    packet = udp(3.0, ident=5)
+    shown = traffic(tcp(1.0, "S", 7), crossed(tcp(2.0, "S", 7)), crossed(packet), past(packet, 0.1))
+    chinese = arrows(shown, language="zh-CN")
+    assert all(word in "".join(chinese) for word in ("丢失", "重传", "副本"))
+    bars = {cell_len(line.rpartition("│")[0]) for line in chinese}
+    assert bars == {cell_len(line.rpartition("│")[0]) for line in arrows(shown)}
+    assert len(bars) == 1
+
+
 def test_a_slow_link_shows_its_delay():
     assert "40 ms" in lines(traffic(crossed(tcp(1.0, "S", 7), 0.04)))[1]
     assert "ms" not in lines(traffic(crossed(tcp(1.0, "S", 7), 0.0001)))[1]
@@ -153,7 +163,7 @@ def test_packets_missing_from_a_capture_are_counted():
         "servers", "f", networks=CAPTURES[1].networks, cut=7, dropped=2
     )
     text = "\n".join(lines(shown))
-    assert "servers: 7 packets were left out" in text
+    assert "servers: 7 packets were captured but not kept" in text
     assert "servers: 2 packets were dropped" in text
 
 
