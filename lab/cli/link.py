@@ -165,6 +165,7 @@ def _print_status(status: Status) -> None:
 
 
 def _print_attempt(attempt: Attempt) -> None:
+    language = from_environment()
     heads = (_("direction"), _("what"), _("asked"), _("measured"), _("interval"), _("ok"))
     table = Table(*heads, box=None, header_style="bold")
     yes, no = _("[green]yes[/]"), _("[red]no[/]")
@@ -174,7 +175,14 @@ def _print_attempt(attempt: Attempt) -> None:
                 verdict = {True: yes, False: no, None: f"? {check.note}"}[check.ok]
                 interval = f"{check.show(check.low)} … {check.show(check.high)}"
                 asked = check.show(check.asked)
-                table.add_row(direction, _(check.what), asked, check.show(check.measured), interval, verdict)
+                table.add_row(
+                    direction,
+                    check.name.in_language(language),
+                    asked,
+                    check.show(check.measured),
+                    interval,
+                    verdict,
+                )
     stdout.print(table)
     if attempt.wrong:
         raise LinkFailure(message("the link doesn't do what was asked"))

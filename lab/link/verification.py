@@ -29,6 +29,7 @@ from lab.link.binomial import interval
 from lab.link.probes import OVERHEAD, PROBE_SIZE, Observation
 from lab.link.settings import Impairment
 from lab.link.units import describe_rate
+from lab.locale import Message, message
 
 ALPHA = 1e-6
 ATTEMPTS = 5
@@ -37,6 +38,15 @@ LEVEL = ALPHA / (ATTEMPTS * CHECKS)
 DEVIATIONS = NormalDist().inv_cdf(1 - LEVEL / 2)  # standard deviations on either side
 TOLERANCE = 0.002  # seconds, of delay and jitter
 RATE_TOLERANCE = 0.06
+NAMES = {
+    "loss": message("loss"),
+    "duplication": message("duplication"),
+    "corruption": message("corruption"),
+    "reordering": message("reordering"),
+    "delay": message("delay"),
+    "jitter": message("jitter"),
+    "rate": message("rate"),
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,11 @@ class Check:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def name(self) -> Message:
+        """``what`` as a text for the reader."""
+        return NAMES.get(self.what) or Message(self.what)
 
     @property
     def matters(self) -> bool:
