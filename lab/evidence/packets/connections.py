@@ -1,4 +1,4 @@
-"""TCP connections as the packets tell them: handshake, bytes each way, retransmissions, and the end."""
+"""TCP connections, reconstructed from packets: handshake, bytes in each direction, retransmissions, close."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ Side: TypeAlias = Literal["client", "server"]
 
 @dataclass
 class Way:
-    """One direction of a connection. Counts are of packets where they were sent, before any loss."""
+    """One direction of a connection. Packets are counted on the sender's segment, before any loss."""
 
     packets: int = 0
-    bytes: int = 0  # of payload that came out of the router (or stayed on the segment), each counted once
-    sent: int = 0  # bytes of payload that were sent, each counted once
+    bytes: int = 0  # of payload that left the router (or stayed on the segment), without repetitions
+    sent: int = 0  # bytes of payload that were sent, without repetitions
     retransmissions: int = 0
-    lost: int = 0  # packets that never came out of the router
-    duplicates: int = 0  # packets that came out again
+    lost: int = 0  # packets that didn't leave the router
+    duplicates: int = 0  # copies that left the router
     syns: int = 0
     syns_arrived: int = 0
-    fin_at: float | None = None  # when it was first sent
+    fin_at: float | None = None  # when the first FIN was sent
     fin_arrived: bool = False
     reset_at: float | None = None
     reset_arrived: bool = False
-    zero_windows: int = 0  # times that this side's receive buffer was full
+    zero_windows: int = 0  # packets with a window of 0: this side's receive buffer was full
 
 
 @dataclass
 class Connection:
-    """One TCP connection, or the attempt at one.
+    """One TCP connection, or an attempt to connect.
 
-    handshake   complete | refused (answered with RST) | unanswered (no answer came back) | half (SYN ACK was
-                seen, its ACK never) | unseen (it was there before the capture)
+    handshake   complete | refused (answered with RST) | unanswered (no answer came back) | half (SYN ACK
+                without its ACK) | unseen (the connection is older than the capture)
     """
 
-    client: str  # who connected: a node's name, or an address that is no node's
+    client: str  # the side that connected: a node's name, or an unknown address
     server: str
     client_address: Endpoint
     server_address: Endpoint
     started: float
     handshake: Handshake = "unanswered"
-    connect_seconds: float | None = None  # from the (last) SYN to the ACK of its answer
-    ended: float = 0.0  # its last packet
-    closed_first: str = ""  # who sent the first FIN or RST: a node's name, "" while nobody did
+    connect_seconds: float | None = None  # from the last SYN to the ACK of its answer
+    ended: float = 0.0  # the time of its last packet
+    closed_first: str = ""  # the node that sent the first FIN or RST; "" if neither did
     reset_by: str = ""
-    unreachable: str = ""  # what an ICMP error said of it
-    unreachable_from: str = ""  # and who said so
+    unreachable: str = ""  # the label of an ICMP error about it
+    unreachable_from: str = ""  # the node that sent the error
     from_client: Way = field(default_factory=Way)
     from_server: Way = field(default_factory=Way)
 
@@ -80,7 +80,7 @@ class Connection:
 
 
 class Follower:
-    """Follows the packets of TCP, in the order of time."""
+    """Assigns TCP packets, in the order of time, to connections."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names  # a node's name by address
@@ -104,7 +104,7 @@ class Follower:
         client = (packet.source, packet.sport)
         server = (packet.destination, packet.dport)
         if packet.flags == "SA" or ("S" not in packet.flags and packet.sport < packet.dport):
-            client, server = server, client  # begun before the capture: servers have the lower port
+            client, server = server, client  # older than the capture: servers usually have the lower port
         followed = _Followed(self._new(client, server, packet.at), client)
         if "S" not in packet.flags:
             followed.connection.handshake = "unseen"
@@ -132,7 +132,7 @@ class Follower:
 
 
 class _Followed:
-    """One connection under way."""
+    """A connection with the state that is needed to follow it."""
 
     def __init__(self, connection: Connection, client: tuple[str, int]) -> None:
         self.connection = connection
@@ -140,10 +140,10 @@ class _Followed:
         self._syn_at: float | None = None
         self._syn_seq: int | None = None
         self._sent = {"client": SequenceTracker(), "server": SequenceTracker()}
-        self._came_out = {"client": SequenceTracker(), "server": SequenceTracker()}
+        self._left_router = {"client": SequenceTracker(), "server": SequenceTracker()}
 
     def begins_anew(self, packet: Packet) -> bool:
-        """Whether ``packet`` opens another connection with the same addresses and ports."""
+        """Whether ``packet`` opens a new connection between the same addresses and ports."""
         if packet.flags.replace("E", "").replace("C", "") != "S":
             return False
         return self.connection.closed or self._syn_seq not in (None, packet.seq)
@@ -168,17 +168,17 @@ class _Followed:
         packet = transit.sent
         way.sent += min(packet.length, self._sent[side].add(packet))
         if transit.fate != "lost" and transit.mark != "corrupted":
-            way.bytes += min(packet.length, self._came_out[side].add(packet))
+            way.bytes += min(packet.length, self._left_router[side].add(packet))
 
     def _handshake(self, transit: PacketTransit, side: Side, way: Way) -> None:
         packet, connection = transit.sent, self.connection
-        came_out = transit.fate != "lost"
+        left_router = transit.fate != "lost"
         if "S" in packet.flags:
             way.syns += 1
-            way.syns_arrived += came_out
+            way.syns_arrived += left_router
             if side == "client":
                 self._syn_at, self._syn_seq = packet.at, packet.seq
-            elif connection.handshake == "unanswered" and came_out:
+            elif connection.handshake == "unanswered" and left_router:
                 connection.handshake = "half"
         elif connection.handshake == "half" and side == "client" and "R" not in packet.flags:
             connection.handshake = "complete"
@@ -187,16 +187,16 @@ class _Followed:
     def _ending(self, transit: PacketTransit, side: Side, way: Way) -> None:
         packet, connection = transit.sent, self.connection
         who = connection.client if side == "client" else connection.server
-        came_out = transit.fate != "lost"
+        left_router = transit.fate != "lost"
         if "R" in packet.flags:
-            if connection.handshake == "unanswered" and side == "server" and came_out:
+            if connection.handshake == "unanswered" and side == "server" and left_router:
                 connection.handshake = "refused"
             way.reset_at = way.reset_at or packet.at
-            way.reset_arrived |= came_out
+            way.reset_arrived |= left_router
             connection.reset_by = connection.reset_by or who
         elif "F" in packet.flags:
             way.fin_at = way.fin_at or packet.at
-            way.fin_arrived |= came_out
+            way.fin_arrived |= left_router
         else:
             return
         if connection.handshake != "refused":
@@ -204,7 +204,7 @@ class _Followed:
 
 
 def follow(transits: Iterable[PacketTransit], names: dict[str, str]) -> list[Connection]:
-    """The connections in ``transits``, in the order in which they began."""
+    """The connections in ``transits``, in the order of their first packets."""
     follower = Follower(names)
     for transit in transits:
         follower.feed(transit)

@@ -1,4 +1,4 @@
-"""UDP datagrams as the packets tell them: matched across the router, put together from their fragments."""
+"""UDP datagrams, reassembled from packets that were matched across the router."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from lab.evidence.endpoint import Endpoint
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.transit import PacketDecision, PacketTransit
 
-PREVIEW = 64  # bytes of a payload that are shown
+PREVIEW = 64  # bytes of the payload in a record
 
 
 @dataclass
 class Datagram:
-    """One UDP datagram. ``lost``: it, or one of its fragments, never came out of the router."""
+    """One UDP datagram. It is ``lost`` if any of its fragments didn't leave the router."""
 
-    sender: str  # a node's name, or an address that is no node's
+    sender: str  # a node's name, or an unknown address
     receiver: str
     source: Endpoint
     destination: Endpoint
     length: int  # bytes of payload
     sent_at: float
-    arrived_at: float | None  # when the last of it came out; None: lost, or not meant to cross the router
+    arrived_at: (
+        float | None
+    )  # when its last fragment left the router; None if it was lost or didn't have to cross
     fate: PacketDecision
-    payload: bytes = b""  # its first bytes
-    copies: int = 0  # times that it came out again
+    payload: bytes = b""  # the captured part
+    copies: int = 0  # duplicates that left the router
     fragments: int = 1
     fragments_lost: int = 0
-    unreachable: str = ""  # what an ICMP error said of it
-    unreachable_from: str = ""
+    unreachable: str = ""  # the label of an ICMP error about it
+    unreachable_from: str = ""  # the node that sent the error
 
     @property
     def port(self) -> int:
@@ -42,7 +44,7 @@ class Datagram:
         return self.fate == "lost"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for a record; the payload as text."""
+        """As plain values, for a record; the start of the payload as text."""
         text = self.payload[:PREVIEW].decode(errors="backslashreplace")
         ends = {"source": str(self.source), "destination": str(self.destination)}
         return asdict(self) | ends | {"port": self.port, "lost": self.lost, "payload": text}
@@ -52,14 +54,14 @@ Ident: TypeAlias = tuple[str, str, int]
 
 
 def gather(transits: Iterable[PacketTransit], names: dict[str, str]) -> list[Datagram]:
-    """The datagrams in ``transits``, in the order in which they were sent."""
+    """The datagrams in ``transits``, in the order of sending."""
     found: list[Datagram] = []
     by_packet: dict[int, Datagram] = {}
     parts: dict[Ident, Datagram] = {}
     for transit in transits:
         packet = transit.sent
         if packet.about is not None and packet.is_error:
-            _complain(found, packet, names)
+            _add_error(found, packet, names)
         elif transit.mark == "duplicate" and id(packet) in by_packet:
             by_packet[id(packet)].copies += 1
         elif packet.protocol == "udp":
@@ -101,8 +103,8 @@ def _add(whole: Datagram, transit: PacketTransit) -> None:
         whole.arrived_at = max(whole.arrived_at, transit.arrived.at)
 
 
-def _complain(found: list[Datagram], error: Packet, names: dict[str, str]) -> None:
-    """Notes an ICMP error with the last datagram that it can be about."""
+def _add_error(found: list[Datagram], error: Packet, names: dict[str, str]) -> None:
+    """Adds an ICMP error to the last datagram between its addresses and ports."""
     about = error.about
     if about is None or about.protocol != "udp":
         return

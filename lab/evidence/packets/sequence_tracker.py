@@ -1,4 +1,4 @@
-"""One direction of a TCP connection: which of its sequence numbers have been seen (RFC 9293, section 3.4)."""
+"""The sequence numbers seen in one direction of a TCP connection (RFC 9293, section 3.4)."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from lab.evidence.packets.packet import Packet
 
 
 def distance(start: int, end: int) -> int:
-    """From one sequence number to another; negative where ``end`` lies before (they wrap at 2^32)."""
+    """The distance between two sequence numbers, modulo 2^32; negative if ``end`` is before ``start``."""
     return ((end - start + 2**31) & 0xFFFFFFFF) - 2**31
 
 
 def sequence_space(packet: Packet) -> int:
-    """How far a packet moves its sender's sequence number: SYN and FIN count as a byte."""
+    """The sequence numbers that a packet uses: one for each byte, for SYN and for FIN."""
     return packet.length + ("S" in packet.flags) + ("F" in packet.flags)
 
 
 class SequenceTracker:
-    """What has been seen of a stream. Positions count from its first packet, so they don't wrap."""
+    """The parts of a stream that were seen. Positions count from its first packet, so they don't wrap."""
 
     def __init__(self) -> None:
-        self._seq: int | None = None  # the sequence number of the end of what was seen ...
-        self.end = 0  # ... and its position
-        self._gaps: list[tuple[int, int]] = []  # what was skipped before it, in order
+        self._seq: int | None = None  # the sequence number after the last one seen
+        self.end = 0  # its position
+        self._gaps: list[tuple[int, int]] = []  # positions before it that weren't seen, in order
 
     def add(self, packet: Packet) -> int:
-        """How many sequence numbers are seen in ``packet`` for the first time."""
+        """Adds a packet. Returns the number of its sequence numbers that weren't seen before."""
         if self._seq is None:
             self._seq = packet.seq
         start = self.end + distance(self._seq, packet.seq)
@@ -38,11 +38,11 @@ class SequenceTracker:
         return new + filled
 
     def behind(self, packet: Packet) -> int:
-        """How far before the end of what was seen the packet begins; 0 where nothing was."""
+        """The distance from the start of the packet to the end of the seen part; 0 if nothing was seen."""
         return 0 if self._seq is None else distance(packet.seq, self._seq)
 
     def _fill(self, start: int, end: int) -> int:
-        """Takes [start, end) out of the gaps; returns how much that was."""
+        """Removes [start, end) from the gaps. Returns the number of positions removed."""
         left, filled = [], 0
         for low, high in self._gaps:
             overlap = min(end, high) - max(start, low)

@@ -1,4 +1,4 @@
-"""Traffic: all that passed in a run, for checks, the diagnosis and the pictures."""
+"""Traffic: all packets of a run, for checks, the diagnosis and the diagrams."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from lab.evidence.packets.datagrams import Datagram, gather
 from lab.evidence.packets.packet import Packet, decode, in_time
 from lab.evidence.packets.transit import PacketTransit, Segment, match
 
-MAX_EVENTS = 20_000  # packets that events.jsonl tells; all are in the captures
+MAX_EVENTS = 20_000  # packets in events.jsonl; the captures have all
 
 
 @dataclass
 class CaptureInfo:
-    """What the record says of one capture."""
+    """The record's description of one capture."""
 
     name: str  # the segment's name, or a host's
     file: str
     interface: str = ""
     networks: tuple[str, ...] = ()
-    router: tuple[str, ...] = ()  # the router's own addresses there
-    packets: int = 0  # that are in the file
-    cut: int = 0  # that were seen and not kept: the file holds the first and the last of a long run
-    gap: tuple[float, float] | None = None  # from when to when those passed
-    dropped: int = 0  # that the kernel couldn't hand over
+    router: tuple[str, ...] = ()  # the router's addresses on the segment
+    packets: int = 0  # in the file
+    cut: int = 0  # packets that weren't kept: of a long run the file has the first and the last
+    gap: tuple[float, float] | None = None  # the time in which those were captured
+    dropped: int = 0  # packets that the kernel dropped before tcpdump could read them
     snaplen: int = 0  # bytes kept of each packet
-    filter: str = ""  # of the capture: what it left out on purpose
-    ended: str = ""  # why it ended before the run did
+    filter: str = ""  # a pcap-filter(7) expression; "" captures everything
+    ended: str = ""  # why it ended before the run
 
     @property
     def complete(self) -> bool:
@@ -48,8 +48,8 @@ class CaptureInfo:
 class Traffic:
     """The packets of both segments, matched across the router.
 
-    ``names`` gives a node's name by address. Where a capture isn't ``complete``, what is missing in it may
-    have passed all the same: a check that needs every packet asserts that it is.
+    ``names`` gives a node's name by address. If a capture isn't ``complete``, a packet that is missing in it
+    may have been sent: a check that needs every packet must assert that it is.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Traffic:
 
     @property
     def complete(self) -> bool:
-        """Whether every packet of both segments is here."""
+        """Whether the captures have every packet of both segments."""
         return all(capture.complete for capture in self.captures.values())
 
     @cached_property
@@ -80,18 +80,18 @@ class Traffic:
         return gather(self.transits, self.names)
 
     def connections(self, port: int | None = None) -> list[Connection]:
-        """TCP connections, and attempts at one; only those to ``port`` where it is given."""
+        """TCP connections, and attempts to connect; only those to ``port`` if it is given."""
         return [c for c in self._connections if port in (None, c.port)]
 
     def datagrams(self, port: int | None = None) -> list[Datagram]:
-        """UDP datagrams; only those to ``port`` where it is given."""
+        """UDP datagrams; only those to ``port`` if it is given."""
         return [d for d in self._datagrams if port in (None, d.port)]
 
     def seen(self, segment: str, **fields: Any) -> list[Packet]:
-        """The packets on one segment whose fields are these: ``seen("servers", flags="S", dport=8001)``.
+        """The packets on one segment with these values of fields: ``seen("office", flags="S", dport=8001)``.
 
-        Raises ValueError for a segment that wasn't captured, AttributeError for a field that no packet has:
-        a misspelt one would find nothing, and look like a fact.
+        Raises ValueError for a segment that wasn't captured, and AttributeError for an unknown field, because
+        a misspelt field would find no packets.
         """
         if segment not in self.captures:
             raise ValueError(f"no capture of {segment!r}; there are {', '.join(self.captures)}")
@@ -105,7 +105,7 @@ class Traffic:
         ]
 
     def events(self) -> Iterator[Event]:
-        """The packets as events of the timeline, at most MAX_EVENTS: the first of them, and a note."""
+        """The packets as events of the timeline: the first MAX_EVENTS, and a note if there are more."""
         for transit in self.transits[:MAX_EVENTS]:
             yield _event(transit)
         if len(self.transits) > MAX_EVENTS:
@@ -141,7 +141,7 @@ def _event(transit: PacketTransit) -> PacketPassed:
 
 
 def names_of(nodes: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, str]:
-    """A node's name by each of its addresses, from the record's ``nodes``."""
+    """The names of the nodes by address, from the record's ``nodes``."""
     return {
         address: name
         for name, node in nodes.items()
@@ -150,7 +150,7 @@ def names_of(nodes: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, str]
 
 
 def load(folder: Path) -> Traffic:
-    """The traffic of a run, from its folder. Raises OSError, ValueError where there is none to read."""
+    """The traffic of the run in ``folder``. Raises OSError or ValueError if it can't be read."""
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     captures = [_captured(about) for about in record.get("captures", [])]
     segments = [capture for capture in captures if capture.networks]

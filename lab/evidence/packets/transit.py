@@ -1,12 +1,12 @@
-"""PacketTransit: the packets of the captures on both sides of the router, matched.
+"""PacketTransit: matches the packets of the captures on both sides of the router.
 
-Seen on one segment only, a packet that had to cross the router was lost in it. That is how loss shows, and
-that is why there are two captures: a sender's own view can't tell loss from silence.
+A packet that had to cross the router and was captured on one segment only was lost in the router. Therefore
+there are two captures: a capture at the sender alone doesn't show loss.
 
-Strategy: packets that had to cross are matched by what no router changes, first with every field, then with
-fewer and fewer, so that a packet that was changed on its way is still found: with another IP identification
-(a duplicate that was sent anew), with other bytes (corruption), or cut into smaller segments (a sender's
-kernel leaves that to the last moment, so a capture sees TCP packets of up to 64 KiB).
+Strategy: packets that had to cross are matched by the fields that a router doesn't change: first by all of
+them, then by fewer. So a packet is found even if it has another IP identification (a duplicate), other bytes
+(corruption), or was split into smaller segments (with segmentation offload a capture sees TCP packets of up
+to 64 KiB).
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ from lab.evidence.packets.sequence_tracker import SequenceTracker, distance, seq
 PacketDecision: TypeAlias = Literal["crossed", "lost", "stayed", "appeared", "unknown"]
 Mark: TypeAlias = Literal["", "retransmission", "probe", "duplicate", "corrupted"]
 
-DOUBT = 0.05  # seconds around a gap of a capture in which a packet may be missing for that reason
-SLACK = 0.0005  # seconds by which a packet may seem to leave the router before it came
+DOUBT = 0.05  # seconds around a gap of a capture; packets may be missing there
+SLACK = 0.0005  # seconds; by clock error, a packet may seem to leave the router so much before it arrived
 
 
 @dataclass(slots=True)
 class PacketTransit:
-    """One packet on its way: where it was seen first, and where it came out of the router.
+    """One packet: as captured on the sender's segment, and as captured past the router.
 
-    crossed   seen on both segments
-    lost      it had to cross the router, and never came out
-    stayed    its destination is on the segment, or the router itself (ARP, neighbour discovery, a ping of
+    crossed   captured on both segments
+    lost      it had to cross the router and didn't leave it
+    stayed    its destination is on the same segment or is the router (ARP, neighbour discovery, a ping of
               the router), or the router sent it (an ICMP error)
-    appeared  seen past the router only (``sent`` is ``arrived``): nothing like it went in
-    unknown   seen on one segment, while the capture of the other left packets out
+    appeared  captured past the router only (``sent`` is ``arrived``)
+    unknown   captured on one segment while the capture of the other one was incomplete
     """
 
     sent: Packet
     arrived: Packet | None
     fate: PacketDecision
     mark: Mark = ""
-    missing: int = 0  # of a lost packet that the router cut up: bytes that didn't come out
+    missing: int = 0  # bytes of a lost packet that didn't leave the router; it may have been split
 
     @property
     def delay(self) -> float | None:
-        """Seconds from one segment to the other."""
+        """Seconds from one segment to the other; None if it didn't arrive."""
         return None if self.arrived is None else self.arrived.at - self.sent.at
 
 
 @dataclass(frozen=True)
 class Segment:
-    """What is on one side of the router: its networks, and the router's own addresses there."""
+    """One side of the router: its networks, and the router's addresses there."""
 
     name: str
     networks: tuple[str, ...]  # "192.168.40.0/24", "fd28:40::/64"
@@ -64,7 +64,7 @@ class Segment:
 
 
 class Map:
-    """Tells on which segment an address is, and so whether a packet has to cross the router."""
+    """The segments of the addresses, from which follows whether a packet has to cross the router."""
 
     def __init__(self, segments: Iterable[Segment]) -> None:
         segments = list(segments)
@@ -73,7 +73,7 @@ class Map:
         self.home = lru_cache(maxsize=4096)(self._home)
 
     def _home(self, address: str) -> str | None:
-        """The segment that has ``address``; None for multicast, link-local and unknown ones."""
+        """The segment of ``address``; None for multicast, link-local and unknown addresses."""
         try:
             ip = ipaddress.ip_address(address)
         except ValueError:
@@ -81,7 +81,7 @@ class Map:
         return next((name for network, name in self._networks if ip in network), None)
 
     def side(self, packet: Packet) -> Literal["near", "far", "stays"]:
-        """Where ``packet`` was seen: before the router, past it, or on a segment that it doesn't leave."""
+        """Where ``packet`` was captured: before the router, past it, or on a segment that it doesn't leave."""
         if packet.protocol in ("arp", "other") or self._router & {packet.source, packet.destination}:
             return "stays"
         here, there = self.home(packet.source), self.home(packet.destination)
@@ -110,7 +110,7 @@ def _without_ident(p: Packet) -> Hashable:
 
 
 def _same_datagram(p: Packet) -> Hashable:
-    """What corruption of anything past the IP header leaves. No identification, no telling."""
+    """Fields that survive corruption past the IP header; without an identification, nothing matches."""
     return (p.source, p.destination, p.ident, p.fragment, p.size) if p.ident else id(p)
 
 
@@ -122,7 +122,7 @@ class _Matching:
     done: list[PacketTransit] = field(default_factory=list)
 
     def by(self, key: Key, mark: Mark = "") -> None:
-        """Matches what has the same key on both sides; the rest stays for the next key."""
+        """Matches packets with the same key on both sides; the rest is left for the next key."""
         near, far = _grouped(self.near, key), _grouped(self.far, key)
         pairs = [(group, far.pop(k, [])) for k, group in near.items()]
         unique = [f[0].at - n[0].at for n, f in pairs if len(n) == 1 and len(f) == 1]
@@ -132,7 +132,7 @@ class _Matching:
             self._pair(group, seen, mark)
 
     def _pair(self, near: list[Packet], far: list[Packet], mark: Mark) -> None:
-        """Packets that look the same: each that came out goes with what it followed most typically."""
+        """Matches packets with one key: each arrival with the packet whose delay is most typical."""
         waiting, times = list(near), [p.at for p in near]
         in_step = len(near) == len(far)
         for packet in far:
@@ -150,7 +150,7 @@ class _Matching:
         self.near += waiting
 
     def cut_up(self) -> None:
-        """Matches TCP packets whose bytes came out in other packets than they went in."""
+        """Matches TCP packets whose bytes left the router in other packets."""
         pieces = _grouped((p for p in self.far if p.protocol == "tcp" and p.length), lambda p: p.flow)
         whole = _grouped((p for p in self.near if p.protocol == "tcp" and p.length), lambda p: p.flow)
         taken: set[int] = set()
@@ -160,7 +160,7 @@ class _Matching:
         self.far = [p for p in self.far if id(p) not in taken]
 
     def _assign(self, sent: list[Packet], pieces: list[Packet]) -> set[int]:
-        """Gives each piece to the last packet before it that has its bytes. Returns the ids of the done."""
+        """Assigns each piece to the last packet before it with the same bytes. Returns the ids of both."""
         sent = sorted(sent, key=lambda p: p.at)
         times = [p.at for p in sent]
         parts: dict[int, list[Packet]] = defaultdict(list)
@@ -181,7 +181,7 @@ class _Matching:
 
 
 def _closest(times: list[float], at: float) -> int:
-    """The index of the moment closest to ``at``; -1 where there is none."""
+    """The index of the time closest to ``at``; -1 if there are no times."""
     index = bisect_left(times, at)
     if index and (index == len(times) or at - times[index - 1] <= times[index] - at):
         index -= 1
@@ -189,8 +189,8 @@ def _closest(times: list[float], at: float) -> int:
 
 
 def _overlap(one: Packet, other: Packet) -> int:
-    """How many bytes of the stream two packets of one flow have in common."""
-    start = distance(one.seq, other.seq)  # of the other, from the first byte of the one
+    """The number of bytes of the stream that two packets of one flow have in common."""
+    start = distance(one.seq, other.seq)  # of the other packet, relative to this one
     return max(0, min(one.length, start + other.length) - max(0, start))
 
 
@@ -204,9 +204,9 @@ def _grouped(packets: Iterable[Packet], key: Key) -> dict[Hashable, list[Packet]
 def match(
     packets: Sequence[Packet], segments: Iterable[Segment], gaps: Sequence[tuple[float, float]] = ()
 ) -> list[PacketTransit]:
-    """Every packet of the segments' captures, in the order of time, each once. ``packets`` are in order.
+    """Every packet once, in the order of time. ``packets`` are those of all captures, in the order of time.
 
-    ``gaps`` are the times in which a capture left packets out.
+    ``gaps`` are the times in which a capture didn't keep packets.
     """
     sides: Mapping[str, list[Packet]] = {"near": [], "far": [], "stays": []}
     where = Map(segments)
@@ -229,7 +229,7 @@ def match(
 
 
 def _leftover(far: list[Packet], transits: list[PacketTransit]) -> list[PacketTransit]:
-    """What came out without having gone in: a copy of what did (with its own identification), or new."""
+    """Packets captured past the router only: duplicates with another identification, or new ones."""
     if not far:
         return []
     sent = {_without_ident(p.sent): p.sent for p in transits if p.arrived is not None}
@@ -244,7 +244,7 @@ def _leftover(far: list[Packet], transits: list[PacketTransit]) -> list[PacketTr
 
 
 def _doubt(transits: Iterable[PacketTransit], gaps: Sequence[tuple[float, float]]) -> None:
-    """What misses its other half near a gap may have it in the gap: nothing is known of it."""
+    """Marks packets near a gap that weren't matched as unknown: the other capture may have missed them."""
     if not gaps:
         return
     delays = [transit.delay for transit in transits if transit.delay is not None]
@@ -256,7 +256,7 @@ def _doubt(transits: Iterable[PacketTransit], gaps: Sequence[tuple[float, float]
 
 
 def _mark_retransmissions(transits: Iterable[PacketTransit]) -> None:
-    """Marks TCP packets all of whose bytes (SYN and FIN count as one) had been sent before, and probes."""
+    """Marks probes, and TCP packets whose sequence numbers were all sent before."""
     sent: dict[Hashable, SequenceTracker] = {}
     first_syn: dict[Hashable, int] = {}
     for transit in transits:
@@ -265,7 +265,7 @@ def _mark_retransmissions(transits: Iterable[PacketTransit]) -> None:
             continue
         if "S" in packet.flags and first_syn.get(packet.flow) != packet.seq:
             first_syn[packet.flow] = packet.seq
-            sent[packet.flow] = SequenceTracker()  # a new connection, maybe on the ports of an older one
+            sent[packet.flow] = SequenceTracker()  # a new connection, perhaps with the ports of an older one
         seen = sent.setdefault(packet.flow, SequenceTracker())
         if _probes(packet, seen):
             transit.mark = "probe"
@@ -274,9 +274,9 @@ def _mark_retransmissions(transits: Iterable[PacketTransit]) -> None:
 
 
 def _probes(packet: Packet, seen: SequenceTracker) -> bool:
-    """It asks whether the peer lives, or has room again, and repeats nothing that was lost.
+    """Whether it is a keep-alive or a zero-window probe (RFC 9293, sections 3.8.4 and 3.8.6.1).
 
-    A number that the peer has had already, with no byte or an old one (RFC 9293, sections 3.8.4 and 3.8.6.1).
+    Its sequence number is one below the next, and it has no data or one old byte.
     """
     return (
         packet.flags == "A"

@@ -1,6 +1,6 @@
-"""Packets as the page wants them: a list for each field, and the bytes of all in one text.
+"""The packets in the page's format: a list for each field, and all bytes in one base64 text.
 
-20,000 objects would take a browser seconds to parse and hold; lists of small numbers take it milliseconds.
+A browser parses lists of small numbers in milliseconds; 20,000 objects would take seconds.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from lab.evidence.packets.traffic import CaptureInfo, Traffic
 from lab.evidence.packets.transit import PacketTransit
 from lab.evidence.trace.timeline import Clock
 
-MAX_PACKETS = 50_000  # in the page; of a longer run the first and the last
-MAX_BYTES = 4 << 20  # of all packets together, before base64
-LEAST = 96  # bytes of a packet that are kept in any case: its headers
+MAX_PACKETS = 50_000  # in the page: of a longer run, the first and the last
+MAX_BYTES = 4 << 20  # of all packets, before base64
+LEAST = 96  # bytes that are always kept of a packet, for its headers
 
 # The same bits as in data.js.
 LOST, RETRANSMITTED, DUPLICATE, CHANGED, RESET, UNSENT, CHORE, PROBE = 1, 2, 4, 8, 16, 32, 64, 128
 MARKS = {"retransmission": RETRANSMITTED, "probe": PROBE, "duplicate": DUPLICATE, "corrupted": CHANGED}
-# ICMPv6 by which neighbours find each other and say what they listen to (RFC 4861, RFC 3810).
+# ICMPv6 types of neighbour discovery and multicast listener discovery (RFC 4861, RFC 3810).
 CHORES = {*range(130, 138), 143}
 
 FIELDS = (
@@ -38,7 +38,7 @@ Frames: TypeAlias = dict[tuple[str, int], bytes]
 
 @dataclass
 class Table:
-    """Texts that many packets share, each once."""
+    """Distinct texts, which packets refer to by index."""
 
     texts: list[str] = field(default_factory=list)
     _index: dict[str, int] = field(default_factory=dict)
@@ -52,16 +52,18 @@ class Table:
 
 @dataclass
 class Connections:
-    """What belongs together: a TCP connection, the datagrams between two ports, ICMP between two nodes."""
+    """Groups of packets: a TCP connection, the datagrams between two ports, or ICMP between two nodes."""
 
     names: Mapping[str, str]
     table: list[str] = field(default_factory=list)
-    ends: dict[frozenset[str], int] = field(default_factory=dict)  # by "address:port" of both: the newest
+    ends: dict[frozenset[str], int] = field(
+        default_factory=dict
+    )  # the newest connection by both ends, as "address:port"
     _known: dict[tuple[str, frozenset[str]], int] = field(default_factory=dict)
     _pieces: dict[tuple[str, str, int], int] = field(default_factory=dict)
 
     def of(self, transit: PacketTransit) -> int | None:
-        """The number of the connection that a packet belongs to; an ICMP error to that of which it tells."""
+        """The index of a packet's connection; an ICMP error belongs to that of the packet which it quotes."""
         packet = transit.sent
         piece = (packet.source, packet.destination, packet.ident)
         if packet.fragment > 0:
@@ -94,7 +96,7 @@ class Connections:
 
 
 def pack(traffic: Traffic, folder: Path, clock: Clock, nodes: Sequence[str], left: str) -> dict[str, Any]:
-    """The page's packets: their fields, the connections they belong to, and their bytes.
+    """The page's packets: fields, connections and bytes.
 
     ``left`` is the segment that is drawn on the left; ``nodes`` are the titles, in the page's order.
     """
@@ -136,7 +138,7 @@ def pack(traffic: Traffic, folder: Path, clock: Clock, nodes: Sequence[str], lef
 
 
 def _chosen(transits: list[PacketTransit]) -> list[PacketTransit]:
-    """All of them, or the first and the last of very many: how it began and how it ended."""
+    """All packets, or the first and the last if there are more than MAX_PACKETS."""
     if len(transits) <= MAX_PACKETS:
         return transits
     return transits[: MAX_PACKETS // 2] + transits[-MAX_PACKETS // 2 :]
@@ -147,13 +149,13 @@ def _route(transit: PacketTransit, left: str) -> int:
     here = transit.sent.segment == left
     if transit.fate == "stayed":
         return 2 if here else 3
-    if transit.fate == "appeared":  # what was seen on a segment came from the other one
+    if transit.fate == "appeared":  # it came from the other segment
         return 1 if here else 0
     return 0 if here else 1
 
 
 def _times(transit: PacketTransit, left: str, clock: Clock) -> dict[str, int | None]:
-    """When it was seen on each side; nowhere past the router where a part of it was lost."""
+    """When the packet was seen on each side; None past the router if a part of it was lost."""
     here = transit.sent.segment == left
     sent: int | None = clock.micros(transit.sent.at)
     arrived = None
@@ -173,7 +175,7 @@ def _marks(transit: PacketTransit) -> int:
 
 
 def _is_chore(packet: Packet) -> bool:
-    """Whether it only serves to find who has an address: nothing that a program sent."""
+    """Whether it belongs to address resolution or the like, so that no program sent it."""
     return packet.protocol == "arp" or (packet.protocol == "icmp6" and packet.icmp[0] in CHORES)
 
 
@@ -196,14 +198,14 @@ def _frames(folder: Path, captures: Mapping[str, CaptureInfo], transits: Sequenc
 
 
 def _bytes(transits: Sequence[PacketTransit], frames: Frames) -> tuple[dict[str, list[int | None]], str]:
-    """How many bytes of each packet are kept, as first seen and as seen past the router; and all of them.
+    """The number of bytes kept of each packet, as first seen and as seen past the router; and the bytes.
 
     Each piece is padded to a multiple of three, so that its base64 can be read without the rest.
     """
     sent = [frames.get((p.sent.segment, p.sent.number), b"") for p in transits]
     arrived = [_second(p, frames) for p in transits]
     whole = sum(map(len, sent)) + sum(len(data or b"") for data in arrived)
-    if whole > MAX_BYTES:  # the second view is kept where it tells something that the first doesn't
+    if whole > MAX_BYTES:  # past the router only corrupted packets are kept, because their bytes differ
         arrived = [d if p.mark == "corrupted" else None for p, d in zip(transits, arrived, strict=True)]
     limit = _limit([len(data) for data in [*sent, *filter(None, arrived)]])
     pieces = [data[:limit] for pair in zip(sent, arrived, strict=True) for data in pair if data is not None]
@@ -214,12 +216,12 @@ def _bytes(transits: Sequence[PacketTransit], frames: Frames) -> tuple[dict[str,
 
 
 def _mac(packet: Packet, frames: Frames) -> bytes:
-    """The Ethernet address that sent it."""
+    """The Ethernet address of the sender."""
     return frames.get((packet.segment, packet.number), b"")[6:12]
 
 
 def _cards(transits: Iterable[PacketTransit], frames: Frames, names: Mapping[str, str]) -> dict[bytes, str]:
-    """Whose an Ethernet address is. Between neighbours IPv6 has addresses that no record knows."""
+    """The names of the nodes by Ethernet address, for link-local IPv6 addresses, which no record has."""
     sent = [transit.sent for transit in transits if transit.fate != "appeared"]
     return {_mac(packet, frames): names[packet.source] for packet in sent if packet.source in names}
 
@@ -232,7 +234,7 @@ def _second(transit: PacketTransit, frames: Frames) -> bytes | None:
 
 
 def _limit(lengths: Sequence[int]) -> int:
-    """How many bytes each packet may keep, so that all of them together stay below MAX_BYTES."""
+    """The number of bytes to keep of each packet, so that the total stays below MAX_BYTES."""
     low, high = LEAST, max([LEAST, *lengths])
     while low < high:
         middle = (low + high + 1) // 2
