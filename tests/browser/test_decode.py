@@ -1,4 +1,4 @@
-"""The page's own decoder, against frames that dpkt and the RFCs made."""
+"""The page's decoder, tested with frames made by dpkt and examples from RFCs."""
 
 import random
 
@@ -84,7 +84,7 @@ def test_each_tcp_option_in_words(plain, option, words):
     assert words in [field["value"] for field in found["fields"]]
 
 
-def test_padding_is_no_payload(decode):
+def test_padding_isn_t_payload(decode):
     datagram = dpkt.udp.UDP(sport=3000, dport=2000, ulen=10, data=b"hi")
     frame = ethernet(ip4(datagram, 17))
     headers, payload, _ = decode(frame + bytes(60 - len(frame)))
@@ -141,7 +141,7 @@ def test_an_icmp_error_shows_the_packet_it_is_about(decode):
     assert headers[4][2]["destination port"] == "2000"
 
 
-def test_a_router_tells_the_mtu_it_has_room_for(decode):
+def test_fragmentation_needed_has_the_next_hop_mtu(decode):
     error = bytes([3, 4, 0, 0, 0, 0, 5, 220]) + bytes(ip4(b"", 17))
     headers, _, _ = decode(ethernet(ip4(error, 1)))
     assert headers[2][1] == "fragmentation needed"

@@ -1,4 +1,4 @@
-"""What programs, peers and scenarios wrote is shown as text; it is never markup, and it steers nothing."""
+"""Text from programs, peers and scenarios is shown as text; it never becomes markup or code."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def hostile_page(show):
     return show(hostile)
 
 
-def test_nothing_of_it_runs_or_is_built(hostile_page):
+def test_no_code_runs_and_no_element_is_created(hostile_page):
     assert hostile_page.run("return window.taken === undefined")
     assert hostile_page.run("return document.querySelectorAll('img, svg, header script').length") == 0
     assert hostile_page.find("h1").text.startswith("</script><script>window.taken")
@@ -62,7 +62,7 @@ def test_the_panel_shows_it_as_text(hostile_page):
     assert hostile_page.run("return document.querySelectorAll('img, svg').length") == 0
 
 
-def test_invisible_and_turning_characters_are_shown_escaped(hostile_page):
+def test_invisible_and_direction_changing_characters_are_escaped(hostile_page):
     assert "safe\\u202etxt.exe\\u2066\\u200b" in hostile_page.find(".reason").text
     assert "\\x1b[31mred\\x07\\x00\\x9b" in hostile_page.find(".reason").text
     hostile_page.run("select({kind: 'packet', index: count - 1}, {open: true})")
@@ -75,7 +75,7 @@ def test_no_link_leads_anywhere(hostile_page):
     assert hostile_page.run("return [...document.links].map((a) => a.href)") == []
 
 
-def test_the_policy_lets_no_other_code_run(hostile_page):
+def test_the_policy_blocks_all_other_code(hostile_page):
     hostile_page.run(
         "const made = document.createElement('script'); made.textContent = 'window.taken = 1';"
         "document.body.append(made);"
@@ -89,7 +89,7 @@ def test_the_policy_lets_no_other_code_run(hostile_page):
     assert all("Content Security Policy" in complaint for complaint in complaints)
 
 
-def test_what_no_utf_8_can_hold_is_still_written(show):
+def test_lone_surrogates_are_escaped(show):
     def lone_surrogate(folder):
         return Run(folder, {"title": "half \ud83d a pair", "reason": "\udcff"})
 

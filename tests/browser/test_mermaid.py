@@ -1,6 +1,6 @@
-"""Mermaid itself, in a real browser, draws every packet of the gallery and every text that could break out.
+"""Mermaid, in a browser, draws every diagram of the gallery and every hostile text.
 
-The package mermaidx brings Mermaid's own mermaid.min.js, unchanged; nothing else of it is used.
+Only the unchanged Mermaid script of the package mermaidx is used.
 """
 
 from importlib.metadata import distribution
@@ -30,7 +30,7 @@ mermaid.render("drawn", source)
 
 @pytest.fixture(scope="module")
 def texts_of(driver, tmp_path_factory):
-    """Draws a diagram. Returns the texts in the picture; a string where there is none: what Mermaid says."""
+    """Draws a diagram. Returns its texts, or Mermaid's error message as a string."""
     page: Path = tmp_path_factory.mktemp("mermaid") / "page.html"
     script = Path(distribution("mermaidx").locate_file("mermaidx/assets/mermaid.js"))
     page.write_text(f'<!doctype html><meta charset="utf-8"><script src="{script.as_uri()}"></script>')
@@ -64,6 +64,6 @@ def test_a_hostile_text_is_drawn_as_it_is(texts_of, text):
     assert sorted(texts[6:]) == sorted([printable(text), f"{printable(text)} (lost)", printable(text)])
 
 
-def test_what_is_no_diagram_is_seen(texts_of):
+def test_an_invalid_diagram_is_an_error(texts_of):
     """These tests can fail."""
     assert "Parse error" in texts_of("sequenceDiagram\n    kali->>win10: a;b\n    nonsense")

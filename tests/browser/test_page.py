@@ -1,4 +1,4 @@
-"""trace.html in a browser: it opens offline and silent, and what it shows can be found, opened and read."""
+"""trace.html in a browser: it opens offline without errors, and its items can be found, opened and read."""
 
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -8,7 +8,7 @@ from tests.evidence.trace_runs import Run, hello, long, lossy
 SYN, TEXT, ANSWER = 0, 3, 5  # packets of `hello`, in their order
 
 
-def test_it_opens_with_the_verdict_and_asks_for_nothing(show):
+def test_it_opens_with_the_verdict_and_loads_nothing_else(show):
     page = show(hello)
     assert page.find(".verdict").text == "passed"
     assert page.find("h1").text == "tcp-hello"
@@ -60,7 +60,7 @@ def test_a_click_on_an_arrow_opens_its_headers(show):
     assert "maximum segment size 1460" in panel
 
 
-def test_the_same_packet_past_the_router_has_lost_one_of_its_lives(show):
+def test_past_the_router_the_time_to_live_is_one_less(show):
     page = show(hello)
     page.click_packet(SYN)
     page.find(".tabs button:nth-child(2)").click()
@@ -76,7 +76,7 @@ def test_a_payload_is_shown_as_text_and_as_bytes(show):
     assert page.texts(".offset")[:2] == ["0000", "0010"]
 
 
-def test_a_payload_in_gbk_is_told_from_utf_8(show):
+def test_a_payload_in_gbk_is_recognized(show):
     def in_gbk(folder):
         run = Run(folder)
         run.udp(0.1, (3000, 2000), "已连接到服务器".encode("gbk"))
@@ -102,7 +102,7 @@ def test_a_field_marks_its_bytes(show):
     assert page.texts(".octets .marked") == ["1f", "41"]  # 8001
 
 
-def test_a_lost_packet_ends_in_the_air_and_says_so(show):
+def test_a_lost_packet_ends_inside_the_router(show):
     page = show(lossy)
     page.run("select({kind: 'packet', index: 0}, {open: true})")
     assert "lost between the segments" in page.panel()
@@ -223,7 +223,7 @@ def choose(page, field, text):
     option.click()
 
 
-def test_filters_leave_what_was_asked_for(show):
+def test_filters_hide_the_other_packets(show):
     page = show(lossy)
     choose(page, "protocol", "UDP")
     assert page.find("#counts").text == "2 of 65 packets · 1 lost"
@@ -239,7 +239,7 @@ def test_filters_leave_what_was_asked_for(show):
     assert page.find("#counts").text == "0 of 65 packets"
 
 
-def test_a_host_and_a_kind_can_be_left_out(show):
+def test_hosts_and_kinds_can_be_hidden(show):
     page = show(hello)
     choose(page, "node", "win10")
     nodes = "return [...new Set(view.events.map((i) => run.events[i].node))].map((n) => nodeName(n))"
@@ -433,7 +433,7 @@ def test_a_run_that_never_began_has_a_page(show):
     assert "nothing was captured" in page.find(".cut").text
 
 
-def test_socket_states_are_bars_with_their_words(show):
+def test_socket_states_are_bars_with_names(show):
     page = show(hello)
     states = page.run("return view.sockets.map((i) => run.sockets[i].state)")
     assert {"LISTEN", "SYN_SENT", "ESTABLISHED", "FIN_WAIT2", "TIME_WAIT"} <= set(states)
@@ -469,7 +469,7 @@ def test_a_fault_is_a_band_from_its_start_to_its_end(show):
     assert link["from"] == 50_000
 
 
-def test_neighbours_are_shown_on_request(show):
+def test_address_resolution_is_shown_on_request(show):
     def chatter(folder):
         run = hello(folder)
         request = bytes.fromhex(

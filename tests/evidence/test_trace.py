@@ -45,7 +45,7 @@ def kept_bytes(page, index, second=False):
 # --- packets -----------------------------------------------------------------------------------------
 
 
-def test_packets_have_their_way_their_times_and_their_names(folder):
+def test_packets_have_routes_times_and_nodes(folder):
     run = collect(hello(folder).save()).run
     packets = run["packets"]
     titles = [node["title"] for node in run["nodes"]]
@@ -99,7 +99,7 @@ def test_a_duplicate_and_a_corrupted_packet_are_marked(folder):
     assert kept_bytes(page, 2, second=True) == bytes(changed)
 
 
-def test_what_came_from_nowhere_has_no_first_sighting(folder):
+def test_a_packet_captured_past_the_router_only_is_marked(folder):
     run = hello(folder)
     run.frames["clients"] = [f for f in run.frames["clients"] if f.at > STARTED + 0.511]
     packets = collect(run.save()).run["packets"]
@@ -107,7 +107,7 @@ def test_what_came_from_nowhere_has_no_first_sighting(folder):
     assert (packets["route"][0], packets["left"][0], packets["right"][0]) == (0, None, 510_030)
 
 
-def test_the_same_ports_again_are_another_connection(folder):
+def test_a_reused_port_is_another_connection(folder):
     run = Run(folder)
     for number in range(3):
         run.tcp(number, (40000, 80), "S", 1000 * number)
@@ -117,7 +117,7 @@ def test_the_same_ports_again_are_another_connection(folder):
     assert len(found["connections"]) == 3
 
 
-def test_an_icmp_error_belongs_to_what_it_tells_of(folder):
+def test_an_icmp_error_belongs_to_the_connection_that_it_quotes(folder):
     run = Run(folder)
     run.udp(0.1, (3000, 2000), b"anybody?")
     quoted = run.frames["servers"][0].data[14 : 14 + 28]
@@ -127,7 +127,7 @@ def test_an_icmp_error_belongs_to_what_it_tells_of(folder):
     assert found["protocols"] == ["UDP", "ICMP"]
 
 
-def test_neighbours_looking_for_each_other_are_chores_and_belong_to_nothing(folder):
+def test_address_resolution_is_marked_and_has_no_connection(folder):
     run = Run(folder)
     request = "ffffffffffff0242c0a82881080600010800060400010242c0a82881c0a82881000000000000c0a82802"
     run.udp(0.1, (3000, 2000), b"so that its Ethernet address is known")
@@ -142,7 +142,7 @@ def test_neighbours_looking_for_each_other_are_chores_and_belong_to_nothing(fold
 # --- limits ------------------------------------------------------------------------------------------
 
 
-def test_bytes_past_the_limit_are_cut_and_it_is_said(folder, monkeypatch):
+def test_bytes_past_the_limit_are_cut_and_a_note_says_so(folder, monkeypatch):
     monkeypatch.setattr(columns, "MAX_BYTES", 100_000)
     page = collect(long(folder, 800).save())
     assert len(page.bytes) < 100_000 * 4 / 3 + 4 * 801
@@ -162,7 +162,7 @@ def test_of_very_many_packets_the_first_and_the_last_are_kept(folder, monkeypatc
     assert last == round((max(whole[-1].sent.at, whole[-1].arrived.at) - STARTED) * 1e6)
 
 
-def test_of_much_output_the_middle_is_left_out_and_it_is_said(folder):
+def test_the_middle_of_long_output_is_left_out_and_a_note_says_so(folder):
     run = Run(folder)
     for number in range(2 * timeline.MAX_LINES):
         run.print(number / 1000, "kali", f"line {number}", 1)
@@ -175,7 +175,7 @@ def test_of_much_output_the_middle_is_left_out_and_it_is_said(folder):
     assert f"{timeline.MAX_LINES} lines of output are only in the folder output/" in notes(page)
 
 
-def test_what_a_capture_lacks_is_said(folder):
+def test_an_incomplete_capture_is_noted(folder):
     run = hello(folder)
     run.record["captures"] = [
         {
@@ -198,7 +198,7 @@ def test_what_a_capture_lacks_is_said(folder):
     assert "the capture of servers isn't complete (the kernel dropped 3 packets)" in said
 
 
-def test_a_clock_that_isn_t_sure_is_told(folder):
+def test_an_inexact_clock_is_noted(folder):
     run = hello(folder)
     run.record["clocks"] = {"win10": {"offset": 1.0, "uncertainty": 0.004}, "kali": {"uncertainty": 0.0}}
     assert notes(collect(run.save())) == "times of win10 are known to 4.0 ms only"
@@ -207,7 +207,7 @@ def test_a_clock_that_isn_t_sure_is_told(folder):
 # --- sockets, faults, the link -----------------------------------------------------------------------
 
 
-def test_each_state_of_a_socket_is_a_bar_from_when_to_when(folder):
+def test_each_state_of_a_socket_has_a_start_and_an_end(folder):
     page = collect(hello(folder).save())
     client = [row for row in page.run["sockets"] if row["local"] == f"{KALI}:43012"]
     assert [(row["state"], row["from"], row["to"]) for row in client] == [
@@ -230,7 +230,7 @@ def test_a_socket_that_lingers_from_before_the_run_is_left_out(folder):
     ]
 
 
-def test_a_fault_lasts_until_it_is_ended_or_to_the_end(folder):
+def test_a_fault_lasts_until_it_is_healed_or_to_the_end_of_the_run(folder):
     run = Run(folder, {"seconds": 9})
     run.add(FaultChanged, 1, "win10", "power cut", "begin")
     run.add(FaultChanged, 2, "kali", "paused", "begin")
@@ -283,7 +283,7 @@ def test_nothing_is_loaded_from_anywhere(folder):
     )
 
 
-def test_the_policy_names_the_very_code_and_style(folder):
+def test_the_policy_has_the_digests_of_the_code_and_the_style(folder):
     elements = Elements(trace.write(hello(folder).save()).read_text())
     policy = next(
         a["content"] for tag, a in elements.tags if a.get("http-equiv") == "Content-Security-Policy"
@@ -294,7 +294,7 @@ def test_the_policy_names_the_very_code_and_style(folder):
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_a_link_leads_to_the_scenario_where_its_file_is_there(folder):
+def test_a_scenario_is_linked_if_its_file_exists(folder):
     run = lossy(folder)
     scenarios = folder.parents[2] / "scenarios"
     scenarios.mkdir()
@@ -305,7 +305,7 @@ def test_a_link_leads_to_the_scenario_where_its_file_is_there(folder):
     assert (folder / links[0]).resolve() == scenarios / "half_open.py"
 
 
-def test_the_data_ends_no_script(folder):
+def test_data_can_t_end_the_script_element(folder):
     run = hello(folder)
     run.print(0.5, "kali", "</script><script>alert(1)</script><!--&amp;\u2028", 2)
     text = trace.write(run.save()).read_text()
@@ -319,7 +319,7 @@ def test_the_same_run_gives_the_same_page(folder):
     assert trace.write(run).read_bytes() == trace.write(run).read_bytes()
 
 
-def test_traffic_that_is_at_hand_gives_the_same_page(folder):
+def test_traffic_in_memory_gives_the_same_page(folder):
     run = lossy(folder).save()
     assert trace.write(run, load(run)).read_bytes() == trace.write(run).read_bytes()
 
@@ -335,7 +335,7 @@ def test_a_page_is_written_whole_or_not_at_all(folder, monkeypatch):
     assert not list(run.glob("*.part"))
 
 
-def test_a_run_that_never_began_has_a_page_that_says_so(folder):
+def test_a_run_that_never_began_has_a_page_with_a_note(folder):
     run = Run(folder, {"nodes": {}, "captures": [], "verdict": "fail", "reason": "no lab is up"})
     page = collect(run.save())
     assert "nothing was captured in this run" in notes(page)
@@ -343,7 +343,7 @@ def test_a_run_that_never_began_has_a_page_that_says_so(folder):
     assert "no lab is up" in trace.write(folder).read_text()
 
 
-def test_captures_that_can_t_be_read_are_told(folder):
+def test_unreadable_captures_are_noted(folder):
     hello(folder).save()
     (folder / "servers.pcapng").write_bytes(b"no capture at all")
     page = collect(folder)
@@ -352,14 +352,14 @@ def test_captures_that_can_t_be_read_are_told(folder):
     assert page.run["events"]
 
 
-def test_a_line_of_events_that_was_cut_is_told(folder):
+def test_a_truncated_line_of_events_is_noted(folder):
     hello(folder).save()
     with open(folder / "events.jsonl", "a") as file:
         file.write('{"at": 1795, "node": "ka')
     assert "lines of events.jsonl can't be read: 1" in notes(collect(folder))
 
 
-def test_hosts_without_ipv4_have_their_side_too(folder):
+def test_hosts_without_ipv4_are_on_their_side(folder):
     run = hello(folder)
     run.record["captures"] = [
         {"name": "clients", "file": "clients.pcapng", "networks": ["fd28:40::/64"], "router": []},

@@ -81,7 +81,7 @@ class Map:
         return next((name for network, name in self._networks if ip in network), None)
 
     def side(self, packet: Packet) -> Literal["near", "far", "stays"]:
-        """Where ``packet`` was captured: before the router, past it, or on a segment that it doesn't leave."""
+        """Where it was captured: before the router, past it, or on a segment that it doesn't leave."""
         if packet.protocol in ("arp", "other") or self._router & {packet.source, packet.destination}:
             return "stays"
         here, there = self.home(packet.source), self.home(packet.destination)
