@@ -12,7 +12,6 @@ from markdown_it import MarkdownIt
 from docs import tools
 from docs.tools.diagram import diagram
 from docs.tools.recording import Step
-from docs.tools.translations import WORDS
 from lab.protocols.printable import printable
 from tests.docs.tools.test_diagram import HOSTILE, LANES
 
@@ -59,7 +58,7 @@ def test_a_hostile_text_is_drawn_as_it_is(texts_of, text):
         Step(0.0, "win10", "kali", text, fate="lost"),
         Step(0.0, note=text),
     ]
-    texts = texts_of(diagram(steps, WORDS["en"], LANES))
+    texts = texts_of(diagram(steps, "en", LANES))
     assert isinstance(texts, list), texts
     assert sorted(texts[6:]) == sorted([printable(text), f"{printable(text)} (lost)", printable(text)])
 
