@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO, Protocol
 
-from lab.programs.command.shell import Running
+from lab.programs.command.shell import RunningCommand
 from lab.protocols.command_answers import Exit, FrameAnswerEncoder
 from lab.protocols.errors import ProtocolError
 from lab.sockets.blocking import Stream
@@ -107,7 +107,7 @@ class Relay:
 
     def __init__(
         self,
-        running: Running,
+        running: RunningCommand,
         stream: Stream,
         sink: Sink,
         limits: Limits,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.programs.command.process_tree import children
 from lab.protocols import framing
 from lab.protocols.command import TIMEOUT
 from tests.programs.command.command_rig import (
@@ -191,12 +192,13 @@ def test_no_zombie_is_left():
         for _ in range(5):
             peer.ask("(setsid true &) ; sh -c 'true &' ; true")
             assert peer.answer()[2]["exit_code"] == 0
-        assert not has_children(server)
+        assert not commands_of(server)
 
 
-def has_children(server):
-    tasks = Path(f"/proc/{server.process.pid}/task")
-    return any((task / "children").read_text() for task in tasks.iterdir())
+def commands_of(server):
+    """The children of the server's supervisor."""
+    (supervisor,) = children(server.process.pid)
+    return children(supervisor)
 
 
 @pytest.mark.parametrize(("size", "truncated"), [(99_999, False), (100_000, False), (100_001, True)])
@@ -234,7 +236,7 @@ def test_client_that_does_not_read_gets_its_timeout():
     with serving("--timeout", "1") as server, Peer(server.port) as peer:
         before = server.peak_memory()
         peer.ask("while :; do head -c 1000000 /dev/zero; done; : unread")
-        wait_until(lambda: not has_children(server), "the command killed")
+        wait_until(lambda: not commands_of(server), "the command killed")
         assert server.peak_memory() - before < 10_000_000
         assert peer.answer()[2]["timed_out"]
 
@@ -348,6 +350,32 @@ def test_command_that_does_not_finish_is_killed_when_the_server_stops():
         wait_for_sleepers(seconds, 2)
         assert server.stop() == 0
         assert sleepers(seconds) == []
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        "setsid sleep {} &",
+        "(setsid sleep {} &);",  # a daemon
+        "(env -i setsid sleep {} >/dev/null 2>&1 </dev/null &);",  # a daemon without our mark and pipes
+        "(trap '' TERM HUP; setsid sleep {} &);",
+    ],
+)
+@pytest.mark.parametrize("victim", ["server", "supervisor"])
+def test_commands_die_with_a_server_that_is_killed(escape, victim):
+    seconds = unique_sleep()
+    with serving() as server, Peer(server.port) as peer:
+        (supervisor,) = children(server.process.pid)
+        peer.ask(f"{escape.format(seconds)} sleep {seconds}")
+        wait_for_sleepers(seconds, 2)
+        os.kill(server.process.pid if victim == "server" else supervisor, signal.SIGKILL)
+        if victim == "supervisor":
+            peer.socket.close()
+            assert server.stop() == 0
+        else:
+            assert server.wait() == -signal.SIGKILL
+        wait_for_sleepers(seconds, 0)
+        wait_until(lambda: not Path(f"/proc/{supervisor}").exists(), "the supervisor has ended")
 
 
 def test_what_ran_is_told_to_machines():
