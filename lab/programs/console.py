@@ -1,4 +1,4 @@
-"""What the programs share towards their user: announcements, one-line errors, exit codes, signals."""
+"""The programs' user interface: announcements, one-line errors, exit codes, signals, options."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from lab.locale import _, from_environment, translate_libraries
 from lab.protocols.errors import LocalProtocolError, ProtocolError
 from lab.protocols.printable import printable
 from lab.sockets.address import format_address
 from lab.sockets.stop import Stop
 
 OK, FAILED, USAGE, ENVIRONMENT, TIMEOUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
-SPARE_DESCRIPTORS = 64
+SPARE_DESCRIPTORS = 64  # for files and pipes
 
 _ENVIRONMENT_ERRNOS = {
     errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM, errno.ENETUNREACH, errno.EHOSTUNREACH,
@@ -31,7 +32,7 @@ _ENVIRONMENT_ERRNOS = {
 
 
 class Failure(Exception):
-    """Ends the program with one line on stderr and ``exit_code``."""
+    """Ends the program with ``exit_code`` and one line on stderr."""
 
     def __init__(self, text: str, exit_code: int = FAILED) -> None:
         super().__init__(text)
@@ -39,33 +40,33 @@ class Failure(Exception):
 
 
 class Console:
-    """Standard output of a program: lines for people or, with ``--json``, one JSON object a line."""
+    """Standard output of a program: lines for people or, with ``--json``, one JSON object per line."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
 
     def say(self, event: str, text: str, /, **fields: Any) -> None:
-        """One event, at once visible to whoever reads the other end of a pipe.
+        """Prints one event and flushes it, so that the reader of a pipe gets it at once.
 
-        JSON is pure ASCII: whole in any locale, and nothing in it can steer a terminal. Its "line" is what
-        people would have read.
+        JSON output is pure ASCII: it survives any locale and can't control a terminal. Its field "line" is
+        the line for people.
         """
         line = printable(text)
         if self.as_json:
             line = json.dumps({"event": event, **fields, "line": line})
-        print(line + "\n", end="", flush=True)  # in one write: lines of several threads stay whole
+        print(line + "\n", end="", flush=True)  # one write, so that lines of several threads don't mix
 
     def announce(self, listener: socket.socket, what: str = "listening on") -> None:
-        """Says where a server can be reached, after bind: clients may come from now on."""
+        """Prints the address of a server after bind, when clients can connect."""
         address = listener.getsockname()
         self.say("listening", f"{what} {format_address(address)}", host=address[0], port=address[1])
 
 
 def stop_on_signals() -> Stop:
-    """A Stop that SIGTERM and SIGINT set. A second SIGINT doesn't wait: KeyboardInterrupt."""
+    """A Stop that SIGTERM and SIGINT set. A second SIGINT raises KeyboardInterrupt."""
     stop = Stop()
 
-    def on_signal(number: int, _: object) -> None:
+    def on_signal(number: int, frame: object) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
@@ -77,7 +78,7 @@ def stop_on_signals() -> Stop:
 
 
 def input_lines() -> Iterator[str]:
-    """The lines of standard input, without their ends; with a prompt where a person types them."""
+    """The lines of standard input without line ends. On a terminal there is a prompt."""
     if sys.stdin is None:
         return
     if not sys.stdin.isatty():
@@ -86,14 +87,14 @@ def input_lines() -> Iterator[str]:
         return
     with suppress(ImportError):
         import readline  # noqa: F401  gives input() line editing
-    print('Type a message; "quit" or Ctrl-D ends.', file=sys.stderr)
+    print(_('Type a message; "quit" or Ctrl-D ends.'), file=sys.stderr)
     with suppress(EOFError):
         while True:
             yield input("> ")
 
 
 def allow_descriptors(number: int) -> None:
-    """Lets the process hold ``number`` sockets open, and some files. Raises Failure where it may not."""
+    """Raises the limit of descriptors to ``number`` sockets and some files. Raises Failure if it can't."""
     try:
         import resource
     except ImportError:  # Windows: no such limit
@@ -103,63 +104,77 @@ def allow_descriptors(number: int) -> None:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
-        raise Failure(f"{number} connections need {needed} descriptors, and the limit is {hard}", ENVIRONMENT)
+        text = _("{number} connections need {needed} descriptors, but the limit is {limit}")
+        raise Failure(text.format(number=number, needed=needed, limit=hard), ENVIRONMENT)
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with help that keeps its line breaks and a wrong use told in one line."""
+    """argparse with line breaks kept in help, one-line errors, and its own texts translated."""
 
     def __init__(self, **options: Any) -> None:
+        if from_environment() != "en":
+            translate_libraries()
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**options)
 
     def parse_texts(self) -> argparse.Namespace:
-        """As parse_args, for programs that take any number of TEXTs: also between and behind options, where
-        argparse itself doesn't look for them.
+        """As parse_args, but any number of TEXT arguments may also follow options.
+
+        argparse itself accepts them only in one place.
         """
         options, rest = self.parse_known_args()
         if rest and (not hasattr(options, "text") or any(word.startswith("-") for word in rest)):
-            self.error(f"unrecognized arguments: {printable(' '.join(rest))}")
+            self.error(_("unrecognized arguments: %s") % printable(" ".join(rest)))
         if rest:
             options.text += rest
         return options
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        text = _("{program}: {message} (see {program} --help)")
+        self.exit(USAGE, text.format(program=self.prog, message=message) + "\n")
+
+
+def paragraphs(*texts: str) -> str:
+    """A help text of several paragraphs."""
+    return "\n\n".join(texts)
 
 
 def port_number(text: str) -> int:
-    """A port for argparse: 0 (any free one) … 65535."""
+    """The argparse type of a port: 0 (any free one) to 65535."""
     if not text.isascii() or not text.isdigit() or int(text[:6]) > 65_535:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no port (0 … 65535)")
+        raise _wrong(text, _("{value} is not a port (0 to 65535)"))
     return int(text)
 
 
 def positive_seconds(text: str) -> float:
-    """A duration in seconds for argparse: finite, above 0, at most a day."""
+    """The argparse type of a duration in seconds: more than 0, at most a day."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no duration (0 < seconds ≤ 86400)")
+        raise _wrong(text, _("{value} is not a duration in seconds (more than 0, at most 86400)"))
     return seconds
 
 
+def _wrong(value: str, text: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(text.format(value=repr(printable(value))))
+
+
 def count(text: str) -> int:
-    """A number of things for argparse: 1 … 10^12."""
+    """The argparse type of a number of things: 1 to 10^12."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:20]) <= 10**12:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no count (1 or more)")
+        raise _wrong(text, _("{value} is not a count (1 or more)"))
     return int(text)
 
 
 def main(name: str, program: Callable[[], int | None]) -> NoReturn:
-    """Runs ``program`` and exits with its code; whatever it raises becomes one line on stderr."""
+    """Runs ``program`` and exits with its code. An error becomes one line on stderr."""
     logging.basicConfig(level=logging.INFO, format=f"{name}: %(message)s", stream=sys.stderr)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a character that the locale lacks is no reason to die
+    if isinstance(sys.stdout, io.TextIOWrapper):  # print any character in any locale
         sys.stdout.reconfigure(errors="backslashreplace")
-    if isinstance(sys.stdin, io.TextIOWrapper):  # nor are bytes that aren't text: as in argv
+    if isinstance(sys.stdin, io.TextIOWrapper):  # read any bytes, as in argv
         sys.stdin.reconfigure(errors="surrogateescape")
     try:
         code = program() or OK
@@ -168,17 +183,17 @@ def main(name: str, program: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
         if sys.stderr.isatty():
-            print(file=sys.stderr)  # the shell's prompt isn't to stand behind ^C
+            print(file=sys.stderr)  # so that the shell's prompt isn't on the same line as ^C
     except (Failure, ProtocolError, OSError) as error:
         code = exit_code(error)
         if not (isinstance(error, BrokenPipeError) and _output_has_no_reader()):
             print(f"{name}: {describe(error)}", file=sys.stderr)
-    _let_go_of_output()
+    _flush_output()
     sys.exit(code)
 
 
-def _let_go_of_output() -> None:
-    """Drops what standard output can't get rid of: the interpreter would try again, and complain."""
+def _flush_output() -> None:
+    """Flushes standard output. If that fails, drops it: the interpreter would try again and report it."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -188,7 +203,7 @@ def _let_go_of_output() -> None:
 
 
 def _output_has_no_reader() -> bool:
-    """Whether whoever read our output has gone: then nobody is left to tell. A socket's EPIPE isn't meant."""
+    """Whether the reader of our output is gone, as opposed to the peer of a socket (EPIPE too)."""
     poll = select.poll()
     try:
         poll.register(sys.stdout.fileno(), 0)
@@ -198,7 +213,7 @@ def _output_has_no_reader() -> bool:
 
 
 def exit_code(error: Failure | ProtocolError | OSError) -> int:
-    """The exit code that stands for ``error``."""
+    """The exit code for ``error``."""
     if isinstance(error, Failure):
         return error.exit_code
     if isinstance(error, LocalProtocolError):
@@ -213,7 +228,7 @@ def exit_code(error: Failure | ProtocolError | OSError) -> int:
 
 
 def describe(error: BaseException) -> str:
-    """One line about ``error``, without anything that could steer a terminal."""
+    """One line about ``error``, without control characters."""
     if isinstance(error, OSError) and error.strerror:
         file = f"{error.filename}: " if error.filename is not None else ""
         return printable(f"{file}{error.strerror}")

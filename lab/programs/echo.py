@@ -1,4 +1,4 @@
-"""lab-echo: hello, reverse and upper, the first TCP programs of every socket tutorial."""
+"""lab-echo: hello, reverse and upper, the first TCP programs of many socket tutorials."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 
+from lab.locale import _
 from lab.programs.console import (
     Console,
     Parser,
     allow_descriptors,
     count,
     main,
+    paragraphs,
     port_number,
     positive_seconds,
     stop_on_signals,
@@ -35,47 +37,11 @@ from lab.sockets.deadline import IDLE_TIMEOUT, Deadline
 
 PORTS = {"hello": HELLO_PORT, "reverse": REVERSE_PORT, "upper": UPPER_PORT}
 IO_MODELS = {"hello": "blocking", "reverse": "blocking", "upper": "threaded"}  # as in the tutorials
-TIMEOUT = 10.0  # seconds for a connection, and for each answer
-
-HELP = """\
-The first TCP programs of every socket tutorial, as server (serve) and client (send).
-
-  hello    the client sends a text, the server prints it, answers with a fixed text and closes
-  reverse  each message comes back reversed, until the client sends "quit"
-  upper    each message comes back in upper case, until the client closes
-
-A message is what one recv gives, as the tutorials have it; their programs and ours work together.
-"""
-
-SERVE_HELP = """\
-Serves until SIGTERM or Ctrl-C.
-
-  lab-echo serve                              hello on port 8001, one client after the other
-  lab-echo serve --mode reverse               reverse on port 20000, one client after the other
-  lab-echo serve --mode upper                 upper on port 8000, a thread for each client
-  lab-echo serve --mode upper --io async      the same with asyncio, one thread for all
-
-Then, on another host: lab-echo send --mode upper server
-"""
-
-SEND_HELP = """\
-Sends texts and prints the answers.
-
-  lab-echo send server                            says hello
-  lab-echo send --mode reverse server 上海 abc    two messages, two answers
-  lab-echo send --mode upper server               asks for messages; "quit" ends
-  lab-echo send --mode upper --connections 1000 --messages 5 --hold server
-                                                  1,000 connections held open, every answer verified
-"""
-
-EXIT_CODES = """
-exit codes: 0 ok, 1 the peer failed or answered wrongly, 2 usage, 3 environment (can't bind, no route),
-4 timeout
-"""
+TIMEOUT = 10.0  # seconds for the connection and for each answer
 
 
 class Server:
-    """What the I/O models share: what is sent to a client, and what is shown; each adds only its waits."""
+    """Shared by the I/O models: the answers and the printed lines. A model adds only its waits."""
 
     def __init__(self, console: Console, sessions: Callable[[], Session], idle: float) -> None:
         self._console = console
@@ -83,37 +49,37 @@ class Server:
         self._idle = idle
 
     def handle(self, stream: Stream) -> None:
-        """One client of the blocking and threaded I/O models."""
-        with self._visit(stream.peer) as visit:
-            while not visit.session.over:
-                chunk = stream.recv_request(visit.session.limit, Deadline(self._idle))
+        """Serves one client of the blocking and threaded I/O models."""
+        with self._printed(stream.peer) as client:
+            while not client.session.over:
+                chunk = stream.recv_request(client.session.limit, Deadline(self._idle))
                 if not chunk:
                     break
-                stream.sendall(visit.reply(chunk), Deadline(self._idle))
+                stream.sendall(client.reply(chunk), Deadline(self._idle))
 
     async def handle_async(self, stream: aio.Stream) -> None:
-        """One client of the asyncio I/O model."""
-        with self._visit(stream.peer) as visit:
-            while not visit.session.over:
-                chunk = await stream.recv_request(visit.session.limit, Deadline(self._idle))
+        """Serves one client of the asyncio I/O model."""
+        with self._printed(stream.peer) as client:
+            while not client.session.over:
+                chunk = await stream.recv_request(client.session.limit, Deadline(self._idle))
                 if not chunk:
                     break
-                await stream.sendall(visit.reply(chunk), Deadline(self._idle))
+                await stream.sendall(client.reply(chunk), Deadline(self._idle))
 
     @contextlib.contextmanager
-    def _visit(self, peer: str) -> Iterator[Visit]:
+    def _printed(self, peer: str) -> Iterator[PrintedSession]:
         self._console.say("connected", f"{peer} connected", peer=peer)
-        visit = Visit(self._console, peer, self._sessions())
+        session = PrintedSession(self._console, peer, self._sessions())
         try:
-            yield visit
+            yield session
         finally:
             self._console.say(
-                "closed", f"{peer} done, {visit.answered} answered", peer=peer, answered=visit.answered
+                "closed", f"{peer} done, {session.answered} answered", peer=peer, answered=session.answered
             )
 
 
-class Visit:
-    """One client's conversation, as the server shows it."""
+class PrintedSession:
+    """One client's session, with the lines that the server prints about it."""
 
     def __init__(self, console: Console, peer: str, session: Session) -> None:
         self.session = session
@@ -122,7 +88,7 @@ class Visit:
         self._peer = peer
 
     def reply(self, chunk: bytes) -> bytes:
-        """What to send back for ``chunk``. Raises RemoteProtocolError where the conversation is over."""
+        """The answer to ``chunk``. Raises RemoteProtocolError if the session can't go on."""
         send, text = self.session.received(chunk)
         self.answered += bool(send)
         if text is not None:
@@ -138,7 +104,7 @@ def serve(options: argparse.Namespace) -> None:
         "reverse": Reverse,
         "upper": Upper,
     }
-    sessions[mode]()  # an answer that can't be sent is told now
+    sessions[mode]()  # raises now if the answer can't be sent
     server = Server(console, sessions[mode], options.idle)
     with contextlib.closing(stop_on_signals()) as stop:
         io_model = options.io_model or IO_MODELS[mode]
@@ -155,52 +121,108 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def parser() -> Parser:
-    top = Parser(prog="lab-echo", description=HELP, epilog=EXIT_CODES)
+    exit_codes = _(
+        "exit codes: 0 ok, 1 the peer failed or gave a wrong answer, 2 usage, 3 environment (can't bind, no\n"
+        "route), 4 timeout"
+    )
+    top = Parser(prog="lab-echo", description=description(), epilog=exit_codes)
     commands = top.add_subparsers(dest="command", required=True, metavar="serve|send")
-    server = commands.add_parser("serve", help="answer clients", description=SERVE_HELP, epilog=EXIT_CODES)
+    server = commands.add_parser(
+        "serve", help=_("answer clients"), description=serve_description(), epilog=exit_codes
+    )
+    client = commands.add_parser(
+        "send", help=_("send to a server"), description=send_description(), epilog=exit_codes
+    )
+    add_serve_options(server)
+    add_send_options(client)
+    for command in (server, client):
+        command.add_argument("--mode", choices=tuple(PORTS), default="hello", help=_("default: %(default)s"))
+        command.add_argument(
+            "--port", type=port_number, help=_("default: 8001 for hello, 20000 for reverse, 8000 for upper")
+        )
+        command.add_argument("--json", action="store_true", help=_("one JSON object per line, for programs"))
+    return top
+
+
+def description() -> str:
+    return paragraphs(
+        _("The first TCP programs of many socket tutorials: a server (serve) and a client (send)."),
+        _("""\
+  hello    the client sends a text; the server prints it, sends a fixed answer and closes
+  reverse  each message comes back reversed, until the client sends "quit"
+  upper    each message comes back in upper case, until the client closes"""),
+        _("""\
+As in the tutorials, a message is the result of one recv. Their programs and these work together."""),
+    )
+
+
+def serve_description() -> str:
+    return paragraphs(
+        _("Serves clients until SIGTERM or Ctrl-C."),
+        _("""\
+  lab-echo serve                              hello on port 8001, one client after the other
+  lab-echo serve --mode reverse               reverse on port 20000, one client after the other
+  lab-echo serve --mode upper                 upper on port 8000, one thread per client
+  lab-echo serve --mode upper --io async      the same with asyncio, one thread for all clients"""),
+        _("Then, on another host: lab-echo send --mode upper server"),
+    )
+
+
+def send_description() -> str:
+    return paragraphs(
+        _("Sends texts and prints the answers."),
+        _("""\
+  lab-echo send server                            sends the hello text
+  lab-echo send --mode reverse server 上海 abc    two messages, two answers
+  lab-echo send --mode upper server               prompts for messages; "quit" ends
+  lab-echo send --mode upper --connections 1000 --messages 5 --hold server
+                                                  keeps 1,000 connections open, verifies every answer"""),
+    )
+
+
+def add_serve_options(server: argparse.ArgumentParser) -> None:
     server.set_defaults(run=serve)
     server.add_argument(
         "--io",
         dest="io_model",
         choices=("blocking", "threaded", "async"),
-        help="the I/O model; default: as in the tutorials",
+        help=_("the I/O model (default: as in the tutorials)"),
     )
-    server.add_argument("--host", default="", help="the address to listen on (default: all, IPv4 and IPv6)")
     server.add_argument(
-        "--answer", default=HELLO_ANSWER, help='what hello answers; "" is nothing: just close'
+        "--host", default="", help=_("the address to listen on (default: all, IPv4 and IPv6)")
+    )
+    server.add_argument(
+        "--answer", default=HELLO_ANSWER, help=_('the answer of hello; "" closes without an answer')
     )
     server.add_argument(
         "--max-clients", type=count, default=MAX_CLIENTS, metavar="N",
-        help="at once; one more is told busy (default %(default)s; blocking serves one at a time)",
+        help=_("clients served at once; others are refused (default: %(default)s; blocking: one at a time)"),
     )  # fmt: skip
     server.add_argument(
         "--idle", type=positive_seconds, default=IDLE_TIMEOUT, metavar="SECONDS",
-        help="how long a client may be silent (default %(default)g)",
+        help=_("how long a client may be silent (default: %(default)g)"),
     )  # fmt: skip
 
-    client = commands.add_parser("send", help="ask a server", description=SEND_HELP, epilog=EXIT_CODES)
+
+def add_send_options(client: argparse.ArgumentParser) -> None:
     client.set_defaults(run=send)
-    client.add_argument("host", metavar="HOST", help="name or address of the server")
+    client.add_argument("host", metavar="HOST", help=_("name or address of the server"))
     client.add_argument(
-        "text", metavar="TEXT", nargs="*", help="messages (default: standard input, a line each)"
+        "text", metavar="TEXT", nargs="*", help=_("messages (default: the lines of standard input)")
     )
     client.add_argument(
         "--timeout", type=positive_seconds, default=TIMEOUT, metavar="SECONDS",
-        help="for the connection, and for each answer (default %(default)g)",
+        help=_("for the connection and for each answer (default: %(default)g)"),
     )  # fmt: skip
-    client.add_argument("--connections", type=count, metavar="N", help="open N at once, verify every answer")
     client.add_argument(
-        "--messages", type=count, default=1, metavar="M", help="of each connection (default 1)"
+        "--connections", type=count, metavar="N", help=_("open N connections at once, verify every answer")
     )
-    client.add_argument("--hold", action="store_true", help="close no connection before all are done")
-
-    for command in (server, client):
-        command.add_argument("--mode", choices=tuple(PORTS), default="hello", help="default: %(default)s")
-        command.add_argument(
-            "--port", type=port_number, help="default: 8001 hello, 20000 reverse, 8000 upper"
-        )
-        command.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
-    return top
+    client.add_argument(
+        "--messages", type=count, default=1, metavar="M", help=_("messages per connection (default: 1)")
+    )
+    client.add_argument(
+        "--hold", action="store_true", help=_("keep every connection open until all are done")
+    )
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""The asking side of lab-echo."""
+"""The client of lab-echo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
+from lab.locale import _
 from lab.programs.console import (
     USAGE,
     Console,
@@ -23,11 +24,11 @@ from lab.sockets.blocking import Stream
 from lab.sockets.deadline import Deadline
 
 ANSWER_LIMIT = 65_536  # bytes of an answer to hello
-STAYS_OPEN = 1.0  # seconds that a server may take to close after its answer to hello
+CLOSE_TIMEOUT = 1.0  # seconds that a server may take to close after its answer to hello
 
 
 def send(options: argparse.Namespace) -> None:
-    """Sends what the options say. Raises Failure, OSError, ProtocolError."""
+    """Carries out ``options``. Raises Failure, OSError, ProtocolError."""
     console = Console(as_json=options.json)
     if options.connections is not None:
         send_load(console, options)
@@ -35,26 +36,27 @@ def send(options: argparse.Namespace) -> None:
         say_hello(console, options)
     else:
         for text in options.text:
-            as_message(text)  # all of them can be sent, or none is
+            as_message(text)  # raises before any is sent if one can't be
         with blocking.connect(options.host, options.port, options.timeout) as stream:
             ask(console, stream, options)
 
 
 def say_hello(console: Console, options: argparse.Namespace) -> None:
-    """Sends one text and prints the answer: all that comes until the server closes."""
+    """Sends one text and prints the answer: all data up to the end of the stream."""
     text = as_message(" ".join(options.text) if options.text else HELLO_TEXT)
     if len(text) > HELLO_LIMIT:
-        raise Failure(f"the text has {len(text)} bytes; the server reads at most {HELLO_LIMIT}", USAGE)
+        what = _("the text has {size} bytes, but the server reads at most {limit}")
+        raise Failure(what.format(size=len(text), limit=HELLO_LIMIT), USAGE)
     with blocking.connect(options.host, options.port, options.timeout) as stream:
         stream.sendall(text, Deadline(options.timeout))
         answer = receive_hello(stream, Deadline(options.timeout)).decode(errors="backslashreplace")
     if not answer:
-        raise Failure("the server closed the connection without an answer")
+        raise Failure(_("the server closed the connection without an answer"))
     console.say("answer", answer, text=answer, peer=stream.peer)
 
 
 def receive_hello(stream: Stream, deadline: Deadline) -> bytes:
-    """All that comes until the server closes; a server that stays open after its answer is forgiven."""
+    """All data until the server closes, or until it has been open for CLOSE_TIMEOUT after its last answer."""
     answer = b""
     while len(answer) < ANSWER_LIMIT:
         try:
@@ -66,12 +68,12 @@ def receive_hello(stream: Stream, deadline: Deadline) -> bytes:
         if not chunk:
             break
         answer += chunk
-        deadline = Deadline(STAYS_OPEN)
+        deadline = deadline.or_earlier(CLOSE_TIMEOUT)
     return answer
 
 
 def ask(console: Console, stream: Stream, options: argparse.Namespace) -> None:
-    """Sends each text, and prints its answer before the next one is sent."""
+    """Sends each text and prints its answer before it sends the next."""
     for text in options.text or lines():
         if text == QUIT:
             break
@@ -83,33 +85,34 @@ def ask(console: Console, stream: Stream, options: argparse.Namespace) -> None:
 
 
 def receive_answer(stream: Stream, answer: Answer, deadline: Deadline) -> str:
-    """The whole answer to one message. Raises RemoteProtocolError where it is another one."""
+    """The complete answer to one message. Raises RemoteProtocolError if it is wrong."""
     while not answer.received(stream.recv(deadline=deadline)):
         pass
     return answer.text
 
 
 def lines() -> Iterator[str]:
-    """The messages on standard input, a line each."""
+    """The messages on standard input, one per line."""
     for text in input_lines():
         if text:
             yield text
         else:
-            print("lab-echo: an empty line isn't sent: TCP would send nothing", file=sys.stderr)
+            print(_("lab-echo: an empty line isn't sent: TCP would send nothing"), file=sys.stderr)
 
 
 def send_load(console: Console, options: argparse.Namespace) -> None:
-    """Many connections at once, and one line about what became of them."""
+    """Opens many connections at once and prints one line about the result."""
     if options.text:
-        raise Failure("--connections makes its own messages: leave TEXT out", USAGE)
+        raise Failure(_("--connections generates its own messages: omit TEXT"), USAGE)
     if options.mode == "hello" and options.messages > 1:
-        raise Failure("hello has one message: leave --messages out", USAGE)
+        raise Failure(_("hello has only one message: omit --messages"), USAGE)
     allow_descriptors(options.connections)
     stats = asyncio.run(talk(options))
     console.say("load", stats.summary(), **stats.fields())
     if stats.failures:
         first = stats.failures[0]
-        raise Failure(f"{len(stats.failures)} failed, the first: {describe(first)}", exit_code(first))
+        text = _("{count} failed, the first: {error}")
+        raise Failure(text.format(count=len(stats.failures), error=describe(first)), exit_code(first))
 
 
 async def talk(options: argparse.Namespace) -> Stats:

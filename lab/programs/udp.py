@@ -1,4 +1,4 @@
-"""lab-udp: datagrams, one way (notice), there and back (echo), and made reliable (request)."""
+"""lab-udp: datagrams one way (notice), there and back (echo), and as reliable requests (request)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 
+from lab.locale import _
 from lab.programs.console import (
     USAGE,
     Console,
@@ -15,6 +16,7 @@ from lab.programs.console import (
     Parser,
     count,
     main,
+    paragraphs,
     port_number,
     positive_seconds,
     stop_on_signals,
@@ -34,70 +36,35 @@ from lab.sockets import datagram
 from lab.sockets.address import Address, format_address, plain_host
 
 PORTS = {"notice": NOTICE_PORT, "echo": ECHO_PORT, "request": REQUEST_PORT}
-MOST_BYTES = 1_000_000  # of --size: far more than a datagram holds, and little enough to be made
-
-HELP = """\
-Datagrams, from one host to another.
-
-  notice   one way: the receiver prints who sent what; nothing comes back
-  echo     each datagram comes back to its sender
-  request  request and response over UDP, made reliable: each is carried out at most once and answered,
-           whatever the network loses, doubles or reorders
-"""
-
-SERVE_HELP = """\
-Receives until SIGTERM or Ctrl-C.
-
-  lab-udp serve                               prints what comes to port 8090
-  lab-udp serve --port 2000                   the same on port 2000
-  lab-udp serve --mode echo                   sends it back, port 9090
-  lab-udp serve --mode request                answers requests in upper case, port 9091
-
-Then, on another host: lab-udp send --mode echo server hello
-"""
-
-SEND_HELP = """\
-Sends datagrams, one for each TEXT.
-
-  lab-udp send server 你好                          from any free port to port 8090
-  lab-udp send --bind 3000 --port 2000 server 你好  from port 3000 to port 2000
-  lab-udp send --connect server 你好                hears it when nothing listens there
-  lab-udp send --mode echo --size 1473 server       one byte more than an Ethernet frame takes unfragmented
-  lab-udp send --mode echo --size 65507 --count 5 server
-  lab-udp send --mode request server a b c          asks again until each is answered
-"""
-
-EXIT_CODES = """
-exit codes: 0 ok (notice: sent, which isn't received), 1 the peer failed or refused, 2 usage (a datagram too
-long, too), 3 environment (can't bind, no route), 4 no answer in time
-"""
+MOST_BYTES = 1_000_000  # limit of --size: more than fits in a datagram, but not too much memory
 
 
 class Server:
-    """What happens with a datagram, by mode: each method returns what is sent back, or None."""
+    """The reactions to a datagram, one method per mode. Each returns the datagram to send back, or None."""
 
     def __init__(self, console: Console, answer: str | None) -> None:
         self._console = console
         self._answer = None if answer is None else encode(answer)
         if self._answer is not None and len(self._answer) > MAX_ANSWER:
-            raise Failure(f"an answer of {len(self._answer)} bytes is above {MAX_ANSWER}", USAGE)
-        self._answering = RequestServer(os.urandom(32))
+            text = _("an answer of {size} bytes exceeds the limit of {limit}")
+            raise Failure(text.format(size=len(self._answer), limit=MAX_ANSWER), USAGE)
+        self._requests = RequestServer(os.urandom(32))
 
     def notice(self, data: bytes, sender: Address) -> None:
-        """Says who sent what."""
+        """Prints the sender and the text."""
         self._say("datagram", sender, data)
 
     def echo(self, data: bytes, sender: Address) -> bytes:
         return data
 
     def request(self, data: bytes, sender: Address) -> bytes | None:
-        """Carries out a new request (its answer is its payload in upper case), and says so."""
+        """Prints a new request and answers it with its payload in upper case."""
         now = time.monotonic()
-        event = self._answering.received(data, format_address(sender), now)
+        event = self._requests.received(data, format_address(sender), now)
         if isinstance(event, Request):
             self._say("request", sender, event.payload, id=event.request_id.hex())
             answer = event.payload.upper() if self._answer is None else self._answer
-            event = self._answering.answer(event, answer, now)
+            event = self._requests.answer(event, answer, now)
         return None if event is None else event.datagram
 
     def _say(self, event: str, sender: Address, data: bytes, **fields: str) -> None:
@@ -119,42 +86,95 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def parser() -> Parser:
-    top = Parser(prog="lab-udp", description=HELP, epilog=EXIT_CODES)
+    exit_codes = _(
+        "exit codes: 0 ok (notice: sent, not necessarily received), 1 the peer failed or refused, 2 usage\n"
+        "(also a datagram that is too long), 3 environment (can't bind, no route), 4 no answer in time"
+    )
+    top = Parser(prog="lab-udp", description=description(), epilog=exit_codes)
     commands = top.add_subparsers(dest="command", required=True, metavar="serve|send")
-    server = commands.add_parser("serve", help="receive", description=SERVE_HELP, epilog=EXIT_CODES)
+    server = commands.add_parser(
+        "serve", help=_("receive"), description=serve_description(), epilog=exit_codes
+    )
+    client = commands.add_parser("send", help=_("send"), description=send_description(), epilog=exit_codes)
     server.set_defaults(run=serve)
-    server.add_argument("--host", default="", help="the address to receive on (default: all, IPv4 and IPv6)")
-    server.add_argument("--answer", metavar="TEXT", help="answer every request with TEXT")
-
-    client = commands.add_parser("send", help="send", description=SEND_HELP, epilog=EXIT_CODES)
-    client.set_defaults(run=send)
-    client.add_argument("host", metavar="HOST", help="name or address of the receiver")
-    client.add_argument(
-        "text", metavar="TEXT", nargs="*", help="datagrams (default: standard input, a line each)"
+    server.add_argument(
+        "--host", default="", help=_("the address to receive on (default: all, IPv4 and IPv6)")
     )
-    client.add_argument("--bind", type=port_number, default=0, metavar="PORT", help="send from PORT")
-    client.add_argument("--connect", action="store_true", help="connect first: a refusal is heard")
-    client.add_argument("--size", type=datagram_size, metavar="N", help="send datagrams of N bytes")
-    client.add_argument("--count", type=count, default=1, metavar="N", help="send each N times (default 1)")
-    client.add_argument(
-        "--window", type=count, default=16, metavar="N", help="requests open at once (default 16)"
-    )
-    client.add_argument(
-        "--timeout", type=positive_seconds, metavar="SECONDS",
-        help="wait for an answer (default: echo 5, request 10; notice 1 for a refusal, with --connect)",
-    )  # fmt: skip
-
+    server.add_argument("--answer", metavar="TEXT", help=_("answer every request with TEXT"))
+    add_send_options(client)
     for command in (server, client):
-        command.add_argument("--mode", choices=tuple(PORTS), default="notice", help="default: %(default)s")
-        command.add_argument("--port", type=port_number, help="default: 8090 notice, 9090 echo, 9091 request")
-        command.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+        command.add_argument("--mode", choices=tuple(PORTS), default="notice", help=_("default: %(default)s"))
+        command.add_argument(
+            "--port", type=port_number, help=_("default: 8090 for notice, 9090 for echo, 9091 for request")
+        )
+        command.add_argument("--json", action="store_true", help=_("one JSON object per line, for programs"))
     return top
 
 
+def description() -> str:
+    return paragraphs(
+        _("Sends datagrams from one host to another."),
+        _("""\
+  notice   one way: the receiver prints the sender and the text; nothing comes back
+  echo     each datagram comes back to its sender
+  request  reliable request and response: each request is executed at most once and answered,
+           even if the network loses, duplicates or reorders datagrams"""),
+    )
+
+
+def serve_description() -> str:
+    return paragraphs(
+        _("Receives datagrams until SIGTERM or Ctrl-C."),
+        _("""\
+  lab-udp serve                               prints the datagrams that arrive at port 8090
+  lab-udp serve --port 2000                   the same on port 2000
+  lab-udp serve --mode echo                   sends them back, port 9090
+  lab-udp serve --mode request                answers requests in upper case, port 9091"""),
+        _("Then, on another host: lab-udp send --mode echo server hello"),
+    )
+
+
+def send_description() -> str:
+    return paragraphs(
+        _("Sends one datagram for each TEXT."),
+        _("""\
+  lab-udp send server 你好                          from any free port to port 8090
+  lab-udp send --bind 3000 --port 2000 server 你好  from port 3000 to port 2000
+  lab-udp send --connect server 你好                reports an error if nothing listens there
+  lab-udp send --mode echo --size 1473 server       one byte more than fits in one Ethernet frame
+  lab-udp send --mode echo --size 65507 --count 5 server
+  lab-udp send --mode request server a b c          retransmits each request until it is answered"""),
+    )
+
+
+def add_send_options(client: argparse.ArgumentParser) -> None:
+    client.set_defaults(run=send)
+    client.add_argument("host", metavar="HOST", help=_("name or address of the receiver"))
+    client.add_argument(
+        "text", metavar="TEXT", nargs="*", help=_("datagrams (default: the lines of standard input)")
+    )
+    client.add_argument("--bind", type=port_number, default=0, metavar="PORT", help=_("send from PORT"))
+    client.add_argument(
+        "--connect", action="store_true", help=_("connect the socket, so that a refusal is reported")
+    )
+    client.add_argument("--size", type=datagram_size, metavar="N", help=_("send datagrams of N bytes"))
+    client.add_argument(
+        "--count", type=count, default=1, metavar="N", help=_("send each datagram N times (default: 1)")
+    )
+    client.add_argument(
+        "--window", type=count, default=16, metavar="N", help=_("requests open at once (default: 16)")
+    )
+    client.add_argument(
+        "--timeout", type=positive_seconds, metavar="SECONDS",
+        help=_("wait for an answer (default: echo 5, request 10; notice with --connect 1)"),
+    )  # fmt: skip
+
+
 def datagram_size(text: str) -> int:
-    """A number of bytes for argparse: 0 … MOST_BYTES. Whether a datagram takes them, the kernel decides."""
+    """The argparse type of a size: 0 to MOST_BYTES. The kernel decides whether it fits in a datagram."""
     if not text.isascii() or not text.isdigit() or int(text[:10]) > MOST_BYTES:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no size (0 … {MOST_BYTES})")
+        what = _("{value} is not a size in bytes (0 to {limit})")
+        raise argparse.ArgumentTypeError(what.format(value=repr(printable(text)), limit=MOST_BYTES))
     return int(text)
 
 

@@ -311,5 +311,5 @@ def test_the_soft_limit_of_descriptors_is_raised_as_far_as_it_goes():
     """
     done = program(textwrap.dedent(body))
     assert done.stdout.decode().splitlines() == ["(264, 300)", "(264, 300)"]
-    assert done.stderr.decode() == "lab-test: 300 connections need 364 descriptors, and the limit is 300\n"
+    assert done.stderr.decode() == "lab-test: 300 connections need 364 descriptors, but the limit is 300\n"
     assert done.returncode == 3

@@ -164,7 +164,7 @@ def test_a_tutorials_echo_server():
 def test_what_doesnt_come_back_is_told():
     with nobody() as port:
         done = udp("echo", port, "--timeout", 0.1, "a", "b", "--json")
-        assert "2 unanswered after 0.1 s each; with --connect" in one_line_error(done, 4)
+        assert "2 unanswered, each after 0.1 s; use --connect" in one_line_error(done, 4)
         assert [event["event"] for event in events(done)] == ["lost", "lost"]
         done = udp("echo", port, "--timeout", WAIT_TIMEOUT, "--connect", "a")
         assert "Connection refused" in one_line_error(done, 1)
@@ -207,7 +207,7 @@ def test_garbage_is_dropped():
 def test_nobody_answers():
     with nobody() as port:
         done = udp("request", port, "--timeout", 0.4, "--json", "a")
-        assert "1 given up after 0.4 s" in one_line_error(done, 4)
+        assert "1 not answered within 0.4 s" in one_line_error(done, 4)
         lost, end = events(done)
         assert (lost["event"], lost["sent"]) == ("lost", "a")
         assert (end["asked"], end["answered"], end["sent_again"]) == (1, 0, 1)

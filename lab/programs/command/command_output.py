@@ -1,8 +1,8 @@
-"""Carries a command's output to its client while watching the clock, the byte cap and the client.
+"""Forwards a command's output to its client, within the limits of time and output.
 
-One poll(2) loop for each command. Pipes are read only while the client takes what was read before: that
-is the back-pressure which keeps memory constant. The client's socket is polled all the time, because a
-silent command gives no other occasion to notice that nobody waits for its answer any more.
+Each command has one poll(2) loop. Its pipes are read only when the client has taken the output read before;
+this back-pressure keeps memory constant. The client's socket is polled all the time: while the command
+prints nothing, there is no other way to notice that the client is gone.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from lab.sockets.blocking import Stream
 from lab.sockets.deadline import IDLE_TIMEOUT
 
 CHUNK = 65_536  # a pipe's capacity
-BACKGROUND_GRACE = 0.25  # seconds that pipes may stay open after the shell has ended (sleep 100 &)
-HALF_GONE_GRACE = 1.0  # seconds for a client that shut down its sending side: gone, or only hasty
+BACKGROUND_GRACE = 0.25  # seconds that background processes may keep the pipes open after the shell has ended
+HALF_CLOSED_GRACE = 1.0  # seconds for a client that has shut down its sending side
 INTERRUPT_GRACE = 1.0  # seconds from SIGINT to SIGKILL
-_IN_MEMORY = 262_144  # bytes of an answer that are kept in memory before a file takes them
+_IN_MEMORY = 262_144  # bytes of an answer that are kept in memory, before a file is used
 
 
-class Sink(Protocol):
-    """Where output goes."""
+class OutputWriter(Protocol):
+    """The destination of output."""
 
     def write(self, stream: str, data: bytes) -> None:
-        """Takes the next bytes of ``stream``."""
+        """Accepts the next bytes of ``stream``."""
 
     def flush(self) -> bool:
-        """Passes on what it can without waiting; True when it is ready for more."""
+        """Passes on as much as possible without waiting. True if it can accept more."""
 
 
-class FrameSink:
-    """Sends output as frames as it comes, and never waits for the client."""
+class FrameWriter:
+    """Sends output as frames at once, and never waits for the client."""
 
     def __init__(self, stream: Stream, encoding: str) -> None:
         self._stream = stream
@@ -51,7 +51,7 @@ class FrameSink:
         self._waiting = memoryview(bytes(self._waiting) + self._answer.output(stream, data))
 
     def flush(self) -> bool:
-        """Raises ConnectionError where the client is gone."""
+        """Raises ConnectionError if the client is gone."""
         if self._waiting:
             self._waiting = self._waiting[self._stream.send_some(self._waiting) :]
         return not self._waiting
@@ -60,8 +60,10 @@ class FrameSink:
         return self._answer.exit(ending)
 
 
-class Spool:
-    """Keeps output until its size is known, as the tutorial protocols want; large ones in unnamed files."""
+class OutputBuffer:
+    """Keeps output until its size is known, as the tutorial protocols need it; large output in unnamed
+    files.
+    """
 
     def __init__(self) -> None:
         self.sizes = {"stdout": 0, "stderr": 0}
@@ -70,7 +72,7 @@ class Spool:
         }
 
     def write(self, stream: str, data: bytes) -> None:
-        """Raises ProtocolError where the disk is full."""
+        """Raises ProtocolError if the disk is full."""
         try:
             self._files[stream].write(data)
         except OSError as error:
@@ -81,7 +83,7 @@ class Spool:
         return True
 
     def chunks(self, streams: tuple[str, ...]) -> Iterator[bytes]:
-        """What was written, one stream after the other."""
+        """The output, one stream after the other."""
         for name in streams:
             self._files[name].seek(0)
             while chunk := self._files[name].read(CHUNK):
@@ -94,30 +96,30 @@ class Spool:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a command may take: seconds, and bytes of stdout and stderr together."""
+    """The limits of a command: seconds, and bytes of stdout and stderr together."""
 
     seconds: float
     output: int
 
 
-class Relay:
-    """One command on its way to its end. ``read_requests`` is called when its client sends something, and
-    says whether it wants to be called again.
+class OutputForwarder:
+    """Forwards the output of one command. ``read_requests`` is called when the client sends data; it returns
+    whether it wants to be called again.
     """
 
     def __init__(
         self,
         running: RunningCommand,
         stream: Stream,
-        sink: Sink,
+        writer: OutputWriter,
         limits: Limits,
-        read_requests: Callable[[Relay], bool] | None = None,
+        read_requests: Callable[[OutputForwarder], bool] | None = None,
     ) -> None:
-        self._running, self._stream, self._sink = running, stream, sink
+        self._running, self._stream, self._writer = running, stream, writer
         self._read_requests = read_requests
-        self._ending = Exit(limit=limits.seconds)  # the reason, as far as it isn't the command's own
+        self._ending = Exit(limit=limits.seconds)  # the flags; the exit code follows later
         self._deadline = time.monotonic() + limits.seconds
-        self._ended = self._killed = self._half_gone = False
+        self._ended = self._killed = self._half_closed = False
         self._output_left = limits.output
         self._client_events = select.POLLRDHUP | (select.POLLIN if read_requests else 0)
         self._pipes = {running.stdout: "stdout", running.stderr: "stderr"}
@@ -128,22 +130,22 @@ class Relay:
             self._poll.register(pipe, select.POLLIN)
 
     def run(self) -> Exit:
-        """The reason of the end without its exit code; the sink has passed on everything then.
+        """Returns when all output has been passed on. The result lacks the exit code.
 
-        Raises OSError where the client is gone or takes nothing for too long.
+        Raises OSError if the client is gone, or doesn't read the output after the command has been killed.
         """
-        while not (self._ended and not self._pipes and self._sink.flush()):
+        while not (self._ended and not self._pipes and self._writer.flush()):
             left = max(0.0, self._deadline - time.monotonic())
             for descriptor, event in self._poll.poll(left * 1000):
                 self._handle(descriptor, event)
-            if time.monotonic() >= self._deadline:  # also where events never cease
+            if time.monotonic() >= self._deadline:  # checked even if there are always events
                 self._late()
         return self._ending
 
     def interrupt(self) -> None:
-        """The client asks for the end: SIGINT, and a moment later SIGKILL."""
+        """Ends the command at the client's request: SIGINT, and SIGKILL after INTERRUPT_GRACE."""
         if self._ended or self._killed:
-            return  # too late: how it ended is settled
+            return  # too late: it has ended already
         self._ending = replace(self._ending, cancelled=True)
         self._running.interrupt()
         self._deadline = min(self._deadline, time.monotonic() + INTERRUPT_GRACE)
@@ -168,7 +170,7 @@ class Relay:
         part = data[: self._output_left]
         self._output_left -= len(part)
         if part:
-            self._sink.write(self._pipes[pipe], part)
+            self._writer.write(self._pipes[pipe], part)
         if len(part) < len(data):
             self._end(truncated=True)
             self._drop_pipes()
@@ -176,24 +178,24 @@ class Relay:
 
     def _handle_client(self, event: int) -> None:
         if event & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
-            raise ConnectionResetError("the client went away, its command was killed")
+            raise ConnectionResetError("the client is gone, its command was killed")
         if event & select.POLLIN and self._read_requests and not self._read_requests(self):
             self._client_events &= ~select.POLLIN
         if event & select.POLLRDHUP:
-            self._half_gone = True
-            self._client_events = 0  # it would be reported for ever
-            self._deadline = min(self._deadline, time.monotonic() + HALF_GONE_GRACE)
+            self._half_closed = True
+            self._client_events = 0  # it would be reported again and again
+            self._deadline = min(self._deadline, time.monotonic() + HALF_CLOSED_GRACE)
         self._balance()
 
     def _balance(self) -> None:
-        """Reads from the command only while its client takes what was read."""
-        ready = self._sink.flush()
+        """Reads from the command only if the client has taken all output read before."""
+        ready = self._writer.flush()
         self._poll.modify(self._stream.fileno(), self._client_events | (0 if ready else select.POLLOUT))
         for pipe in self._pipes:
             if ready:
                 self._poll.register(pipe, select.POLLIN)
             else:
-                with suppress(KeyError):  # not being read already
+                with suppress(KeyError):  # not registered
                     self._poll.unregister(pipe)
 
     def _drop_pipes(self) -> None:
@@ -204,12 +206,12 @@ class Relay:
 
     def _late(self) -> None:
         now = time.monotonic()
-        if not self._killed:  # its time is over; or its shell ended, and something else holds the pipes
-            self._end(timed_out=not (self._ended or self._half_gone or self._ending.cancelled))
+        if not self._killed:  # time limit; or the shell has ended, but other processes hold the pipes
+            self._end(timed_out=not (self._ended or self._half_closed or self._ending.cancelled))
         elif now >= self._give_up:
-            raise TimeoutError("the client takes nothing")
-        elif self._ended and self._sink.flush() and not self._readable():
-            self._drop_pipes()  # held by what can't be killed
+            raise TimeoutError("the client doesn't read its answer")
+        elif self._ended and self._writer.flush() and not self._readable():
+            self._drop_pipes()  # held by a process that can't be killed (another user's)
         else:
             self._deadline = min(self._give_up, now + BACKGROUND_GRACE)
 
@@ -217,7 +219,7 @@ class Relay:
         return any(event & select.POLLIN for fd, event in self._poll.poll(0) if fd in self._pipes)
 
     def _end(self, **reason: bool) -> None:
-        """Kills everything; what is already in the pipes still goes to the client."""
+        """Kills the command. Output that is already in the pipes is still sent."""
         self._ending = replace(self._ending, **reason)
         self._running.kill()
         self._killed = True

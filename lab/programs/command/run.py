@@ -15,21 +15,23 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from lab.locale import _
 from lab.programs import console
 from lab.programs.console import Failure
-from lab.protocols.command import EXIT, Cancel, Run, encode_request, encode_tutorial_command
+from lab.protocols.command import EXIT, MAX_OUTPUT, Cancel, Run, encode_request, encode_tutorial_command
 from lab.protocols.command_answers import DECODERS, AnswerEvent, Exit, Output
 from lab.protocols.errors import LocalProtocolError, ProtocolError, TruncatedError
 from lab.sockets.blocking import connect
 from lab.sockets.deadline import Deadline
 
-ANSWER_GRACE = 10.0  # seconds past the command's own time in which its answer must come
+ANSWER_GRACE = 10.0  # seconds that an answer may take in addition to the command's time limit
+SLOWEST_SERVER = 100_000.0  # bytes/s; an answer that arrives more slowly is given up
 LEAVE = ("exit", "quit")
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit code of the program: that of the remote command where all else went well."""
-    session = Session(options, Screen(options))
+    """Returns the exit code: that of the remote command, if there was no other error."""
+    session = Session(options, OutputPrinter(options))
     try:
         code = _run(session, options)
     except BaseException:
@@ -42,17 +44,17 @@ def run(options: argparse.Namespace) -> int:
 def _run(session: Session, options: argparse.Namespace) -> int:
     if options.command:
         return status(session.ask(" ".join(options.command)))
-    if sys.stdin is None:  # closed by who started us
+    if sys.stdin is None:  # closed by the parent process
         return console.OK
     if sys.stdin.isatty():
-        return Prompt(session, options).run()
+        return InteractivePrompt(session, options).run()
     return run_script(session)
 
 
 def run_script(session: Session) -> int:
-    """Each line of standard input is a command. The exit code of the first that failed, else 0."""
+    """Runs each line of standard input as a command. Returns the exit code of the first that failed, or 0."""
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")  # what is no text is refused with its command
+        sys.stdin.reconfigure(errors="surrogateescape")  # such a command is refused later
     first_failure = console.OK
     for line in sys.stdin:
         command = line.strip()
@@ -65,7 +67,7 @@ def run_script(session: Session) -> int:
 
 
 def status(ending: Exit) -> int:
-    """The exit code that stands for ``ending``; a signal is 128 + its number, as shells have it."""
+    """The exit code for ``ending``; a signal is 128 + its number, as in shells."""
     if ending.timed_out:
         return console.TIMEOUT
     if ending.truncated:
@@ -74,25 +76,25 @@ def status(ending: Exit) -> int:
 
 
 class Session:
-    """A connection over which commands go, one after the other."""
+    """A connection on which commands run, one after the other."""
 
-    def __init__(self, options: argparse.Namespace, screen: Screen) -> None:
-        self._options, self._screen = options, screen
-        self._where = f"{options.host}:{options.port}"
-        self._asked = False  # a whole request is with the server and its answer isn't here yet
+    def __init__(self, options: argparse.Namespace, printer: OutputPrinter) -> None:
+        self._options, self._printer = options, printer
+        self._server = f"{options.host}:{options.port}"
+        self._asked = False  # a request has been sent and its answer isn't complete
         self._used = False
         self._connect()
 
     @property
     def cancels(self) -> bool:
-        """Whether the protocol can interrupt a command; in the others only the end of the connection does."""
+        """Whether the protocol can interrupt a command. Otherwise only closing the connection ends it."""
         return bool(self._options.protocol == "frame")
 
     def ask(self, command: str) -> Exit:
-        """Sends ``command``, shows its output as it comes, and returns how it ended.
+        """Sends ``command``, prints its output as it arrives, and returns how it ended.
 
-        Raises Failure where the answer can't be had whole, LocalProtocolError where the command can't be
-        sent, BrokenPipeError where nobody reads our output any more.
+        Raises Failure if the answer isn't complete, LocalProtocolError if the command can't be sent,
+        BrokenPipeError if the reader of our output is gone.
         """
         request = self._encode(command)
         if self._used and self._is_stale():
@@ -100,32 +102,34 @@ class Session:
         self._used = True
         started = time.monotonic()
         try:
-            with self._naming_the_server():
+            with self._errors_name_server():
                 self._stream.sendall(request, Deadline(ANSWER_GRACE))
             self._asked = True
             ending = self._answer_raw() if self._options.protocol == "raw" else self._answer()
         except TimeoutError:
-            raise Failure(f"{self._where}: no answer in time", console.TIMEOUT) from None
+            raise Failure(
+                _("{server}: no answer in time").format(server=self._server), console.TIMEOUT
+            ) from None
         finally:
             self._asked = False
-        self._screen.exit(command, ending, time.monotonic() - started)
+        self._printer.exit(command, ending, time.monotonic() - started)
         return ending
 
     def cancel(self) -> None:
-        """Asks the server to interrupt the command that runs. For a signal handler."""
+        """Asks the server to interrupt the running command. For use in a signal handler."""
         if self._asked:
             with suppress(OSError):
                 self._stream.sendall(encode_request(Cancel()), Deadline(1.0))
 
     def reconnect(self) -> None:
-        """A new connection in place of the old one; with it ends the command that may run there."""
+        """Replaces the connection. A running command ends with the old one."""
         self.abort()
         self._connect()
 
     def abort(self) -> None:
-        """Leaves in the middle: the command that may run is killed at once.
+        """Closes the connection at once; the server kills a running command.
 
-        A tutorial server hardly survives a reset; it is left gently.
+        Tutorial servers may not survive a reset, so with their protocols it isn't used.
         """
         if self._options.protocol == "frame":
             self._stream.abort()
@@ -133,7 +137,7 @@ class Session:
             self._stream.close(linger=0.0)
 
     def close(self) -> None:
-        """Leaves. A length server waits for the word, and takes the next client then."""
+        """Closes the connection. A length server serves the next client only after it has received "exit"."""
         if self._options.protocol == "length":
             with suppress(OSError):
                 self._stream.sendall(EXIT, Deadline(1.0))
@@ -149,57 +153,61 @@ class Session:
         return encode_request(Run(command, self._options.timeout, self._options.encoding))
 
     def _answer(self) -> Exit:
+        stall = self._options.timeout + ANSWER_GRACE
+        whole = Deadline(stall + MAX_OUTPUT / SLOWEST_SERVER)
         while True:
-            ending = self._show(self._receive(65_536, self._options.timeout + ANSWER_GRACE))
+            ending = self._show(self._receive(65_536, whole.or_earlier(stall)))
             if ending is not None:
                 return ending
 
     def _answer_raw(self) -> Exit:
-        """Nothing tells where a raw answer ends: it is what one recv brings, or all until a silence."""
+        """A raw answer has no end mark: it is the result of one recv, or all data until a silence."""
         if self._options.recv_size:
-            self._show(self._receive(self._options.recv_size, self._options.timeout))
+            self._show(self._receive(self._options.recv_size, Deadline(self._options.timeout)))
             return Exit()
+        whole = Deadline(self._options.timeout + ANSWER_GRACE)
         with suppress(TimeoutError):
             while True:
-                self._show(self._receive(65_536, self._options.silence))
+                self._show(self._receive(65_536, whole.or_earlier(self._options.silence)))
+        whole.remaining()
         return Exit()
 
-    def _receive(self, limit: int, seconds: float) -> list[AnswerEvent]:
-        with self._naming_the_server():
-            data = self._stream.recv(limit, Deadline(seconds))
+    def _receive(self, limit: int, deadline: Deadline) -> list[AnswerEvent]:
+        with self._errors_name_server():
+            data = self._stream.recv(limit, deadline)
             if data:
                 return list(self._decoder.feed(data))
             self._decoder.end()
-            raise TruncatedError("the server closed the connection before a whole answer")
+            raise TruncatedError("the server closed the connection before the answer was complete")
 
     def _show(self, events: list[AnswerEvent]) -> Exit | None:
         for event in events:
             if isinstance(event, Exit):
                 return event
-            self._screen.output(event)
+            self._printer.output(event)
         return None
 
     @contextmanager
-    def _naming_the_server(self) -> Iterator[None]:
-        """What goes wrong in here goes wrong with the server, and says so."""
+    def _errors_name_server(self) -> Iterator[None]:
+        """Errors inside this context name the server."""
         try:
             yield
         except TimeoutError:
             raise
         except (ProtocolError, OSError) as error:
-            raise Failure(f"{self._where}: {console.describe(error)}", console.exit_code(error)) from None
+            raise Failure(f"{self._server}: {console.describe(error)}", console.exit_code(error)) from None
 
     def _is_stale(self) -> bool:
-        """Whether the server closed meanwhile, as it does with the idle."""
+        """Whether the server has closed the connection, as it does with idle clients."""
         if self._options.protocol == "raw":
-            return False  # it may be the rest of the last answer that waits
+            return False  # the data may be the rest of the last answer
         poll = select.poll()
         poll.register(self._stream.fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
 
-class Screen:
-    """Shows output where it belongs; with ``--json``, events instead."""
+class OutputPrinter:
+    """Prints the remote stdout and stderr to ours or, with ``--json``, as events."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._json: bool = options.json
@@ -210,7 +218,9 @@ class Screen:
         self._sizes = {"stdout": 0, "stderr": 0}
 
     def output(self, output: Output) -> None:
-        """The next bytes, at once. What is UTF-8 already passes unchanged, so that a file survives it."""
+        """Prints the next bytes at once. Bytes in UTF-8 aren't converted, so that binary data stays
+        intact.
+        """
         self._sizes[output.stream] += len(output.data)
         encoding = self._encoding or output.encoding or "utf-8"
         if encoding == "utf-8" and not self._json:
@@ -221,22 +231,23 @@ class Screen:
         self._write_text(output.stream, self._decoders[output.stream].decode(output.data))
 
     def exit(self, command: str, ending: Exit, seconds: float) -> None:
-        """The end of an answer, and a line where it isn't what its exit code says."""
+        """Ends an answer; prints a line if the exit code doesn't describe its end."""
         for stream, decoder in self._decoders.items():
             self._write_text(stream, decoder.decode(b"", True))
         self._decoders.clear()
         if self._json:
             self._say.say("exit", f"{command} ({ending.summary})", **self._record(command, ending, seconds))
-        elif ending.note and self._protocol != "header":  # its stderr said so already
+        elif ending.note and self._protocol != "header":  # its stderr has this line already
             self.remark(ending.note)
         elif ending.signal is not None:
-            self.remark(f"ended by signal {ending.signal} ({_signal_name(ending.signal)})")
+            text = _("ended by signal {number} ({name})")
+            self.remark(text.format(number=ending.signal, name=_signal_name(ending.signal)))
         elif self._protocol == "raw" and not any(self._sizes.values()):
-            self.remark("nothing came; a raw answer has no end that could be waited for")
+            self.remark(_("no data; the end of a raw answer can't be detected"))
         self._sizes = dict.fromkeys(self._sizes, 0)
 
     def remark(self, text: str) -> None:
-        """A line of ours on stderr."""
+        """Prints a line of our own on stderr."""
         print(f"lab-command: {text}", file=sys.stderr, flush=True)
 
     def _record(self, command: str, ending: Exit, seconds: float) -> dict[str, Any]:
@@ -260,15 +271,15 @@ class Screen:
 
     def _write(self, stream: str, data: bytes) -> None:
         file = sys.stdout if stream == "stdout" else sys.stderr
-        if file is None:  # closed by who started us
+        if file is None:  # closed by the parent process
             return
         file.flush()
         file.buffer.write(data)
         file.buffer.flush()
 
 
-class Prompt:
-    """The interactive face: line editing, Ctrl-C for the command, Ctrl-D to leave."""
+class InteractivePrompt:
+    """The prompt on a terminal: line editing, Ctrl-C interrupts a command, Ctrl-D exits."""
 
     def __init__(self, session: Session, options: argparse.Namespace) -> None:
         self._session = session
@@ -276,11 +287,14 @@ class Prompt:
         self._interrupted = False
 
     def run(self) -> int:
-        """The status of the last command."""
+        """Returns the exit code of the last command."""
         with suppress(ImportError):
-            importlib.import_module("readline")  # that alone gives input() line editing and history
-        print("Each command runs in a shell of its own: cd and variables don't last.", file=sys.stderr)
-        print("Ctrl-C interrupts a command, Ctrl-D or exit leaves.", file=sys.stderr)
+            importlib.import_module("readline")  # importing it gives input() line editing and history
+        print(
+            _("Each command runs in its own shell: cd and variables have no effect on the next."),
+            file=sys.stderr,
+        )
+        print(_("Ctrl-C interrupts a command; Ctrl-D or exit ends the session."), file=sys.stderr)
         last = console.OK
         for command in self._commands():
             try:
@@ -311,8 +325,8 @@ class Prompt:
             code = status(self._session.ask(command))
         except KeyboardInterrupt:
             if self._session.cancels:
-                raise  # twice: the user wants out
-            print("\nlab-command: interrupted; connecting anew", file=sys.stderr)
+                raise  # the second time
+            print("\nlab-command: " + _("interrupted; reconnecting"), file=sys.stderr)
             self._session.reconnect()
             code = console.INTERRUPTED
         finally:
@@ -332,4 +346,4 @@ def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
-        return "unknown here"
+        return _("unknown")

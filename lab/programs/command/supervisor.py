@@ -15,16 +15,15 @@ import contextlib
 import os
 import pickle
 import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lab.programs.command.process_tree import KILL_TIME, adopt_orphans, children, kill, reap, with_descendants
+from lab.sockets.process_channel import Channel
 
 MARK = b"LAB_COMMAND_MARK"
-_MAX_REQUEST = 262_144  # bytes; a command has at most 32 KiB
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Python ignores the first two.
 _RESET = (signal.SIGPIPE, signal.SIGXFSZ, *_IGNORED)
@@ -37,12 +36,12 @@ class Supervisor:
     """
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel, theirs = Channel.pair()
         self._lock = threading.Lock()  # one request at a time
         adopt_orphans()  # in case the supervisor is killed
         self._pid = os.fork()
         if self._pid == 0:
-            self._socket.close()
+            self._channel.close()
             _main(theirs)
         theirs.close()
 
@@ -65,19 +64,16 @@ class Supervisor:
 
     def close(self) -> None:
         """Kills all commands and waits until the supervisor has ended."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(
-                socket.SHUT_RDWR
-            )  # close() alone has no effect while a thread waits for an answer
-        self._socket.close()
+        self._channel.shutdown()
+        self._channel.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
         _kill_children()  # those that were left if the supervisor itself was killed
 
-    def _request(self, request: tuple[Any, ...], descriptors: list[int] | None = None) -> int:
+    def _request(self, request: tuple[Any, ...], descriptors: Sequence[int] = ()) -> int:
         with self._lock:
-            socket.send_fds(self._socket, [pickle.dumps(request)], descriptors or [])
-            answer = self._socket.recv(_MAX_REQUEST)
+            self._channel.send(pickle.dumps(request), descriptors)
+            answer, _ = self._channel.recv()
         if not answer:
             raise ConnectionAbortedError("the supervisor has ended")
         result = pickle.loads(answer)
@@ -86,7 +82,7 @@ class Supervisor:
         return int(result)
 
 
-def _main(requests: socket.socket) -> None:
+def _main(requests: Channel) -> None:
     """The supervisor process. Doesn't return."""
     try:
         os.setsid()  # so that signals for the server's group or from its terminal don't reach it
@@ -119,8 +115,8 @@ def _kill_children() -> None:
 class _Process:
     """The supervisor's side: carries out the server's requests, one at a time."""
 
-    def __init__(self, requests: socket.socket) -> None:
-        self._socket = requests
+    def __init__(self, requests: Channel) -> None:
+        self._channel = requests
         self._environment = dict(os.environb)
         self._shells: set[int] = set()
         self._operations: dict[str, Callable[..., int]] = {
@@ -131,12 +127,10 @@ class _Process:
         """Until the server closes its end."""
         with contextlib.suppress(OSError):
             while request := self._receive():
-                self._socket.send(pickle.dumps(self._carry_out(*request)))
+                self._channel.send(pickle.dumps(self._carry_out(*request)))
 
     def _receive(self) -> tuple[Any, ...] | None:
-        data, descriptors, _, _ = socket.recv_fds(self._socket, _MAX_REQUEST, 2)
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)
+        data, descriptors = self._channel.recv()
         return (*pickle.loads(data), *([descriptors] if descriptors else [])) if data else None
 
     def _carry_out(self, operation: str, *arguments: Any) -> int | OSError:

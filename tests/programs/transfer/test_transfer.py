@@ -221,7 +221,7 @@ def test_one_line_and_an_exit_code_for_each_mistake(port: str, there: Path, here
     fails(2, "-r", "put", "--port", port, "127.0.0.1", here / "d")
     fails(2, "absolute", "get", "--port", port, "127.0.0.1", "/etc/passwd", "--to", here)
     fails(2, r"'\.\.'", "put", "--port", port, "127.0.0.1", here / "f", "--to", "../f")
-    fails(2, "is no port", "put", "--port", "99999", "127.0.0.1", here / "f")
+    fails(2, "is not a port", "put", "--port", "99999", "127.0.0.1", here / "f")
     fails(2, "required", "put")
     fails(3, "none: No such file", "put", "--port", port, "127.0.0.1", here / "none")
     fails(3, "not a regular file", "put", "--port", port, "127.0.0.1", here / "fifo")
@@ -248,9 +248,7 @@ def test_a_refused_connection_and_a_silent_server() -> None:
         assert peer.at_end()
 
     with raw_server(stay_silent) as number:
-        fails(
-            4, "nothing moved for 0.3 s", "stat", "--port", str(number), "--timeout", "0.3", "127.0.0.1", "f"
-        )
+        fails(4, "no progress for 0.3 s", "stat", "--port", str(number), "--timeout", "0.3", "127.0.0.1", "f")
     fails(1, "[Rr]efused", "stat", "--port", str(number), "127.0.0.1", "f")
 
 
@@ -286,7 +284,7 @@ def test_a_server_that_ends_in_the_middle(here: Path) -> None:
         peer.send(content(4 * MIB), **fields, total_size=9 * MIB)
 
     with raw_server(talk) as number:
-        fails(1, "connection lost.*goes on", "get", "--port", str(number), "127.0.0.1", "f", "--to", here)
+        fails(1, "connection lost.*to resume", "get", "--port", str(number), "127.0.0.1", "f", "--to", here)
     assert names_in(here) == [HIDDEN]
 
 
@@ -351,7 +349,7 @@ def test_ctrl_c_in_a_get_keeps_a_part_and_says_how_to_go_on(there: Path, here: P
             _, said = process.communicate(timeout=DEADLINE)
             interrupted.set()
     assert process.returncode == 130
-    assert said == "lab-transfer: interrupted; the same command again goes on where this stopped\n"
+    assert said == "lab-transfer: interrupted; run the same command again to resume\n"
     assert hidden.read_bytes() == data[: 3 * MIB]
     (there / "f").write_bytes(data)
     with server(there) as again:
@@ -477,7 +475,7 @@ def test_a_disk_that_fills_meanwhile_is_told_and_its_space_given_back(small_disk
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (TimeoutError("timed out"), "nothing moved for 60 s"),
+        (TimeoutError("timed out"), "no progress for 60 s"),
         (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), "connection lost: Connection timed out"),
         (OSError(errno.EHOSTUNREACH, "No route to host"), "connection lost: No route to host"),
         (ConnectionResetError(errno.ECONNRESET, "reset"), "connection lost: reset"),
