@@ -207,7 +207,7 @@ WRONG_MD5 = framing.encode({"md5": hashlib.md5(b"else").hexdigest()}, b"other")
 @pytest.mark.parametrize(
     ("protocol", "answer", "words"),
     [
-        ("frame", b"", "before a whole answer"),
+        ("frame", b"", "before the answer was complete"),
         ("frame", OUTPUT, "before its exit frame"),
         ("frame", OUTPUT + EXIT_FRAME[:-1], "inside a header"),
         ("frame", OUTPUT.replace(b"half", b"HALF") + EXIT_FRAME, "wrong digest"),
