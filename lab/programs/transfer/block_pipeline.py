@@ -1,8 +1,8 @@
-"""Blocks of a file pass through steps, such as hash and write, each in a thread of its own.
+"""A pipeline of steps for the blocks of a file, such as hashing and writing, each in its own thread.
 
-hashlib and file I/O release the interpreter's lock, so on two cores the next block comes from the network
-while the one before it is hashed and the one before that is written. The blocks are few and used again and
-again: memory is constant, and they stay in the processor's cache.
+hashlib and file I/O release the interpreter's lock. So with two cores, one block is received from the
+network while the previous one is hashed and the one before that is written. A few blocks are reused all the
+time: memory is constant, and they stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import TypeAlias
 
 Step: TypeAlias = Callable[[memoryview], object]
 
-BLOCK = 1 << 20  # bytes; measured: 256 KiB is a fifth slower, 4 MiB falls out of the cache
+BLOCK = 1 << 20  # bytes; measured: 256 KiB is 20% slower, 4 MiB doesn't fit in the cache
 BLOCKS = 4
-SMALL_BLOCK = 1 << 17  # where threads aren't worth it
-_LANES = threading.BoundedSemaphore(8)  # so many may have threads and large blocks at once
+SMALL_BLOCK = 1 << 17  # bytes; used without threads
+_LANES = threading.BoundedSemaphore(8)  # pipelines that may have threads and large blocks at once
 
 
 class BlockPipeline:
-    """Take a block, fill it, put it on; the steps see the blocks in order.
+    """Take a block, fill it, put it into the pipeline; each step sees the blocks in order.
 
-    A transfer of at most one BLOCK, and one too many at once, has its steps done in ``put`` itself: 512
-    clients don't take 2 GiB and 1,536 threads. A step's exception comes out of the next call.
+    For at most one BLOCK of data, or if there are too many pipelines already, ``put`` itself runs the steps:
+    otherwise 512 clients would need 2 GiB and 1,536 threads. The next call raises the exception of a step.
     """
 
     def __init__(self, steps: Sequence[Step], total: int) -> None:
@@ -37,7 +37,7 @@ class BlockPipeline:
         self._threads: list[threading.Thread] = []
         self._lane = total > BLOCK and _LANES.acquire(blocking=False)
         size, count = (BLOCK, BLOCKS) if self._lane else (SMALL_BLOCK, 1)
-        memory = memoryview(mmap.mmap(-1, size * count))  # at a page's start, as O_DIRECT wants it
+        memory = memoryview(mmap.mmap(-1, size * count))  # page-aligned, as O_DIRECT requires
         for start in range(0, size * count, size):
             self._free.put(memory[start : start + size])
 
@@ -53,7 +53,7 @@ class BlockPipeline:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        """Waits until all that was put on has passed through. Raises what a step raised."""
+        """Waits until all blocks have passed through. Raises the exception of a step."""
         if self._lane:
             self._queues[0].put(None)
             for thread in self._threads:
@@ -63,13 +63,13 @@ class BlockPipeline:
             self._raise()
 
     def take(self) -> memoryview:
-        """A free block; waits until there is one."""
+        """A free block. Waits until there is one."""
         block = self._free.get()
         self._raise()
         return block
 
     def put(self, block: memoryview, count: int) -> None:
-        """The first ``count`` bytes of ``block`` are filled. The block belongs to the steps now."""
+        """Passes on ``block`` with ``count`` bytes of data. The caller must not use it any more."""
         if self._lane:
             self._queues[0].put((block, count))
             return
@@ -78,7 +78,9 @@ class BlockPipeline:
         self._free.put(block)
 
     def _run(self, number: int) -> None:
-        """The thread of one step: from its queue to the next one's, or back to the free blocks."""
+        """The thread of one step: takes blocks from its queue, passes them to the next queue or frees
+        them.
+        """
         last = number == len(self._steps) - 1
         while (item := self._queues[number].get()) is not None:
             block, count = item

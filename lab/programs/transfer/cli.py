@@ -19,8 +19,8 @@ from lab.programs.transfer.client import Client
 from lab.programs.transfer.progress import Report, human
 from lab.programs.transfer.serve import serve
 from lab.programs.transfer.storage import Root
-from lab.programs.transfer.tree import Getting, Putting
-from lab.programs.transfer.wire import Timing
+from lab.programs.transfer.tree import Download, Upload
+from lab.programs.transfer.wire import TimeLimits
 from lab.protocols.errors import TruncatedError
 from lab.protocols.names import Path, shown, split_path
 from lab.protocols.printable import printable
@@ -32,7 +32,8 @@ from lab.sockets.deadline import HEADER_TIMEOUT, IDLE_TIMEOUT
 NAME = "lab-transfer"
 logger = logging.getLogger(__name__)
 
-# Not EPIPE, which means that the reader of our own output is gone. Wire.send replaces a socket's EPIPE.
+# Not EPIPE, which means that the reader of our own output is gone. FrameStream.send replaces a socket's
+# EPIPE.
 CONNECTION_LOST = {
     errno.ECONNRESET, errno.ECONNABORTED, errno.ETIMEDOUT,
     errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN,
@@ -47,7 +48,7 @@ def main() -> None:
 
 def run_serve(options: argparse.Namespace) -> None:
     console.allow_descriptors(4 * options.max_clients)  # a client may hold a socket and three files
-    timing = Timing(idle=options.idle, header=options.header_timeout)
+    limits = TimeLimits(idle=options.idle, header=options.header_timeout)
     say = Console(as_json=options.json)
     with Root(options.root) as root, contextlib.closing(console.stop_on_signals()) as stop:
         listener = listen(options.host, options.port)
@@ -57,21 +58,21 @@ def run_serve(options: argparse.Namespace) -> None:
         serve(
             listener, root, say, stop,
             read_only=options.read_only, windows_names=options.names == "windows",
-            max_clients=options.max_clients, timing=timing,
+            max_clients=options.max_clients, limits=limits,
         )  # fmt: skip
 
 
 def run_put(options: argparse.Namespace) -> int:
     with connected(options) as (client, report):
-        putting = Putting(client, report, recursive=options.recursive, resume=options.resume)
-        putting.put(options.file, options.to)
+        upload = Upload(client, report, recursive=options.recursive, resume=options.resume)
+        upload.put(options.file, options.to)
     return FAILED if report.skipped else OK
 
 
 def run_get(options: argparse.Namespace) -> int:
     with connected(options) as (client, report):
-        getting = Getting(client, report, recursive=options.recursive, resume=options.resume)
-        getting.get(options.file, options.to)
+        download = Download(client, report, recursive=options.recursive, resume=options.resume)
+        download.get(options.file, options.to)
     return FAILED if report.skipped else OK
 
 
@@ -126,7 +127,7 @@ def connected(options: argparse.Namespace) -> Iterator[tuple[Client, Report]]:
     report = Report(Console(as_json=options.json), NAME)
     with connect(options.server, options.port) as stream:
         try:
-            yield Client(stream, Timing(idle=options.timeout)), report
+            yield Client(stream, TimeLimits(idle=options.timeout)), report
         except KeyboardInterrupt:
             report.clear()
             print(NAME + ": " + _("interrupted") + hint(report), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The client of the transfer session: one file or one question at a time."""
+"""The client of a transfer session: one file or one request at a time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
-from lab.programs.transfer.partial import Incoming, hash_file
+from lab.programs.transfer.partial import PartialFile, hash_file
 from lab.programs.transfer.storage import Root, status_of
-from lab.programs.transfer.wire import ProgressCallback, Timing, Wire
+from lab.programs.transfer.wire import FrameStream, ProgressCallback, TimeLimits
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
 from lab.protocols.names import Path
 from lab.protocols.transfer import (
@@ -45,7 +45,7 @@ Answer = TypeVar("Answer", bound=Message)
 
 @dataclass(frozen=True)
 class Outcome:
-    """A file that was transferred whole, and verified. ``resumed_from`` bytes were there before."""
+    """A completed, verified transfer. ``resumed_from`` bytes had been transferred before."""
 
     size: int
     digest: str
@@ -55,9 +55,9 @@ class Outcome:
 class Client:
     """A connection to a transfer server. Methods raise Refusal, ProtocolError, OSError."""
 
-    def __init__(self, stream: Stream, timing: Timing = Timing()) -> None:  # noqa: B008  (frozen)
-        self._wire = Wire(stream, timing)
-        self._timing = timing
+    def __init__(self, stream: Stream, limits: TimeLimits = TimeLimits()) -> None:  # noqa: B008  (frozen)
+        self._wire = FrameStream(stream, limits)
+        self._limits = limits
 
     def put(
         self, file: BinaryIO, path: Path, on_progress: ProgressCallback, *, resume: bool = True
@@ -75,7 +75,7 @@ class Client:
             except Refusal as refusal:
                 if refusal.code != "conflict" or not offset:
                     raise
-                offset = 0  # what the server has is of another file: from the start, then
+                offset = 0  # the server's data is of another file: start again
         stored = self._send_content(file, hasher, offset, found.size, on_progress)
         return Outcome(stored.size, stored.digest, offset)
 
@@ -96,16 +96,16 @@ class Client:
             raise self._reason() from None
         stored = self._expect(Stored, work=size - offset)
         if (stored.size, stored.digest) != (size, hasher.hexdigest()):
-            raise RemoteProtocolError(
-                "digest-mismatch", "the server stored something else than what was sent"
-            )
+            raise RemoteProtocolError("digest-mismatch", "the server stored other data than was sent")
         return stored
 
     def _reason(self) -> ProtocolError:
-        """Why the server hung up or spoke while we were sending."""
+        """Why the server closed the connection or sent a message while we were sending."""
         try:
             self._expect(Ready)
-        except ProtocolError as reason:  # a Refusal says it; a TruncatedError, that the server just left
+        except (
+            ProtocolError
+        ) as reason:  # a Refusal names it; a TruncatedError means that the server just left
             return reason
         except OSError:
             pass
@@ -114,41 +114,39 @@ class Client:
     def get(
         self, path: Path, root: Root, target: Path, on_progress: ProgressCallback, *, resume: bool = True
     ) -> Outcome:
-        """Fetches the file at ``path`` to ``target`` below ``root``, complete and verified or not at all."""
+        """Fetches the file at ``path`` to ``target`` below ``root``: complete and verified, or not at all."""
         with root.partials(target) as partials:
-            with (partials.resume() if resume else None) or partials.begin(0) as incoming:
-                content = self._ask_content(path, incoming, on_progress)
-                if content.offset != incoming.offset:
-                    raise RemoteProtocolError(
-                        "bad-message", "the server sends another part than what was asked"
-                    )
-                incoming.expect(content.size)
-                self._wire.receive_file(incoming, content.size, on_progress)
+            with (partials.resume() if resume else None) or partials.begin(0) as partial:
+                content = self._ask_content(path, partial, on_progress)
+                if content.offset != partial.offset:
+                    raise RemoteProtocolError("bad-message", "the server sends another part than requested")
+                partial.expect(content.size)
+                self._wire.receive_file(partial, content.size, on_progress)
                 digest = self._expect(Digest).digest
-                incoming.commit(digest, content.mode, content.mtime)
+                partial.commit(digest, content.mode, content.mtime)
         return Outcome(content.size, digest, content.offset)
 
-    def _ask_content(self, path: Path, incoming: Incoming, on_progress: ProgressCallback) -> Content:
-        if incoming.offset:
-            self.stat(path)  # also so that the server waits while we read what is here
+    def _ask_content(self, path: Path, partial: PartialFile, on_progress: ProgressCallback) -> Content:
+        if partial.offset:
+            self.stat(path)  # tells the server to wait while we read our data
             try:
-                get = Get(path, incoming.offset, incoming.hash_prefix(on_progress))
-                return self._ask(get, Content, work=incoming.offset)
+                get = Get(path, partial.offset, partial.hash_prefix(on_progress))
+                return self._ask(get, Content, work=partial.offset)
             except Refusal as refusal:
                 if refusal.code != "conflict":
                     raise
-            incoming.start_over(0)  # what is here is of another file
+            partial.start_over(0)  # our data is of another file
         return self._ask(Get(path), Content)
 
     def stat(self, path: Path, *, digest: bool = False) -> Status:
-        """What is at ``path``, and the digest of a file where it is asked for."""
+        """The status of ``path``; with ``digest``, including the digest of a file."""
         status = self._ask(Stat(path), Status)
         if digest and status.kind == "file":
             status = self._ask(Stat(path, want_digest=True), Status, work=status.size)
         return status
 
     def entries(self, path: Path) -> Iterator[Entry]:
-        """What is in the directory at ``path``, as it comes. Take them all before asking anything else."""
+        """The entries of a directory. Consume all of them before the next request."""
         self._wire.send(encode_request(List(path)))
         while True:
             answer: Message = self._expect(Entries, EndOfList)
@@ -157,11 +155,11 @@ class Client:
             yield from answer.entries
 
     def make_directory(self, path: Path, *, parents: bool = False) -> int:
-        """How many directories were made."""
+        """Returns the number of directories created."""
         return self._ask(MakeDirectory(path, parents), Done).count
 
     def remove(self, path: Path, *, recursive: bool = False) -> int:
-        """How many files and directories were removed."""
+        """Returns the number of files and directories removed."""
         return self._ask(Remove(path, recursive), Done).count
 
     def _ask(self, request: Message, kind: type[Answer], work: int = 0) -> Answer:
@@ -169,8 +167,8 @@ class Client:
         return self._expect(kind, work=work)
 
     def _expect(self, *kinds: type[Answer], work: int = 0) -> Answer:
-        """The server's answer, where it is of one of ``kinds``. Raises Refusal, RemoteProtocolError."""
-        answer = parse_answer(self._wire.receive(self._timing.patience(work)))
+        """The server's answer, which must be one of ``kinds``. Raises Refusal, RemoteProtocolError."""
+        answer = parse_answer(self._wire.receive(self._limits.answer(work)))
         if isinstance(answer, Error):
             raise Refusal(answer.code, answer.text)
         if not isinstance(answer, kinds):

@@ -1,4 +1,4 @@
-"""From what the operating system says about a file to what a peer is told."""
+"""Maps the operating system's errors to refusals that are sent to a peer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CODES = {
 
 @contextlib.contextmanager
 def refusing(path: Path) -> Iterator[None]:
-    """What goes wrong with a file in this context becomes a Refusal that names ``path``."""
+    """Turns an OSError inside this context into a Refusal that names ``path``."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How far a transfer is: a bar on a terminal, JSON lines for machines, one line for each result."""
+"""The progress of transfers: a bar on a terminal, JSON lines for programs, one line per result."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _WIDTH = 24  # characters of the bar
 
 
 class Report:
-    """What the user sees of the transfers of one command."""
+    """Prints the progress and the results of one command's transfers."""
 
     def __init__(self, console: Console, name: str, terminal: TextIO = sys.stderr) -> None:
         self.skipped = 0
-        self.resumable = False  # whether an interruption now would leave something to go on from
+        self.resumable = False  # whether the transfer could be resumed if it were interrupted now
         self._console = console
         self._name = name
         self._terminal = terminal
@@ -32,7 +32,7 @@ class Report:
         self._started = self._drawn = 0.0
 
     def begin(self, path: str, size: int) -> ProgressCallback:
-        """A file's transfer begins; the result is to be told how many bytes are done."""
+        """Begins a file. Call the result with the number of bytes that are done."""
         self._started = self._drawn = time.monotonic()
         self.resumable = False
 
@@ -51,7 +51,7 @@ class Report:
         return on_progress
 
     def end(self, event: str, path: str, where: str, outcome: Outcome) -> None:
-        """The file is there, whole and verified."""
+        """Prints that the file is complete and verified."""
         seconds = time.monotonic() - self._started
         self.clear()
         self.resumable = False
@@ -66,7 +66,7 @@ class Report:
         )  # fmt: skip
 
     def skip(self, path: str, why: str | BaseException) -> None:
-        """One of many isn't transferred: said at once, and the command will fail in the end."""
+        """Reports a file that isn't transferred. The command then exits with 1."""
         self.skipped += 1
         self.clear()
         text = why if isinstance(why, str) else describe(why)
@@ -75,7 +75,7 @@ class Report:
             self._console.say("skipped", f"{path}: {text}", path=path, reason=text)
 
     def clear(self) -> None:
-        """Takes the bar off the terminal."""
+        """Removes the bar from the terminal."""
         if self._shows_bar:
             self._terminal.write("\r\x1b[K")
             self._terminal.flush()
@@ -92,7 +92,7 @@ class Report:
 
 
 def fit(text: str, cells: int) -> str:
-    """The end of ``text`` that fits into ``cells`` of a terminal's line; CJK characters take two."""
+    """The end of ``text`` that fits into ``cells`` columns of a terminal; CJK characters take two."""
     for start in range(len(text)):
         if sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text[start:]) <= cells:
             return text[start:]
@@ -109,7 +109,7 @@ def human(count: float) -> str:
 
 
 def rate(count: float, seconds: float) -> str:
-    """Bits a second for people, as links are measured."""
+    """A rate for people, in bits per second: ``8.0 Mbit/s``."""
     bits = 8 * count / seconds if seconds > 0 else 0.0
     for unit in ("bit/s", "kbit/s", "Mbit/s"):
         if bits < 1000:

@@ -1,4 +1,4 @@
-"""The server of the transfer session: one thread a client, all files below one root."""
+"""lab-transfer serve: one thread per client, all files below one root."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from itertools import islice
 from typing import Any
 
 from lab.programs.console import Console
-from lab.programs.transfer.partial import Incoming, Partials, hash_file
+from lab.programs.transfer.partial import PartialFile, PartialFiles, hash_file
 from lab.programs.transfer.storage import Root, status_of
-from lab.programs.transfer.wire import Timing, Wire
+from lab.programs.transfer.wire import FrameStream, TimeLimits
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
 from lab.protocols.names import Path, forbidden_on_windows, shown
 from lab.protocols.transfer import (
@@ -51,7 +51,7 @@ from lab.sockets.stop import Stop
 
 logger = logging.getLogger(__name__)
 
-BUSY = encode_answer(Error("busy", "the server has as many clients as it serves at once; try again later"))
+BUSY = encode_answer(Error("busy", "too many clients; try again later"))
 
 
 def serve(
@@ -63,29 +63,29 @@ def serve(
     read_only: bool = False,
     windows_names: bool = False,
     max_clients: int = MAX_CLIENTS,
-    timing: Timing = Timing(),  # noqa: B008  (frozen)
+    limits: TimeLimits = TimeLimits(),  # noqa: B008  (frozen)
 ) -> None:
     """Serves the files below ``root`` until ``stop``."""
 
-    under_way = UnderWay()
+    active_puts = ActivePuts()
 
     def handle(stream: Stream) -> None:
         Session(
-            stream, root, console, under_way,
-            read_only=read_only, windows_names=windows_names, timing=timing,
+            stream, root, console, active_puts,
+            read_only=read_only, windows_names=windows_names, limits=limits,
         ).run()  # fmt: skip
 
     threaded.serve(listener, handle, stop, max_clients=max_clients, busy=BUSY)
 
 
-class UnderWay:
-    """The puts under way: a client whose connection broke takes over from itself when it comes back.
+class ActivePuts:
+    """The puts in progress, so that a client that has lost its connection can resume its own put.
 
-    Its old connection is dead, but may take half a minute to notice, and holds what has arrived.
+    The old connection may take half a minute to fail, and its thread holds the partial file until then.
     """
 
     STALLED = 1.0  # seconds without data
-    LET_GO = 2.0  # seconds for the old session to end
+    LET_GO = 2.0  # seconds that the old session gets to end
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class UnderWay:
 
     @contextlib.contextmanager
     def put(self, path: Path, stream: Stream) -> Iterator[None]:
-        """A put into ``path`` while the context lasts."""
+        """Registers a put into ``path`` for the time of the context."""
         ended = threading.Event()
         with self._lock:
             self._puts[stream] = path, ended
@@ -105,7 +105,7 @@ class UnderWay:
             ended.set()
 
     def take_over(self, path: Path, client: Stream) -> None:
-        """Ends the puts into ``path`` from the same address that have stalled."""
+        """Ends the stalled puts into ``path`` from the same address."""
         with self._lock:
             stalled = [
                 (stream, ended)
@@ -118,44 +118,44 @@ class UnderWay:
 
 
 class Session:
-    """One client: its requests, one after the other."""
+    """The session of one client: its requests, one after the other."""
 
     def __init__(
         self,
         stream: Stream,
         root: Root,
         console: Console,
-        under_way: UnderWay,
+        active_puts: ActivePuts,
         *,
         read_only: bool,
         windows_names: bool,
-        timing: Timing,
+        limits: TimeLimits,
     ) -> None:
         self._peer = stream.peer
-        self._under_way = under_way
+        self._active_puts = active_puts
         self._root = root
         self._console = console
         self._read_only = read_only
         self._windows_names = windows_names
-        self._timing = timing
-        self._wire = Wire(stream, timing)
-        self._client_reads = 0  # bytes that the client may have to hash before its next request
+        self._limits = limits
+        self._wire = FrameStream(stream, limits)
+        self._client_reads = 0  # bytes that the client may hash before its next request
         self._answers: dict[type[Message], Callable[[Any], None]] = {
             Put: self._put, Get: self._get, FindPartial: self._find_partial, List: self._list,
             Stat: self._stat, Remove: self._remove, MakeDirectory: self._make_directory,
         }  # fmt: skip
 
     def run(self) -> None:
-        """Until the client leaves, breaks the protocol, or is silent for too long."""
+        """Serves until the client leaves, violates the protocol, or is silent for too long."""
         try:
             while self._serve_one():
                 pass
         except (ProtocolError, TimeoutError) as error:
-            self._say_why(error)
+            self._report_error(error)
             raise
 
     def _serve_one(self) -> bool:
-        header = self._wire.receive_request(self._timing.patience(self._client_reads))
+        header = self._wire.receive_request(self._limits.answer(self._client_reads))
         if header is None:
             return False
         self._client_reads = 0
@@ -163,13 +163,13 @@ class Session:
             request = parse_request(header)
             answer = self._answers.get(type(request))
             if answer is None:
-                raise RemoteProtocolError("out-of-place", "this frame belongs after a put")
+                raise RemoteProtocolError("out-of-place", "this frame is valid only after a put")
             self._check_names(request)
             answer(request)
         except Refusal as refusal:
             if not self._wire.between_frames:
                 raise
-            if refusal.code != "not-found":  # which clients ask about as a matter of course
+            if refusal.code != "not-found":  # normal: clients ask whether a file exists
                 logger.warning("%s: %s", self._peer, refusal)
             self._send(_error(refusal))
         return True
@@ -178,8 +178,8 @@ class Session:
         if self._windows_names and (why := forbidden_on_windows(request.path)):
             raise Refusal("name-refused", f"{shown(request.path)}: {why}")
 
-    def _say_why(self, error: ProtocolError | TimeoutError) -> None:
-        """Tells the client, where it still listens, before the connection is closed."""
+    def _report_error(self, error: ProtocolError | TimeoutError) -> None:
+        """Sends the error to the client, if it can read it, before the connection is closed."""
         if self._wire.may_answer:
             with contextlib.suppress(OSError):
                 self._wire.stream.sendall(encode_answer(_error(error)), Deadline(1.0))
@@ -193,8 +193,8 @@ class Session:
         )
 
     def _expect(self, kind: type[Message]) -> tuple[Any, int]:
-        """The frame that must come next in a put, and the size of its payload."""
-        header = self._wire.receive(self._timing.patience())
+        """The next frame of a put, which must be of this ``kind``, and the size of its payload."""
+        header = self._wire.receive(self._limits.answer())
         message = parse_request(header)
         if not isinstance(message, kind):
             raise RemoteProtocolError(
@@ -205,17 +205,17 @@ class Session:
     def _put(self, put: Put) -> None:
         self._check_writable()
         with (
-            self._under_way.put(put.path, self._wire.stream),
+            self._active_puts.put(put.path, self._wire.stream),
             self._root.partials(put.path) as partials,
-            _open_incoming(partials, put) as incoming,
+            _open_partial(partials, put) as partial,
         ):
             self._send(Ready())
             _, size = self._expect(Data)
             if size != put.size - put.offset:
-                raise RemoteProtocolError("bad-message", "the payload isn't what is left of the file")
-            self._wire.receive_file(incoming, put.size, lambda _: None)
+                raise RemoteProtocolError("bad-message", "the payload must be the rest of the file")
+            self._wire.receive_file(partial, put.size, lambda _: None)
             digest = self._expect(Digest)[0].digest
-            incoming.commit(digest, put.mode, put.mtime)
+            partial.commit(digest, put.mode, put.mtime)
         self._report(
             "stored",
             put.path,
@@ -230,10 +230,10 @@ class Session:
         with self._root.open(get.path) as file:
             found = status_of(os.fstat(file.fileno()))
             if get.offset > found.size:
-                raise _stale(get.path, "the file is shorter than what is to be resumed")
+                raise _stale(get.path, "the file is shorter than the offset")
             hasher = hash_file(file.fileno(), get.offset)
             if get.offset and hasher.hexdigest() != get.prefix_digest:
-                raise _stale(get.path, "the file doesn't begin like what is to be resumed")
+                raise _stale(get.path, "the file begins with other data")
             content = Content(found.size, get.offset, found.mode, found.mtime)
             header = encode_answer(content, found.size - get.offset)
             self._wire.send_file(header, file, hasher, get.offset, found.size, lambda _: None)
@@ -248,12 +248,12 @@ class Session:
         )
 
     def _find_partial(self, request: FindPartial) -> None:
-        self._under_way.take_over(request.path, self._wire.stream)
+        self._active_puts.take_over(request.path, self._wire.stream)
         with self._root.partials(request.path) as partials:
-            incoming = partials.resume()
-            self._client_reads = incoming.offset if incoming else 0
-            if incoming:
-                incoming.release()
+            partial = partials.resume()
+            self._client_reads = partial.offset if partial else 0
+            if partial:
+                partial.release()
         self._send(Partial(self._client_reads))
 
     def _list(self, request: List) -> None:
@@ -285,31 +285,31 @@ class Session:
 
     def _check_writable(self) -> None:
         if self._read_only:
-            raise Refusal("read-only", "the server only lets files be read")
+            raise Refusal("read-only", "the server is read-only")
 
 
-def _open_incoming(partials: Partials, put: Put) -> Incoming:
-    """Where the put's bytes go. A stale offset or prefix is refused, and nothing has changed then."""
+def _open_partial(partials: PartialFiles, put: Put) -> PartialFile:
+    """The partial file for a put. A wrong offset or prefix is refused without any change."""
     if not put.offset:
         return partials.begin(put.size)
-    incoming = partials.resume()
-    if incoming is None:
-        raise _stale(put.path, "nothing is there of it")
+    partial = partials.resume()
+    if partial is None:
+        raise _stale(put.path, "the server has no data of it")
     try:
-        if incoming.offset != put.offset:
-            raise _stale(put.path, f"{incoming.offset} bytes are there, not {put.offset}")
-        if incoming.hash_prefix() != put.prefix_digest:
-            raise _stale(put.path, "what is there isn't how the file begins")
-        incoming.expect(put.size)
+        if partial.offset != put.offset:
+            raise _stale(put.path, f"the server has {partial.offset} bytes, not {put.offset}")
+        if partial.hash_prefix() != put.prefix_digest:
+            raise _stale(put.path, "the server has other data")
+        partial.expect(put.size)
     except BaseException:
-        incoming.release()
+        partial.release()
         raise
-    return incoming
+    return partial
 
 
 def _error(error: ProtocolError | TimeoutError) -> Error:
     code = error.code if isinstance(error, ProtocolError) else "timeout"
-    return Error(code, str(error)[:MAX_TEXT])  # it may name a path that is longer
+    return Error(code, str(error)[:MAX_TEXT])  # it may contain a long path
 
 
 def _stale(path: tuple[str, ...], why: str) -> Refusal:

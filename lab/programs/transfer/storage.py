@@ -1,8 +1,8 @@
-"""Files below a root directory, which no name and no symbolic link leads out of.
+"""Files below a root directory. No name and no symbolic link leads out of it.
 
-Every path is walked one component at a time, each opened relative to the directory before it and never
-through a symbolic link (openat(2) with O_NOFOLLOW). What is held is a descriptor, not a name: swapping a
-directory for a link in the middle of a transfer changes nothing about where the bytes go.
+A path is opened one component at a time, each relative to the directory before it and never through a
+symbolic link (openat(2) with O_NOFOLLOW). Descriptors are held, not names: replacing a directory by a link
+during a transfer doesn't change where the data goes.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from itertools import islice
 from typing import BinaryIO
 
 from lab.programs.transfer.errno_mapping import refusing
-from lab.programs.transfer.partial import Partials
+from lab.programs.transfer.partial import PartialFiles
 from lab.protocols.errors import LocalProtocolError
 from lab.protocols.names import MAX_COMPONENTS, Path, check_name, is_partial_name, shown
 from lab.protocols.printable import printable
 from lab.protocols.transfer import Entry, Refusal, Status
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a fifo can't hold us up
-_SORTED_AT_ONCE = 4096  # entries of a directory; memory doesn't grow with a larger one
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: opening a FIFO doesn't block
+_SORTED_AT_ONCE = 4096  # entries of a directory, so that memory is bounded
 
 
 class Root:
-    """A directory, and all that may be done below it. Methods raise Refusal."""
+    """A directory and the operations below it. Methods raise Refusal."""
 
     def __init__(self, path: str) -> None:
-        """Raises OSError where ``path`` is no directory."""
+        """Raises OSError if ``path`` is not a directory."""
         self._fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class Root:
         return file
 
     def stat(self, path: Path) -> Status:
-        """What is at ``path``; a symbolic link is reported, not followed."""
+        """The status of ``path``. Symbolic links are not followed."""
         with refusing(path):
             if not path:
                 return status_of(os.fstat(self._fd))
@@ -74,16 +74,16 @@ class Root:
                 return status_of(os.stat(check_name(path[-1]), dir_fd=parent, follow_symlinks=False))
 
     def entries(self, path: Path) -> Iterator[Entry]:
-        """What is in the directory at ``path``, without partial files; sorted, a huge one in parts."""
+        """The entries of a directory, without partial files. Sorted; a huge directory is sorted in parts."""
         with refusing(path), self.directory(path) as fd, os.scandir(fd) as scan:
             while part := list(islice(scan, _SORTED_AT_ONCE)):
                 for item in sorted(part, key=lambda item: item.name):
-                    with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+                    with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                         if not is_partial_name(item.name):
                             yield _entry(item.name, status_of(item.stat(follow_symlinks=False)))
 
     def make_directory(self, path: Path, *, parents: bool) -> int:
-        """How many directories were made."""
+        """Returns the number of directories created."""
         made = 0
         with refusing(path):
             for depth in range(1 if parents else len(path), len(path) + 1):
@@ -97,33 +97,33 @@ class Root:
             except FileExistsError:
                 if not exists_ok:
                     raise
-                os.close(os.open(path[-1], _DIRECTORY, dir_fd=parent))  # raises where it is no directory
+                os.close(os.open(path[-1], _DIRECTORY, dir_fd=parent))  # raises if it is not a directory
                 return 0
             os.fsync(parent)
         return 1
 
     def remove(self, path: Path, *, recursive: bool) -> int:
-        """How many files and directories were removed; a symbolic link is one, not what it points to."""
+        """Returns the number of files and directories removed. A symbolic link is removed, not its target."""
         if not path:
-            raise Refusal("denied", "the root itself can't be removed")
+            raise Refusal("denied", "the root can't be removed")
         with refusing(path), self.directory(path[:-1]) as parent:
             removed = _remove(parent, check_name(path[-1]), recursive, MAX_COMPONENTS)
             os.fsync(parent)
         return removed
 
     @contextlib.contextmanager
-    def partials(self, path: Path) -> Iterator[Partials]:
-        """What arrives, or has arrived in part, of the file at ``path``."""
+    def partials(self, path: Path) -> Iterator[PartialFiles]:
+        """The partial files of ``path``."""
         if not path:
-            raise Refusal("not-a-file", "the root itself is no file")
+            raise Refusal("not-a-file", "the root is not a file")
         with contextlib.ExitStack() as stack:
-            with refusing(path):  # and not what goes wrong in the caller's block
+            with refusing(path):  # but not errors in the caller's block
                 parent = stack.enter_context(self.directory(path[:-1]))
-            yield Partials(parent, path)
+            yield PartialFiles(parent, path)
 
 
 def status_of(found: os.stat_result) -> Status:
-    """What the operating system says, as a peer is told it."""
+    """The status that is sent to a peer."""
     kind = "special"
     for test, word in ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "symlink")):
         if test(found.st_mode):
@@ -149,7 +149,9 @@ def _remove(parent: int, name: str, recursive: bool, depth: int) -> int:
     fd = os.open(name, _DIRECTORY, dir_fd=parent)
     try:
         names = os.listdir(fd)
-        if recursive or all(is_partial_name(child) for child in names):  # what isn't listed is no content
+        if recursive or all(
+            is_partial_name(child) for child in names
+        ):  # unlisted files don't count as content
             removed = sum(_remove(fd, child, recursive, depth - 1) for child in names)
     finally:
         os.close(fd)

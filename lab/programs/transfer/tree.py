@@ -1,4 +1,4 @@
-"""What put and get do with the names they are given: where each goes, and trees of them."""
+"""put and get for several names and whole directories."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TypeVarTuple
 
+from lab.locale import _
 from lab.programs.console import ENVIRONMENT, USAGE, Failure
 from lab.programs.transfer.client import Client
 from lab.programs.transfer.progress import Report
@@ -17,15 +18,15 @@ from lab.protocols.names import Path, shown, split_path
 from lab.protocols.printable import printable
 from lab.protocols.transfer import Entry, Refusal
 
-MAX_ENTRIES = 1_000_000  # of one directory, so that a server can't fill our memory
-_FATAL = ("no-space", "busy", "timeout", "read-only")  # the next file would fare no better
-_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a fifo can't hold us up
+MAX_ENTRIES = 1_000_000  # of one directory, so that a server can't exhaust our memory
+_FATAL = ("no-space", "busy", "timeout", "read-only")  # the next file would fail too
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: opening a FIFO doesn't block
 
 Arguments = TypeVarTuple("Arguments")
 
 
-class Putting:
-    """Local files and directories go to the server."""
+class Upload:
+    """Stores local files and directories on the server."""
 
     def __init__(self, client: Client, report: Report, *, recursive: bool, resume: bool) -> None:
         self._client = client
@@ -34,7 +35,7 @@ class Putting:
         self._resume = resume
 
     def put(self, sources: list[str], to: str) -> None:
-        """As cp does: into ``to`` where that is a directory, else under that name."""
+        """Like cp: into ``to`` if it is a directory, otherwise under that name."""
         base = split_path(to)
         into = not base or to.endswith("/") or len(sources) > 1 or self._is_directory(base)
         for source in sources:
@@ -56,7 +57,7 @@ class Putting:
         elif self._recursive:
             self._put_tree(source, target)
         else:
-            raise Failure(f"{source}: is a directory; -r puts it with all that is in it", USAGE)
+            raise Failure(_("{path}: is a directory; use -r").format(path=source), USAGE)
 
     def _put_tree(self, source: str, target: Path) -> None:
         self._client.make_directory(target, parents=True)
@@ -75,7 +76,7 @@ class Putting:
         with open(os.open(source, _OPEN | flags), "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise Failure(f"{printable(source)}: not a regular file", ENVIRONMENT)
+                raise Failure(_("{path}: not a regular file").format(path=printable(source)), ENVIRONMENT)
             on_progress = self._report.begin(source, status.st_size)
             try:
                 outcome = self._client.put(file, target, on_progress, resume=self._resume)
@@ -86,8 +87,8 @@ class Putting:
         self._report.end("stored", source, shown(target), outcome)
 
 
-class Getting:
-    """Files and directories of the server come here."""
+class Download:
+    """Fetches files and directories from the server."""
 
     def __init__(self, client: Client, report: Report, *, recursive: bool, resume: bool) -> None:
         self._client = client
@@ -96,7 +97,7 @@ class Getting:
         self._resume = resume
 
     def get(self, sources: list[str], to: str) -> None:
-        """As cp does: into ``to`` where that is a directory, else under that name."""
+        """Like cp: into ``to`` if it is a directory, otherwise under that name."""
         paths = [split_path(source) for source in sources]
         into = to.endswith("/") or len(sources) > 1 or os.path.isdir(to)
         directory, name = (to, "") if into else os.path.split(to)
@@ -112,13 +113,17 @@ class Getting:
         elif self._recursive:
             self._get_tree(path, target)
         else:
-            raise Failure(f"{shown(path)}: is a directory; -r gets it with all that is in it", USAGE)
+            raise Failure(_("{path}: is a directory; use -r").format(path=shown(path)), USAGE)
 
     def _get_tree(self, path: Path, target: Path) -> None:
         self._root.make_directory(target, parents=True)
         entries = list(islice(self._client.entries(path), MAX_ENTRIES + 1))
         if len(entries) > MAX_ENTRIES:
-            raise Failure(f"{shown(path)}: more than {MAX_ENTRIES} entries in one directory")
+            raise Failure(
+                _("{path}: more than {limit} entries in one directory").format(
+                    path=shown(path), limit=MAX_ENTRIES
+                )
+            )
         for entry in entries:
             self._get_entry(entry, (*path, entry.name), (*target, entry.name))
 
@@ -141,7 +146,9 @@ class Getting:
 def attempt(
     report: Report, name: str, transfer: Callable[[*Arguments], None], *arguments: *Arguments
 ) -> None:
-    """One of a tree: what is wrong with it alone is reported, and the next one's turn comes."""
+    """Transfers one file of a tree. An error that concerns only this file is reported, and the rest goes
+    on.
+    """
     try:
         transfer(*arguments)
     except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""One end of a transfer session: messages and file contents over a stream, each wait with a deadline."""
+"""Messages and file contents on the stream of a transfer session. Every wait has a deadline."""
 
 from __future__ import annotations
 
@@ -9,73 +9,77 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from lab.programs.transfer.block_pipeline import BlockPipeline
-from lab.programs.transfer.partial import Incoming
+from lab.programs.transfer.partial import PartialFile
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
 from lab.protocols.framing import Decoder, Fields, Header
 from lab.sockets.blocking import Stream
 from lab.sockets.deadline import HEADER_TIMEOUT, IDLE_TIMEOUT, Deadline
 
-ProgressCallback: TypeAlias = Callable[[int], None]  # is told how many bytes of the file are done
+ProgressCallback: TypeAlias = Callable[
+    [int], None
+]  # called with the number of bytes of the file that are done
 
-SLOWEST_DISK = 20e6  # bytes/s: how long a peer may be busy hashing before it counts as silent
+SLOWEST_DISK = 20e6  # bytes/s; determines how long a peer may be silent while it hashes
 
 
 @dataclass(frozen=True)
-class Timing:
-    """Deadlines in seconds."""
+class TimeLimits:
+    """Time limits in seconds."""
 
     idle: float = IDLE_TIMEOUT
     header: float = HEADER_TIMEOUT
 
-    def patience(self, work: int = 0) -> Deadline:
-        """For a peer that may first have to read ``work`` bytes from its disk."""
+    def answer(self, work: int = 0) -> Deadline:
+        """The deadline of a message from a peer that may first have to read ``work`` bytes from its disk."""
         return Deadline(self.idle + work / SLOWEST_DISK)
 
     def block(self) -> Deadline:
-        """For one block of payload, absolute: who trickles can't hold a transfer open for ever."""
+        """The deadline of one block of payload, so that a slow peer can't hold a transfer open for ever."""
         return Deadline(5 * self.idle)
 
 
-class Wire:
-    """A stream that speaks frames. Nothing past the frame under way is ever read."""
+class FrameStream:
+    """A stream of frames. It never reads beyond the current frame."""
 
-    def __init__(self, stream: Stream, timing: Timing) -> None:
+    def __init__(self, stream: Stream, limits: TimeLimits) -> None:
         self.stream = stream
-        self.timing = timing
+        self.limits = limits
         self._decoder = Decoder()
-        self._file: Literal["none", "sending", "receiving"] = "none"  # what is under way
+        self._file: Literal["none", "sending", "receiving"] = "none"  # the current payload
 
     @property
     def between_frames(self) -> bool:
-        """True where both directions are between two frames, so that the session can go on."""
+        """True if both directions are between two frames, so that the session can go on."""
         return self._file == "none" and self._decoder.between_frames
 
     @property
     def may_answer(self) -> bool:
-        """True where a header from us would be taken for one."""
+        """True if the peer would read a header from us as a header, not as payload."""
         return self._file != "sending"
 
     def send(self, header: bytes) -> None:
         """Raises TimeoutError, ConnectionResetError."""
         try:
-            self.stream.sendall(header, self.timing.patience())
-        except BrokenPipeError:  # which is what one's own output is closed with, to the programs
+            self.stream.sendall(header, self.limits.answer())
+        except BrokenPipeError:  # to the programs it means that the reader of their own output is gone
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
 
     def receive(self, deadline: Deadline) -> Fields:
-        """The next header. Raises TruncatedError where the stream ends, RemoteProtocolError, TimeoutError."""
+        """The next header. Raises TruncatedError at the end of the stream, RemoteProtocolError,
+        TimeoutError.
+        """
         fields = self._receive(self.stream.recv, deadline)
         if fields is None:
             raise TruncatedError("the connection was closed in the middle of a transfer")
         return fields
 
     def receive_request(self, deadline: Deadline) -> Fields | None:
-        """As receive, where a client may leave and a server may stop: None is the end."""
+        """As receive, but between two requests, when the stream may end or the server stop: None."""
         return self._receive(self.stream.recv_request, deadline)
 
     def _receive(self, read: Callable[[int, Deadline], bytes], deadline: Deadline) -> Fields | None:
         data = read(self._decoder.wanted, deadline)
-        deadline = Deadline(self.timing.header)
+        deadline = Deadline(self.limits.header)
         while data:
             for event in list(self._decoder.feed(data)):
                 if isinstance(event, Header):
@@ -95,9 +99,8 @@ class Wire:
     ) -> None:
         """Sends ``header`` and the bytes ``offset`` … ``size`` of ``file``; ``hasher`` sees them too.
 
-        Each block is read once, to be hashed, and sent from the page cache while it is still hot.
-        Raises ProtocolError where the file is shorter, or where the peer says something meanwhile: why it
-        doesn't want the rest.
+        Each block is read once for the hash, and then sent from the page cache. Raises ProtocolError if the
+        file is shorter, or if the peer sends something: it doesn't want the rest.
         """
         self._file = "sending"
         self.send(header)
@@ -107,24 +110,26 @@ class Wire:
                 count = os.preadv(file.fileno(), [block[: size - offset]], offset)
                 pipeline.put(block, count)
                 if not count or self._send_part(file, offset, count) < count:
-                    raise ProtocolError("file-changed", "the file became shorter while it was sent")
+                    raise ProtocolError("file-changed", "the file has become shorter while it was sent")
                 offset += count
                 on_progress(offset)
                 if self.stream.readable():
-                    raise RemoteProtocolError("interrupted", "the peer spoke or left in the middle of a file")
+                    raise RemoteProtocolError(
+                        "interrupted", "the peer sent a message or left in the middle of a file"
+                    )
         self._file = "none"
 
     def _send_part(self, file: BinaryIO, offset: int, count: int) -> int:
-        return self.stream.sendfile(file, offset, count, self.timing.block(), stall=self.timing.idle)
+        return self.stream.sendfile(file, offset, count, self.limits.block(), stall=self.limits.idle)
 
-    def receive_file(self, incoming: Incoming, size: int, on_progress: ProgressCallback) -> None:
-        """The payload under way goes into ``incoming`` until it has ``size`` bytes.
+    def receive_file(self, partial: PartialFile, size: int, on_progress: ProgressCallback) -> None:
+        """Writes the payload into ``partial`` until that has ``size`` bytes.
 
-        Raises TruncatedError where the stream ends before, TimeoutError, and what writing raises.
+        Raises TruncatedError if the stream ends before, TimeoutError, and the errors of writing.
         """
         self._file = "receiving"
-        left = size - incoming.offset
-        with BlockPipeline([incoming.hasher.update, incoming.write], left) as pipeline:
+        left = size - partial.offset
+        with BlockPipeline([partial.hasher.update, partial.write], left) as pipeline:
             while left:
                 block = pipeline.take()
                 count = min(len(block), left)
@@ -135,10 +140,10 @@ class Wire:
         self._file = "none"
 
     def _fill(self, block: memoryview) -> None:
-        whole = self.timing.block()
+        whole = self.limits.block()
         while block:
             whole.remaining()
-            count = self.stream.recv_into(block, Deadline(self.timing.idle))
+            count = self.stream.recv_into(block, Deadline(self.limits.idle))
             if not count:
                 self._decoder.end()
             self._decoder.took(count)

@@ -10,7 +10,7 @@ import pytest
 
 from lab.programs.transfer.client import Outcome
 from lab.programs.transfer.storage import Root
-from lab.programs.transfer.wire import Timing
+from lab.programs.transfer.wire import TimeLimits
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
 from lab.protocols.names import partial_name
 from lab.protocols.transfer import Refusal
@@ -293,5 +293,5 @@ def test_a_silent_server_is_given_up(here: Path) -> None:
         peer.receive()
         assert peer.at_end()
 
-    with raw_server(talk) as port, client(port, Timing(idle=0.2)) as ours, pytest.raises(TimeoutError):
+    with raw_server(talk) as port, client(port, TimeLimits(idle=0.2)) as ours, pytest.raises(TimeoutError):
         ours.stat(())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.programs.transfer.partial import SLOTS, Incoming, Partials
+from lab.programs.transfer.partial import SLOTS, PartialFile, PartialFiles
 from lab.programs.transfer.storage import Root
 from lab.protocols.names import partial_name
 from lab.protocols.transfer import RESUME_ALIGNMENT, Refusal
@@ -21,23 +21,23 @@ HIDDEN = partial_name("f", 0)
 
 
 @pytest.fixture
-def partials(tmp_path: Path) -> Iterator[Partials]:
+def partials(tmp_path: Path) -> Iterator[PartialFiles]:
     with Root(str(tmp_path)) as root, root.partials(("f",)) as found:
         yield found
 
 
-def write(incoming: Incoming, data: bytes) -> None:
+def write(incoming: PartialFile, data: bytes) -> None:
     incoming.hasher.update(data)
     incoming.write(memoryview(data))
 
 
-def break_off(partials: Partials, data: bytes, error: BaseException) -> None:
+def break_off(partials: PartialFiles, data: bytes, error: BaseException) -> None:
     with contextlib.suppress(type(error)), partials.begin(9 * RESUME_ALIGNMENT) as incoming:
         write(incoming, data)
         raise error
 
 
-def test_the_name_appears_with_the_whole_file(partials: Partials, tmp_path: Path) -> None:
+def test_the_name_appears_with_the_whole_file(partials: PartialFiles, tmp_path: Path) -> None:
     with partials.begin(3) as incoming:
         write(incoming, b"abc")
         assert names_in(tmp_path) == [HIDDEN]
@@ -61,7 +61,7 @@ def test_the_name_appears_with_the_whole_file(partials: Partials, tmp_path: Path
         3 * RESUME_ALIGNMENT + 4097,
     ],
 )
-def test_all_sizes_arrive_whole(partials: Partials, tmp_path: Path, size: int) -> None:
+def test_all_sizes_arrive_whole(partials: PartialFiles, tmp_path: Path, size: int) -> None:
     data = content(size)
     with partials.begin(size) as incoming:
         for start in range(0, size, RESUME_ALIGNMENT):
@@ -70,7 +70,7 @@ def test_all_sizes_arrive_whole(partials: Partials, tmp_path: Path, size: int) -
     assert (tmp_path / "f").read_bytes() == data
 
 
-def test_wrong_bytes_leave_the_old_file_and_nothing_else(partials: Partials, tmp_path: Path) -> None:
+def test_wrong_bytes_leave_the_old_file_and_nothing_else(partials: PartialFiles, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"old")
     with partials.begin(2 * RESUME_ALIGNMENT) as incoming:
         write(incoming, content(2 * RESUME_ALIGNMENT))
@@ -81,7 +81,7 @@ def test_wrong_bytes_leave_the_old_file_and_nothing_else(partials: Partials, tmp
     assert (tmp_path / "f").read_bytes() == b"old"
 
 
-def test_what_broke_off_is_kept_to_the_last_whole_grain(partials: Partials, tmp_path: Path) -> None:
+def test_what_broke_off_is_kept_to_the_last_whole_grain(partials: PartialFiles, tmp_path: Path) -> None:
     data = content(2 * RESUME_ALIGNMENT + 5)
     break_off(partials, data, KeyboardInterrupt())
     assert (tmp_path / HIDDEN).read_bytes() == data[: 2 * RESUME_ALIGNMENT]
@@ -96,25 +96,25 @@ def test_what_broke_off_is_kept_to_the_last_whole_grain(partials: Partials, tmp_
     assert names_in(tmp_path) == ["f"]
 
 
-def test_less_than_a_grain_is_not_worth_keeping(partials: Partials, tmp_path: Path) -> None:
+def test_less_than_a_grain_is_not_worth_keeping(partials: PartialFiles, tmp_path: Path) -> None:
     break_off(partials, b"abc", KeyboardInterrupt())
     assert names_in(tmp_path) == []
     assert partials.resume() is None
 
 
-def test_a_full_disk_gets_its_space_back(partials: Partials, tmp_path: Path) -> None:
+def test_a_full_disk_gets_its_space_back(partials: PartialFiles, tmp_path: Path) -> None:
     break_off(partials, content(RESUME_ALIGNMENT), Refusal("no-space", "as write would say it"))
     assert names_in(tmp_path) == []
 
 
-def test_a_size_that_can_never_fit_is_refused_before_a_byte(partials: Partials, tmp_path: Path) -> None:
+def test_a_size_that_can_never_fit_is_refused_before_a_byte(partials: PartialFiles, tmp_path: Path) -> None:
     with pytest.raises(Refusal) as told:
         partials.begin(2**53)
     assert told.value.code == "no-space"
     assert names_in(tmp_path) == []
 
 
-def test_two_writers_of_one_name_never_share_a_file(partials: Partials, tmp_path: Path) -> None:
+def test_two_writers_of_one_name_never_share_a_file(partials: PartialFiles, tmp_path: Path) -> None:
     with partials.begin(2) as first, partials.begin(2) as second:
         assert partials.resume() is None  # both are being written
         write(first, b"1")
@@ -127,7 +127,7 @@ def test_two_writers_of_one_name_never_share_a_file(partials: Partials, tmp_path
     assert names_in(tmp_path) == ["f"]
 
 
-def test_there_is_an_end_to_writers_of_one_name(partials: Partials, tmp_path: Path) -> None:
+def test_there_is_an_end_to_writers_of_one_name(partials: PartialFiles, tmp_path: Path) -> None:
     writers = [partials.begin(1) for _ in range(SLOTS)]
     with pytest.raises(Refusal) as told:
         partials.begin(1)
@@ -137,7 +137,7 @@ def test_there_is_an_end_to_writers_of_one_name(partials: Partials, tmp_path: Pa
     assert names_in(tmp_path) == []
 
 
-def test_a_success_clears_away_what_others_left(partials: Partials, tmp_path: Path) -> None:
+def test_a_success_clears_away_what_others_left(partials: PartialFiles, tmp_path: Path) -> None:
     left = [partials.begin(2 * RESUME_ALIGNMENT) for _ in range(3)]
     for one in left:
         write(one, content(RESUME_ALIGNMENT))
@@ -149,7 +149,7 @@ def test_a_success_clears_away_what_others_left(partials: Partials, tmp_path: Pa
 
 
 @pytest.mark.parametrize("plant", ["symlink", "hardlink", "fifo", "directory"])
-def test_a_planted_partial_file_is_not_written_to(partials: Partials, tmp_path: Path, plant: str) -> None:
+def test_a_planted_partial_file_is_not_written_to(partials: PartialFiles, tmp_path: Path, plant: str) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"v" * 2 * RESUME_ALIGNMENT)
     planted = tmp_path / HIDDEN
@@ -169,7 +169,7 @@ def test_a_planted_partial_file_is_not_written_to(partials: Partials, tmp_path: 
 
 
 @pytest.mark.parametrize("target", ["directory", "fifo"])
-def test_what_is_no_file_is_not_replaced(partials: Partials, tmp_path: Path, target: str) -> None:
+def test_what_is_no_file_is_not_replaced(partials: PartialFiles, tmp_path: Path, target: str) -> None:
     (tmp_path / "f").mkdir() if target == "directory" else os.mkfifo(tmp_path / "f")
     with pytest.raises(Refusal) as told:
         partials.begin(1)
@@ -177,7 +177,9 @@ def test_what_is_no_file_is_not_replaced(partials: Partials, tmp_path: Path, tar
     assert names_in(tmp_path) == ["f"]
 
 
-def test_a_symbolic_link_of_that_name_is_replaced_not_followed(partials: Partials, tmp_path: Path) -> None:
+def test_a_symbolic_link_of_that_name_is_replaced_not_followed(
+    partials: PartialFiles, tmp_path: Path
+) -> None:
     (tmp_path / "victim").write_bytes(b"v")
     (tmp_path / "f").symlink_to("victim")
     with partials.begin(1) as incoming:

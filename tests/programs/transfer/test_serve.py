@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lab.programs.transfer.wire import Timing
+from lab.programs.transfer.wire import TimeLimits
 from lab.protocols.framing import MAX_HEADER
 from lab.protocols.names import partial_name
 from lab.protocols.transfer import RESUME_ALIGNMENT, Refusal
@@ -31,7 +31,7 @@ from tests.programs.transfer.transfer_rig import (
 
 HIDDEN = partial_name("f", 0)
 BIG = 5 * MIB + 4097
-SHORT = Timing(idle=0.3, header=0.3)
+SHORT = TimeLimits(idle=0.3, header=0.3)
 
 
 @pytest.fixture
@@ -446,7 +446,7 @@ def test_a_path_too_long_to_be_shown_is_only_refused(root: Path) -> None:
 
 
 def test_a_trickling_header_is_cut_off(root: Path) -> None:
-    with server(root, timing=Timing(idle=30.0, header=0.3)) as port:
+    with server(root, limits=TimeLimits(idle=30.0, header=0.3)) as port:
         with RawPeer.to(port) as peer:
             peer.socket.sendall(struct.pack("<i", 60_000) + b"{")
             trickler = threading.Thread(target=_trickle, args=(peer.socket,))
@@ -468,14 +468,14 @@ def _trickle(sock: socket.socket) -> None:
 
 
 def test_a_silent_client_is_closed(root: Path) -> None:
-    with server(root, timing=SHORT) as port, RawPeer.to(port) as peer:
+    with server(root, limits=SHORT) as port, RawPeer.to(port) as peer:
         assert peer.receive()["code"] == "timeout"
         assert peer.at_end()
 
 
 def test_a_client_that_falls_silent_in_a_payload_is_closed_and_its_part_kept(root: Path) -> None:
     data = content(BIG)
-    with server(root, timing=SHORT) as port, RawPeer.to(port) as peer:
+    with server(root, limits=SHORT) as port, RawPeer.to(port) as peer:
         peer.send(op="put", path=["f"], size=BIG)
         assert peer.receive()["status"] == "ready"
         peer.socket.sendall(_frame_start({"op": "data"}, BIG) + data[: 2 * MIB])

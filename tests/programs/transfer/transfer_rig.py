@@ -22,7 +22,7 @@ from lab.programs.console import Console
 from lab.programs.transfer.client import Client
 from lab.programs.transfer.serve import serve
 from lab.programs.transfer.storage import Root
-from lab.programs.transfer.wire import Timing
+from lab.programs.transfer.wire import TimeLimits
 from lab.sockets.blocking import connect, listen
 from lab.sockets.stop import Stop
 
@@ -69,10 +69,10 @@ def server(root: Path, **options: Any) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def client(port: int, timing: Timing = Timing(idle=DEADLINE)) -> Iterator[Client]:  # noqa: B008
+def client(port: int, limits: TimeLimits = TimeLimits(idle=DEADLINE)) -> Iterator[Client]:  # noqa: B008
     stream = connect("127.0.0.1", port)
     try:
-        yield Client(stream, timing)
+        yield Client(stream, limits)
     finally:
         stream.close()
 
