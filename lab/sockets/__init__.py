@@ -1,1 +1,1 @@
-"""The only code that touches a socket: the same conversations with different faces."""
+"""All code that uses sockets: TCP in three I/O models with the same names, UDP, netlink."""
