@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measures the lab beside what one would use instead."""
+"""``python -m benchmarks``: compares the lab with the tools that it replaces."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Measure: TypeAlias = Callable[[Rig], Iterator[Table]]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)
 if not console.is_terminal:
-    console.width = 140  # a file has room
+    console.width = 140  # a file isn't limited by a window
 
 
 def catalog() -> dict[str, Measure]:
-    """The benchmarks by name: every module of this package that has ``measure``."""
+    """The benchmarks by name: each module of this package with a function ``measure``."""
     names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name != "__main__"]
     modules = {name: importlib.import_module(f"benchmarks.{name}") for name in names}
     return {name: module.measure for name, module in modules.items() if hasattr(module, "measure")}
@@ -46,12 +46,13 @@ def bench(
     rounds: Annotated[int | None, typer.Option(help="How often each way is measured.", min=1)] = None,
     json: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Where all values go; else benchmarks/results/."),
+        typer.Option(metavar="PATH", help="File for all values; default: a new one in benchmarks/results/."),
     ] = None,
 ) -> None:
-    """Measure the lab beside what one would use instead, in turns, in labs of its own.
+    """Compare the lab with the tools that it replaces, in alternation and in labs of its own.
 
-    Exit codes: 0 all was measured, whatever came out; 1 something couldn't be; 2 wrong use; 130 Ctrl-C.
+    Exit codes: 0 everything was measured, whatever the results; 1 something could not be measured;
+    2 wrong usage; 130 Ctrl-C.
     """
     found = catalog()
     if only_list:
@@ -77,7 +78,7 @@ def bench(
 
 
 def measured(wanted: dict[str, Measure], rounds: int | None) -> dict[str, list[Table]]:
-    """The tables of each benchmark, shown as they come. One that can't go on is a table without values."""
+    """The tables of each benchmark, shown as soon as they are complete. A benchmark that fails gives a table without values."""
     tables: dict[str, list[Table]] = {}
     with Rig(rounds) as rig:
         for name, measure in wanted.items():
@@ -98,7 +99,7 @@ def _until_failure(name: str, measure: Measure, rig: Rig) -> Iterator[Table]:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the labs are taken down
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # takes the labs down
     try:
         app(prog_name="python -m benchmarks")
     except KeyboardInterrupt:

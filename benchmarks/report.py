@@ -1,4 +1,4 @@
-"""What was measured, on a terminal and as JSON."""
+"""The results of benchmarks, on a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REACHED = {True: "[green]reached[/]", False: "[red]not reached[/]", None: "[yel
 
 
 def show(console: Console, table: Table) -> None:
-    """The table with medians, spread and comparison; then its goals."""
+    """Prints the table with medians, range and comparison, then its goals."""
     grid = Grid(title=escape(table.title), title_justify="left", title_style="bold", box=None, pad_edge=False)
     grid.add_column("", no_wrap=True)
     for column in ("median", "least … most", "of", f"against {table.base}" if table.base else ""):
@@ -55,7 +55,7 @@ def _wanted(goal: Goal) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on."""
+    """The properties of this machine on which the numbers depend."""
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
@@ -66,7 +66,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of what takes part on this machine; "" where it isn't there."""
+    """The versions of the software involved; "" for what is not installed."""
     found = {"python": platform.python_version()}
     for package in ("docker", "paramiko"):
         found[f"python-{package}"] = metadata.version(package)
@@ -80,7 +80,7 @@ def versions() -> dict[str, str]:
 
 
 def write(path: Path, started: float, before: Mapping[str, Any], tables: Mapping[str, list[Table]]) -> None:
-    """All of it as JSON. Raises OSError."""
+    """Writes machine, versions and all tables as JSON. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "started": started,

@@ -1,4 +1,4 @@
-"""Values of several ways to do one thing, compared with one of them, and what was to be reached."""
+"""Tables of measured values: several ways to do one thing, compared with one of them, and goals."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 from lab.errors import LabError
 
-Way: TypeAlias = Callable[[], float]  # does the thing once and returns its value, in the table's unit
+Way: TypeAlias = Callable[[], float]  # does it once and returns the measured value, in the table's unit
 
 
 class CannotMeasure(Exception):
-    """A way has no value here, and why."""
+    """A way can't be measured on this machine; the message says why."""
 
 
 FAILURES = (CannotMeasure, LabError, OSError, subprocess.SubprocessError)
@@ -23,16 +23,16 @@ FAILURES = (CannotMeasure, LabError, OSError, subprocess.SubprocessError)
 
 @dataclass(frozen=True)
 class Unit:
-    """What values are in, and which of two is the better one."""
+    """The unit of values, and which of two values is better."""
 
     name: str
-    better: str  # how the better one of two is called
+    better: str  # word for the better of two values
     worse: str
     less_is_better: bool
-    steps: tuple[tuple[float, str], ...]  # largest first: from this value on, this prefix and unit
+    steps: tuple[tuple[float, str], ...]  # largest first: the least value for a prefix, and prefix and unit
 
     def show(self, value: float) -> str:
-        """For people: ``2.41 ms``."""
+        """The value as text: ``2.41 ms``."""
         size, name = next((step for step in self.steps if abs(value) >= step[0]), self.steps[-1])
         scaled = value / size
         digits = 0 if abs(scaled) >= 100 else 1 if abs(scaled) >= 10 else 2
@@ -47,7 +47,7 @@ BYTES = Unit("B", "smaller", "larger", True, ((1 << 30, "GiB"), (1 << 20, "MiB")
 
 @dataclass(frozen=True)
 class Goal:
-    """Something that is to be reached. ``value`` None: what it needs wasn't measured."""
+    """A limit for a measured value. ``value`` is None if it could not be measured."""
 
     text: str
     value: float | None
@@ -63,22 +63,22 @@ class Goal:
 
 @dataclass
 class Table:
-    """One comparison. ``base`` is the way that the others are compared with."""
+    """One comparison. ``base`` is the way with which the others are compared."""
 
     title: str
     unit: Unit
     base: str = ""
     rows: dict[str, list[float]] = field(default_factory=dict)
-    remarks: dict[str, str] = field(default_factory=dict)  # about a way
-    missing: dict[str, str] = field(default_factory=dict)  # ways without a value, and why
+    remarks: dict[str, str] = field(default_factory=dict)  # by way
+    missing: dict[str, str] = field(default_factory=dict)  # ways without a value, with the reason
     goals: list[Goal] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)  # about all of it
+    notes: list[str] = field(default_factory=list)  # about the whole table
 
     def add(self, way: str, value: float) -> None:
         self.rows.setdefault(way, []).append(value)
 
     def miss(self, way: str, why: object) -> None:
-        """``way`` can't be measured; what was measured of it doesn't count."""
+        """``way`` can't be measured; its values so far are dropped."""
         self.rows.pop(way, None)
         self.missing[way] = " ".join(str(why).split()) or type(why).__name__
 
@@ -93,12 +93,12 @@ class Table:
         return theirs / mine if self.unit.less_is_better else mine / theirs
 
     def times(self, way: str, other: str) -> float | None:
-        """The value of ``way`` as a multiple of that of ``other``, whichever is the better one."""
+        """The value of ``way`` as a multiple of the value of ``other``, regardless of which is better."""
         mine, theirs = self.median(way), self.median(other)
         return mine / theirs if mine is not None and theirs else None
 
     def compared(self, way: str) -> str:
-        """Its factor, for people: ``3.10 × faster``."""
+        """Its factor as text: ``3.10 × faster``."""
         factor = self.factor(way)
         if factor is None or way == self.base:
             return ""
@@ -135,9 +135,9 @@ class Table:
 
 
 def alternate(table: Table, ways: Mapping[str, Way], rounds: int, *, warm_up: bool = True) -> None:
-    """Each way once in each round, A B C A B C …: what disturbs the machine for a while disturbs all of them.
+    """Runs each way once in each round, A B C A B C …, so that a passing disturbance affects all of them.
 
-    A way that fails is in the table as missing, with the reason, and isn't tried again.
+    A way that fails is entered as missing, with the reason, and isn't tried again.
     """
     for number in range(0 if warm_up else 1, rounds + 1):
         for name, way in ways.items():
@@ -153,7 +153,7 @@ def alternate(table: Table, ways: Mapping[str, Way], rounds: int, *, warm_up: bo
 
 
 def timed(action: Callable[[], object]) -> Way:
-    """The way that takes as many seconds as ``action``."""
+    """A way whose value is the duration of ``action`` in seconds."""
 
     def way() -> float:
         started = time.perf_counter()
@@ -164,7 +164,7 @@ def timed(action: Callable[[], object]) -> Way:
 
 
 def explain(error: BaseException) -> str:
-    """The last of what a command said, or the error itself."""
+    """The error with the last line that a failed command wrote to stderr, if any."""
     said = getattr(error, "stderr", None) or b""
     words = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
     last = words.strip().splitlines()[-1:] or [""]

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Part of scripts/setup: the distribution's packages, and a Docker Engine that answers.
+# Part of scripts/setup: the distribution's packages, and a running Docker Engine.
 # shellcheck disable=SC2034 # `lack` is read by scripts/setup
 
-state=${SOCKETLAB_STATE:-/run/socketlab} # the engine that we started, and its log
+state=${SOCKETLAB_STATE:-/run/socketlab} # process id and log of an engine started here
 engine_log=$state/dockerd.log
-engine_deadline=30                       # seconds until a daemon that we start has to answer
+engine_deadline=30                       # seconds in which a started daemon must answer
 
 # --- the distribution ---------------------------------------------------------------------------
 
@@ -13,9 +13,9 @@ distribution() { # "debian 12", from os-release
     (. "${SOCKETLAB_OS_RELEASE:-/etc/os-release}" 2>/dev/null && echo "$ID ${VERSION_ID:-0}") || echo "unknown 0"
 }
 
-debian_mirror() { # the address this machine gets Debian's packages from, in either source format
+debian_mirror() { # the address of Debian's packages in this machine's apt sources, in either format
     local address
-    # apt itself reads its configuration, and says what it would fetch without having fetched anything.
+    # apt reads its own configuration and prints the addresses without fetching them.
     address=$(apt-get update --print-uris | tr -d "'" |
         awk 'match($1, /\/dists\/(bookworm|trixie|stable)\/InRelease$/) {
                  address = substr($1, 1, RSTART - 1)
@@ -23,14 +23,14 @@ debian_mirror() { # the address this machine gets Debian's packages from, in eit
                  if (!found) found = address
              }
              END { print found }')
-    case $address in # a file that lists mirrors, as cloud images have it
+    case $address in # a file that lists mirrors, as in cloud images
         mirror+file:*) address=$(awk '!/^#/ && NF { print $1; exit }' "${address#mirror+file:}") ;;
     esac
     [[ $address ]] || fail "no Debian mirror in this machine's apt configuration"
     echo "${address%/}"
 }
 
-debian_keyring() { # the key that this machine trusts that mirror's packages by
+debian_keyring() { # the key with which this machine verifies the mirror's packages
     local SOURCES='' PARTS='' key
     eval "$(apt-config shell SOURCES Dir::Etc::sourcelist/f PARTS Dir::Etc::sourceparts/d)"
     # shellcheck disable=SC2016
@@ -50,8 +50,8 @@ install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     local log
     log=$(mktemp)
-    # An unreachable third-party source must not matter, so only the installation decides. A daemon
-    # that a package starts must not keep our locks.
+    # A failing update is ignored, because a third-party source may be unreachable: the installation decides.
+    # The locks are closed, so that a daemon started by a package doesn't keep them.
     apt-get update -qq >"$log" 2>&1 || true
     if ! apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" \
         >>"$log" 2>&1 8>&- 9>&-; then
@@ -64,7 +64,7 @@ install_packages() {
 
 # --- engine -------------------------------------------------------------------------------------
 
-probe_engine() { # also tells `engine` and `compose`, the versions, or `lack`, what is wrong
+probe_engine() { # sets the versions `engine` and `compose`, or the problem, `lack`
     local error
     engine='' compose='' lack=''
     have docker || { lack="no docker client"; return 1; }
@@ -76,11 +76,11 @@ probe_engine() { # also tells `engine` and `compose`, the versions, or `lack`, w
         return 1
     fi
     engine=$error
-    at_least "$engine" 26 || fail "Docker Engine $engine is too old: the lab needs 26. It is not ours, so update it yourself"
+    at_least "$engine" 26 || fail "Docker Engine $engine is too old: the lab needs 26. Update it with the tool that installed it"
     compose=$(docker compose version --short 2>/dev/null) || compose=''
     compose=${compose#v}
-    [[ $compose ]] || fail "Docker Engine $engine is there without Compose: install the Compose plugin (docker-compose, docker-compose-v2 or docker-compose-plugin)"
-    at_least "$compose" 2.24 || fail "Docker Compose $compose is too old: the lab needs 2.24. It is not ours, so update it yourself"
+    [[ $compose ]] || fail "Docker Engine $engine is installed without Compose: install the Compose plugin (docker-compose, docker-compose-v2 or docker-compose-plugin)"
+    at_least "$compose" 2.24 || fail "Docker Compose $compose is too old: the lab needs 2.24. Update it with the tool that installed it"
 }
 
 remedy_engine() {
@@ -90,7 +90,7 @@ remedy_engine() {
     fi
     if ! have dockerd || ! have docker; then
         install_engine
-        if probe_engine; then return; fi # the package started it
+        if probe_engine; then return; fi # the package has started it
     fi
     start_engine
 }
@@ -113,10 +113,10 @@ install_engine() {
 }
 
 unsupported() {
-    fail "no Docker Engine, and none can be installed on $1: that is known for Debian 12 and 13 and Ubuntu 22.04 or later. Install Docker Engine 26 or later with Compose 2.24 or later"
+    fail "no Docker Engine, and this script can't install one on $1, only on Debian 12 and 13 and Ubuntu 22.04 or later. Install Docker Engine 26 or later with Compose 2.24 or later"
 }
 
-offer_trixie() { # Debian 12's own engine is too old; nothing but what is asked for comes from trixie
+offer_trixie() { # Debian 12's own engine is too old; only the packages named with /trixie come from there
     local mirror
     mirror=$(debian_mirror)
     say "adding trixie's packages as an apt source, pinned below this release's"
@@ -129,13 +129,13 @@ start_engine() {
     need_root "starting the Docker Engine"
     local version
     version=$(dockerd --version | sed -n 's/^Docker version \([0-9.]*\).*/\1/p')
-    at_least "$version" 26 || fail "Docker Engine $version is too old: the lab needs 26. It is not ours, so update it yourself"
+    at_least "$version" 26 || fail "Docker Engine $version is too old: the lab needs 26. Update it with the tool that installed it"
     if [[ -d /run/systemd/system ]] && have systemctl; then
         say "starting docker (systemd)"
-        systemctl start docker || fail "systemd could not start docker: journalctl -u docker says why"
+        systemctl start docker || fail "systemd could not start docker: see journalctl -u docker"
         await_engine true
     else
-        say "starting dockerd, since no init system does (log: $engine_log)"
+        say "starting dockerd, because this machine has no systemd (log: $engine_log)"
         mkdir -p "$state"
         setsid dockerd </dev/null >"$engine_log" 2>&1 8>&- 9>&- &
         local pid=$!
@@ -144,9 +144,9 @@ start_engine() {
     fi
 }
 
-started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; } # with the pid, names one process
+started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; } # start time: with the pid it identifies one process
 
-await_engine() { # command that fails once there is nothing to wait for
+await_engine() { # command that fails if the engine can't start any more
     local until=$((SECONDS + engine_deadline))
     until docker version >/dev/null 2>&1; do
         if ! "$@" 2>/dev/null || ((SECONDS >= until)); then
