@@ -78,7 +78,7 @@ def bench(
 
 
 def measured(wanted: dict[str, Measure], rounds: int | None) -> dict[str, list[Table]]:
-    """The tables of each benchmark, shown as soon as they are complete. A benchmark that fails gives a table without values."""
+    """The tables of each benchmark, shown when complete. One that fails gives a table without values."""
     tables: dict[str, list[Table]] = {}
     with Rig(rounds) as rig:
         for name, measure in wanted.items():

@@ -55,7 +55,7 @@ def messages():
                 yield [text.value for text in node.args], {keyword.arg for keyword in node.keywords}
 
 
-@pytest.mark.parametrize(("texts", "fields"), list(messages()), ids=str)
+@pytest.mark.parametrize(("texts", "fields"), list(messages()), ids=lambda value: str(sorted(value)))
 def test_a_message_has_the_fields_that_its_text_names(texts, fields):
     named = {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
     assert named == fields if len(texts) == 1 else named | {"count"} == fields
