@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lab.cli.view import VERDICT_STYLES, View, show_failure
-from lab.control.evidence_collector import Options
+from lab.control.collection.evidence_collector import Options
 from lab.control.lab import Lab
 from lab.evidence.events import Observe
 from lab.scenarios.catalog import Scenario

@@ -14,8 +14,8 @@ from lab.cli.errors import errors_in_one_line
 from lab.cli.options import Lang, Prefix, Profile, Project, language_of, new_topology
 from lab.cli.playing import play_often, play_once
 from lab.cli.view import View
-from lab.control.capture import LIMIT, SNAPLEN
-from lab.control.evidence_collector import Options
+from lab.control.collection.capture import LIMIT, SNAPLEN
+from lab.control.collection.evidence_collector import Options
 from lab.control.transport import from_engine
 from lab.errors import UsageError
 from lab.locale import _, message

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from lab.control.capture import Capture
-from lab.control.evidence_collector import EvidenceCollector
+from lab.control.collection.capture import Capture
+from lab.control.collection.evidence_collector import EvidenceCollector
 from lab.control.host import Host
 from lab.control.link.link import Link
 from lab.errors import EnvironmentFailure, UsageError

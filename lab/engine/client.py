@@ -8,9 +8,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import os
-import struct
 import tarfile
-import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import PurePosixPath
@@ -20,13 +18,13 @@ import docker
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
+from lab.engine.exec_stream import ExecStream
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 from lab.topology.prefixes import Network
 
 API_TIMEOUT = 30  # seconds for one request to the engine
 MAX_ARCHIVE = 1 << 20  # bytes read of a directory of a container; a lab's keys have 2 KiB
-BOOT_TIMEOUT = 30.0  # seconds for a host to become healthy
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
@@ -58,20 +56,20 @@ class Engine:
     def nodes(self, project: str) -> list[Container]:
         """The containers of the project's hosts and routers, stopped ones too, in order of service name."""
         labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
-        found = _asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
+        found = asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
         nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c)]
         return sorted(nodes, key=lambda container: container.labels[SERVICE_LABEL])
 
     def projects(self) -> list[str]:
         """The labs that exist here, running or not."""
-        found = _asked(
+        found = asked(
             self._client.containers.list, all=True, ignore_removed=True, filters={"label": ROLE_LABEL}
         )
         return sorted({c.labels[PROJECT_LABEL] for c in found if PROJECT_LABEL in c.labels})
 
     def subnets(self) -> list[tuple[Network, str]]:
         """The subnets of all networks here, whoever made them, each with its network's name."""
-        networks = _asked(self._client.networks.list)
+        networks = asked(self._client.networks.list)
         pools = [(pool, n.name) for n in networks for pool in (n.attrs.get("IPAM") or {}).get("Config") or []]
         return [(ipaddress.ip_network(pool["Subnet"]), name) for pool, name in pools if pool.get("Subnet")]
 
@@ -81,11 +79,11 @@ class Engine:
         Nothing where the project has no lab in it: other people's Compose projects aren't ours to touch.
         """
         label = f"{PROJECT_LABEL}={project}"
-        containers = _asked(
+        containers = asked(
             self._client.containers.list, all=True, ignore_removed=True, filters={"label": label}
         )
-        networks = _asked(self._client.networks.list, filters={"label": label})
-        volumes = _asked(self._client.volumes.list, filters={"label": label})
+        networks = asked(self._client.networks.list, filters={"label": label})
+        volumes = asked(self._client.volumes.list, filters={"label": label})
         marked = any(ROLE_LABEL in c.labels for c in containers) or any(
             LAB_LABEL in (r.attrs.get("Labels") or {}) for r in [*networks, *volumes]
         )
@@ -101,23 +99,23 @@ class Engine:
     def open_stream(self, container: Container, argv: list[str]) -> ExecStream:
         """Runs ``argv`` in the container and returns its stdin and stdout as one byte stream."""
         api = self._client.api
-        created = _asked(api.exec_create, container.id, argv, stdin=True, stdout=True, stderr=True)
-        return ExecStream(_asked(api.exec_start, created["Id"], socket=True))
+        created = asked(api.exec_create, container.id, argv, stdin=True, stdout=True, stderr=True)
+        return ExecStream(asked(api.exec_start, created["Id"], socket=True))
 
     def read_files(self, container: Container, directory: str) -> dict[str, bytes]:
         """The files right in ``directory`` of a container, by name; at most MAX_ARCHIVE bytes in all.
 
         Raises EnvironmentFailure.
         """
-        chunks, _ = _asked(container.get_archive, directory)
+        chunks, _ = asked(container.get_archive, directory)
         with closing(chunks):
-            return unpacked(_asked(joined, chunks, MAX_ARCHIVE, f"{container.name}: {directory}"))
+            return unpacked(asked(joined, chunks, MAX_ARCHIVE, f"{container.name}: {directory}"))
 
     def has_image(self, name: str) -> bool:
-        return bool(_asked(self._client.images.list, name=name))
+        return bool(asked(self._client.images.list, name=name))
 
     def version(self) -> str:
-        return str(_asked(self._client.version)["Version"])
+        return str(asked(self._client.version)["Version"])
 
 
 def joined(chunks: Iterable[bytes], limit: int, source: str) -> bytes:
@@ -144,140 +142,6 @@ def unpacked(archive: bytes) -> dict[str, bytes]:
         raise EnvironmentFailure(f"Docker: not an archive: {error}") from error
 
 
-class ExecStream:
-    """The stream of a ``docker exec``, as a socket: what it multiplexes is taken apart on the way in.
-
-    Its header is a byte for the stream and a big-endian length (Engine API, "attach").
-    """
-
-    HEADER = struct.Struct(">BxxxL")
-    STDOUT = 1
-
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
-        self._socket = getattr(raw, "_sock", raw)  # a unix or TCP socket, a pipe, or an SSH channel
-        self._pending = bytearray(_read_ahead(raw))
-        self._left = 0  # bytes of the chunk under way
-        self._wanted = False  # whether the chunk under way is stdout
-        self.complaint = b""  # what the command said on stderr
-        self._closed = False  # paramiko asks for it by this name
-
-    def send(self, data: bytes, /) -> int:
-        return int(self._socket.send(data))
-
-    def recv(self, limit: int, /) -> bytes:
-        """Bytes of stdout as they come; b"" is the end."""
-        while True:
-            data = self._take(limit)
-            if data:
-                return data
-            more = self._socket.recv(1 << 16)
-            if not more:
-                return b""
-            self._pending += more
-
-    def settimeout(self, seconds: float | None, /) -> None:
-        self._socket.settimeout(seconds)
-
-    def close(self) -> None:
-        self._closed = True
-        self._raw.close()
-        if self._socket is not self._raw:
-            self._socket.close()
-
-    def _take(self, limit: int) -> bytes:
-        """What can be had from the bytes that are here."""
-        while self._pending:
-            if not self._left:
-                if len(self._pending) < self.HEADER.size:
-                    return b""
-                stream, self._left = self.HEADER.unpack_from(self._pending)
-                self._wanted = stream == self.STDOUT
-                del self._pending[: self.HEADER.size]
-                continue
-            count = min(self._left, len(self._pending), limit)
-            data = bytes(self._pending[:count])
-            del self._pending[:count]
-            self._left -= count
-            if self._wanted:
-                return data
-            self.complaint = (self.complaint + data)[-4096:]
-        return b""
-
-
-def _read_ahead(raw: Any) -> bytes:
-    """What came together with the HTTP header: it is in the buffer that the header was read through, and the
-    SDK, which gives the socket below that buffer, forgets it. A busy machine lost SSH's first words so.
-    """
-    response = getattr(raw, "_response", None)  # where the SDK keeps it
-    reader = response.raw._fp.fp if response is not None else None
-    if not isinstance(reader, io.BufferedReader) or not hasattr(raw, "_sock"):
-        return b""
-    raw._sock.setblocking(False)  # else an empty buffer would wait for more
-    try:
-        return reader.peek()
-    finally:
-        raw._sock.setblocking(True)
-
-
-class ContainerPower:
-    """The power of one host."""
-
-    def __init__(self, container: Container) -> None:
-        self._container = container
-
-    def off(self) -> None:
-        """A power cut: SIGKILL for everything on the host, nothing is flushed."""
-        _asked(self._container.kill)
-
-    def on(self) -> None:
-        """Starts the host and waits until it is healthy. Raises EnvironmentFailure."""
-        _asked(self._container.start)
-        wait_until_up([self._container], BOOT_TIMEOUT)
-
-    def pause(self) -> None:
-        """Freezes every process of the host; its kernel still answers for open sockets."""
-        _asked(self._container.pause)
-
-    def resume(self) -> None:
-        """Of a host that isn't paused: nothing."""
-        if self._status() == "paused":
-            _asked(self._container.unpause)
-
-    def restore(self) -> bool:
-        """Brings back a host that was left off or paused. True where it was."""
-        status = self._status()
-        if status == "paused":
-            self.resume()
-        elif status != "running":
-            self.on()
-        return status != "running"
-
-    def _status(self) -> str:
-        _asked(self._container.reload)
-        return str(self._container.attrs["State"]["Status"])
-
-
-def wait_until_up(containers: Iterable[Container], timeout: float) -> None:
-    """Returns when all are healthy. Raises EnvironmentFailure at once where one has ended or is unhealthy."""
-    deadline = time.monotonic() + timeout
-    for container in containers:
-        while (state := _state(container)) != "healthy":
-            if time.monotonic() > deadline or state not in ("starting", "created"):
-                raise EnvironmentFailure(f"{container.name}: didn't come up: {state}")
-            time.sleep(0.03)  # between two looks
-
-
-def _state(container: Container) -> str:
-    """One of healthy, starting, unhealthy, or what Docker calls a container that doesn't run."""
-    _asked(container.reload)
-    state = container.attrs["State"]
-    health = (state.get("Health") or {}).get("Status", "none")
-    if state["Status"] != "running":
-        return str(state["Status"])
-    return "healthy" if health == "none" else str(health)  # none: the image has no check
-
-
 def _connect() -> docker.DockerClient:
     if "DOCKER_HOST" in os.environ:
         return docker.from_env(timeout=API_TIMEOUT, version="auto")
@@ -287,7 +151,7 @@ def _connect() -> docker.DockerClient:
     return docker.DockerClient(base_url=url, tls=tls or False, timeout=API_TIMEOUT, version="auto")
 
 
-def _asked(function: Any, *args: Any, **kwargs: Any) -> Any:
+def asked(function: Any, *args: Any, **kwargs: Any) -> Any:
     """The engine's answer; a refusal becomes one line."""
     try:
         return function(*args, **kwargs)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from docker.models.containers import Container
 
-from lab.engine.client import SERVICE_LABEL, ContainerPower, Engine
+from lab.engine.client import SERVICE_LABEL, Engine
+from lab.engine.power import ContainerPower
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 from lab.remote.ssh import Connection, Identity

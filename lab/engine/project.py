@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from lab.engine.client import Engine, wait_until_up
+from lab.engine.client import Engine
 from lab.engine.compose import run_compose
+from lab.engine.power import wait_until_up
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import message
 from lab.topology.compose_file import ComposeFile, variable

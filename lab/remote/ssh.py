@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
-from paramiko.message import Message
 
 from lab.errors import EnvironmentFailure, HostTimeout
+from lab.remote.channel import OutputEvent, SignalTransport, exit_signal, send_signal
 
 # What goes wrong is raised and told in one line; paramiko would also log it, with a traceback.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -64,7 +62,7 @@ class Connection:
     def __init__(self, name: str, carrier: ByteStream, identity: Identity) -> None:
         """Raises EnvironmentFailure where the host doesn't answer, isn't itself, or won't let us in."""
         self.name = name
-        self._transport = _Transport(carrier)  # type: ignore[arg-type]  # the stubs want a real socket
+        self._transport = SignalTransport(carrier)  # type: ignore[arg-type]  # the stubs want a real socket
         self._files: paramiko.SFTPClient | None = None
         try:
             self._transport.start_client(timeout=CONNECT_TIMEOUT)
@@ -112,43 +110,43 @@ class Connection:
 
 
 class Session:
-    """A command under way on a host: its streams, how it ended, and signals to it."""
+    """A command that runs on a host: its streams, its exit, and signals to it."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
-        self._news = _News()
-        # Not select() on the channel: its pipe is shared by two streams and now and then loses a wake-up.
-        channel.in_buffer.set_event(self._news)
-        channel.in_stderr_buffer.set_event(self._news)
+        self._output = OutputEvent(channel)
 
     def pump(self, on_output: Callable[[str, bytes], Any], deadline: float | None) -> bool:
-        """Passes on ("stdout" | "stderr", bytes) as they come, until the command has ended.
+        """Passes on ("stdout" | "stderr", bytes) as they come, until the command has exited.
 
-        ``deadline`` is a time.monotonic() value. Returns False where it passed before the end.
-        Both streams are drained together and the status last: any other order can deadlock.
+        ``deadline`` is a time.monotonic() value. Returns False if it passed first.
+        Both streams are read together and the exit status last: any other order can deadlock.
         """
         channel = self._channel
         while True:
-            self._news.forget()
-            ended = channel.eof_received or channel.closed
+            self._output.reset()
+            closed = channel.closed  # by sshd, after the exit status or exit signal
             while channel.recv_ready():
                 on_output("stdout", channel.recv(CHUNK))
             while channel.recv_stderr_ready():
                 on_output("stderr", channel.recv_stderr(CHUNK))
-            if ended:
-                return channel.status_event.wait(_left(deadline))
-            if not self._news.wait(_left(deadline)):
+            if closed:
+                return True
+            if not self._output.wait(_left(deadline)):
                 return False
 
     @property
     def exit_code(self) -> int | None:
-        """None where a signal ended the command, the connection broke, or the command still runs."""
-        return self._channel.exit_status if self._channel.exit_status >= 0 else None
+        """None if a signal ended the command, if the connection broke, or if the command still runs."""
+        if not self._channel.exit_status_ready():
+            return None
+        code = self._channel.recv_exit_status()
+        return code if code >= 0 else None
 
     @property
     def exit_signal(self) -> str | None:
         """The name of the signal that ended the command, without SIG."""
-        return getattr(self._channel, "exit_signal", None)
+        return exit_signal(self._channel)
 
     def send(self, data: bytes) -> None:
         self._channel.sendall(data)
@@ -157,53 +155,11 @@ class Session:
         self._channel.shutdown_write()
 
     def send_signal(self, name: str) -> None:
-        """Sends the signal ("TERM", "KILL") to the command's whole process group; sshd delivers it.
-
-        Not on a channel that is closed: sshd would end the connection with all that runs on it.
-        """
-        message = Message()
-        message.add_byte(cMSG_CHANNEL_REQUEST)
-        message.add_int(self._channel.remote_chanid)
-        message.add_string("signal")
-        message.add_boolean(False)
-        message.add_string(name)
-        transport: Any = self._channel.transport
-        with self._channel.lock:  # which paramiko holds while it closes the channel
-            if not self._channel.closed:
-                transport._send_user_message(message)
+        """Sends the signal ("TERM", "KILL") to the command's process group; sshd delivers it."""
+        send_signal(self._channel, name)
 
     def close(self) -> None:
         self._channel.close()
-
-
-class _News(threading.Event):
-    """Set by either stream when it has something to read. Only the reader forgets, before it reads."""
-
-    def clear(self) -> None:
-        """A stream says that it is empty; the other one may not be."""
-
-    def forget(self) -> None:
-        super().clear()
-
-
-def _on_channel_request(channel: Any, message: Message) -> None:
-    start = message.packet.tell()
-    if message.get_text() == "exit-signal":
-        message.get_boolean()
-        channel.exit_signal = message.get_text()
-        channel.status_event.set()
-        return
-    message.packet.seek(start)
-    channel._handle_request(message)
-
-
-class _Transport(paramiko.Transport):
-    """Paramiko drops "exit-signal" without a word; here it is kept, as the channel's ``exit_signal``."""
-
-    _channel_handler_table = {
-        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]  # private: no stub
-        MSG_CHANNEL_REQUEST: _on_channel_request,
-    }
 
 
 def _left(deadline: float | None) -> float | None:

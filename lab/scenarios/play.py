@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from lab.control.evidence_collector import Options, collecting
+from lab.control.collection.evidence_collector import Options, collecting
 from lab.control.lab import Lab
 from lab.errors import LabError, Unsupported
 from lab.evidence import trace

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lab.control import socket_monitor
-from lab.control.evidence_collector import collecting
+from lab.control.collection import socket_monitor
+from lab.control.collection.evidence_collector import collecting
+from lab.control.collection.socket_monitor import SocketMonitor
 from lab.control.lab import ignore
-from lab.control.socket_monitor import SocketMonitor
 from lab.control.transport import from_engine
 from lab.errors import EnvironmentFailure, HostTimeout
 from lab.scenarios.catalog import Scenario

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.control.capture import PER_FRAME, Capture, CaptureBuffer, command
-from lab.control.evidence_collector import Options, collecting
+from lab.control.collection.capture import PER_FRAME, Capture, CaptureBuffer, command
+from lab.control.collection.evidence_collector import Options, collecting
 from lab.control.lab import Lab, ignore
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.packets import pcap
@@ -187,7 +187,7 @@ def test_lab_capture_shows_packets_as_they_pass_until_ctrl_c(lab, lab_topology):
         assert b"7093: UDP, length 5" in child.stdout.readline()
         child.send_signal(signal.SIGINT)
         _, said = child.communicate(timeout=20)
-    assert (child.returncode, said.decode().splitlines()) == (0, ["1 packets"])
+    assert (child.returncode, said.decode().splitlines()) == (0, ["1 packet"])
 
 
 @needs_lab

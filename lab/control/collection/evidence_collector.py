@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab.control.capture import LIMIT, SNAPLEN, Capture
+from lab.control.collection.capture import LIMIT, SNAPLEN, Capture
+from lab.control.collection.socket_monitor import SocketMonitor, share
 from lab.control.host import Host
-from lab.control.socket_monitor import SocketMonitor, share
 from lab.errors import LabError
 from lab.evidence.diagnosis.diagnose import Evidence
 from lab.evidence.events import Observe

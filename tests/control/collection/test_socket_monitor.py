@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from lab.control.evidence_collector import collecting
-from lab.control.socket_monitor import Clock, as_event, compare, share
+from lab.control.collection.clock import Clock, compare
+from lab.control.collection.evidence_collector import collecting
+from lab.control.collection.socket_monitor import as_event, share
 from lab.evidence.events import CounterChanged
 from lab.evidence.record import Recorder, read_events
 from lab.evidence.socket_history import socket_histories
