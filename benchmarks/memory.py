@@ -1,4 +1,4 @@
-"""Peak memory of every server: idle, and under its load."""
+"""Peak memory of every server, idle and under load."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FOLDER = "/tmp/bench-copies"
 
 @dataclass(frozen=True)
 class Case:
-    """A server and what it is to bear."""
+    """A server and its load."""
 
     name: str
     command: str
-    load: str  # in words
+    load: str  # its description
     bear: Callable[[Host], object]
 
 
@@ -41,7 +41,7 @@ def echo(io_model: str, connections: int, messages: int) -> Case:
 
 
 def at_once(count: int, command: str) -> str:
-    """``command`` so often side by side, $i tells which one it is; fails where one of them fails."""
+    """``count`` concurrent runs of ``command``, numbered by $i; fails if one of them fails."""
     start = f'for i in $(seq {count}); do {command} & pids="$pids $!"; done'
     return f"{start}; for p in $pids; do wait $p || exit 1; done"
 
@@ -93,7 +93,7 @@ def measure(rig: Rig) -> Iterator[Table]:
 
 
 def add(table: Table, case: Case, client: Host, server: Host) -> None:
-    """One server's memory before and after its load; a server that can't bear it is missing in the table."""
+    """Adds a server's memory before and after its load. A server that fails is missing in the table."""
     loaded = f"{case.name}, loaded"
     if loaded in table.missing:
         return

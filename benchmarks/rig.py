@@ -1,4 +1,4 @@
-"""What all benchmarks need: a lab of their own, servers on its hosts, peak memory."""
+"""The parts that all benchmarks share: a lab, servers on its hosts, peak memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab.control.lab import Lab
 from lab.control.transport import from_engine
 from lab.engine.project import LabProject
 
-# Runs a module as `python3 -m` would, and says at its end how much memory the process had at the most.
+# Runs a module as `python3 -m` does, and prints the peak memory of the process when it exits.
 _PEAK_OF_MODULE = """
 import atexit, runpy, sys
 def say():
@@ -29,7 +29,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 class Rig:
-    """A context that takes its lab down, whatever happens in it."""
+    """The labs of the benchmarks; they are taken down when the context ends."""
 
     def __init__(self, rounds: int | None = None) -> None:
         self._rounds = rounds
@@ -43,20 +43,20 @@ class Rig:
         self._stack.close()
 
     def rounds(self, usual: int) -> int:
-        """How often each way is measured: what the user asked for, or ``usual``."""
+        """The number of measurements of each way: the user's choice, or else ``usual``."""
         return self._rounds or usual
 
     def project(self, word: str = "") -> str:
-        """A name for a lab that nobody else has."""
+        """The name of a lab that is unique on this machine."""
         return f"socketlab-bench-{os.getpid()}{word}"
 
     @property
     def lab(self) -> Lab:
-        """A lab that all benchmarks share; brought up at first need. Raises EnvironmentFailure."""
+        """The lab that all benchmarks share; it is brought up when first used. Raises EnvironmentFailure."""
         return self.lab_with("")
 
     def lab_with(self, profile: str) -> Lab:
-        """The lab that all benchmarks of a profile share. Raises EnvironmentFailure."""
+        """The lab that all benchmarks with this profile share. Raises EnvironmentFailure."""
         if profile not in self._labs:
             topology = LabProject.beside(self.project(profile and f"-{profile}"), profile)
             self._stack.callback(topology.down, quiet=True)
@@ -68,22 +68,22 @@ class Rig:
 
 
 def tool(name: str) -> str:
-    """Where a tool is on this machine. Raises CannotMeasure where it isn't there."""
+    """The path of a tool on this machine. Raises CannotMeasure if it isn't installed."""
     found = shutil.which(name)
     if found is None:
-        raise CannotMeasure(f"{name} isn't on this machine")
+        raise CannotMeasure(f"{name} isn't installed on this machine")
     return found
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs on ``host``."""
+    """A server on ``host``."""
 
     host: Host
     pid: int
 
     def peak(self) -> int:
-        """The most memory that it has had, in bytes: VmHWM, see proc_pid_status(5)."""
+        """Its peak memory in bytes: VmHWM, see proc_pid_status(5)."""
         return peak_in(self.host.run(f"cat /proc/{self.pid}/status", check=True).stdout)
 
 
@@ -95,24 +95,24 @@ def serving(host: Host, command: str, *, announce: str = "listening on") -> Iter
 
 
 def peak_of_module(host: Host, module: str, *arguments: str, timeout: float = 60.0) -> int:
-    """The most memory, in bytes, that a module run as a program on ``host`` has had."""
-    argv = ["python3", "-c", _PEAK_OF_MODULE, module, *arguments]
+    """The peak memory, in bytes, of a module that runs as a program on ``host``."""
+    argv = ["python3", "-P", "-c", _PEAK_OF_MODULE, module, *arguments]
     return peak_in(host.run(shlex.join(argv), check=True, timeout=timeout).stderr)
 
 
 def processor_seconds(host: Host) -> float:
-    """The processor time that the host's processes have had (control groups, version 1 or 2)."""
+    """The processor time of all processes of the host (control groups, version 1 or 2)."""
     nanoseconds = host.run("cat /sys/fs/cgroup/cpuacct/cpuacct.usage").stdout
     if nanoseconds:
         return int(nanoseconds) / 1e9
     found = re.search(r"usage_usec (\d+)", host.run("cat /sys/fs/cgroup/cpu.stat").stdout)
     if found is None:
-        raise CannotMeasure("the host's control group tells no processor time")
+        raise CannotMeasure("the host's control group has no processor time")
     return int(found[1]) / 1e6
 
 
 def peak_in(text: str) -> int:
     found = re.search(r"VmHWM:\s*(\d+) kB", text)
     if found is None:
-        raise CannotMeasure("the host's kernel tells no VmHWM")
+        raise CannotMeasure("the host's kernel has no VmHWM")
     return int(found[1]) << 10

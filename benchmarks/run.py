@@ -1,4 +1,4 @@
-"""A command on a host: Host.run against docker exec and ssh."""
+"""The time of a command on a host: Host.run, docker exec and ssh compared."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def measure(rig: Rig) -> Iterator[Table]:
 
 
 def bursts(table: Table, ways: dict[str, Way]) -> None:
-    """Each way BURST times in a row: a processor that was idle is slow at first, for all of them."""
+    """Measures each way BURST times in a row: the first commands after an idle time are slow for all."""
     for name, way in ways.items():
         if name not in table.missing:
             alternate(table, {name: way}, BURST if name == OURS else BURST // 4)
@@ -50,7 +50,7 @@ def in_ms(seconds: float | None) -> float | None:
 
 
 def of_argv(argv: Callable[[], list[str]]) -> Way:
-    """The way that runs ``argv()``, which is made before the clock starts."""
+    """The way that runs ``argv()``; the clock starts after ``argv`` has returned."""
 
     def way() -> float:
         words = argv()
@@ -64,7 +64,7 @@ def _run(argv: list[str]) -> None:
 
 
 def ssh(rig: Rig, container: str, folder: Path) -> list[str]:
-    """The argv of a plain ssh into ``container`` with the lab's own key and known_hosts."""
+    """The argv of ssh to ``container``, with the lab's key and known_hosts."""
     if not (folder / "user").exists():
         _copy_keys(rig, folder)
     return [
@@ -75,17 +75,17 @@ def ssh(rig: Rig, container: str, folder: Path) -> list[str]:
 
 
 def multiplexed(rig: Rig, container: str, folder: Path, stack: ExitStack) -> list[str]:
-    """The same over a master connection, which is opened at first need and closed by ``stack``."""
+    """The argv of ssh over a master connection, which is opened when first used and closed by ``stack``."""
     path = folder / "master"
     argv = [*ssh(rig, container, folder), "-o", f"ControlPath={path}"]
     if not path.exists():
-        # -f: it goes to the background once it is logged in; its output isn't kept open by that.
+        # -f: it goes to the background after the login, and must not hold a pipe of this process open.
         started = subprocess.run(
             [*argv, "-f", "-N", "-M", "server"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, timeout=30,
         )  # fmt: skip
         if started.returncode != 0:
-            raise CannotMeasure(f"ssh -M ended with {started.returncode}")
+            raise CannotMeasure(f"ssh -M failed with exit code {started.returncode}")
         stack.callback(subprocess.run, [*argv, "-O", "exit", "server"], capture_output=True, timeout=30)
     return argv
 

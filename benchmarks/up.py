@@ -1,4 +1,4 @@
-"""From nothing to a command on each host, against bare `docker compose up --wait`."""
+"""The time from nothing to a command on each node, compared with `docker compose up --wait`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BARE, API, CLI = "docker compose up --wait", "LabProject.up, Host.run on each", 
 
 def measure(rig: Rig) -> Iterator[Table]:
     table = Table("From nothing to a command on each of the three nodes", SECONDS, base=BARE)
-    table.remarks[BARE] = "healthy; nobody has logged in yet"
+    table.remarks[BARE] = "healthy; without a login"
     table.remarks[API] = "picks free prefixes, up, logged in, `true` on each node"
     table.remarks[CLI] = "a process: imports, free prefixes, up, logged in to each node"
     actions = {BARE: bare, API: through_python, CLI: through_cli}
@@ -30,7 +30,7 @@ def measure(rig: Rig) -> Iterator[Table]:
 
 
 def from_nothing(action: Callable[[LabProject], object], project: str) -> Way:
-    """The seconds of ``action``; the lab that it leaves is taken down."""
+    """The seconds that ``action`` takes. The lab is taken down afterwards."""
 
     def way() -> float:
         topology = LabProject.beside(project)
@@ -50,7 +50,7 @@ def bare(topology: LabProject) -> None:
 
 
 def through_python(topology: LabProject) -> None:
-    topology = LabProject.beside(topology.project)  # as a user has to
+    topology = LabProject.beside(topology.project)  # a user has to choose free prefixes, too
     topology.up(quiet=True)
     with from_engine(topology.project) as lab:
         lab.connect()

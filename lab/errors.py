@@ -1,4 +1,4 @@
-"""What can keep the lab from doing its work; each is told in one line."""
+"""The errors that the lab reports to its user, each in one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lab.locale import Message
 
 
 class LabError(Exception):
-    """Something that the user can read and act on. ``exit_code`` is that of the command that hits it.
+    """An error that the user can act on. ``exit_code`` is the exit code of a command that fails with it.
 
     Its text may be a Message; ``str`` gives it in English.
     """
@@ -20,24 +20,24 @@ class LabError(Exception):
 
 
 class UsageError(LabError):
-    """The request itself is wrong: an unknown scenario, a bad prefix."""
+    """The request itself is wrong: an unknown scenario, an invalid prefix."""
 
     exit_code = 2
 
 
 class EnvironmentFailure(LabError):
-    """The machine can't do it: no engine, a port or subnet taken, a host that doesn't come up."""
+    """The machine can't do it: no engine, a subnet that is taken, a host that doesn't come up."""
 
     exit_code = 3
 
 
 class Unsupported(LabError):
-    """This lab can't do what the scenario asks for; the verdict is ``unsupported``, which is never green."""
+    """This lab can't do what the scenario requires. The verdict is ``unsupported``, which isn't a success."""
 
     exit_code = 3
 
 
 class HostTimeout(LabError, TimeoutError):
-    """Something on a host wasn't done by its deadline."""
+    """An operation on a host wasn't finished at its deadline."""
 
     exit_code = 4

@@ -153,7 +153,7 @@ def test_a_goal_that_lacks_its_values_is_not_reached_and_not_complete():
 
 
 def test_a_tool_that_is_not_here_is_named():
-    with pytest.raises(CannotMeasure, match="no-such-tool isn't on this machine"):
+    with pytest.raises(CannotMeasure, match="no-such-tool isn't installed on this machine"):
         tool("no-such-tool")
 
 

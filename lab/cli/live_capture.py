@@ -1,4 +1,4 @@
-"""`lab capture`: the packets of one node as they pass, as text or into a file for Wireshark."""
+"""`lab capture`: the packets of one node while they pass, as text or as a file for Wireshark."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from lab.locale import from_environment, message
 from lab.protocols.printable import printable
 from lab.remote.line_splitter import LineSplitter
 
-WHOLE = 262_144  # bytes: more than any packet has
+WHOLE = 262_144  # bytes: the snap length for whole packets
 
 
 class Live:
-    """Captures on a node until it is stopped, has ``count`` packets, or the node goes away."""
+    """A capture on a node until it is stopped, has ``count`` packets, or the node is gone."""
 
     def __init__(self, host: Host, *, segment: str = "", expression: str = "", count: int = 0) -> None:
         self._host = host
@@ -31,7 +31,7 @@ class Live:
         self.count = 0  # packets so far
 
     def as_text(self, out: IO[str]) -> None:
-        """One line a packet, as tcpdump words it. KeyboardInterrupt ends it, and comes through."""
+        """Writes a line for each packet, as tcpdump formats it, until KeyboardInterrupt, which is raised."""
         lines = LineSplitter(lambda line: self._show(line, out))
 
         def show(data: bytes) -> None:
@@ -47,7 +47,7 @@ class Live:
         out.write(printable(line) + "\n")
 
     def into(self, file: IO[bytes]) -> None:
-        """Writes pcapng, packet by packet, whole packets. KeyboardInterrupt ends it, and comes through."""
+        """Writes whole packets as pcapng, until KeyboardInterrupt, which is raised."""
         stream, writer = PcapStream(), Writer(file, self._address)
         file.flush()
 
@@ -85,7 +85,7 @@ class Live:
 
 
 def _address(host: Host, segment: str) -> str:
-    """The node's address on a segment; on its first one where none is told."""
+    """The node's address on a segment, by default the first one. Raises UsageError."""
     segments = dict(zip(host.node.segments, host.node.addresses, strict=True))
     if not segment:
         return host.address
@@ -118,7 +118,7 @@ def _last(process: HelperProcess) -> str:
 
 @contextmanager
 def file_for(path: Path) -> Iterator[IO[bytes]]:
-    """The file to capture into; "-" is standard output. A new one goes again where the capture can't be made.
+    """The file to write; "-" is standard output. A new file is removed if the capture fails.
 
     Raises UsageError.
     """

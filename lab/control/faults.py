@@ -1,6 +1,6 @@
-"""Faults of a host: power, freezing, cable, disk. Each is healed when its context ends, however it ends.
+"""Faults of a host: power, freezing, cable, disk. Each is healed when its context ends, also by an exception.
 
-Beginning and end stand in the timeline as events of kind "fault".
+Its beginning and its end are events in the timeline.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BALLAST = f"{SMALL_DISK}/.full"
 CABLE = "sudo -n /usr/lib/socketlab/cable"
 FAULT_TIMEOUT = 20.0
 
-# The names of the faults. How their ends are called: lab.evidence.event_text.
+# The names of the faults. lab.evidence.event_text has the names of their ends.
 POWER = "power cut"
 FROZEN = "paused"
 UNPLUGGED = "cable pulled"
@@ -28,7 +28,7 @@ FULL = "disk full"
 
 
 class Power(Protocol):
-    """Who can cut a node's power: the engine, or nobody (the runner has no engine)."""
+    """Cuts and restores a node's power. The engine can; the runner, which has no engine, can't."""
 
     def off(self) -> None: ...
     def on(self) -> None: ...
@@ -38,20 +38,20 @@ class Power(Protocol):
 
 
 class Faults:
-    """What can happen to a host. Part of ``Host``."""
+    """The faults that a host can have; a base class of Host."""
 
     title: str
-    returned: list[Callable[[Any], None]]  # called when the host is back after its power was off
+    returned: list[Callable[[Any], None]]  # called after the power was off
     _power: Power
     _observe: Observe
 
     def power_off(self) -> None:
-        """Cuts the power: everything on the host is gone at once, without a FIN. Raises Unsupported."""
+        """Cuts the power: all processes end at once, and no connection is closed. Raises Unsupported."""
         self._fault(POWER, "begin", self._power.off)
         self.disconnect()
 
     def power_on(self) -> None:
-        """Starts the host again; returns when its router answers it. Raises Unsupported."""
+        """Starts the host again; returns when it can reach its router. Raises Unsupported."""
         self._fault(POWER, "end", self._power.on)
         self._do(f"{CABLE} plug")
         for resume in self.returned:
@@ -59,7 +59,7 @@ class Faults:
 
     @contextmanager
     def without_power(self) -> Iterator[None]:
-        """Off while the context lasts. Raises Unsupported."""
+        """Keeps the power off while the context lasts. Raises Unsupported."""
         try:
             self.power_off()
             yield
@@ -67,7 +67,7 @@ class Faults:
             self.power_on()
 
     def reboot(self) -> None:
-        """Power off and on at once; returns when it can be logged in to. Raises Unsupported."""
+        """Cuts the power and starts the host again; returns when it accepts logins. Raises Unsupported."""
         with self.without_power():
             pass
 
@@ -82,7 +82,7 @@ class Faults:
 
     @contextmanager
     def cable_pulled(self) -> Iterator[None]:
-        """Takes its segment's interface down while the context lasts; the way in (mgmt) stays."""
+        """Sets the interface on its segment down while the context lasts; SSH over mgmt still works."""
         try:
             self._fault(UNPLUGGED, "begin", lambda: self._do(f"{CABLE} unplug"))
             yield
@@ -91,7 +91,7 @@ class Faults:
 
     @contextmanager
     def disk_full(self, free: int = 0) -> Iterator[str]:
-        """Fills the small disk until ``free`` bytes are left, while the context lasts. Gives its path."""
+        """Fills the small disk, except for ``free`` bytes, while the context lasts. Yields its path."""
         avail = f"$(df --output=avail --block-size=1 {SMALL_DISK} | tail -n 1)"
         fill = f"rm -f {BALLAST} && size=$(({avail} - {int(free)})) && fallocate -l $size {BALLAST}"
         try:
@@ -101,13 +101,13 @@ class Faults:
             self._fault(FULL, "end", lambda: self._do(f"rm -f {BALLAST}"))
 
     def restore(self) -> None:
-        """Heals what a run that was killed may have left."""
+        """Heals the faults left behind by a run that was killed. Raises EnvironmentFailure."""
         if self._power.restore():
             self._observe(Note(time.time(), self.title, "was off or paused since an earlier run"))
         down = "ip -o link show | grep -q ' state DOWN '"
         self._do(f"rm -f {BALLAST}; if {down}; then {CABLE} plug; fi")
 
-    # Of the host itself:
+    # Implemented by Host:
 
     def connect(self) -> Connection:
         raise NotImplementedError

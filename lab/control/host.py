@@ -1,4 +1,4 @@
-"""A node of the lab as a scenario sees it: commands run, programs started, files put and got, power."""
+"""A node of the lab, as scenarios use it: commands, programs, files, and by Faults its power and cable."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from lab.evidence.events import Event, Observe
 from lab.remote.ssh import CONNECT_TIMEOUT, Connection
 from lab.topology.node import Node
 
-CLAIM_TIMEOUT = 2  # seconds: the holder's end may be under way
-LOCKED = 1  # flock's exit code where another holds the lock
+CLAIM_TIMEOUT = 2  # seconds: the holder may be about to exit
+LOCKED = 1  # flock's exit code if another process holds the lock
 
 Command: TypeAlias = str | Sequence[str]
 
 
 class Host(Faults):
-    """A node that is logged in to. The connection is made at first need, and again after a power cut."""
+    """A node with an SSH connection, which is made when first needed, and again after a power cut."""
 
     def __init__(self, node: Node, dial: Callable[[], Connection], power: Power, observe: Observe) -> None:
         self.node = node
@@ -60,7 +60,7 @@ class Host(Faults):
 
     @property
     def platform(self) -> str:
-        """``linux``, or ``windows`` where its command line is Wine's."""
+        """``linux``, or ``windows`` if its command line is Wine's."""
         return self.node.platform
 
     def run(
@@ -71,10 +71,10 @@ class Host(Faults):
         stdin: str | bytes = b"",
         check: bool = False,
     ) -> Result:
-        """Runs ``command`` in the user's shell on the host and waits for its end.
+        """Runs ``command`` in the user's shell on the host and waits for it to exit.
 
-        At the deadline its process group is killed and CommandTimeout raised, with the output so far.
-        With ``check`` an end other than exit code 0 raises CommandFailed.
+        On timeout its process group is killed, and CommandTimeout is raised with the output so far.
+        With ``check``, any result but exit code 0 raises CommandFailed.
         """
         result = _finish(self._execute(command, timeout, self._observe), stdin, timeout)
         if check and not result.ok:
@@ -82,16 +82,16 @@ class Host(Faults):
         return result
 
     def ask(self, command: str, *, stdin: str | bytes = b"", timeout: float = FAULT_TIMEOUT) -> Result:
-        """``run`` for the controller's own questions: nothing of it stands in the timeline."""
+        """``run`` for the controller's own queries: they are not in the timeline."""
         return _finish(self._execute(command, timeout, _nobody), stdin, timeout)
 
     @contextmanager
     def start(
         self, command: Command, *, announce: str = "listening on", timeout: float = START_TIMEOUT
     ) -> Iterator[Program]:
-        """Starts a program, waits until it announces itself, and stops it when the context ends.
+        """Starts a program, waits for a line with ``announce`` in it, and stops it when the context ends.
 
-        ``announce`` "" waits for nothing. Raises CommandFailed, with its output, where it ends before.
+        With ``announce`` "" there is no wait. Raises CommandFailed, with the output, if it exits first.
         """
         with self._started(command, announce, timeout, self._observe) as program:
             yield program
@@ -106,17 +106,17 @@ class Host(Faults):
         return process
 
     def python(self, code: str, *arguments: str, **options: Any) -> Result:
-        """Runs the text of a Python program; ``arguments`` are its sys.argv, ``options`` those of ``run``."""
+        """Runs Python code; ``arguments`` are its sys.argv[1:], ``options`` are those of ``run``."""
         return self.run(_python(code, arguments), **options)
 
     def start_python(self, code: str, *arguments: str, **options: Any) -> AbstractContextManager[Program]:
-        """Starts the text of a Python program, as ``start`` does."""
+        """Starts Python code, as ``start`` starts a command."""
         return self.start(_python(code, arguments), **options)
 
     @contextmanager
     def claimed(self, path: str) -> Iterator[bool]:
-        """Holds the lock file ``path`` of the host while the context lasts; it is let go however the
-        controller ends. False where another one holds it.
+        """Holds the lock file ``path`` on the host while the context lasts. Yields False if another process
+        holds it. The lock is released even if the controller is killed.
         """
         hold = f"flock --wait {CLAIM_TIMEOUT} {shlex.quote(path)} sh -c 'echo held; exec cat'"
         with ExitStack() as stack:
@@ -143,7 +143,7 @@ class Host(Faults):
             program.stop()
 
     def put(self, content: bytes | str | Path, path: str) -> None:
-        """Writes a file on the host; it appears under its name only when whole."""
+        """Writes a file on the host. It appears under its name when it is complete."""
         temporary = f"{path}.{time.time_ns():x}.part"
         with self._files() as files:
             if isinstance(content, Path):
@@ -155,16 +155,16 @@ class Host(Faults):
             files.posix_rename(temporary, path)
 
     def get(self, path: str) -> bytes:
-        """A file of the host, whole."""
+        """Reads a file of the host, at most MAX_OUTPUT bytes. Raises EnvironmentFailure."""
         with self._files() as files, files.open(path, "rb") as file:
             size = file.stat().st_size or 0
             if size > MAX_OUTPUT:
-                raise EnvironmentFailure(f"{self.name}: {path} has {size} bytes; get takes {MAX_OUTPUT}")
+                raise EnvironmentFailure(f"{self.name}: {path} has {size} bytes; the limit is {MAX_OUTPUT}")
             file.prefetch(size)
             return file.read()
 
     def connect(self) -> Connection:
-        """The warm connection, made or made again where there is none. Raises EnvironmentFailure."""
+        """The connection; it is made if there is none. Raises EnvironmentFailure."""
         with self._lock:
             if self._connection is None or not self._connection.alive:
                 self._connection = self._dial()
@@ -191,7 +191,7 @@ class Host(Faults):
 
 
 def _finish(program: Program, stdin: str | bytes, timeout: float) -> Result:
-    """Feeds it, waits for its end, and kills it where that doesn't come in time."""
+    """Writes its input, waits for it to exit, and kills it on timeout."""
     if stdin:
         program.send(stdin)
     program.close_stdin()
@@ -208,9 +208,9 @@ def _finish(program: Program, stdin: str | bytes, timeout: float) -> Result:
 
 
 def _python(code: str, arguments: Sequence[str]) -> list[str]:
-    """-P: a file of the user's named json.py must not stand in for the library's."""
+    """-P: without it, a json.py in the user's home directory would replace the library's."""
     return ["python3", "-P", "-c", code, *arguments]
 
 
 def _nobody(_: Event) -> None:
-    """Observes nothing."""
+    """Ignores an event."""

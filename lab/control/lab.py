@@ -1,4 +1,4 @@
-"""The lab as a scenario sees it: its nodes by name, and what passed between them."""
+"""The lab, as scenarios use it: its nodes by name, and the packets between them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
 from lab.locale import message
 
-CLAIM = "/tmp/socketlab-run"  # on the router: held by the run that is under way
+CLAIM = "/tmp/socketlab-run"  # on the router; the current run holds a lock on it
 
 
 class NoSuchNode(UsageError, AttributeError):
@@ -63,45 +63,45 @@ class Lab:
             return self[name]
 
     def note(self, text: str) -> None:
-        """A line of the scenario's own in the timeline."""
+        """Adds a line of the scenario to the timeline."""
         self._observe(Note(time.time(), "lab", text))
 
     def begin(self, variant: str) -> None:
-        """What follows in the timeline is of this variant of the scenario."""
+        """Marks the following events in the timeline as those of this variant of the scenario."""
         self._observe(VariantBegan(time.time(), "lab", variant))
 
     def packets(self) -> Traffic:
-        """What has passed between the hosts so far in this run. Raises UsageError outside of one."""
+        """The packets between the hosts so far in this run. Raises UsageError if there is no run."""
         return self._witness().packets()
 
     def states(self) -> list[SocketHistory]:
-        """The sockets of all nodes so far in this run, each with its states through time."""
+        """The sockets of all nodes so far in this run, each with its states over time."""
         return socket_histories(self._witness().evidence().events)
 
     def diagnosis(self, since: float = 0.0) -> Diagnosis:
-        """What the evidence says of what went wrong so far, or since a moment (as time.time() gives it)."""
+        """The diagnosis of what went wrong so far, or since a time.time() value."""
         return diagnose(self._witness().evidence(since))
 
     def capture(self, host: str, expression: str = "") -> AbstractContextManager[Capture]:
-        """Captures on a host's own segment while the context lasts: HOST.pcapng in the run's folder."""
+        """Captures on a host's own segment while the context lasts, into HOST.pcapng in the run's folder."""
         return self._witness().capture(self[host], expression)
 
     def _witness(self) -> EvidenceCollector:
         if self.collector is None:
-            raise UsageError("packets and states are seen while a scenario is played")
+            raise UsageError("packets and states are collected only while a scenario is played")
         return self.collector
 
     def connect(self) -> None:
-        """Logs in to every node, all at once. Raises EnvironmentFailure."""
+        """Logs in to all nodes at once. Raises EnvironmentFailure."""
         with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
             for _ in pool.map(Host.connect, self.hosts):
                 pass
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """The lab is this run's alone while the context lasts: two at once would judge each other's packets.
+        """Reserves the lab for this run while the context lasts: each run checks all packets on the segments.
 
-        Raises EnvironmentFailure where another run has it.
+        Raises EnvironmentFailure if another run has reserved it.
         """
         with ExitStack() as stack:
             for router in [host for host in self.hosts if host.node.role == "router"]:
@@ -116,7 +116,7 @@ class Lab:
             yield
 
     def restore(self) -> None:
-        """Heals the faults that a run which was killed may have left. Raises EnvironmentFailure."""
+        """Heals the faults left behind by a run that was killed. Raises EnvironmentFailure."""
         with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
             for _ in pool.map(Host.restore, self.hosts):
                 pass
@@ -127,4 +127,4 @@ class Lab:
 
 
 def ignore(_: Event) -> None:
-    """Observes nothing."""
+    """Ignores an event."""

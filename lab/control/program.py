@@ -20,14 +20,14 @@ from lab.remote.ssh import Session
 RUN_TIMEOUT = 30.0
 START_TIMEOUT = 10.0
 STOP_TIMEOUT = 10.0
-MAX_OUTPUT = 64 << 20  # bytes kept of one command's output; past it the command is killed
+MAX_OUTPUT = 64 << 20  # bytes of one command's output; a command with more is killed
 
 _program_numbers = itertools.count(1)
 
 
 @dataclass
 class Result:
-    """What a command did. ``exit_code`` is None where a signal ended it, or where it hasn't ended."""
+    """The result of a command. ``exit_code`` is None if a signal ended it, or if it hasn't exited."""
 
     command: str
     node: str
@@ -51,7 +51,7 @@ class Result:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What a program of ours said in JSON, where it was run with --json."""
+        """The JSON messages of one of the lab's programs that was run with --json."""
         return [message for line in self.stdout.splitlines() if (message := _message(line))]
 
     @property
@@ -60,11 +60,11 @@ class Result:
 
     @property
     def ending(self) -> str:
-        """How it ended, in words."""
+        """How it ended, as text."""
         return str(ending(self.exit_code, self.signal))
 
     def describe(self) -> str:
-        """The command, its end, and the last of its output: what a failure shows."""
+        """The command, how it ended, and its last lines of output, for an error message."""
         shown = f"{self.node}$ {self.command}: {self.ending}"
         for name, text in (("stdout", self.stdout), ("stderr", self.stderr)):
             for line in text.splitlines()[-20:]:
@@ -73,7 +73,7 @@ class Result:
 
 
 class CommandFailed(LabError):
-    """A command or program on a host ended in another way than it should; ``result`` is all of it."""
+    """A command or program on a host failed; see ``result``."""
 
     def __init__(self, result: Result, why: str = "") -> None:
         super().__init__(f"{why}{': ' if why else ''}{result.describe()}")
@@ -81,7 +81,7 @@ class CommandFailed(LabError):
 
 
 class CommandTimeout(HostTimeout):
-    """A command was killed at its deadline, or a program didn't say what was waited for."""
+    """A command was killed on timeout, or a program didn't print the expected line in time."""
 
     def __init__(self, result: Result, why: str) -> None:
         super().__init__(f"{why}: {result.describe()}")
@@ -190,7 +190,7 @@ class Program(RemoteProcess):
 
 
 def _message(line: str) -> dict[str, Any] | None:
-    """A line of a program of ours that was started with --json; None for any other."""
+    """The message in a line of one of the lab's programs that was started with --json; else None."""
     if not line.startswith('{"event"'):
         return None
     try:

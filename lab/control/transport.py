@@ -1,4 +1,4 @@
-"""The ways to a running lab: from outside through the Docker Engine, or from the runner over mgmt."""
+"""The two ways to open a running lab: through the Docker Engine, or from the runner over mgmt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lab.topology.node import Node
 
 
 class Transport(Protocol):
-    """What reaches the nodes of one lab."""
+    """Reaches the nodes of one lab."""
 
     def nodes(self) -> Sequence[Node]: ...
     def dial(self, node: Node, /) -> Connection: ...
@@ -27,7 +27,7 @@ class Transport(Protocol):
 @contextmanager
 def from_engine(project: str, observe: Observe = ignore) -> Iterator[Lab]:
     """The running lab ``project``. Raises EnvironmentFailure if there is no engine or no such lab."""
-    from lab.engine.client import Engine  # here: the runner has no Docker SDK
+    from lab.engine.client import Engine  # not at the top: the runner has no Docker SDK
     from lab.engine.docker_transport import DockerTransport
 
     with Engine() as engine, _opened(DockerTransport(engine, project), observe, project) as lab:

@@ -1,6 +1,6 @@
-"""The Docker Engine: power, and the byte streams into its containers. Compose is called by argv.
+"""The Docker Engine: a lab's containers and networks, and byte streams into its containers.
 
-Whatever is looked for or removed is found by labels, so nothing that others made is ever touched.
+Resources are found by their labels, so those of other projects are never touched.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ LAB_LABEL = "socketlab.lab"
 
 
 class Engine:
-    """The engine that the user's environment or current Docker context names."""
+    """The engine of the user's environment (DOCKER_HOST) or current Docker context."""
 
     def __init__(self) -> None:
-        """Raises EnvironmentFailure where no engine answers."""
+        """Raises EnvironmentFailure if no engine answers."""
         try:
             self._client = _connect()
         except DockerException as error:
@@ -54,21 +54,21 @@ class Engine:
         self._client.close()
 
     def nodes(self, project: str) -> list[Container]:
-        """The containers of the project's hosts and routers, stopped ones too, in order of service name."""
+        """The containers of the project's hosts and routers, also stopped ones, sorted by service name."""
         labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
         found = asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
         nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c)]
         return sorted(nodes, key=lambda container: container.labels[SERVICE_LABEL])
 
     def projects(self) -> list[str]:
-        """The labs that exist here, running or not."""
+        """The names of the labs on this engine, running or not."""
         found = asked(
             self._client.containers.list, all=True, ignore_removed=True, filters={"label": ROLE_LABEL}
         )
         return sorted({c.labels[PROJECT_LABEL] for c in found if PROJECT_LABEL in c.labels})
 
     def subnets(self) -> list[tuple[Network, str]]:
-        """The subnets of all networks here, whoever made them, each with its network's name."""
+        """The subnets of all networks on this engine, each with the name of its network."""
         networks = asked(self._client.networks.list)
         pools = [(pool, n.name) for n in networks for pool in (n.attrs.get("IPAM") or {}).get("Config") or []]
         return [(ipaddress.ip_network(pool["Subnet"]), name) for pool, name in pools if pool.get("Subnet")]
@@ -76,7 +76,7 @@ class Engine:
     def resources(self, project: str) -> list[Any]:
         """Every container, network and volume of the lab ``project``, in the order to remove them.
 
-        Nothing where the project has no lab in it: other people's Compose projects aren't ours to touch.
+        Empty if the Compose project isn't a lab.
         """
         label = f"{PROJECT_LABEL}={project}"
         containers = asked(
@@ -90,7 +90,7 @@ class Engine:
         return [*containers, *networks, *volumes] if marked else []
 
     def remove(self, project: str) -> int:
-        """Removes what is left of the lab. Returns how much there was; what was busy is there still."""
+        """Removes all resources of the lab, except busy ones. Returns the number of all of them."""
         resources = self.resources(project)
         for resource in resources:
             _remove(resource)
@@ -103,7 +103,7 @@ class Engine:
         return ExecStream(asked(api.exec_start, created["Id"], socket=True))
 
     def read_files(self, container: Container, directory: str) -> dict[str, bytes]:
-        """The files right in ``directory`` of a container, by name; at most MAX_ARCHIVE bytes in all.
+        """The files in ``directory`` of a container, by name; at most MAX_ARCHIVE bytes in total.
 
         Raises EnvironmentFailure.
         """
@@ -119,7 +119,7 @@ class Engine:
 
 
 def joined(chunks: Iterable[bytes], limit: int, source: str) -> bytes:
-    """The chunks as one. Raises EnvironmentFailure as soon as they have more than ``limit`` bytes."""
+    """Joins the chunks. Raises EnvironmentFailure as soon as they exceed ``limit`` bytes."""
     content = bytearray()
     for chunk in chunks:
         if len(content) + len(chunk) > limit:
@@ -131,7 +131,7 @@ def joined(chunks: Iterable[bytes], limit: int, source: str) -> bytes:
 def unpacked(archive: bytes) -> dict[str, bytes]:
     """The regular files of a tar archive, by name without folders. Raises EnvironmentFailure.
 
-    Neither compressed nor sparse: either could make a small archive a large file.
+    Compressed archives are refused and sparse files are left out: their content can be far larger.
     """
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
@@ -152,7 +152,7 @@ def _connect() -> docker.DockerClient:
 
 
 def asked(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """The engine's answer; a refusal becomes one line."""
+    """Calls a function of the SDK. Raises EnvironmentFailure with the engine's error in one line."""
     try:
         return function(*args, **kwargs)
     except APIError as error:
@@ -170,7 +170,7 @@ def _remove(resource: Any) -> None:
     except NotFound:
         pass
     except APIError as error:
-        if error.status_code not in (403, 409):  # still in use, or being removed: the caller looks again
+        if error.status_code not in (403, 409):  # in use, or being removed: the caller tries again
             raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
 
 

@@ -12,8 +12,8 @@ from lab.remote.ssh import Connection, Identity
 from lab.topology.node import Node
 
 KEYS = "/etc/socketlab/keys"
-# The exec stream ends in a TCP connection to the host's own sshd. Not `sshd -i`: it looks for a peer's
-# name that isn't there, for seconds. nodelay: a command is many small messages both ways.
+# The exec stream is relayed to the host's own sshd. `sshd -i` on the stream itself would take seconds: it
+# resolves the name of a peer that has none. nodelay: a command takes many small messages both ways.
 RELAY = ["socat", "STDIO", "TCP4:127.0.0.1:22,nodelay"]
 
 

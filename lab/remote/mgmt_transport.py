@@ -1,4 +1,4 @@
-"""Nodes reached over mgmt, the out-of-band network: what the runner has, which sees no Docker Engine."""
+"""Reaches the nodes over mgmt, the out-of-band network. The runner has no access to the Docker Engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.topology.node import Node
 
 
 class MgmtTransport:
-    """The nodes that LAB_HOSTS lists."""
+    """The nodes listed in the environment variable LAB_HOSTS."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         """Raises EnvironmentFailure if this isn't the runner."""
@@ -24,7 +24,7 @@ class MgmtTransport:
             ]
             self._key, self._known_hosts = Path(environ["LAB_SSH_KEY"]), Path(environ["LAB_KNOWN_HOSTS"])
         except KeyError as error:
-            raise EnvironmentFailure(f"{error} is not set: this runs in the lab's runner") from None
+            raise EnvironmentFailure(f"{error} is not set: it is set in the lab's runner only") from None
 
     def nodes(self) -> list[Node]:
         return self._nodes
@@ -44,7 +44,7 @@ class MgmtTransport:
 
 
 class NoPower:
-    """No container ever gets the Docker socket, so the runner can't cut a host's power."""
+    """Refuses: no container has access to the Docker socket, so the runner can't cut a host's power."""
 
     def _refuse(self) -> None:
         raise Unsupported("power needs the engine: play this scenario from outside, with `lab run`")
@@ -52,5 +52,5 @@ class NoPower:
     off = on = pause = resume = _refuse
 
     def restore(self) -> bool:
-        """Does nothing: a host that is off can't be reached anyway."""
+        """Does nothing: a host that is off can't be reached from here anyway."""
         return False

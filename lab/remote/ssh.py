@@ -1,7 +1,7 @@
-"""One warm SSH connection to a host, over whatever carries its bytes.
+"""One SSH connection to a host, over any byte stream, for all its commands.
 
-Paramiko does the SSH; this adds what it leaves out: signals both ways (RFC 4254, sections 6.9 and 6.10),
-strict host keys, and an output pump that can't deadlock between stdout, stderr and the exit status.
+Paramiko implements SSH. This module adds signals in both directions (RFC 4254, sections 6.9 and 6.10), strict
+host keys, and reading output without a deadlock between stdout, stderr and the exit status.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import paramiko
 from lab.errors import EnvironmentFailure, HostTimeout
 from lab.remote.channel import OutputEvent, SignalTransport, exit_signal, send_signal
 
-# What goes wrong is raised and told in one line; paramiko would also log it, with a traceback.
+# Errors are raised here; paramiko would also log them, with a traceback.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 USER = "lab"
@@ -27,7 +27,7 @@ CHUNK = 1 << 16
 
 
 class ByteStream(Protocol):
-    """What SSH needs of its carrier: a socket, or something that looks like one."""
+    """The methods of a socket that SSH needs."""
 
     def send(self, data: bytes, /) -> int: ...
     def recv(self, limit: int, /) -> bytes: ...
@@ -37,7 +37,7 @@ class ByteStream(Protocol):
 
 @dataclass(frozen=True)
 class Identity:
-    """Who logs in, and which host key must answer."""
+    """The user, the user's key, and the host key that the host must have."""
 
     user: str
     key: paramiko.PKey
@@ -45,7 +45,7 @@ class Identity:
 
     @classmethod
     def of(cls, host: str, key: str, known_hosts: str) -> Identity:
-        """The lab's user with its private key, and the key that is known for this very host.
+        """The lab's user, its private key, and the key of ``host`` in known_hosts.
 
         ``key`` and ``known_hosts`` are the contents of the files. Raises EnvironmentFailure.
         """
@@ -57,17 +57,17 @@ class Identity:
 
 
 class Connection:
-    """An authenticated connection. Commands run on it side by side, each in a session of its own."""
+    """An authenticated connection. Commands on it run concurrently, each in its own session."""
 
     def __init__(self, name: str, carrier: ByteStream, identity: Identity) -> None:
-        """Raises EnvironmentFailure where the host doesn't answer, isn't itself, or won't let us in."""
+        """Raises EnvironmentFailure if the host doesn't answer, has another key, or refuses the login."""
         self.name = name
-        self._transport = SignalTransport(carrier)  # type: ignore[arg-type]  # the stubs want a real socket
+        self._transport = SignalTransport(carrier)  # type: ignore[arg-type]  # the stubs require a real socket
         self._files: paramiko.SFTPClient | None = None
         try:
             self._transport.start_client(timeout=CONNECT_TIMEOUT)
             if self._transport.get_remote_server_key() != identity.host_key:
-                raise EnvironmentFailure(f"{name}: its host key isn't the one that is known")
+                raise EnvironmentFailure(f"{name}: its host key isn't the one in known_hosts")
             self._transport.auth_publickey(identity.user, identity.key)
             self._transport.set_keepalive(15)
         except (paramiko.SSHException, EOFError, OSError) as error:
@@ -90,13 +90,13 @@ class Connection:
         except TimeoutError as error:
             raise HostTimeout(f"{self.name}: no answer within {timeout:g} s") from error
         except (paramiko.SSHException, EOFError, OSError) as error:
-            if self.alive:  # paramiko has no class of its own for a deadline
+            if self.alive:  # paramiko has no exception of its own for a timeout
                 raise HostTimeout(f"{self.name}: {error}") from error
             raise EnvironmentFailure(f"{self.name}: the SSH connection broke: {error}") from error
         return Session(channel)
 
     def files(self) -> paramiko.SFTPClient:
-        """The host's files, by SFTP; opened once. Raises EnvironmentFailure."""
+        """An SFTP client for the host's files; it is opened once. Raises EnvironmentFailure."""
         if self._files is None:
             try:
                 self._files = paramiko.SFTPClient.from_transport(self._transport)

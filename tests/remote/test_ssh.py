@@ -29,7 +29,7 @@ def test_another_host_key_than_the_known_one_is_refused(identity):
     with paramiko.Transport(there) as server:
         server.add_server_key(paramiko.RSAKey.generate(2048))
         server.start_server(threading.Event(), paramiko.ServerInterface())
-        with pytest.raises(EnvironmentFailure, match="its host key isn't the one that is known"):
+        with pytest.raises(EnvironmentFailure, match="its host key isn't the one in known_hosts"):
             Connection("kali", here, identity)
     assert here.fileno() == -1
 

@@ -1,8 +1,8 @@
-"""Captures: tcpdump on a node, streamed here over SSH while it runs, kept as pcapng.
+"""Captures: tcpdump on a node, streamed over SSH while it runs, and written as pcapng.
 
-A capture is ready only after tcpdump said so, and at its end tcpdump forgets what it hasn't read yet; so
-``start`` waits for the one and ``flush`` prevents the other. The controller's memory is bounded: of a long
-run a capture keeps the first packets and the last ones, and says how many it left out in between.
+tcpdump captures from its "listening on" message on, and discards unread packets when it is stopped: so
+``wait_until_listening`` and ``flush``. The controller's memory is bounded: of a long run a capture keeps the
+first and the last packets, and counts those that it dropped in between.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from lab.evidence.packets.traffic import CaptureInfo
 
 SNAPLEN = 256  # bytes kept of each packet: all headers, and the start of the payload
 LIMIT = 8 << 20  # bytes kept of each capture, half from its start and half from its end
-KERNEL_BUFFER = 8192  # KiB, for what comes while nobody reads
+KERNEL_BUFFER = 8192  # KiB, for packets that tcpdump hasn't read yet
 START_TIMEOUT = 10.0
 FLUSH_TIMEOUT = 5.0
-PER_FRAME = 120  # bytes that a kept frame costs besides its data
+PER_FRAME = 120  # bytes of memory that a frame takes besides its data
 
 _COUNTS = re.compile(
     r"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel"
@@ -37,7 +37,7 @@ _INTERFACE = re.compile(r"inet6? (\S+/\d+)")
 
 
 class CaptureBuffer:
-    """The frames of one capture within a limit of bytes: the first half stays, the second half moves on."""
+    """The frames of one capture, up to a limit of bytes: half for the first frames, half for the last."""
 
     def __init__(self, limit: int) -> None:
         self._half = limit // 2
@@ -63,7 +63,7 @@ class CaptureBuffer:
 
     @property
     def gap(self) -> tuple[float, float] | None:
-        """From when to when packets were left out."""
+        """The times between which packets were dropped; None if none were."""
         if not self.cut:
             return None
         start = self._first[-1].at if self._first else 0.0
@@ -71,12 +71,12 @@ class CaptureBuffer:
 
     @property
     def settled(self) -> int:
-        """How many of the frames keep their place, whatever comes."""
+        """The number of frames that keep their index when more are added."""
         return len(self._first) if self.cut else len(self._first) + len(self._last)
 
 
 class Capture:
-    """The packets on one interface of a node, found by an address that it has."""
+    """The packets on one interface of a node; the interface is found by its address."""
 
     def __init__(
         self,
@@ -101,14 +101,14 @@ class Capture:
         self._process = host.helper(self._command, self._take)
 
     def resume(self) -> None:
-        """Captures again after the host was off. The gap stands in ``about``."""
+        """Captures again after the host was off. ``about`` notes the gap."""
         self._stream = PcapStream()
         self._process = self.host.helper(self._command, self._take)
         self.wait_until_listening()
         self.about.ended = "its host was off for a while"
 
     def wait_until_listening(self, timeout: float = START_TIMEOUT) -> None:
-        """Returns when packets are seen from now on. Raises EnvironmentFailure, HostTimeout."""
+        """Returns when the capture has started. Raises EnvironmentFailure, HostTimeout."""
         process = self._process
         process.wait_until(lambda: "listening on" in process.errors, "can't capture", timeout)
         interfaces = [ipaddress.ip_interface(found) for found in _INTERFACE.findall(process.errors)]
@@ -118,30 +118,33 @@ class Capture:
         self.about.interface = found[1] if found else ""
 
     def flush(self, timeout: float = FLUSH_TIMEOUT) -> None:
-        """Returns when every packet that passed before this call is here.
+        """Returns when every packet that passed before this call has been received.
 
-        tcpdump is asked (SIGUSR1) how many packets it has written and how many the kernel has seen, until
-        the one has caught up with the other; then their bytes are waited for. Raises EnvironmentFailure,
-        HostTimeout.
+        tcpdump reports (on SIGUSR1) the numbers of packets written by it and seen by the kernel; it is
+        asked until they are equal. Raises EnvironmentFailure, HostTimeout.
         """
         process, left = self._process, deadline(timeout)
         while True:
             written, seen, dropped = self._counts(left())
             if written + dropped >= seen:
                 break
-        process.wait_until(lambda: self._stream.count >= written, "the captured packets", left())
+        process.wait_until(
+            lambda: self._stream.count >= written, "can't receive the captured packets", left()
+        )
         self.about.dropped = dropped
 
     def _counts(self, timeout: float) -> tuple[int, int, int]:
-        """Packets written, seen by the kernel, dropped by it: as tcpdump says when it is asked."""
+        """The packets written by tcpdump, seen by the kernel, and dropped by the kernel."""
         process, before = self._process, len(_COUNTS.findall(self._process.errors))
         process.signal("USR1")
-        process.wait_until(lambda: len(_COUNTS.findall(process.errors)) > before, "no counts", timeout)
+        process.wait_until(
+            lambda: len(_COUNTS.findall(process.errors)) > before, "can't count the packets", timeout
+        )
         written, seen, dropped = _COUNTS.findall(process.errors)[-1]
         return int(written), int(seen), int(dropped)
 
     def stop(self) -> None:
-        """Flushes and ends it. What went wrong stands in ``about``: the packets so far are kept."""
+        """Flushes and stops the capture. If that fails, ``about`` has the reason; packets are kept."""
         if self._process.ended:
             self.about.ended = self._process.last_words
         try:
@@ -153,7 +156,7 @@ class Capture:
         self._process.finish()
 
     def packets(self) -> list[Packet]:
-        """What has been captured so far."""
+        """The packets captured so far."""
         with self._lock:
             frames = self._frames()
             known = self._decoded[: self._kept.settled]
@@ -169,7 +172,7 @@ class Capture:
         pcap.write(folder / self.about.file, self.about.interface, frames)
 
     def _frames(self) -> list[Frame]:
-        """What is kept; and what isn't stands in ``about``."""
+        """The frames kept; ``about`` gets the number of the others."""
         frames = self._kept.frames()
         self.about.packets, self.about.cut, self.about.gap = len(frames), self._kept.cut, self._kept.gap
         return frames
@@ -181,7 +184,7 @@ class Capture:
 
 
 def command(address: str, snaplen: int, expression: str = "", *, output: str = "-w -") -> str:
-    """The shell's words: find the interface that has ``address``, say its networks, capture on it."""
+    """The shell command: find the interface with ``address``, print its networks, capture on it."""
     tcpdump = (
         f'exec tcpdump -i "$2" -n --immediate-mode -s {snaplen} -B {KERNEL_BUFFER} -U {output}'
         f" -- {shlex.quote(expression)}"

@@ -1,4 +1,4 @@
-"""The collector of a run: captures on the router's segments, and socket states on every node."""
+"""Collects the evidence of a run: captures on the router's segments, and socket states on every node."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
 from lab.link.impairment_model import PROBE_PORT
 
-SETTLE = 0.1  # seconds that a packet gets to come out of the router, where its delay isn't known
+SETTLE = 0.1  # seconds for a packet to leave the router, if the delay isn't known
 MAX_SETTLE = 2.0
-NO_PROBES = f"not udp port {PROBE_PORT}"  # those that measure the link are no traffic of the scenario
+NO_PROBES = f"not udp port {PROBE_PORT}"  # probes that measure the link aren't traffic of the scenario
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Options:
-    """How much a run's captures keep: bytes of each packet, and bytes of each capture."""
+    """The limits of a run's captures: bytes of each packet, and bytes of each capture."""
 
     snaplen: int = SNAPLEN
     limit: int = LIMIT
@@ -38,7 +38,7 @@ class Options:
 
 @dataclass
 class EvidenceCollector:
-    """Starts everything at once, so that a run waits for the slowest only; and stops it at once."""
+    """The captures and socket monitors of one run. All of them start, and stop, at the same time."""
 
     hosts: list[Host]
     observe: Observe
@@ -47,10 +47,10 @@ class EvidenceCollector:
     segments: list[Capture] = field(default_factory=list)
     captures: list[Capture] = field(default_factory=list)  # of hosts, on request
     monitors: list[SocketMonitor] = field(default_factory=list)
-    traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))  # all of it, once stopped
+    traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))  # of the whole run, once stopped
 
     def start(self) -> None:
-        """Returns when every packet and every state is seen from now on. Raises EnvironmentFailure."""
+        """Returns when all captures and monitors run. Raises EnvironmentFailure, HostTimeout."""
         routers = [host for host in self.hosts if host.node.role == "router"]
         with ThreadPoolExecutor(max_workers=16) as pool:
             starting = [pool.submit(self._monitor, host) for host in self.hosts]
@@ -68,7 +68,7 @@ class EvidenceCollector:
             host.returned.append(self._resume)
 
     def _resume(self, host: Host) -> None:
-        """What was lost with a host's power goes on when it is back."""
+        """Restarts the monitor and the captures of a host after its power was off."""
         for monitor in self.monitors:
             if monitor.host is host:
                 monitor.resume()
@@ -87,7 +87,7 @@ class EvidenceCollector:
         capture.wait_until_listening()
 
     def packets(self) -> Traffic:
-        """Everything that passed before this call. Raises EnvironmentFailure, HostTimeout."""
+        """All packets that passed before this call. Raises EnvironmentFailure, HostTimeout."""
         routers = [monitor for monitor in self.monitors if monitor.host.node.role == "router"]
         with ThreadPoolExecutor(max_workers=4) as pool:
             _each(pool, SocketMonitor.wait_until_quiet, routers)
@@ -96,7 +96,7 @@ class EvidenceCollector:
 
     @contextmanager
     def capture(self, host: Host, expression: str = "") -> Iterator[Capture]:
-        """Captures on a host's own segment while the context lasts; its file stays in the run's folder."""
+        """Captures on a host's own segment while the context lasts; the file is in the run's folder."""
         capture = self._capture(host, host.title, host.address, expression)
         monitor = next((monitor for monitor in self.monitors if monitor.host is host), None)
         capture.correct = monitor.clock.correct if monitor else capture.correct
@@ -110,7 +110,7 @@ class EvidenceCollector:
             capture.stop()
 
     def evidence(self, since: float = 0.0) -> Evidence:
-        """Everything that was seen before this call, and of packets and programs what began after ``since``.
+        """The evidence so far; of packets and programs, only those that began after ``since``.
 
         Raises EnvironmentFailure, HostTimeout.
         """
@@ -119,7 +119,7 @@ class EvidenceCollector:
         return Evidence(read_events(self.folder), self.packets()).since(since)
 
     def stop(self) -> None:
-        """Waits until what is under way has come out, ends everything, and writes the captures."""
+        """Waits for packets in the router, stops all captures and monitors, and writes the captures."""
         for host in self.hosts:
             if self._resume in host.returned:
                 host.returned.remove(self._resume)
@@ -133,7 +133,7 @@ class EvidenceCollector:
         self.traffic = self._traffic()
 
     def to_dict(self) -> dict[str, Any]:
-        """What the record says of the captures and the clocks."""
+        """The captures and the clocks, for the record."""
         captures = [capture.about.to_dict() for capture in [*self.segments, *self.captures]]
         clocks = {
             monitor.host.title: monitor.clock.to_dict() | {"ended": monitor.ended}
@@ -156,17 +156,17 @@ class EvidenceCollector:
         return Traffic(packets, [capture.about for capture in self.segments], names(self.hosts))
 
     def _settle(self) -> None:
-        """A packet that has only just entered the router isn't lost: it may still come out."""
+        """Waits for packets that have just entered the router: without it they would count as lost."""
         until = time.time() + MAX_SETTLE
         try:
             while (time_left := _time_left(self.packets())) > 0 and time.time() < until:
                 time.sleep(min(time_left, 0.05))
         except LabError:
-            return  # a router that is gone lets nothing out; the captures say that they ended
+            return  # a router that is gone forwards nothing; the captures report that they ended
 
 
 def _time_left(traffic: Traffic) -> float:
-    """How many seconds the newest packet that is missing past the router still has."""
+    """The seconds that the newest packet without a copy behind the router still has to appear there."""
     lost = [transit.sent.at for transit in traffic.transits if transit.fate == "lost"]
     if not lost:
         return 0.0
@@ -188,7 +188,7 @@ def _each(pool: ThreadPoolExecutor, act: Callable[[T], None], things: Iterable[T
 def collecting(
     hosts: list[Host], observe: Observe, folder: Path, options: Options | None = None
 ) -> Iterator[EvidenceCollector]:
-    """A collector for the length of the context. Its files are left in ``folder`` whatever happens in it."""
+    """A collector that runs while the context lasts. It writes its files to ``folder`` in any case."""
     collector = EvidenceCollector(hosts, observe, folder, options or Options())
     try:
         collector.start()
