@@ -1,4 +1,4 @@
-"""The command line: one clear line and an exit code for whatever is wrong."""
+"""The command line: every error is one clear line and an exit code."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_an_unknown_scenario_lists_the_known_ones(lab_cli):
         (["dance"], "No such command"),
     ],
 )
-def test_wrong_use_is_told_and_exits_with_2(lab_cli, words, said):
+def test_a_usage_error_is_one_message_and_exit_code_2(lab_cli, words, said):
     result = lab_cli(*words)
     assert result.exit_code == 2
     assert said in result.stderr
@@ -78,7 +78,7 @@ def test_explain_prints_the_lesson_without_an_engine(lab_cli, monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["explain", "sticky-packets"], ["list"], ["list", "--pitfalls"]])
-def test_the_language_is_that_of_the_option_or_of_the_environment(lab_cli, monkeypatch, words):
+def test_the_option_or_the_environment_decides_on_the_language(lab_cli, monkeypatch, words):
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)
     assert "Answers stick together" in lab_cli(*words).stdout
@@ -95,8 +95,8 @@ def test_list_can_show_the_pitfalls_alone(lab_cli):
 
 
 @pytest.mark.parametrize("words", [["up"], ["down"], ["status"], ["run", "tcp-hello"], ["shell"]])
-def test_without_an_engine_each_says_so_and_exits_with_3(words):
-    """As a process: the Docker SDK leaves a socket open that couldn't connect."""
+def test_without_an_engine_each_command_reports_it_and_exits_with_3(words):
+    """In a process of its own: the Docker SDK doesn't close a socket that failed to connect."""
     done = subprocess.run(
         [sys.executable, "-m", "lab", *words],
         cwd=ROOT,
@@ -111,7 +111,7 @@ def test_without_an_engine_each_says_so_and_exits_with_3(words):
 
 
 @pytest.mark.lab
-def test_a_lab_that_is_not_up_is_told_with_how_to_start_it(lab_cli):
+def test_status_reports_a_lab_that_is_not_up(lab_cli):
     result = lab_cli("status", "-p", "nobody-has-this")
     assert result.exit_code == 3
     assert "no lab 'nobody-has-this' is up" in result.stderr
@@ -139,7 +139,7 @@ def test_a_failing_check_is_the_exit_code_of_run(lab_cli, lab_topology, tmp_path
 
 
 @pytest.mark.lab
-def test_a_pitfall_tells_its_story(lab_cli, lab_topology, tmp_path):
+def test_a_pitfall_ends_with_its_lesson(lab_cli, lab_topology, tmp_path):
     result = lab_cli("run", "-p", lab_topology.project, "--runs", str(tmp_path), "sticky-packets")
     assert result.exit_code == 0, result.stdout
     parts = [
@@ -158,7 +158,7 @@ def test_a_pitfall_tells_its_story(lab_cli, lab_topology, tmp_path):
     rest = result.stdout
     for part in parts:
         _, found, rest = rest.partition(part)
-        assert found, f"{part!r} is missing, or stands elsewhere"
+        assert found, f"{part!r} is missing or in another place"
 
 
 @pytest.mark.lab
@@ -183,6 +183,6 @@ def test_repeated_plays_are_counted_by_verdict(lab_cli, lab_topology, tmp_path, 
     assert "3 × pass" in result.stdout
     assert "3 × fail" in result.stdout
     assert result.stdout.count('assert record["a"] == 2') == 3
-    assert len(list((runs / "it-fails").iterdir())) == 3, "what a failure left was thrown away"
+    assert len(list((runs / "it-fails").iterdir())) == 3, "the folder of a failed run was removed"
     assert len(list((runs / "it-passes").iterdir())) == 1
     assert lab_cli(*words, "it-passes").exit_code == 0

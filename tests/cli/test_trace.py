@@ -1,4 +1,4 @@
-"""`lab trace` finds a run and its page. Each run leaves one; a page that fails changes no verdict."""
+"""`lab trace` finds a run and its page. Every run writes one; if that fails, the verdict stays the same."""
 
 import json
 import webbrowser
@@ -17,7 +17,7 @@ from tests.evidence.trace_runs import hello, lossy
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two runs of one scenario, and the newest of all of another one."""
+    """Two runs of one scenario and one of another, which is the newest."""
     for name, moment, make in (("hello", "01", hello), ("hello", "02", hello), ("lossy", "03", lossy)):
         trace.write(make(tmp_path / name / f"2026-11-18T11-{moment}-00.000Z").save())
     return tmp_path
@@ -86,7 +86,7 @@ def test_no_runs_at_all_says_how_to_make_one(tmp_path):
     assert "lab run tcp-hello" in done.stderr
 
 
-def test_a_run_that_can_t_be_read_is_told_in_one_line(runs):
+def test_a_run_that_can_t_be_read_is_reported_in_one_line(runs):
     folder = runs / "lossy" / "2026-11-18T11-03-00.000Z"
     (folder / "trace.html").unlink()
     (folder / "record.json").write_text("{")
@@ -95,7 +95,7 @@ def test_a_run_that_can_t_be_read_is_told_in_one_line(runs):
     assert done.stderr.count("\n") == 1
 
 
-# --- each run leaves its page --------------------------------------------------------------------------
+# --- every run writes its page --------------------------------------------------------------------------
 
 
 @contextmanager
@@ -108,14 +108,14 @@ def played(folder, observe=ignore):
     return play(made_up, no_hosts, observe, folder)
 
 
-def test_a_played_run_leaves_its_page(tmp_path):
+def test_every_run_writes_its_page(tmp_path):
     outcome = played(tmp_path)
     text = (outcome.folder / "trace.html").read_text()
     assert ">passed<" in text
     assert "A title" in text
 
 
-def test_a_page_that_can_t_be_written_is_told_and_the_verdict_stands(tmp_path, monkeypatch):
+def test_a_page_that_can_t_be_written_is_reported_and_the_verdict_stays(tmp_path, monkeypatch):
     def broken(folder, traffic):
         raise RuntimeError("no ink")
 

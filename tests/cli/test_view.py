@@ -1,4 +1,4 @@
-"""What a run looks like in a terminal: nothing of a program steers it, and nothing floods it."""
+"""A run in the terminal: output of a program can neither control the terminal nor flood it."""
 
 import io
 import shlex
@@ -36,7 +36,7 @@ def said(line, node="win10", stream="stdout", program=1):
     return Output(0.0, node, program, stream, line)
 
 
-def test_each_line_says_whose_it_is():
+def test_each_line_begins_with_its_node():
     output = shown([ProgramStarted(0.0, "win10", 1, "x"), said("一 line"), said("bad", "kali", "stderr")])
     assert [line.split(" │ ")[0].strip() for line in output.splitlines()] == ["win10", "win10", "kali"]
 
@@ -100,7 +100,7 @@ def trap(text="A lesson."):
 
 
 def told(verdict, story=True, **options):
-    """What is shown of a pitfall that came to this verdict."""
+    """The view of a pitfall that ended with this verdict."""
     console = Console(file=io.StringIO(), width=100)
     view = View(console, story=story, **options)
     scenario = trap()
@@ -121,7 +121,7 @@ def test_a_pitfall_ends_with_its_lesson():
         assert found, part
 
 
-def test_the_words_are_in_the_readers_language():
+def test_the_texts_are_in_the_readers_language():
     output = told("pass", language="zh-CN")
     assert all(word in output for word in ("错误写法", "正确写法", "原因", "怎样改"))
     assert "Why" not in output
@@ -148,13 +148,13 @@ def test_each_node_has_its_colour_and_the_same_one_in_every_view():
     assert len({line.partition("m")[0] for line in lines[0]}) == 2
 
 
-def test_a_pitfall_that_did_not_go_as_it_should_says_nothing_of_what_it_shows():
+def test_a_failed_pitfall_shows_neither_its_outcomes_nor_its_lesson():
     output = told("fail")
     assert "made up" in output
     assert not any(words in output for words in ("It fails.", "It works.", "A lesson.", "What to change"))
 
 
-def test_among_others_a_pitfall_tells_its_outcomes_alone():
+def test_among_others_a_pitfall_shows_only_its_outcomes():
     output = told("pass", story=False)
     assert "broken: It fails." in output
     assert "A lesson." not in output

@@ -1,4 +1,4 @@
-"""Scenarios are found by name; what isn't one is told in one line."""
+"""Scenarios are found by name; a file that isn't a valid scenario is reported in one line."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def check_fixed(record):
 
 
 class Lab:
-    """Notes down which variants begin."""
+    """Records the variants that begin."""
 
     def __init__(self):
         self.begun = []
@@ -93,7 +93,7 @@ def test_one_variant_is_played_alone(folder):
         scenario.check({"broken": {"played": "broken"}})
 
 
-def test_a_variant_that_is_not_there_is_told(folder):
+def test_an_unknown_variant_is_an_error(folder):
     (folder / "trap.py").write_text(PITFALL)
     (folder / "two_words.py").write_text(GOOD)
     with pytest.raises(UsageError, match="no variant 'other'; there are: broken, fixed"):
@@ -128,7 +128,7 @@ def test_only_the_listed_names_are_opened(folder, name):
         ("def run(", "SyntaxError"),
     ],
 )
-def test_what_is_no_scenario_is_told(folder, content, said):
+def test_an_invalid_scenario_is_an_error(folder, content, said):
     (folder / "bad.py").write_text(content)
     with pytest.raises(UsageError, match=rf"bad.py isn't a scenario: .*{said}"):
         catalog.load("bad")
@@ -138,12 +138,12 @@ def test_the_projects_own_scenarios_are_short_and_have_titles():
     for name in catalog.names():
         text = (catalog.FOLDER / f"{name.replace('-', '_')}.py").read_text()
         code = text.split('"""', 2)[2]
-        assert len(code.splitlines()) <= 80, f"{name} is too long to be read from top to bottom"
+        assert len(code.splitlines()) <= 80, f"{name} is too long"
         assert len(catalog.title(name)) <= 110
-        assert catalog.load(name).lesson, f"{name} teaches nothing"
+        assert catalog.load(name).lesson, f"{name} has no lesson"
 
 
-def test_a_scenario_may_want_a_profile(folder):
+def test_a_scenario_may_require_a_profile(folder):
     (folder / "plain.py").write_text(GOOD)
     (folder / "wants.py").write_text(GOOD.replace("def run", 'PROFILE = "windows"\ndef run'))
     (folder / "wrong.py").write_text(GOOD.replace("def run", 'PROFILE = "dos"\ndef run'))

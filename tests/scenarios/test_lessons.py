@@ -1,4 +1,4 @@
-"""Lessons in the reader's language, or in English; what a pitfall's programs differ in."""
+"""Lessons in the reader's language or in English, and the changes between a pitfall's programs."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_a_broken_program_is_compared_with_the_fixed_one():
     ]
 
 
-def test_each_program_goes_with_its_own():
+def test_each_broken_program_is_compared_with_its_own_fixed_one():
     pairs = {"BROKEN_SERVER": "a", "BROKEN_CLIENT": "b", "FIXED_CLIENT": "B", "FIXED_SERVER": "A"}
     assert lessons.changes(holding(**pairs)) == [
         *("--- BROKEN_SERVER", "+++ FIXED_SERVER", "-a", "+A"),

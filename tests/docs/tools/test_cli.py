@@ -72,14 +72,14 @@ def test_a_scenario_without_a_place_in_the_course(gallery):
     one_line(pages("write"), 2, "course.toml: other is missing")
 
 
-def test_a_recording_that_is_none(gallery):
+def test_an_invalid_recording(gallery):
     (gallery / "recorded").mkdir()
     (gallery / "recorded" / "trap.json").write_text("{}")
     one_line(pages("write"), 2, "trap.json isn't a recording")
 
 
 @pytest.mark.lab
-def test_what_passes_is_recorded_once_and_written(gallery, lab_topology, tmp_path):
+def test_a_run_that_passes_is_recorded_once_and_written(gallery, lab_topology, tmp_path):
     record = ("record", "-p", lab_topology.project, "--runs", str(tmp_path / "runs"))
     result = pages(*record)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -109,7 +109,7 @@ def test_what_passes_is_recorded_once_and_written(gallery, lab_topology, tmp_pat
         ("raise Unsupported('not here')", 3, "trap is not recorded: not here"),
     ],
 )
-def test_what_does_not_pass_is_not_recorded(gallery, lab_topology, tmp_path, run, exit_code, said):
+def test_a_run_that_does_not_pass_is_not_recorded(gallery, lab_topology, tmp_path, run, exit_code, said):
     (catalog.FOLDER / "trap.py").write_text(
         f'"""Title."""\nfrom lab.errors import Unsupported\ndef run(lab): {run}\n'
         "def check(record): assert record['said'] == 'hello'\n"

@@ -1,4 +1,4 @@
-"""The course has every scenario once, or says which one not."""
+"""The course has every scenario exactly once; otherwise the error names it."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_each_lesson_has_its_neighbours(loaded):
         ("[en", "is invalid: TOMLDecodeError"),
     ],
 )
-def test_what_is_wrong_is_told(loaded, text, said):
+def test_an_invalid_course_is_an_error(loaded, text, said):
     with pytest.raises(UsageError, match=rf"course.toml:? {said}"):
         loaded(text)
 

@@ -35,7 +35,7 @@ def test_code_is_code():
     assert seen(prose("`a_b *c*` and *d*")) == ["a_b *c* and *d*"]
 
 
-def test_pictures_stay_as_they_are():
+def test_indented_blocks_stay_as_they_are():
     assert seen(prose("text\n\n    a  *──▶ <b>  `c` \\\n      _d_\n")) == [
         "text",
         "a  *──▶ <b>  `c` \\\n  _d_\n",
@@ -61,7 +61,7 @@ def test_names_within_words_are_not_touched():
         ("two\nlines", "two\nlines"),
     ],
 )
-def test_a_line_of_chinese_goes_on_without_a_blank(text, joined):
+def test_lines_of_chinese_are_joined_without_a_space(text, joined):
     assert prose(text) == joined
 
 

@@ -1,4 +1,4 @@
-"""The gallery as it is kept: every page is what scenario, recording and course give now."""
+"""The committed gallery: every page is what its scenario, its recording and the course give now."""
 
 import re
 from itertools import pairwise
@@ -35,7 +35,7 @@ def test_a_page_is_what_is_rendered_now(name, language):
     assert kept(name, language) == now, "out of date: make docs"
 
 
-def test_there_is_nothing_else():
+def test_there_are_no_other_pages():
     assert superfluous({file_name(name, code) for name in ["README", *NAMES] for code in LANGUAGES}) == []
 
 
@@ -56,7 +56,7 @@ def test_a_recording_is_small_and_names_no_machine(name):
 
 
 @pytest.mark.parametrize("name", ["README", *NAMES])
-def test_twins_are_of_one_make(name):
+def test_the_pages_of_a_lesson_have_the_same_form_in_every_language(name):
     for language in OTHERS:
         assert kinds(kept(name, language)) == kinds(kept(name))
         assert kept(name, language).startswith(f"[English]({file_name(name, 'en')})")
@@ -65,7 +65,7 @@ def test_twins_are_of_one_make(name):
 
 @pytest.mark.parametrize("language", OTHERS)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_lesson_has_its_twin(name, language):
+def test_every_lesson_is_translated(name, language):
     path = catalog.FOLDER / language / f"{name.replace('-', '_')}.md"
     assert path.exists(), f"{name} has no text in {language}"
     scenario = catalog.load(name)
@@ -77,7 +77,7 @@ def test_every_lesson_has_its_twin(name, language):
         assert re.search("[\u4e00-\u9fff]", text)
 
 
-def test_no_twin_without_its_lesson():
+def test_every_translation_has_its_lesson():
     for language in OTHERS:
         found = {path.stem.replace("_", "-") for path in (catalog.FOLDER / language).glob("*.md")}
         assert found == set(NAMES)
@@ -95,7 +95,7 @@ def test_every_link_leads_to_a_file(name, language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_course_leads_from_lesson_to_lesson(language):
+def test_the_lessons_link_to_their_neighbours(language):
     order = course.load().order
     assert re.findall(r"^(\d+)\. \[([\w-]+)\]\(([\w.-]+)\)", kept("README", language), re.MULTILINE) == [
         (str(number), name, file_name(name, language)) for number, name in enumerate(order, 1)
@@ -109,7 +109,7 @@ def test_the_course_leads_from_lesson_to_lesson(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_lesson_reads_as_it_was_written(name, language):
-    """Nothing of its text is markup by accident; a line's end is all that may differ."""
+    """No text becomes markup by accident; only line breaks may differ."""
     told = lessons.lesson(catalog.load(name), language)
     tokens = MarkdownIt().parse(kept(name, language))
     seen = "".join(

@@ -1,4 +1,4 @@
-"""A page holds whatever a scenario, a program or a peer says, and keeps its own form."""
+"""A page shows any text of a scenario, a program or a peer, and keeps its own form."""
 
 import pytest
 from markdown_it import MarkdownIt
@@ -94,7 +94,7 @@ def test_the_form_of_a_pitfalls_page(scenario, run):
     assert forms(page(scenario, run, "zh-CN")) == expected
 
 
-def test_what_is_shared_is_shown_once(scenario, run):
+def test_a_shared_program_is_shown_once(scenario, run):
     text = page(scenario, run)
     assert text.count("import socket, sys") == 1
     assert "\n`CLIENT` as above.\n" in text
@@ -129,7 +129,7 @@ def test_the_lesson_reads_as_it_stands(scenario, run):
         assert text in seen
 
 
-def test_a_lesson_leads_to_a_page_outside_of_the_gallery(scenario, run):
+def test_a_lesson_links_to_a_page_outside_of_the_gallery(scenario, run):
     assert "](../x.md)" in page(scenario, run, trap="../x.md")
     assert "](../x.zh-CN.md)" in page(scenario, run, "zh-CN", trap="../x.md")
     assert "../x" not in page(scenario, run)

@@ -94,7 +94,7 @@ def test_a_program_in_a_file_beside_it_counts(fingerprint_of, tmp_path):
 
 
 def test_it_is_the_same_with_every_python(fingerprint_of):
-    """A literal, so that a Python whose syntax trees look otherwise is seen."""
+    """Compared with a literal, so that a Python version with other syntax trees is noticed."""
     assert fingerprint_of(TRAP) == "6f2197364ef0f2bb27cba80627fa332e9fa202cc36c3af255a7048ef1918eeeb"
 
 
