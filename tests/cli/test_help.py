@@ -100,3 +100,23 @@ def test_errors_are_in_the_readers_language(words, said):
 
 def test_the_option_decides_on_the_language_of_an_error():
     assert "没有场景" in lab("run", "tcp-hallo", "--lang", "zh", language="C.UTF-8").stderr
+
+
+PROGRAMS = {
+    "echo": ("serve", "send"),
+    "udp": ("serve", "send"),
+    "command": ("serve", "run"),
+    "transfer": ("serve", "put", "get", "list", "stat", "mkdir", "remove"),
+}
+
+
+@pytest.mark.parametrize(
+    "words", [(program, *action) for program, actions in PROGRAMS.items() for action in ((), *zip(actions))]
+)
+def test_the_help_of_the_programs_is_chinese(words):
+    program, *action = words
+    done = python("-m", f"lab.programs.{program}", *action, "--help", language="zh_CN.UTF-8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("用法：")
+    assert not re.search("usage|options:|show this|default: ", done.stdout)
+    assert CHINESE.search(done.stdout.partition("\n\n")[2].partition("\n")[0])

@@ -30,10 +30,10 @@ print(json.dumps({
 @pytest.fixture(params=["own", "another"])
 def checkout(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """lab/ and runs/ of a checkout that belongs to this user or, if we may do that, to another."""
-    (tmp_path / "lab/control").mkdir(parents=True)
+    (tmp_path / "lab/cli").mkdir(parents=True)
     (tmp_path / "runs").mkdir()
     (tmp_path / "lab/__init__.py").touch()
-    (tmp_path / "lab/control/__init__.py").touch()
+    (tmp_path / "lab/cli/__init__.py").touch()
     (tmp_path / "lab/cli/runner.py").write_text(TELL)
     if request.param == "another":
         if os.getuid() != 0:
