@@ -1,13 +1,16 @@
 """A transfer that is cut in the middle goes on where it broke off.
 
 The link is partitioned during a transfer. The sender gives up at its deadline, and the file doesn't appear on
-the receiver, neither complete nor in part. When the link is healed, the same command asks how much has
-arrived, compares digests to make sure that both ends have the same bytes, and sends the rest.
+the receiver, neither complete nor in part. The link is healed, and the server sees the end of the connection
+and unlocks its partial file. Then the same command asks how much has arrived, compares digests to make sure
+that both ends have the same bytes, and sends the rest.
 """
 
 SIZE = 32 << 20
 # What has arrived so far, under its hidden name.
 STORED = "$(cat /tmp/files/.transfer-* 2>/dev/null | wc -c)"
+# The server keeps the partial file locked until it sees the end of the first connection.
+ENDED = "[ -z \"$(ss -Htn state established state close-wait 'sport = :20001')\" ]"
 PUT = "lab-transfer put --timeout 2 --json server /tmp/resumed"
 
 
@@ -22,6 +25,7 @@ def run(lab):
             first = cut.wait()
         there = lab.server.run("ls /tmp/files").lines
         lab.link.clear()
+        lab.server.run(f"until {ENDED}; do sleep 0.05; done", check=True)
         second = lab.client.run(PUT, timeout=60)
     connections = [c for c in lab.packets().connections(port=20001) if c.from_client.sent > 1 << 20]
     return {
