@@ -1,1 +1,1 @@
-"""What serves the controller on each node: sockets watched, packets impaired, the link measured."""
+"""Programs that the controller runs on the nodes: they poll sockets, impair packets and measure the link."""

@@ -31,14 +31,14 @@ Reads one request, answers it and exits. The settings stay in force.
   {"op": "show"}
   {"op": "clear", "interfaces": {SEGMENT: ADDRESS, ...}}
   {"op": "apply", "interfaces": ..., "link": ..., "seed": "7", "backend": null, "counted": null}
-"interfaces" has the router's own address on each segment. lab/link/settings.py defines "link".
-"backend" is netem, nfqueue or statistic; null keeps the one in force, or else takes the best one.
-A null "seed" keeps the seed in force. "counted" has the initial counters of each drop, [matched, dropped];
+"interfaces" maps each segment to the router's address on it. lab/link/settings.py defines "link".
+"backend" is netem, nfqueue or statistic; null keeps the current one, or selects the best one that works.
+A null "seed" keeps the current seed. "counted" lists the initial counters of each drop, [matched, dropped];
 null keeps the counters of the drops that stay.
 The answer has the capabilities of the kernel ("can"), the settings before ("before") and after ("now").
 
 Example:  echo '{"op": "show"}' | sudo /usr/lib/socketlab/impair
-Exit codes: 0 done · 2 invalid request · 3 not possible on this kernel: "unsupported" in the answer lists why
+Exit codes: 0 done · 2 invalid request · 3 not possible on this kernel: see "unsupported" in the answer
 """
 
 
@@ -97,7 +97,7 @@ def _apply(
     can: JsonObject,
     before: JsonObject | None,
 ) -> JsonObject:
-    """Replaces all settings in force by ``link``. Packets that are already held keep their decision."""
+    """Replaces all settings by ``link``. The decision on packets that are already queued stays."""
     queues = _free_queues(link, interfaces, before) if backend == "nfqueue" else {}
     name = secrets.token_hex(8)
     state: JsonObject = {"id": name, "link": link.as_json(), "seed": seed, "backend": backend}
@@ -126,7 +126,7 @@ def _apply(
 
 
 def _remove_all(interfaces: Interfaces, before: JsonObject | None) -> None:
-    """Removes everything that we have set. Rules first, so that no more packets are queued."""
+    """Removes all settings. The rules are removed first, so that no more packets are queued."""
     kernel.set_rules({})
     kernel.set_qdiscs(LinkSettings(), interfaces, "", "")
     _dismiss(before, signal.SIGUSR1)
@@ -134,14 +134,14 @@ def _remove_all(interfaces: Interfaces, before: JsonObject | None) -> None:
 
 
 def _free_queues(link: LinkSettings, interfaces: Interfaces, before: JsonObject | None) -> dict[str, int]:
-    """Queue numbers that the process in force doesn't use, because for a moment both run."""
+    """Queue numbers that the current process doesn't use: it still runs when the new one starts."""
     used = max(before["queues"].values(), default=0) if before else 0
     first = 1 if used > 60_000 else used + 1
     return {name: first + n for n, name in enumerate(tc.queued_directions(link, interfaces.directions))}
 
 
 def _in_force() -> JsonObject | None:
-    """The settings that were made last; None if there are none since the router's start."""
+    """The current settings; None if none were applied since the router started."""
     try:
         state = json.loads((STATE / "link.json").read_text())
     except (FileNotFoundError, ValueError):
@@ -159,7 +159,7 @@ def _with_counters(state: JsonObject) -> JsonObject:
     }
     drops = [list(counters.drop(n)) for n in range(len(state["link"]["drops"]))]
     if state["backend"] != "nfqueue":
-        drops = []  # the rules count for themselves, each IP version apart
+        drops = []  # iptables counts, separately for IPv4 and IPv6
     alive = worker is None or queue_process.is_alive(worker)
     return state | {"alive": alive, "counts": counts, "drops": drops}
 
@@ -208,7 +208,7 @@ def _is_pair(value: object) -> bool:
 
 
 def _capabilities() -> JsonObject:
-    """The capabilities of the kernel, found out once for each start of the router."""
+    """The capabilities of the kernel, determined once after each start of the router."""
     file = STATE / "can.json"
     with suppress(FileNotFoundError, ValueError):
         known: JsonObject = json.loads(file.read_text())
@@ -223,7 +223,7 @@ def _capabilities() -> JsonObject:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    """Serves one request at a time."""
+    """Holds a lock, so that one request is processed at a time."""
     with open(STATE / "lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -19,14 +19,14 @@ TRIAL_QUEUE = 65_000
 
 
 def interfaces_with(addresses: object) -> Interfaces:
-    """Finds the interface of each segment by its address, because names and order mean nothing.
+    """Finds the interface of each segment by its address, because the names and order of interfaces vary.
 
-    ``addresses`` has the router's own address on each segment. Raises Failure if one isn't there, and
-    ImpairmentError if the name of a segment is invalid.
+    ``addresses`` maps each segment to the router's address on it. Raises Failure if no interface has one of
+    them, and ImpairmentError if the name of a segment is invalid.
     """
     if not isinstance(addresses, dict) or not 2 <= len(addresses) <= MAX_SEGMENTS:
         raise Failure("the request has no interfaces", USAGE)
-    directions_to(tuple(addresses))  # are the names valid?
+    directions_to(tuple(addresses))  # raises if a name is invalid
     owners = {}
     for entry in json.loads(run(["ip", "-j", "addr", "show"])):
         for address in entry["addr_info"]:
@@ -42,14 +42,14 @@ def _owner(owners: Mapping[Any, str], address: object) -> str:
 
 
 def set_rules(rules: Mapping[str, list[str]]) -> None:
-    """Replaces our rules of both IP versions by ``rules``."""
+    """Replaces our rules by ``rules``, for IPv4 and IPv6."""
     for command in FAMILIES.values():
         if changes := tc.replacement(run([f"{command}-save"]), rules):
             run([f"{command}-restore", "--noflush", "--wait"], changes)
 
 
 def set_qdiscs(link: LinkSettings, interfaces: Interfaces, backend: str, seed: str) -> None:
-    """Sets the queueing disciplines. An interface that needs none loses the one that we gave it."""
+    """Sets the queueing disciplines, and removes those that are no longer needed."""
     if backend == "netem":
         commands = tc.netem_argv(link, interfaces, int.from_bytes(seed.encode()) % 2**63)
     else:
@@ -68,7 +68,7 @@ def _qdiscs(interface: str) -> set[str]:
 
 
 def capabilities() -> dict[str, bool]:
-    """Tries out which backends work here, on loopback and in chains that nothing uses."""
+    """Tests which backends work here, using the loopback interface and unused chains."""
     return {
         "netem": _has_qdisc("netem", "delay", "0"),
         "nfqueue": _has_queue() and _has_rule(f"-j NFQUEUE --queue-num {TRIAL_QUEUE}"),
@@ -79,7 +79,7 @@ def capabilities() -> dict[str, bool]:
 
 
 def choose_backend(asked: object, can: Mapping[str, Any]) -> str:
-    """The backend that is asked for, or else the best that works here. Raises Failure if it doesn't exist."""
+    """The requested backend, or else the best one that works here. Raises Failure if it is unknown."""
     if asked is not None and asked not in BACKENDS:
         raise Failure(f"no backend {asked!r}: expected {', '.join(BACKENDS)}", USAGE)
     for name in BACKENDS:
@@ -89,7 +89,7 @@ def choose_backend(asked: object, can: Mapping[str, Any]) -> str:
 
 
 def unsupported(backend: str, link: LinkSettings, can: Mapping[str, Any]) -> list[str]:
-    """The settings that ``backend`` can't carry out here. netem does all of them."""
+    """The settings that ``backend`` doesn't support here. netem supports all of them."""
     if link.is_nothing:
         return []
     if not can.get(backend):
@@ -128,7 +128,7 @@ def _has_queue() -> bool:
 
 
 def run(argv: list[str], stdin: str = "") -> str:
-    """Runs a command and returns its output. Raises Failure with its message if it fails."""
+    """Runs a command and returns its output. If it fails, raises Failure with its error output."""
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=TIMEOUT)
     if done.returncode != 0:
         raise Failure(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}", ENVIRONMENT)

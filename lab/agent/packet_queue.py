@@ -1,4 +1,4 @@
-"""The router's queues: takes packets from the kernel and lets each go on as the impairment model decides.
+"""The router's packet queues: receives packets from the kernel, and drops, changes or delays each of them.
 
 One process serves all directions. If it dies, the link is cut: the kernel drops the packets of a queue that
 has no consumer.
@@ -21,7 +21,7 @@ from lab.link.settings import MAX_DROPS, Impairment, LinkSettings
 from lab.sockets.nfqueue import WHOLE, Injector, Packet, Queue, payload
 from lab.sockets.stop import Stop
 
-BATCH = 128  # packets taken before the other directions, and those that are due, get their turn
+BATCH = 128  # packets taken from one queue before the next is served and due packets are released
 COUNTED = ("packets", "lost", "dropped", "corrupted", "duplicated", "reordered", "latest_us")
 PACKETS, LOST, DROPPED, CORRUPTED, DUPLICATED, REORDERED, LATEST = range(len(COUNTED))
 
@@ -35,7 +35,7 @@ class Counters:
 
     @staticmethod
     def size(directions: int) -> int:
-        """The bytes that this many directions take."""
+        """The size in bytes for this number of directions."""
         return 8 * (2 * MAX_DROPS + directions * len(COUNTED))
 
     def row(self, direction: str) -> memoryview[int]:
@@ -48,7 +48,7 @@ class Counters:
 
 
 class DirectionQueue:
-    """The queue of one direction. It decides on each packet, holds it until it is due, and lets it go."""
+    """The queue of one direction. It decides on each packet, holds it until it is due, and releases it."""
 
     def __init__(
         self,
@@ -69,8 +69,8 @@ class DirectionQueue:
         self._drop_rules = drop_rules
         self._counters = counters
         self._injector = injector
-        self._line: deque[tuple[float, int]] = deque()  # (due, id), if packets leave in order
-        self._heap: list[tuple[float, int]] = []  # the same, if they may overtake each other
+        self._line: deque[tuple[float, int]] = deque()  # (due, id), if packets leave in order of arrival
+        self._heap: list[tuple[float, int]] = []  # (due, id), if packets may overtake each other
         self._corrupted: dict[int, bytes] = {}
         self._duplicated: dict[int, bytes] = {}
         self._queue = Queue(number, copied=_copied(asked, self._alike), whole_bursts=self._alike)
@@ -100,7 +100,7 @@ class DirectionQueue:
         return len(packets)
 
     def release(self, now: float) -> None:
-        """Lets the packets go that are due."""
+        """Releases the packets that are due."""
         if self._line and self._line[0][0] <= now:
             self._note_lateness(now - self._line[0][0])
             self._release_in_order(now)
@@ -153,7 +153,7 @@ class DirectionQueue:
         self._send(due)
 
     def _send(self, due: Sequence[int]) -> None:
-        """Lets packets go in order: corrupted or duplicated ones one by one, the others together."""
+        """Releases packets in order: corrupted or duplicated ones one by one, the others in one message."""
         plain: list[int] = []
         for number in due:
             changed, copy = self._corrupted.pop(number, None), self._duplicated.pop(number, None)
@@ -165,17 +165,17 @@ class DirectionQueue:
             if changed is not None:
                 self._queue.replace(number, changed)
             if copy is not None:
-                with suppress(OSError):  # no room in the outgoing queue: the copy is lost there
+                with suppress(OSError):  # the outgoing queue is full, so the copy is lost
                     self._injector.send(copy)
         self._queue.accept(plain)
 
     def _note_lateness(self, seconds: float) -> None:
-        if self._counters[LATEST] < seconds * 1e6 < 2**62:  # infinite if all are let go at once
+        if self._counters[LATEST] < seconds * 1e6 < 2**62:  # infinite if all packets are released at once
             self._counters[LATEST] = int(seconds * 1e6)
 
 
 class QueueWorker:
-    """Serves the queues of a link, in a process of its own."""
+    """Serves the queues of a link, in a separate process."""
 
     def __init__(self, link: LinkSettings, seed: str, queues: Mapping[str, int], counters: Counters) -> None:
         """Opens the queues; packets may arrive from now on. Raises OSError."""
@@ -193,7 +193,7 @@ class QueueWorker:
             raise
 
     def run(self) -> None:
-        """Serves until SIGTERM, then until no packet is held. On SIGUSR1 all held packets leave at once."""
+        """Serves until SIGTERM, then until no packet is held. SIGUSR1 releases all held packets at once."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGUSR1, self._on_signal)
         gc.disable()  # there are no reference cycles here, and a collection would make packets late
@@ -225,7 +225,7 @@ class QueueWorker:
         return 0.0 if self._flush else max(0.0, min(due) - time.monotonic())
 
     def _are_empty(self) -> bool:
-        """True if no packet is held and none arrives: after SIGTERM no more are sent to these queues."""
+        """True if no packet is held and none arrives: after SIGTERM no more packets enter these queues."""
         return all(queue.next_due() is None and not queue.take() for queue in self._queues)
 
     def _on_signal(self, number: int, _: object) -> None:
@@ -234,7 +234,7 @@ class QueueWorker:
 
 
 def _copied(asked: Impairment, alike: bool) -> int:
-    """The bytes of a packet that must be copied: none, its headers, or all to corrupt or duplicate it."""
+    """The bytes to copy of each packet: none, the headers, or all to corrupt or duplicate it."""
     if alike:
         return 0
     return WHOLE if asked.corruption or asked.duplication else HEADERS

@@ -1,4 +1,4 @@
-"""Measures a link with the same program on another host: sends numbered datagrams, records arrivals."""
+"""Measures a link, together with the same program on another host, by sending numbered datagrams."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Probe:
         self.corrupted: set[bytes] = set()
         self.train: list[tuple[int, int]] = []  # (arrival in ns, bytes of the Ethernet frame)
         self.offered = 0.0  # bit/s
-        self.late = 0  # probes that were sent late, because this process wasn't run in time
+        self.late = 0  # probes that were sent late, because this process wasn't scheduled in time
 
     def send(self, plan: dict[str, Any]) -> None:
-        """Sends what is planned, and receives at the same time."""
+        """Sends the planned probes, and receives at the same time."""
         count, interval, train = int(plan["count"]), float(plan["interval"]), int(plan["train"])
         due = time.monotonic()
         for number in range(count):

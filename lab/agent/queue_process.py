@@ -1,4 +1,4 @@
-"""The process that holds the link's packets. It is started by a request and outlives it."""
+"""The process that serves the packet queues. A request starts it, and it continues after the request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Worker: TypeAlias = dict[str, Any]  # pid and start time
 
 
 def start(link: LinkSettings, seed: str, queues: Mapping[str, int], counters: Counters) -> Worker:
-    """Forks the process; when this returns, it has opened its queues. Raises Failure if it can't."""
+    """Forks the process and waits until it has opened its queues. Raises Failure if it can't."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -41,8 +41,8 @@ def _become(
     try:
         with suppress(OSError):  # without CAP_SYS_NICE packets may be late on a busy machine
             os.setpriority(os.PRIO_PROCESS, 0, -20)
-        os.setsid()  # the session of the request ends, and signals its processes
-        os.closerange(3, writer)  # the lock is one of them
+        os.setsid()  # the processes of the request's session get a signal when it ends
+        os.closerange(3, writer)  # including the lock
         os.closerange(writer + 1, 1024)
         worker = QueueWorker(link, seed, queues, counters)
         null = os.open(os.devnull, os.O_RDWR)
@@ -65,7 +65,7 @@ def is_alive(worker: Worker) -> bool:
 
 
 def send_signal(worker: Worker | None, number: signal.Signals) -> None:
-    """Signals the process if it is still there."""
+    """Sends a signal to the process if it is still running."""
     if worker and is_alive(worker):
         os.kill(worker["pid"], number)
 

@@ -1,14 +1,14 @@
-"""Watches this host's sockets and counters, and prints each change as one JSON object a line.
+"""Polls this host's sockets and counters, and prints each change as a JSON object on one line.
 
-The controller starts it on each node for the length of a run. It exits when its standard input ends. An empty
-line on standard input is answered with this host's clock, for comparison with another one, and with the
-number of packets that wait in its kernel. Then the sockets are read at once, so after the answer to a second
-line all changes before the first one have been printed.
+The controller runs it on each node for the duration of a run. It exits at end of file on standard input. It
+answers an empty line on standard input with this host's clock, for comparison with those of other hosts, and
+with the number of packets queued in the kernel. Then it polls at once, so when a second line has been
+answered, all changes before the first one have been printed.
 
     python3 -P -m lab.agent.socket_poller --address 192.168.40.129
 
-Left out: the controller's connection (port 22, except on the addresses given), the probes that measure the
-link, and Docker's resolver.
+It doesn't report the controller's connection (port 22, except on the addresses given), the probes that
+measure the link, or Docker's resolver.
 Exit codes: 0 ok, 2 invalid use, 3 no sock_diag in this kernel.
 """
 
@@ -29,8 +29,8 @@ from lab.agent.socket_tracker import CounterTracker, SocketTracker, counters, ow
 from lab.programs import console
 from lab.sockets import sockdiag
 
-INTERVAL = 0.005  # seconds between two looks
-SHARE = 0.1  # of one core, at most: a look that takes long is followed by a longer pause
+INTERVAL = 0.005  # seconds between two polls
+SHARE = 0.1  # of one core, at most: a slow poll is followed by a longer pause
 COUNTER_INTERVAL = 0.1  # seconds
 MAX_REPORTS = 50_000  # then it prints "cut" and only answers with the clock
 
@@ -45,7 +45,7 @@ def _sockets(diag: sockdiag.SockDiag) -> Iterator[tuple[int, bytes]]:
 
 
 class SocketPoller:
-    """Looks repeatedly, and answers with the clock in between."""
+    """Polls repeatedly, and answers requests for the clock in between."""
 
     def __init__(self, addresses: Sequence[str], interval: float, say: Say) -> None:
         self._diag = sockdiag.SockDiag()
@@ -57,7 +57,7 @@ class SocketPoller:
         self._left = MAX_REPORTS
 
     def run(self) -> None:
-        """Returns when standard input has ended and the last changes are printed."""
+        """Returns after end of file on standard input, when the last changes have been printed."""
         pause = 0.0
         while self._pause(pause):
             pause = self._look(final=False)
@@ -65,7 +65,7 @@ class SocketPoller:
 
     def _look(self, *, final: bool) -> float:
         """Reports the changes, and returns how many seconds to pause now."""
-        started = time.thread_time()  # not the clock: on a busy machine a look takes long but costs little
+        started = time.thread_time()  # CPU time: on a busy machine a poll takes long but costs little
         now = time.time()
         if self._left > 0:
             for report in self._sockets.look(now, _sockets(self._diag)):
@@ -85,7 +85,7 @@ class SocketPoller:
             self._say({"at": report["at"], "cut": MAX_REPORTS})
 
     def _pause(self, seconds: float) -> bool:
-        """Pauses until a request for the clock. False at the end of standard input."""
+        """Waits for requests for the clock and answers them. Returns False at end of file."""
         if select.select([0], [], [], seconds)[0]:
             asked = os.read(0, 64)
             for _ in range(asked.count(b"\n")):
@@ -107,7 +107,7 @@ def backlog() -> int:
 
 
 def boot_id() -> str:
-    """Identifies the kernel, and so the clock: it is the same on all hosts that share them."""
+    """Identifies the running kernel, and with it the clock: hosts that share a kernel have the same id."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""

@@ -41,7 +41,7 @@ class SocketSnapshot:
 
 
 class SocketTracker:
-    """Compares the sockets with those of the last look. No I/O: time and sockets are arguments."""
+    """Compares the sockets with those of the previous poll. No I/O: time and sockets are arguments."""
 
     def __init__(self, addresses: Sequence[str], owner: Callable[[int], dict[str, Any]]) -> None:
         self._addresses = frozenset(addresses)
@@ -51,7 +51,7 @@ class SocketTracker:
         self._count = 0
 
     def look(self, now: float, sockets: Iterator[tuple[int, bytes]]) -> Iterator[dict[str, Any]]:
-        """Reports the sockets that are new, changed or gone since the last look."""
+        """Reports the sockets that were opened, changed or closed since the previous poll."""
         present = set()
         for protocol, raw in sockets:
             key = sockdiag.identity(protocol, raw)
@@ -119,7 +119,7 @@ def _state(sample: Sample) -> str:
 
 
 def owner(inode: int) -> dict[str, Any]:
-    """The process that has the socket ``inode`` open; {} if this user may not see it."""
+    """The process that has the socket ``inode`` open; {} if this user has no permission to see it."""
     wanted = f"socket:[{inode}]"
     for process in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):  # it has exited, or is another user's
@@ -135,7 +135,7 @@ def _words(command: bytes) -> str:
 
 
 def counters() -> dict[str, int]:
-    """The values since boot of those COUNTERS that this kernel has."""
+    """The COUNTERS that this kernel has, with their values since boot."""
     found: dict[str, int] = {}
     for file in ("/proc/net/snmp", "/proc/net/netstat"):
         lines = Path(file).read_text().splitlines()
@@ -152,7 +152,7 @@ def counters() -> dict[str, int]:
 
 
 class CounterTracker:
-    """Reports the counters that changed since the last look."""
+    """Reports the counters that changed since the previous poll."""
 
     def __init__(self, values: dict[str, int]) -> None:
         self._values = values

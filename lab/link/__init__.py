@@ -1,1 +1,1 @@
-"""Settings of a link, the decision on each packet, commands for tc and iptables, verification. Pure."""
+"""Link emulation: settings, the decision on each packet, tc and iptables commands, verification. No I/O."""

@@ -1,4 +1,4 @@
-"""Exact confidence intervals for a share (Clopper and Pearson 1934)."""
+"""Exact confidence intervals for a proportion (Clopper and Pearson 1934)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Callable
 
 
 def interval(count: int, total: int, alpha: float) -> tuple[float, float]:
-    """The interval of a share of which ``count`` of ``total`` were seen, with error probability ``alpha``."""
+    """The confidence interval of a proportion, given ``count`` successes in ``total`` trials.
+
+    ``alpha`` is the probability that the true proportion is outside the interval.
+    """
     low = 0.0 if count == 0 else _solve(lambda p: upper_tail(count, total, p) - alpha / 2)
     high = 1.0 if count == total else _solve(lambda p: alpha / 2 - upper_tail(total - count, total, 1 - p))
     return low, high
 
 
 def _solve(rising: Callable[[float], float]) -> float:
-    """The zero of a function that rises between 0 and 1."""
+    """The root of an increasing function between 0 and 1, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2
@@ -30,7 +33,7 @@ def upper_tail(count: int, total: int, p: float) -> float:
         return float(p >= 1.0)
     ways = math.lgamma(total + 1) - math.lgamma(count + 1) - math.lgamma(total - count + 1)
     term = probability = math.exp(ways + count * math.log(p) + (total - count) * math.log1p(-p))
-    if count < total * p:  # the terms still grow: sum the other side, which is shorter
+    if count < total * p:  # the terms still increase: sum the shorter tail instead
         return 1.0 - upper_tail(total - count + 1, total, 1 - p)
     for k in range(count, total):
         term *= (total - k) / (k + 1) * p / (1 - p)

@@ -2,10 +2,10 @@
 
 The decision is a function of
     the seed, the direction, the IP version, the protocol, the lower of the two port numbers,
-    the number of the conversation among those that share all of these, in order of appearance, and
+    the number of the conversation among those with the same values, in order of appearance, and
     the number of the packet in that conversation and direction.
-So time, addresses, a client's ephemeral port and the traffic of other programs don't change it. Each packet
-takes six random numbers whatever the settings are, so another setting doesn't change the other choices.
+It doesn't depend on time, addresses, a client's ephemeral port or the traffic of other programs. Each packet
+uses six random numbers whatever the settings are, so changing one setting doesn't affect the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 from lab.link.settings import PROTOCOLS, Drop, Impairment, flag_bits
 
 MAX_FLOWS = 8192  # conversations remembered; beyond that the oldest is forgotten
-HEADERS = 96  # bytes of a packet that are enough to read its ports and flags
+HEADERS = 96  # bytes of a packet that are sufficient to read its ports and flags
 PROBE_PORT = 61_987  # the lab's own probes: impaired like all packets, but not counted by a Drop
 
 _MATCHED_FLAGS = flag_bits("SYN+ACK+FIN+RST")
@@ -36,7 +36,7 @@ class Header(NamedTuple):
     source: int
     target: int
     flags: int  # of TCP
-    payload_at: int  # the offset behind the transport header, if that is known
+    payload_at: int  # the offset of the payload, as far as the headers could be parsed
 
     @property
     def flow(self) -> Flow:
@@ -44,7 +44,7 @@ class Header(NamedTuple):
 
 
 class PacketDecision(NamedTuple):
-    """``delay`` is in seconds. ``corrupted_at`` in 0–1 chooses the bit that is flipped; None: none is."""
+    """``delay`` is in seconds. ``corrupted_at`` in 0–1 selects the bit to flip; None if no bit is flipped."""
 
     lost: bool
     duplicated: bool
@@ -54,7 +54,7 @@ class PacketDecision(NamedTuple):
 
 
 class ImpairmentModel:
-    """Decides on the packets of one direction, in the order in which they arrive."""
+    """Decides what happens to each packet of one direction, in order of arrival."""
 
     def __init__(self, impairment: Impairment, seed: str, direction: str) -> None:
         self._impairment = impairment
@@ -63,7 +63,7 @@ class ImpairmentModel:
         self._conversations: dict[tuple[int, int, int], int] = {}
 
     def next(self, flow: Flow) -> PacketDecision:
-        """The decision on the next packet of ``flow``."""
+        """Returns the decision on the next packet of ``flow``."""
         draw = self._flows.get(flow) or self._begin(flow)
         asked = self._impairment
         lost, duplicated, early, corrupted = draw(), draw(), draw(), draw()
@@ -104,7 +104,7 @@ class DropRule:
         self.counters: MutableSequence[int] | memoryview[int] = [0, 0] if counters is None else counters
 
     def drops(self, header: Header, direction: str) -> bool:
-        """Counts the packet if it matches. True if it must be dropped."""
+        """Counts the packet if it matches. Returns True if it must be dropped."""
         if not self._matches(header, direction):
             return False
         self.counters[0] += 1
@@ -124,7 +124,7 @@ class DropRule:
 
 
 def parse(packet: bytes) -> Header:
-    """Parses the headers of an IP packet (RFC 791, RFC 8200) as far as they are there. Never raises."""
+    """Parses the headers of an IP packet (RFC 791, RFC 8200) as far as they are present. Never raises."""
     version = packet[0] >> 4 if packet else 0
     if version == 4 and len(packet) >= 20:
         at, protocol, addresses = (packet[0] & 15) * 4, packet[9], packet[12:20]
@@ -147,7 +147,7 @@ def parse(packet: bytes) -> Header:
 def flip_bit(packet: bytes, position: float) -> bytes:
     """Returns ``packet`` with one bit of its payload flipped or, without a payload, of its transport header.
 
-    ``position`` in 0–1 chooses the bit. The IP header stays intact, because a router would drop the packet.
+    ``position`` in 0–1 selects the bit. The IP header stays intact; otherwise a router would drop the packet.
     """
     header = parse(packet)
     if not header.addresses:  # no complete IP header

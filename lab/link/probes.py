@@ -1,4 +1,4 @@
-"""The probes that measure a link: how many are sent, and what each of them contains."""
+"""Probe packets that measure a link: their number, schedule and format."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any, NamedTuple
 from lab.link.settings import Impairment
 
 COUNT = 2000  # probes for each direction, fewer on a slow line
-INTERVAL = 0.0005  # seconds between two of them
-SPAN = 3.0  # seconds that they take at most
+INTERVAL = 0.0005  # seconds between two probes
+SPAN = 3.0  # the longest time in seconds for sending them
 FEWEST = 20
-LINE_SHARE = 0.25  # of a slow line that probes may take, so that they don't wait for each other
-TRAIN = 0.3  # seconds of a line's capacity that are sent at once to measure its rate
+LINE_SHARE = 0.25  # of a slow line's rate that probes may use, so that they don't queue behind each other
+TRAIN = 0.3  # seconds of a line's capacity, sent back to back to measure its rate
 TRAIN_LIMIT = 3000  # packets
 OVERHEAD = 14 + 20 + 8  # bytes of Ethernet, IPv4 and UDP headers
 PROBE_SIZE = 40  # bytes of UDP payload
 TRAIN_SIZE = 1400
 LATE = 0.001  # seconds behind its schedule after which a probe counts as sent late
-LATE_SHARE = 0.01  # of the probes: more late ones show that the machine is busy
+LATE_SHARE = 0.01  # of the probes; if more are late, the machine is busy
 
 _probe = struct.Struct("!IQI")  # number, time sent (ns since the epoch), CRC-32 of both and of the padding
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A host sends ``count`` probes, one each ``interval`` seconds, then ``train`` large ones at once."""
+    """A host sends ``count`` probes, one every ``interval`` seconds, then ``train`` large ones at once."""
 
     count: int
     interval: float
@@ -39,7 +39,7 @@ class Plan:
 
 
 def plan(asked: Impairment) -> Plan:
-    """The probes that measure one direction."""
+    """The probes to send in a direction with the settings ``asked``."""
     if asked.rate is None:
         return Plan(COUNT, INTERVAL, 0)
     interval = max(INTERVAL, (PROBE_SIZE + OVERHEAD) * 8 / (asked.rate * LINE_SHARE))
@@ -48,7 +48,7 @@ def plan(asked: Impairment) -> Plan:
 
 
 def longest_transit(asked: Impairment) -> float:
-    """Seconds after which no probe can still arrive."""
+    """The time in seconds after which no probe is in transit any more."""
     wait = asked.delay + asked.jitter + 0.3
     if asked.rate is not None:
         wait += plan(asked).train * (TRAIN_SIZE + OVERHEAD) * 8 / asked.rate
@@ -56,12 +56,13 @@ def longest_transit(asked: Impairment) -> float:
 
 
 class Observation(NamedTuple):
-    """What one direction did to the probes.
+    """The probes sent in one direction, and those that arrived.
 
-    ``arrivals`` are (number, one-way delay in seconds) in order of arrival, with duplicates. ``corrupted``
-    counts the distinct corrupted ones. The bytes of the train, without its first packet, arrived within
-    ``train_seconds``; ``offered`` is the rate at which it was sent, in bit/s (0: no train was sent).
-    ``late`` probes were sent late, and ``overflowed`` didn't fit into the receiver's buffer.
+    ``arrivals`` are (number, one-way delay in seconds) in order of arrival, with duplicates. ``corrupted`` is
+    the number of corrupted probes, without duplicates. ``train_bytes`` arrived within ``train_seconds``, not
+    counting the first packet of the train; ``offered`` is the rate at which the train was sent, in bit/s (0
+    if none was sent). ``late`` is the number of probes that were sent late, ``overflowed`` the number of
+    those that didn't fit into the receiver's buffer.
     """
 
     sent: int
@@ -77,7 +78,7 @@ class Observation(NamedTuple):
     def is_disturbed(self) -> bool:
         """True if the machine was too busy to send or receive in time.
 
-        This depends on the processes at both ends only, not on what the link did to the probes.
+        This depends only on the processes at both ends, not on the link.
         """
         return self.overflowed > 0 or self.late > self.sent * LATE_SHARE
 

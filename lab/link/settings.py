@@ -1,8 +1,8 @@
-"""The settings of a link: what it does to the packets of each direction.
+"""The settings of a link: the impairment of each direction, drops and partitions.
 
-A direction is named after the segment that its packets go to: ``to-office``. Settings travel to the router as
-a JSON object (``as_json``, ``from_json``) and are checked at both ends. impairment_model.py decides what
-happens to a single packet.
+A direction is named after the segment that its packets go to: ``to-office``. Settings are sent to the router
+as a JSON object (``as_json``, ``from_json``) and are checked at both ends. For the decision on a single
+packet see impairment_model.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lab.link.errors import ImpairmentError
 from lab.link.units import describe_rate
 from lab.protocols.fields import FieldChecks
 
-TO = "to-"  # a direction is this and the name of a segment
+TO = "to-"  # a direction is this prefix and the name of a segment
 BOTH = "both"
 SEGMENT = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 
@@ -35,10 +35,10 @@ _check = FieldChecks(lambda name, problem: ImpairmentError(name, f"{name} {probl
 
 @dataclass(frozen=True)
 class Impairment:
-    """What one direction does to packets; by default nothing. Raises ImpairmentError.
+    """The impairment of one direction; by default none. Raises ImpairmentError.
 
-    Each packet is treated independently, in this order: lost, or else corrupted, duplicated, delayed. Then it
-    waits for its turn on a line of ``rate``.
+    Each packet is treated independently, in this order: it is lost, or else corrupted, duplicated and
+    delayed. Then it is queued for a line of ``rate``.
     """
 
     delay: float = 0.0  # seconds, one way
@@ -46,7 +46,7 @@ class Impairment:
     loss: float = 0.0  # 0–1, like all shares
     duplication: float = 0.0
     reordering: float = 0.0  # share of packets that skip the delay and so overtake the others
-    corruption: float = 0.0  # share of packets with one bit flipped behind the IP header
+    corruption: float = 0.0  # share of packets with one bit flipped after the IP header
     rate: float | None = None  # bit/s of Ethernet frames; None: unlimited
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Impairment:
 
     @property
     def is_delay_only(self) -> bool:
-        """True if all packets are treated alike, so that no packet needs a decision of its own."""
+        """True if all packets are treated alike, so that no decision per packet is necessary."""
         return self == Impairment(delay=self.delay, rate=self.rate)
 
     def describe(self) -> str:
@@ -89,8 +89,8 @@ class Impairment:
 class Drop:
     """Drops the ``nth`` matching packets (from 1), counted over all directions that it applies to.
 
-    ``port`` matches at either end. ``flags`` are TCP flags, "SYN" or "SYN+ACK": of SYN, ACK, FIN and RST
-    exactly these are set. Raises ImpairmentError.
+    ``port`` matches at either end. ``flags`` are TCP flags, such as "SYN" or "SYN+ACK": a packet matches if
+    exactly these of SYN, ACK, FIN and RST are set. Raises ImpairmentError.
     """
 
     nth: tuple[int, ...]
@@ -131,8 +131,8 @@ class Drop:
 class LinkSettings:
     """All settings of a link.
 
-    ``impairments`` has the directions and what each does to packets. A direction that isn't in it does
-    nothing. ``cut`` names the directions that carry nothing. Raises ImpairmentError.
+    ``impairments`` maps directions to their impairment; a direction that isn't in it is unimpaired. ``cut``
+    contains the directions in which all packets are dropped. Raises ImpairmentError.
     """
 
     impairments: Mapping[str, Impairment] = field(default_factory=dict)
@@ -204,7 +204,7 @@ def check_direction(direction: object) -> str:
 
 
 def expand(direction: str, known: Sequence[str]) -> tuple[str, ...]:
-    """The ``known`` directions that ``direction`` stands for. Raises ImpairmentError."""
+    """The directions that ``direction`` selects from ``known``. Raises ImpairmentError."""
     if direction != BOTH and direction not in known:
         listed = ", ".join((*known, BOTH))
         raise ImpairmentError("direction", f"no direction {direction!r}: this link has {listed}")

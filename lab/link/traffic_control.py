@@ -1,9 +1,9 @@
-"""Turns the settings of a link into commands for iptables and tc. Pure: faults are data.
+"""Converts the settings of a link to commands for iptables and tc. No I/O.
 
-All rules are in chains of our own, which are replaced in one step (iptables-restore). A packet passes
+All rules are in separate chains, which are replaced in one step (iptables-restore). A packet passes
     raw/PREROUTING   no connection tracking: it would drop packets that overtake the first of a connection
     mangle/FORWARD   the cut, then the drops, then the loss or the queue
-    the qdisc of the interface by which it leaves: the rate, or all of netem
+    the qdisc of the outgoing interface: the rate, or with netem all settings
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BACKENDS = ("netem", "nfqueue", "statistic")  # the best first
 
 CHAIN = "SOCKETLAB-LINK"
 DROPS = "SOCKETLAB-DROPS"
-LINE_BUFFER = 0.2  # seconds of packets that may wait for a line with a rate; a router drops the excess
+LINE_BUFFER = 0.2  # seconds of packets that are queued for a line with a rate; the excess is dropped
 NETEM_LIMIT = 32_768  # packets
 ONCE = 2**31 - 1  # a period that is never reached
 
@@ -37,23 +37,23 @@ class Interfaces:
         return directions_to(tuple(self.by_segment))
 
     def leaving(self, direction: str) -> str:
-        """The interface by which packets of this direction leave."""
+        """The outgoing interface for packets of this direction."""
         return self.by_segment[direction.removeprefix(TO)]
 
     def paths(self, direction: str) -> list[tuple[str, str]]:
-        """The interfaces by which packets of this direction come and leave."""
+        """The (incoming, outgoing) interfaces of packets of this direction."""
         leaving = self.leaving(direction)
         return [(name, leaving) for name in self.by_segment.values() if name != leaving]
 
 
 def nfqueue_gaps(link: LinkSettings, *, has_tbf: bool) -> list[str]:
-    """The settings that our queue can't carry out on this kernel: tbf does the rate."""
+    """The settings that the nfqueue backend doesn't support on this kernel. A rate requires tbf."""
     needed = any(impairment.rate for impairment in link.impairments.values())
     return ["rate"] if needed and not has_tbf else []
 
 
 def statistic_gaps(link: LinkSettings, *, has_tbf: bool) -> list[str]:
-    """The settings that iptables' ``statistic`` and tbf can't carry out."""
+    """The settings that the statistic backend (iptables and tbf) doesn't support."""
     names = ("delay", "jitter", "duplication", "reordering", "corruption")
     impairments = link.impairments.values()
     gaps = [name for name in names if any(getattr(impairment, name) for impairment in impairments)]
@@ -61,7 +61,7 @@ def statistic_gaps(link: LinkSettings, *, has_tbf: bool) -> list[str]:
 
 
 def queued_directions(link: LinkSettings, directions: Iterable[str]) -> list[str]:
-    """The directions whose packets our queue must see. The others aren't queued at all."""
+    """The directions whose packets must be queued. The packets of other directions aren't."""
     return [
         direction
         for direction in directions
@@ -110,14 +110,14 @@ def tbf_argv(link: LinkSettings, interfaces: Interfaces) -> list[list[str]]:
         rate = link[direction].rate
         if rate is not None:
             words = ["tc", "qdisc", "replace", "dev", interfaces.leaving(direction), "root", "tbf"]
-            # A bucket of one packet, or of 1 ms if packets come faster than a kernel timer can follow.
+            # A bucket of one packet, or of 1 ms if packets arrive faster than a kernel timer can expire.
             words += ["rate", f"{rate:.0f}bit", "burst", str(max(2000, int(rate / 8 * 0.001)))]
             commands.append([*words, "limit", str(line_buffer(rate))])
     return commands
 
 
 def line_buffer(rate: float) -> int:
-    """Bytes that may wait for a line of ``rate`` bit/s; never less than one burst of a TCP sender."""
+    """The queue limit in bytes of a line of ``rate`` bit/s; never less than one burst of a TCP sender."""
     return max(65_536 + 2000, int(rate / 8 * LINE_BUFFER))
 
 
@@ -131,8 +131,8 @@ def filter_rules(
 ) -> dict[str, list[str]]:
     """The rules for each table; they are the same for IPv4 and IPv6.
 
-    ``queues`` has the queue number of each direction that is queued; then the queue does the drops too.
-    Without it the drops are rules and, with ``statistic``, the loss is one too.
+    ``queues`` maps each queued direction to its queue number; its consumer then does the drops too. Without
+    queues, rules do the drops and, with ``statistic``, the loss.
     """
     mangle = [
         f"-A {CHAIN} {path} -j DROP"
@@ -155,7 +155,7 @@ def filter_rules(
 
 
 def replacement(saved: str, rules: Mapping[str, Iterable[str]]) -> str:
-    """The input for ``iptables-restore --noflush`` that leaves exactly ``rules`` in our chains.
+    """The input for ``iptables-restore --noflush`` that replaces the contents of our chains by ``rules``.
 
     ``saved`` is the output of iptables-save. Returns "" if nothing has to change.
     """
@@ -187,7 +187,7 @@ def probe_rules(rule: str, table: str = "mangle") -> tuple[str, str]:
 
 
 def _drop_rules(drops: Iterable[Drop], interfaces: Interfaces) -> list[str]:
-    """The drops as rules. IPv4 and IPv6 are counted separately, and a GSO burst counts as one packet."""
+    """The rules for the drops. IPv4 and IPv6 are counted separately; a GSO burst counts as one packet."""
     rules = []
     for number, drop in enumerate(drops):
         chain = f"SOCKETLAB-DROP{number}"

@@ -1,4 +1,4 @@
-"""Quantities as users write and read them: "20ms", "10%", "10Mbit"."""
+"""Parses quantities with units ("20ms", "10%", "10Mbit"), and formats rates."""
 
 from __future__ import annotations
 

@@ -1,20 +1,20 @@
-"""Does the link do what was asked? Judges what happened to the probes, and whether to measure again.
+"""Compares a measurement of the link with its settings, and decides whether to measure again.
 
-Shares are judged by exact binomial intervals, durations by quantiles, because a busy machine distorts
+Shares are checked by exact binomial intervals, durations by quantiles, because a busy machine distorts
 quantiles less than means.
 
 The error probabilities hold for a whole verification, which measures up to ATTEMPTS times:
 
 * Each check is made at LEVEL, which is ALPHA divided by the number of checks that a verification can make. So
   a link that does what was asked is rejected by chance with a probability of at most ALPHA (Bonferroni).
-* A measurement decides, unless all three of these are true: a check failed; the probes' own processes were
-  not run in time, which doesn't depend on the link; and each wrong value is one that a busy machine can
-  cause. Such a machine makes packets late and loses them. It can't make them early, or duplicate or corrupt
-  them. So no link gets a second chance on an idle machine, and none that is too good gets one at all.
-* On a busy machine a wrong link has at most ATTEMPTS chances. It is accepted with a probability of at most
-  ALPHA if each single chance has at most ALPHA / ATTEMPTS (union bound). That holds for every share that is
-  sufficiently far from the one asked for. With 2000 probes: 1% if 0 was asked for; 18.5% or 3.5% if 10% was.
-  It holds for a delay or jitter that differs by more than the width of its interval.
+* A measurement is decisive unless three conditions are true: a check failed; the probe processes were not
+  scheduled in time, which doesn't depend on the link; and a busy machine can cause each of the wrong values.
+  A busy machine delays and loses packets. It can't make them early, duplicate or corrupt them. So a link is
+  never measured again on an idle machine, or if it impairs packets less than requested.
+* On a busy machine a wrong link is measured at most ATTEMPTS times. It is accepted with a probability of at
+  most ALPHA if each measurement accepts it with at most ALPHA / ATTEMPTS (union bound). This is true for
+  every share that differs enough from the requested one. With 2000 probes: 1% instead of 0; 18.5% or 3.5%
+  instead of 10%. It is true for a delay or jitter that differs by more than the width of its interval.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Check:
-    """One value that was asked for and measured. The true value is between ``low`` and ``high``.
+    """A requested value and its measurement. The true value is between ``low`` and ``high``.
 
     ``ok`` is None if it couldn't be judged; ``note`` says why. Shares are in 0–1, durations in seconds, rates
     in bit/s.
@@ -75,12 +75,12 @@ class Check:
 
     @property
     def matters(self) -> bool:
-        """True if a table should show it: it was asked for, or it isn't right."""
+        """True if a table should show it: it was requested, or it is wrong."""
         return bool(self.asked) or not self.ok or self.what in ("delay", "loss")
 
     @property
     def may_be_noise(self) -> bool:
-        """True if the value errs in the direction in which a busy machine errs."""
+        """True if a busy machine can cause the deviation."""
         if self.what in ("loss", "delay", "jitter"):
             return self.measured > self.asked
         return self.what in ("reordering", "rate") and self.measured < self.asked
@@ -125,7 +125,7 @@ class Attempt:
 
 
 def judge(asked: Impairment, seen: Observation, *, cut: bool = False, level: float = LEVEL) -> list[Check]:
-    """Compares what one direction did with its settings. ``level`` is the error probability of a check."""
+    """Compares an observation of one direction with its settings, with error probability ``level`` a check."""
     first: dict[int, float] = {}
     for number, delay in seen.arrivals:
         first.setdefault(number, delay)
@@ -148,17 +148,17 @@ def _judge_delays(asked: Impairment, delays: Sequence[float], level: float) -> l
     checks = []
     early: list[float] = []
     if asked.delay:
-        # Packets that skip the delay take nearly no time; half of the shortest delay tells them apart.
+        # Packets that skip the delay arrive almost at once; half of the shortest delay separates the two.
         border = max((asked.delay - asked.jitter) / 2, asked.delay / 10)
         early = [delay for delay in delays if delay < border]
         short = _uniform_below(border, asked.delay, asked.jitter)
         checks.append(
             _share("reordering", asked.reordering, len(early), len(delays), level, background=short)
         )
-    # If all of them are early, there is no delay at all.
+    # If all packets are early, the link has no delay.
     held = sorted(delay for delay in delays if not 0 < len(early) < len(delays) or delay >= border)
-    # On a slow line a packet also takes the time to be sent. The median of n uniform values has a standard
-    # deviation of jitter/√n, and the estimate of the spread has less.
+    # On a slow line the delay includes the transmission time of a packet. The median of n uniform values has
+    # a standard deviation of jitter/√n, and that of the estimated spread is smaller.
     slack = TOLERANCE + DEVIATIONS * asked.jitter / math.sqrt(len(held))
     own = (PROBE_SIZE + OVERHEAD) * 8 / asked.rate if asked.rate else 0.0
     middle, spread = _quantile(held, 0.5), (_quantile(held, 0.8) - _quantile(held, 0.2)) / 2 / 0.6
@@ -183,7 +183,7 @@ def _judge_rate(asked: float, seen: Observation) -> Check:
 def _share(
     what: str, asked: float, count: int, total: int, level: float, *, background: float = 0.0
 ) -> Check:
-    """Checks a share. ``background`` is the share of other packets that look the same."""
+    """Checks a share. ``background`` is the share of packets that are counted without being affected."""
     low, high = interval(count, total, level)
     expected = asked + (1 - asked) * background
 

@@ -27,7 +27,7 @@ def known(name: str) -> str | None:
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> str:
-    """The language that the environment asks for, by the rules of gettext(3); English if there is no catalog.
+    """The language set in the environment, by the rules of gettext(3); English if there is no catalog for it.
 
     LANGUAGE, a list, comes first. It is ignored if the locale is C.
     """
@@ -38,7 +38,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def translate_libraries() -> None:
-    """Let libraries that call gettext() themselves (argparse, typer) find their texts in this catalog.
+    """Lets libraries that call gettext() themselves (argparse, typer) find their texts in this catalog.
 
     Sets LANGUAGE for this process and its children: gettext() has no other public parameter.
     """

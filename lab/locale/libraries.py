@@ -1,4 +1,4 @@
-"""Texts of libraries that readers of `--help` meet: here only to be collected into the catalogs.
+"""Texts of libraries that appear in `--help`, listed here only so that they are collected into the catalogs.
 
 The libraries look them up themselves (see ``lab.locale.translate_libraries``). A text that isn't listed here,
 or that another version of the library words differently, is shown in English.

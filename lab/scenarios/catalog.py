@@ -32,13 +32,12 @@ Record: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scenario:
-    """``run`` controls the hosts and returns plain values; ``check`` makes assertions about these
-    values only.
+    """``run`` controls the hosts and returns a record of plain values; ``check`` makes assertions about that
+    record only.
 
-    ``profile`` is the profile that the lab must have, "" for any. ``outcomes`` has a line for each variant to
-    play, the docstring of its check; it is empty unless the scenario is a pitfall. ``programs`` are the
-    programs that the scenario's file contains, by the names of its constants. With ``acks`` the pictures of
-    its packets include pure ACKs.
+    ``profile`` is the profile that the lab must have, "" for any. ``outcomes`` maps each variant to play to
+    the docstring of its check; it is empty unless the scenario is a pitfall. ``programs`` are the programs in
+    the scenario's file, by the names of its constants. With ``acks`` its sequence diagrams include pure ACKs.
     """
 
     name: str
@@ -64,7 +63,7 @@ def title(name: str) -> str:
 
 
 def load(name: str, variant: str | None = None) -> Scenario:
-    """The scenario called ``name``; of a pitfall only ``variant``, if one is given.
+    """Loads the scenario called ``name``; of a pitfall, only ``variant`` if one is given.
 
     Raises UsageError if there is no such scenario or variant, or if the file isn't a valid scenario.
     """
@@ -128,7 +127,7 @@ def _is_program(value: object) -> bool:
 def _by_variant(
     play: Callable[[Lab, str], Record], checks: Mapping[str, Callable[[Record], None]]
 ) -> tuple[Callable[[Lab], Record], Callable[[Record], None]]:
-    """``run`` and ``check`` of a pitfall: those of each variant, one after the other."""
+    """``run`` and ``check`` of a pitfall, which call those of each variant in turn."""
 
     def run(lab: Lab) -> Record:
         record = {}

@@ -1,7 +1,7 @@
 """The lesson of a scenario, in the reader's language.
 
-The English lesson is in the scenario's file: the docstrings of the module and of its checks. Any other
-language has a file of its own, scenarios/LANGUAGE/NAME.md: a heading, the text, a section for each variant.
+The English lesson is in the scenario's file: the docstrings of the module and of its checks. A translation is
+a separate file, scenarios/LANGUAGE/NAME.md, with a heading, the text and a section for each variant.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONTEXT = 2  # lines around a change
 
 @dataclass(frozen=True)
 class Lesson:
-    """``outcomes`` has a line for each variant of a pitfall: its result."""
+    """The text of a lesson. ``outcomes`` describes the result of each variant of a pitfall."""
 
     title: str
     text: str
@@ -36,7 +36,7 @@ def lesson(scenario: Scenario, language: str) -> Lesson:
 
 
 def changes(scenario: Scenario) -> list[str]:
-    """The lines of a diff from each broken program to the fixed one of the same name.
+    """The lines of a diff from each broken program to the corresponding fixed one.
 
     BROKEN is compared with FIXED, BROKEN_X with FIXED_X. The lines --- and +++ name the two programs; a
     line @@ separates two places in one program.
@@ -58,7 +58,7 @@ def title(name: str, language: str) -> str:
 
 
 def _translation(name: str, language: str) -> Lesson | None:
-    """The lesson in scenarios/LANGUAGE/; None if there is none, as for English."""
+    """The lesson in scenarios/LANGUAGE/; None if there is none, as is the case for English."""
     try:
         whole = (catalog.FOLDER / language / f"{name.replace('-', '_')}.md").read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Plays a scenario: runs it, checks its record, keeps the evidence and gives the verdict."""
+"""Plays a scenario: runs it, checks its record, keeps the evidence and determines the verdict."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "unsupported": 3}
 
 @dataclass
 class Outcome:
-    """The outcome of a scenario. ``reason`` says why it didn't pass, ``diagnosis`` what caused that.
+    """The outcome of a scenario. If it didn't pass, ``reason`` is the error and ``diagnosis`` its cause.
 
     ``traffic`` holds the packets between the hosts, ``folder`` the files of the run.
     """
@@ -92,8 +92,8 @@ def play(
 ) -> Outcome:
     """Plays ``scenario`` on the lab that ``open_lab`` opens. ``observe`` is called with each event.
 
-    An exception of the scenario becomes a verdict. Raises only KeyboardInterrupt, and LabError if the lab
-    can't be reached. The record is written in every case.
+    An exception raised by the scenario becomes a verdict. Raises only KeyboardInterrupt, and LabError if the
+    lab can't be reached. The record is always written.
     """
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     recorder = Recorder(runs, scenario.name)
@@ -124,7 +124,7 @@ def play(
 def _play_on(
     lab: Lab, outcome: Outcome, seed: int, observe: Observe, capture: Options | None, about: dict[str, Any]
 ) -> None:
-    """Plays on a restored lab while evidence is collected; adds the link and the captures to ``about``."""
+    """Plays the scenario on a restored lab and collects evidence; adds the link and captures to ``about``."""
     lab.random = random.Random(seed)
     lab.restore()
     lab.connect()
@@ -142,7 +142,7 @@ def _play_on(
 
 
 def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
-    """Writes trace.html. A failure becomes a note: it doesn't change the verdict."""
+    """Writes trace.html. A failure is reported as a note and doesn't change the verdict."""
     try:
         trace.write(folder, traffic)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A scenario played many times: is its verdict the same every time?"""
+"""Plays a scenario repeatedly, to show whether its verdict is stable."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def play_repeatedly(
     seed: int | None = None,
     capture: Options | None = None,
 ) -> Iterator[Outcome]:
-    """Plays ``scenario`` ``times`` in a row. Of the runs that pass only the last keeps its folder.
+    """Plays ``scenario`` several times in a row. Of the runs that pass, only the last one's folder is kept.
 
     Raises EnvironmentFailure if the lab can't be reached.
     """

@@ -1,7 +1,7 @@
 """Reads docker-compose.yml: the default prefixes of its networks, and its nodes. No I/O.
 
-Both have a fixed form in the file, so it is read as text. `docker compose config` would resolve it, but takes
-longer than all other steps before a start; a test compares the two results.
+Both have a fixed form in the file, so it is parsed as text. `docker compose config` would resolve it, but
+takes longer than all other steps before a start; a test compares the two results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PROFILE = re.compile(r"^    image: .*\$\{PROFILE\b", re.MULTILINE)
 class ComposeFile:
     """A lab as described by its Compose file."""
 
-    prefixes: dict[str, str]  # IPv4, by name of the network, which is the variable's in small letters
+    prefixes: dict[str, str]  # IPv4, by name of the network: the name in the variable, in lower case
     prefixes6: dict[str, str]
     nodes: tuple[str, ...]  # the services that are hosts or routers
     profiled: tuple[str, ...]  # the services whose image depends on the profile

@@ -14,7 +14,7 @@ class Node:
 
     name: str  # the Compose service
     role: str  # host | router
-    names: tuple[str, ...]  # the host names that resolve to it, its own first
+    names: tuple[str, ...]  # the host names that resolve to it; the first is its hostname
     segments: tuple[str, ...]
     addresses: tuple[str, ...]  # IPv4, one for each segment
     addresses6: tuple[str, ...]
@@ -22,7 +22,7 @@ class Node:
 
     @classmethod
     def from_labels(cls, service: str, labels: Mapping[str, str], prefix: str = "") -> Node:
-        """The node that a Compose service describes in its labels. Raises KeyError if it has no role."""
+        """The node described by the labels of a Compose service. Raises KeyError if it has no role."""
 
         def words(key: str) -> tuple[str, ...]:
             return tuple(labels.get(prefix + key, "").split())

@@ -1,4 +1,4 @@
-"""The prefixes of a lab's networks: checked, compared, and chosen so that two labs don't overlap. Pure.
+"""Checks, compares and chooses the prefixes of a lab's networks, so that two labs don't overlap. No I/O.
 
 A prefix is the first three numbers of an IPv4 /24 ("172.28.66") or the first groups of an IPv6 /64
 ("fd28:66").
@@ -17,12 +17,12 @@ from lab.locale import message
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Prefixes: TypeAlias = Mapping[str, str]  # by name of the network
 
-CHOICES = 99  # how many labs fit side by side
+CHOICES = 99  # the number of labs that can run side by side
 EXAMPLE, EXAMPLE6 = "172.28.66", "fd28:66"
 
 
 class PrefixError(ValueError):
-    """A prefix that a lab can't have. The text names it."""
+    """A prefix that a lab can't use. The message names it."""
 
 
 def network(prefix: str) -> Network:
@@ -61,7 +61,7 @@ def overlap(one: Network, other: Network) -> bool:
 
 
 def disjoint(prefixes: Iterable[str]) -> list[Network]:
-    """The networks with these prefixes. Raises PrefixError if one is wrong, or if two overlap."""
+    """The networks with these prefixes. Raises PrefixError if one is invalid, or if two overlap."""
     networks = [network(prefix) for prefix in prefixes]
     for one, other in itertools.combinations(networks, 2):
         if overlap(one, other):
@@ -107,7 +107,7 @@ def _shift(prefix: str, distance: int) -> str:
 
 
 def parse(words: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """NETWORK=PREFIX of each word: the IPv4 prefixes and the IPv6 prefixes by network. Raises PrefixError."""
+    """Parses words of the form NETWORK=PREFIX into IPv4 and IPv6 prefixes by network. Raises PrefixError."""
     found: tuple[dict[str, str], dict[str, str]] = ({}, {})
     for word in words:
         name, _, prefix = word.partition("=")

@@ -1,1 +1,1 @@
-"""The link between the segments: settings made on the router, read back, measured, and kept in the record."""
+"""The link between the segments: its settings are applied on the router, read back, measured and recorded."""

@@ -1,7 +1,7 @@
-"""The link between the segments, as a scenario drives it: impaired on the router, and verified by measuring.
+"""``lab.link``, the interface for scenarios: impairs the link on the router, and verifies it by measuring.
 
-Settings are data (lab/link/settings.py). The router's `impair` puts them in force with the best backend that
-its kernel has.
+Settings are data (lab/link/settings.py). `impair` on the router applies them with the best backend that its
+kernel supports.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ QUICK = 200  # probes that show whether a direction is cut
 
 @dataclass
 class Link(LinkSession):
-    """``lab.link``. Each impairment replaces the one before; a partition and drops are independent of it.
+    """``lab.link``. Each impairment replaces the previous one; a partition and drops are independent of it.
 
-    Without settings the router just forwards. At the end of a run the link is cleared.
+    Without settings the router only forwards. The link is cleared at the end of a run.
     """
 
     def set(
@@ -47,7 +47,7 @@ class Link(LinkSession):
 
         Durations are in seconds, shares in 0–1, the rate in bit/s. A direction is "to-SEGMENT". With
         ``verify`` the link is measured, which takes about 2 s. Raises UsageError for an invalid setting,
-        Unsupported if no backend here can do it, and LinkFailure if the link doesn't do it.
+        Unsupported if no available backend supports it, and LinkFailure if the measurement contradicts it.
         """
         self._require_router()
         with _invalid_settings():
@@ -97,30 +97,30 @@ class Link(LinkSession):
 
     @contextmanager
     def impaired(self, **asked: Any) -> Iterator[None]:
-        """``set`` for the duration of the context; then the impairment before it holds again."""
+        """``set`` for the duration of the context; then the previous impairment is restored."""
         with self._restored("impairments"):
             self.set(**asked)
             yield
 
     @contextmanager
     def partitioned(self, direction: str = BOTH, *, verify: bool = True) -> Iterator[None]:
-        """``partition`` for the duration of the context; then the partition before it holds again."""
+        """``partition`` for the duration of the context; then the previous partition is restored."""
         with self._restored("cut"):
             self.partition(direction, verify=verify)
             yield
 
     @contextmanager
     def dropping(self, nth: int | Iterable[int], **match: Any) -> Iterator[None]:
-        """``drop`` for the duration of the context; then the drop before it goes on counting."""
+        """``drop`` for the duration of the context; then the previous drop continues to count."""
         with self._restored("drops"):
             self.drop(nth, **match)
             yield
 
     def verify(self, probes: int | None = None) -> Attempt:
-        """Measures the link, several times if the machine is busy, and returns the attempt that decides.
+        """Measures the link, repeatedly if the machine is busy, and returns the decisive attempt.
 
-        All attempts are kept. Raises LinkFailure if the settings were changed, and LabError if the probes
-        can't be sent; the attempt itself says what is wrong (``wrong``).
+        All attempts are kept. The attempt's ``wrong`` lists the checks that failed. Raises LinkFailure if the
+        settings were changed, and LabError if the probes can't be sent.
         """
         asked = self.settings
         for number in range(ATTEMPTS):
@@ -153,7 +153,7 @@ class Link(LinkSession):
 
     @contextmanager
     def _restored(self, part: str) -> Iterator[None]:
-        """Afterwards this part of the settings is again what it was, and the other parts stay."""
+        """Restores one part of the settings at the end of the context; the other parts stay."""
         before = getattr(self.settings, part)
         try:
             yield
@@ -163,7 +163,7 @@ class Link(LinkSession):
                 self._apply(restored, verify=False, counted=self._counted_before(restored))
 
     def _receivers(self) -> dict[str, Host]:
-        """For each direction a host on the segment that its packets go to."""
+        """A host for each direction, on the segment that its packets go to."""
         router = self._require_router()
         hosts = [host for host in self.hosts if host.node.role == "host"]
         found = {
@@ -178,7 +178,7 @@ class Link(LinkSession):
 
 @contextmanager
 def _invalid_settings() -> Iterator[None]:
-    """An invalid setting is the user's mistake."""
+    """Converts ImpairmentError to UsageError."""
     try:
         yield
     except ImpairmentError as error:

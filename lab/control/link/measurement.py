@@ -1,4 +1,4 @@
-"""Measures the link: a probe program on each side, then a judgement of what arrived."""
+"""Measures the link: runs a probe program on each side and compares the arrivals with the settings."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SEND_TIMEOUT = 30.0
 
 
 def measure(receivers: Mapping[str, Host], asked: LinkSettings, probes: int | None = None) -> Attempt:
-    """Sends probes in both directions at once, and compares what arrives with ``asked``.
+    """Sends probes in both directions at once, and compares the arrivals with ``asked``.
 
-    ``receivers`` has the host that receives the packets of each direction; the other one sends them.
+    ``receivers`` maps each direction to the host that receives its packets; the other host sends them.
     ``probes`` limits their number. Raises EnvironmentFailure, or HostTimeout, if the probes can't be sent.
     """
     started = time.time()
@@ -50,7 +50,7 @@ def measure(receivers: Mapping[str, Host], asked: LinkSettings, probes: int | No
 
 
 def failures(attempt: Attempt) -> list[str]:
-    """The values that aren't as they were asked for, one sentence each."""
+    """A sentence for each value that differs from its setting."""
     return [
         f"{way} {check.what}: asked {check.show(check.asked)}, measured {check.show(check.measured)}"
         f" ({check.show(check.low)} … {check.show(check.high)})"

@@ -1,4 +1,4 @@
-"""The settings that are in force on the router: requested, read back, and compared with what was asked."""
+"""Applies settings on the router, reads those in force, and compares them with the requested ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TIMEOUT = 20.0  # seconds
 
 
 class LinkFailure(LabError):
-    """The link doesn't do what was asked of it, so a run on it proves nothing."""
+    """The link doesn't behave as requested, so a run on it proves nothing."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """The router's answer: what its kernel can do, and what is in force (None: nothing)."""
+    """The router's answer: the capabilities of its kernel, and the settings in force (None if none are)."""
 
     can: dict[str, Any]
     now: dict[str, Any] | None
@@ -40,7 +40,7 @@ class Status:
 
     @property
     def alive(self) -> bool:
-        """False if the process that holds the packets has died: then the link is cut."""
+        """False if the process that serves the packet queues has died: then the link is cut."""
         return self.now is None or bool(self.now["alive"])
 
     @property
@@ -60,9 +60,9 @@ class Status:
 
 
 def difference(asked: Status, found: Status) -> str:
-    """Why ``found`` isn't what is in force since ``asked`` was the answer; "" if it is.
+    """How ``found`` differs from ``asked``, the answer to the last request; "" if nothing was changed since.
 
-    Each request gets an id of its own, so another request is noticed even if it asks for the same.
+    Each request gets a unique id, so another request is detected even if its settings are the same.
     """
     lost = asked.now is not None and found.now is None
     if lost and found.boot != asked.boot:
@@ -97,8 +97,8 @@ class RouterLink:
     ) -> tuple[Status, Status]:
         """Replaces all settings. Returns those before and after.
 
-        ``backend`` and ``seed`` None keep those in force; ``counted`` has the initial counters of each drop,
-        None keeps those of the drops that stay. Raises Unsupported if no backend can do it.
+        None keeps the current ``backend`` or ``seed``. ``counted`` lists the initial counters of each drop;
+        None keeps those of the drops that stay. Raises Unsupported if no backend supports the settings.
         """
         addresses = dict(zip(self.segments, self.router.node.addresses, strict=True))
         request = {"op": "apply", "interfaces": addresses, "link": link.as_json()}

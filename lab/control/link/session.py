@@ -1,6 +1,6 @@
-"""A run's view of the link: the settings that were asked for, compared at every step with those in force.
+"""The link during a run: at every step the requested settings are compared with those in force.
 
-So a change from outside the run is noticed, and what each setting did is kept for the record.
+This detects changes from outside the run. The effect of each setting is kept for the record.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from lab.link.verification import Attempt
 
 @dataclass
 class Change:
-    """One setting in force: since when, by which backend, how it was measured, what it did to packets."""
+    """Settings that were applied: when, by which backend, their measurements, and the packet counters."""
 
     at: float
     asked: LinkSettings
     backend: str
     seed: str
-    attempts: list[Attempt] = field(default_factory=list)  # to measure it; the last one decided
+    attempts: list[Attempt] = field(default_factory=list)  # at measuring it; the last one was decisive
     delivered: dict[str, Any] | None = None
 
     @property
@@ -53,24 +53,24 @@ class LinkSession:
 
     hosts: Sequence[Host]
     observe: Observe
-    seed: str | None = None  # of all random choices. None: the one in force stays
-    backend: str | None = None  # None: the one in force stays, or else the best there is
+    seed: str | None = None  # of all random choices; None keeps the current one
+    backend: str | None = None  # None keeps the current one, or selects the best one that works
     changes: list[Change] = field(default_factory=list)
     failure: str = ""  # the first problem of the link in this run
     _settings: LinkSettings | None = None  # None: not known yet
-    _in_force: Status | None = None  # the router's last answer; None: not known
+    _in_force: Status | None = None  # the router's last answer; None: unknown
     _counted: dict[tuple[Drop, ...], list[list[int]]] = field(default_factory=dict)
     _backend: str = ""
 
     def show(self) -> Status:
-        """The settings in force. Raises LinkFailure if they aren't the ones that were asked for."""
+        """The settings in force. Raises LinkFailure if they differ from the requested ones."""
         found = self._require_router().show()
         self._compare(found)
         self._note_backend(found)
         return found
 
     def clear(self) -> None:
-        """Ends everything: impairment, partition, drops."""
+        """Removes all settings: the impairment, the partition and the drops."""
         self._request(LinkSettings(), keep=True)
 
     @property
@@ -81,13 +81,13 @@ class LinkSession:
 
     @property
     def settings(self) -> LinkSettings:
-        """The settings that were asked for last."""
+        """The settings that were requested last."""
         if self._settings is None:
             self._settings = self.show().settings
         return self._settings
 
     def begin(self, seed: str) -> None:
-        """Begins a run: the settings that an earlier one may have left are cleared."""
+        """Begins a run: clears settings that are left over from an earlier one."""
         self.seed, self.backend, self.changes, self.failure = seed, None, [], ""
         self._settings, self._in_force, self._counted = LinkSettings(), None, {}
         if self._router() is not None and self.show().now:
@@ -96,7 +96,7 @@ class LinkSession:
             self._tell(Note, "link: an earlier run had left its settings; they were cleared")
 
     def end(self) -> None:
-        """Ends a run: compares the settings a last time and clears them. A problem is kept in ``failure``."""
+        """Ends a run: compares the settings a last time and clears them. ``failure`` is set on a problem."""
         if self._router() is None:
             return
         if self._in_force is not None and self.settings.is_nothing:
@@ -113,7 +113,7 @@ class LinkSession:
     def _request(
         self, asked: LinkSettings, counted: list[list[int]] | None = None, *, keep: bool = False
     ) -> None:
-        """Puts ``asked`` in force, and fails if the settings until now weren't the ones in force."""
+        """Applies ``asked``. Raises LinkFailure if somebody else changed the settings before it."""
         router = self._require_router()
         if self.backend not in (None, *BACKENDS):
             raise UsageError(f"link: no backend {self.backend!r}: expected {', '.join(BACKENDS)}")
@@ -122,7 +122,7 @@ class LinkSession:
             before, now = router.apply(asked, backend=self.backend, seed=seed, counted=counted)
         except Unsupported:
             raise
-        except LabError as error:  # it is not known what is in force now
+        except LabError as error:  # the settings in force are unknown now
             self._in_force, self.failure = None, self.failure or str(error)
             raise
         try:
@@ -136,13 +136,13 @@ class LinkSession:
                 self._tell(LinkChanged, asked, backend)
 
     def _counted_before(self, settings: LinkSettings) -> list[list[int]] | None:
-        """The counters of drops that were in force before; None if they are in force now."""
+        """The last counters of ``settings.drops``; None if these drops are in force now."""
         if self._settings is not None and self._settings.drops == settings.drops:
             return None
         return self._counted.get(settings.drops)
 
     def _compare(self, found: Status) -> None:
-        """Notes what the settings did until now. Raises LinkFailure if they aren't in force any more."""
+        """Records the effect of the settings so far. Raises LinkFailure if they aren't in force any more."""
         asked, self._in_force = self._in_force, found
         if asked is None:
             return
@@ -170,7 +170,7 @@ class LinkSession:
         return LinkFailure(why)
 
     def _tell(self, kind: Callable[..., Event], *fields: Any) -> None:
-        """Passes on an event of the router, or of the lab if it has none."""
+        """Reports an event of the router, or of the lab if it has no router."""
         router = self._router()
         self.observe(kind(time.time(), router.title if router else "lab", *fields))
 
