@@ -19,7 +19,7 @@ from lab.link import traffic_control as tc
 from lab.link.settings import LinkSettings
 from lab.link.traffic_control import Interfaces
 from lab.programs.console import ENVIRONMENT, USAGE, Failure, Parser, main
-from lab.sockets.nfqueue import overflowed
+from lab.sockets.netlink.nfqueue import overflowed
 
 JsonObject: TypeAlias = dict[str, Any]
 

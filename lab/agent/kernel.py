@@ -12,7 +12,7 @@ from lab.link import traffic_control as tc
 from lab.link.settings import MAX_SEGMENTS, LinkSettings, directions_to
 from lab.link.traffic_control import BACKENDS, FAMILIES, Interfaces
 from lab.programs.console import ENVIRONMENT, USAGE, Failure
-from lab.sockets.nfqueue import Queue
+from lab.sockets.netlink.nfqueue import Queue
 
 TIMEOUT = 10.0  # seconds for one command
 TRIAL_QUEUE = 65_000

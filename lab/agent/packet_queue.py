@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from lab.link.impairment_model import HEADERS, DropRule, ImpairmentModel, flip_bit, parse
 from lab.link.settings import MAX_DROPS, Impairment, LinkSettings
-from lab.sockets.nfqueue import WHOLE, Injector, Packet, Queue, payload
+from lab.sockets.netlink.nfqueue import WHOLE, Injector, Packet, Queue, payload
 from lab.sockets.stop import Stop
 
 BATCH = 128  # packets taken from one queue before the next is served and due packets are released

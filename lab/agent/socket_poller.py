@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 
 from lab.agent.socket_tracker import CounterTracker, SocketTracker, counters, owner
 from lab.programs import console
-from lab.sockets import sockdiag
+from lab.sockets.netlink import sockdiag
 
 INTERVAL = 0.005  # seconds between two polls
 SHARE = 0.1  # of one core, at most: a slow poll is followed by a longer pause

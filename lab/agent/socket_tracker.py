@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.link.impairment_model import PROBE_PORT
-from lab.sockets import sockdiag
 from lab.sockets.address import format_endpoint
-from lab.sockets.sockdiag import Sample
+from lab.sockets.netlink import sockdiag
+from lab.sockets.netlink.sockdiag import Sample
 
 QUEUE_INTERVAL = 0.05  # seconds between two reports of a socket's queues while its state stays the same
 SSH_PORT = 22

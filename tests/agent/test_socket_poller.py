@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lab.agent.socket_tracker import QUEUE_INTERVAL, CounterTracker, SocketTracker, counters, owner
-from lab.sockets.sockdiag import TCP, UDP
+from lab.sockets.netlink.sockdiag import TCP, UDP
 
 STATE = {"ESTABLISHED": 1, "SYN_SENT": 2, "TIME_WAIT": 6, "LISTEN": 10}
 ME = "192.168.40.129"

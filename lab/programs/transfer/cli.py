@@ -16,11 +16,11 @@ from lab.programs import console
 from lab.programs.console import ENVIRONMENT, FAILED, OK, Console, Failure
 from lab.programs.transfer import help
 from lab.programs.transfer.client import Client
+from lab.programs.transfer.frame_stream import TimeLimits
 from lab.programs.transfer.progress import Report, human
 from lab.programs.transfer.serve import serve
-from lab.programs.transfer.storage import Root
+from lab.programs.transfer.storage.root import Root
 from lab.programs.transfer.tree import Download, Upload
-from lab.programs.transfer.wire import TimeLimits
 from lab.protocols.errors import TruncatedError
 from lab.protocols.names import Path, shown, split_path
 from lab.protocols.printable import printable

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
-from lab.programs.transfer.partial import PartialFile, hash_file
-from lab.programs.transfer.storage import Root, status_of
-from lab.programs.transfer.wire import FrameStream, ProgressCallback, TimeLimits
+from lab.programs.transfer.frame_stream import FrameStream, ProgressCallback, TimeLimits
+from lab.programs.transfer.storage.partial_file import PartialFile, hash_file
+from lab.programs.transfer.storage.root import Root, status_of
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
 from lab.protocols.names import Path
 from lab.protocols.transfer import (

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from lab.programs.console import Console, describe
 from lab.programs.transfer.client import Outcome
-from lab.programs.transfer.wire import ProgressCallback
+from lab.programs.transfer.frame_stream import ProgressCallback
 from lab.protocols.printable import printable
 from lab.protocols.transfer import RESUME_ALIGNMENT
 

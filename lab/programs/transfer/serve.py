@@ -13,9 +13,9 @@ from itertools import islice
 from typing import Any
 
 from lab.programs.console import Console
-from lab.programs.transfer.partial import PartialFile, PartialFiles, hash_file
-from lab.programs.transfer.storage import Root, status_of
-from lab.programs.transfer.wire import FrameStream, TimeLimits
+from lab.programs.transfer.frame_stream import FrameStream, TimeLimits
+from lab.programs.transfer.storage.partial_file import PartialFile, PartialFiles, hash_file
+from lab.programs.transfer.storage.root import Root, status_of
 from lab.protocols.errors import ProtocolError, RemoteProtocolError
 from lab.protocols.names import Path, forbidden_on_windows, shown
 from lab.protocols.transfer import (

@@ -12,7 +12,7 @@ from lab.locale import _
 from lab.programs.console import ENVIRONMENT, USAGE, Failure
 from lab.programs.transfer.client import Client
 from lab.programs.transfer.progress import Report
-from lab.programs.transfer.storage import Root
+from lab.programs.transfer.storage.root import Root
 from lab.protocols.errors import LocalProtocolError, ProtocolError
 from lab.protocols.names import Path, shown, split_path
 from lab.protocols.printable import printable

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lab.programs.transfer.client import Outcome
-from lab.programs.transfer.storage import Root
-from lab.programs.transfer.wire import TimeLimits
+from lab.programs.transfer.frame_stream import TimeLimits
+from lab.programs.transfer.storage.root import Root
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
 from lab.protocols.names import partial_name
 from lab.protocols.transfer import Refusal

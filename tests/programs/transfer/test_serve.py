@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lab.programs.transfer.wire import TimeLimits
+from lab.programs.transfer.frame_stream import TimeLimits
 from lab.protocols.framing import MAX_HEADER
 from lab.protocols.names import partial_name
 from lab.protocols.transfer import RESUME_ALIGNMENT, Refusal

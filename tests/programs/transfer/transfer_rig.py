@@ -20,9 +20,9 @@ from typing import Any
 
 from lab.programs.console import Console
 from lab.programs.transfer.client import Client
+from lab.programs.transfer.frame_stream import TimeLimits
 from lab.programs.transfer.serve import serve
-from lab.programs.transfer.storage import Root
-from lab.programs.transfer.wire import TimeLimits
+from lab.programs.transfer.storage.root import Root
 from lab.sockets.blocking import connect, listen
 from lab.sockets.stop import Stop
 

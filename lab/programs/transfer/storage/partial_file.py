@@ -22,7 +22,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from lab.programs.transfer.block_pipeline import BLOCK, BlockPipeline
-from lab.programs.transfer.errno_mapping import refusing
+from lab.programs.transfer.storage.errno_mapping import refusing
 from lab.protocols.names import Path, partial_name, shown
 from lab.protocols.transfer import RESUME_ALIGNMENT, Refusal
 

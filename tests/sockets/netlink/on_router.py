@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, "/opt/socketlab")
 
 from lab.link.impairment_model import flip_bit, parse  # noqa: E402
-from lab.sockets.nfqueue import WHOLE, Injector, Queue, overflowed, payload  # noqa: E402
+from lab.sockets.netlink.nfqueue import WHOLE, Injector, Queue, overflowed, payload  # noqa: E402
 
 NUMBER, PORT = 64_000, 9955
 HOSTS = {4: (socket.AF_INET, "127.0.0.1", "iptables"), 6: (socket.AF_INET6, "::1", "ip6tables")}

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from lab.programs.transfer.errno_mapping import refusing
-from lab.programs.transfer.partial import PartialFiles
+from lab.programs.transfer.storage.errno_mapping import refusing
+from lab.programs.transfer.storage.partial_file import PartialFiles
 from lab.protocols.errors import LocalProtocolError
 from lab.protocols.names import MAX_COMPONENTS, Path, check_name, is_partial_name, shown
 from lab.protocols.printable import printable

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.programs.transfer.storage import Root
+from lab.programs.transfer.storage.root import Root
 from lab.protocols.names import partial_name
 from lab.protocols.transfer import Refusal
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from lab.sockets import sockdiag
-from lab.sockets.sockdiag import STATES, TCP, UDP, SockDiag, changing, identity, parse
+from lab.sockets.netlink import sockdiag
+from lab.sockets.netlink.sockdiag import STATES, TCP, UDP, SockDiag, changing, identity, parse
 
 WAIT = 10.0
 

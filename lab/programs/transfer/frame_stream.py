@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from lab.programs.transfer.block_pipeline import BlockPipeline
-from lab.programs.transfer.partial import PartialFile
+from lab.programs.transfer.storage.partial_file import PartialFile
 from lab.protocols.errors import ProtocolError, RemoteProtocolError, TruncatedError
 from lab.protocols.framing import Decoder, Fields, Header
 from lab.sockets.blocking import Stream

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.programs.transfer.partial import SLOTS, PartialFile, PartialFiles
-from lab.programs.transfer.storage import Root
+from lab.programs.transfer.storage.partial_file import SLOTS, PartialFile, PartialFiles
+from lab.programs.transfer.storage.root import Root
 from lab.protocols.names import partial_name
 from lab.protocols.transfer import RESUME_ALIGNMENT, Refusal
 from tests.programs.transfer.transfer_rig import content, digest, names_in

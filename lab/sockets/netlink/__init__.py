@@ -1,0 +1,1 @@
+"""Netlink: packets queued for a decision, and the sockets of the kernel."""
