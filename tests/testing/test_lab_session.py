@@ -44,7 +44,9 @@ def test_a_lab_whose_prefixes_were_taken_meanwhile_chooses_others(started, lab_t
 @pytest.mark.lab
 def test_a_lab_that_cannot_start_for_another_reason_says_so_at_once(tmp_path, monkeypatch):
     compose_file = tmp_path / "docker-compose.yml"
-    compose_file.write_text("services: {server: {image: 'socketlab/no-such-image', pull_policy: never}}\n")
+    compose_file.write_text(
+        (ROOT / "docker-compose.yml").read_text().replace("NET_ADMIN", "NO_SUCH_CAPABILITY")
+    )
     free = LabProject.beside
     monkeypatch.setattr(LabProject, "beside", lambda *name: replace(free(*name), compose_file=compose_file))
     with pytest.raises(EnvironmentFailure):
