@@ -100,7 +100,7 @@ class LinkSession:
         if self._router() is None:
             return
         if self._in_force is not None and self.settings.is_nothing:
-            self._keep_failure(self.show)
+            self._keep_failure(self._compare_last)
         if self._in_force is None or not self.settings.is_nothing:
             self._keep_failure(self.clear)
 
@@ -134,6 +134,12 @@ class LinkSession:
                 backend, made = (now.backend, now.now["seed"]) if now.now else ("", "")
                 self.changes.append(Change(time.time(), asked, backend, made))
                 self._tell(LinkChanged, asked, backend)
+
+    def _compare_last(self) -> None:
+        """``show``, which is unnecessary if nothing was in force and nothing is."""
+        nothing = self._in_force is not None and self._in_force.now is None
+        if not nothing or self._require_router().has_settings():
+            self.show()
 
     def _counted_before(self, settings: LinkSettings) -> list[list[int]] | None:
         """The last counters of ``settings.drops``; None if these drops are in force now."""

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from lab.control.link.measurement import failures
-from lab.control.link.router import LinkFailure
+from lab.control.link.router import LinkFailure, RouterLink
 from lab.control.transport import from_engine
 from lab.errors import Unsupported, UsageError
 from lab.link.binomial import interval
@@ -57,6 +57,15 @@ def measured(link, direction="to-servers"):
 
 def ping(lab, *words, version=4):
     return lab.client.run(f"ping -{version} -q -W 1 {' '.join(words)} server", timeout=60).stdout
+
+
+def test_the_router_has_settings_exactly_while_they_are_in_force(link, lab):
+    router = RouterLink(lab.router)
+    assert not router.has_settings()
+    link.set(loss=0.1, verify=False)
+    assert router.has_settings()
+    link.clear()
+    assert not router.has_settings()
 
 
 def test_an_unimpaired_path_is_not_queued_at_all(link, as_root):

@@ -28,9 +28,13 @@ class Router:
     boot: str = "1"
     broken: bool = False
     requests: list = field(default_factory=list)
+    started: int = 0  # how often impair was started
     count: int = 0
 
-    def ask(self, command, *, stdin, timeout):
+    def ask(self, command, *, stdin="", timeout):
+        if command.startswith("test -e"):
+            return Result(command, self.title, exit_code=0 if self.now else 1)
+        self.started += 1
         request = json.loads(stdin)
         before = self.now
         if request["op"] == "apply":
@@ -201,6 +205,12 @@ def test_settings_of_somebody_else_are_noticed_in_a_run_that_has_none(link, rout
     link.end()
     assert link.failure == "somebody else changed the link: asked unimpaired, found to-dmz: 1 ms"
     assert router.now is None
+
+
+def test_the_end_of_a_run_that_left_the_link_alone_starts_no_impair(link, router):
+    started = router.started
+    link.end()
+    assert (router.started, link.failure) == (started, "")
 
 
 def test_the_same_settings_made_by_somebody_else_are_noticed(link, router):
