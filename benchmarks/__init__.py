@@ -1,3 +1,4 @@
-"""Socket Lab beside what one would use instead. ``python -m benchmarks``; a module here with ``measure`` is
-one of them.
+"""Benchmarks that compare the lab with the tools that it replaces: ``python -m benchmarks``.
+
+Each module with a function ``measure`` is a benchmark.
 """

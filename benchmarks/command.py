@@ -1,4 +1,4 @@
-"""A remote command from the client: lab-command run against ssh."""
+"""The time of a remote command from the client: lab-command run and ssh compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PORT = 20_400
 TIMEOUT = 120.0
 OURS, MUX = "lab-command run, on an open session", "ssh, multiplexed"
 ONE, ONE_SSH = "lab-command run, one command", "ssh, one command"
-# A connection for all: the master ends with the last of them.
+# One connection for all commands. The first ssh becomes the master in the background.
 MASTER = "-o ControlMaster=auto -o ControlPersist=60 -o ControlPath=/tmp/bench-master"
 
 
@@ -23,8 +23,8 @@ def measure(rig: Rig) -> Iterator[Table]:
     client = rig.lab.client
     table = Table("A remote command (`true`), client to server, across the router", SECONDS, base=ONE_SSH)
     table.remarks |= {
-        OURS: f"{MANY} lines on standard input, less the time of one line, a command",
-        MUX: f"{MANY} times a client process on one connection, less the first one, a command",
+        OURS: f"per command: {MANY} lines on standard input, without the first one",
+        MUX: f"per command: {MANY} client processes on one connection, without the first one",
         ONE: "process, connection, command",
         ONE_SSH: "process, connection, login, command",
     }
@@ -39,12 +39,12 @@ def measure(rig: Rig) -> Iterator[Table]:
             alternate(table, ways, rig.rounds(7))
         finally:
             client.run(f"ssh {MASTER} -O exit server")
-    table.at_most(3.0, "a `true` by lab-command on an open session, in ms", in_ms(table.median(OURS)))
+    table.at_most(3.0, "`true` with lab-command on an open session, in ms", in_ms(table.median(OURS)))
     yield table
 
 
 def each_of_many(client: Host, command: str) -> Way:
-    """The time that one more of MANY takes; ``command`` has a %d for how many."""
+    """The time of each additional command. ``command`` has a %d for the number of commands."""
 
     def seconds(count: int) -> float:
         started = time.perf_counter()

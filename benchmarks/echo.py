@@ -1,4 +1,4 @@
-"""Echo requests a second, and 1,000 connections at once: each I/O model of lab-echo against socat."""
+"""Echo requests per second and 1,000 concurrent connections: lab-echo, by I/O model, and socat compared."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from benchmarks.rig import Rig, serving
 from benchmarks.table import PER_SECOND, SECONDS, Table, alternate
 from lab.control.host import Host
 
-CROWD = 1000
+MANY = 1000  # connections
 SOME = 50
 TIMEOUT = 120.0
 BLOCKING, THREADED, AIO = (f"lab-echo, {io_model}" for io_model in ("blocking", "threaded", "async"))
 PIPE, CAT = "socat PIPE", "socat EXEC:cat"
 PORTS = {name: 8400 + number for number, name in enumerate((BLOCKING, THREADED, AIO, PIPE, CAT))}
-AT_ONCE = (THREADED, AIO, PIPE, CAT)  # the blocking I/O model serves one client after the other
+CONCURRENT = (THREADED, AIO, PIPE, CAT)  # the blocking I/O model serves one client at a time
 
 NOTE = (
     "The load comes from one Python process on the client (benchmarks/load.py), which shares the machine's "
@@ -34,30 +34,30 @@ def measure(rig: Rig) -> Iterator[Table]:
             stack.enter_context(serving(server, command_of(name), announce=announcement(name)))
         wait_for_ports(server, PORTS.values())
         yield requests(client, rig.rounds(5), PORTS, connections=1, messages=4000)
-        yield requests(client, rig.rounds(5), AT_ONCE, connections=SOME, messages=400)
-        yield crowd(client, rig.rounds(3))
+        yield requests(client, rig.rounds(5), CONCURRENT, connections=SOME, messages=400)
+        yield many_connections(client, rig.rounds(3))
 
 
 def command_of(name: str) -> str:
-    """The server's command: each has a port of its own, and waits there all the time."""
+    """The server's command. All servers run during the whole benchmark, each on its own port."""
     port = PORTS[name]
     if name.startswith("socat"):
-        return f"socat TCP-LISTEN:{port},fork,reuseaddr,nodelay,backlog={CROWD} {name.split()[1]}"
-    return f"lab-echo serve --mode upper --io {name.split()[1]} --port {port} --max-clients {CROWD}"
+        return f"socat TCP-LISTEN:{port},fork,reuseaddr,nodelay,backlog={MANY} {name.split()[1]}"
+    return f"lab-echo serve --mode upper --io {name.split()[1]} --port {port} --max-clients {MANY}"
 
 
 def announcement(name: str) -> str:
-    return "pid " if name.startswith("socat") else "listening on"  # socat doesn't say when it listens
+    return "pid " if name.startswith("socat") else "listening on"  # socat doesn't report that it listens
 
 
 def wait_for_ports(host: Host, ports: Iterable[int]) -> None:
-    """Until each has a listener. Raises CommandTimeout."""
+    """Waits until each port has a listener. Raises CommandTimeout."""
     for port in ports:
         host.run(f"until ss -Hltn sport = :{port} | grep -q .; do sleep 0.02; done", check=True, timeout=10)
 
 
 def requests(client: Host, rounds: int, names: Iterable[str], *, connections: int, messages: int) -> Table:
-    plural = "s, each with one request under way" if connections > 1 else ""
+    plural = "s, each with one request in flight" if connections > 1 else ""
     table = Table(
         f"Echo requests of {load.SIZE} bytes, {connections} connection{plural}", PER_SECOND, base=PIPE
     )
@@ -71,15 +71,15 @@ def requests(client: Host, rounds: int, names: Iterable[str], *, connections: in
     return table
 
 
-def crowd(client: Host, rounds: int) -> Table:
-    """Opens CROWD connections, and then wants 5 answers on each before one is closed."""
-    table = Table(f"{CROWD:,} connections at once: opened, and 5 answers on each", SECONDS, base=PIPE)
+def many_connections(client: Host, rounds: int) -> Table:
+    """Opens MANY connections and waits for 5 answers on each before any is closed."""
+    table = Table(f"{MANY:,} concurrent connections: opened, and 5 answers on each", SECONDS, base=PIPE)
 
     def seconds(name: str) -> float:
-        took = drive(client, PORTS[name], CROWD, 5)
+        took = drive(client, PORTS[name], MANY, 5)
         return took["opening"] + took["seconds"]
 
-    alternate(table, {name: lambda name=name: seconds(name) for name in AT_ONCE}, rounds)  # type: ignore[misc]
+    alternate(table, {name: lambda name=name: seconds(name) for name in CONCURRENT}, rounds)  # type: ignore[misc]
     table.notes.append(NOTE)
     return table
 

@@ -1,4 +1,4 @@
-"""The link: measured values against the settings, for a grid of settings; the throughput of each backend."""
+"""The link: how exactly each backend meets a grid of settings, and its throughput."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.control.link.link import Link
 from lab.link.settings import Impairment
 from lab.link.verification import TOLERANCE
 
-STREAMS = 4  # one stream alone is limited by its window, at a round-trip time of 40 ms
+STREAMS = 4  # at a round-trip time of 40 ms a single stream is limited by its window
 SECONDS_EACH = 5
 
 SHARE = Unit("share", "more", "less", True, ((0.01, "%"),))
@@ -29,7 +29,7 @@ GRID = [
     Impairment(delay=0.02, jitter=0.005, loss=0.05, duplication=0.05, corruption=0.05, rate=20e6),
 ]  # fmt: skip
 
-CARRYING: dict[str, tuple[str, Impairment]] = {
+THROUGHPUTS: dict[str, tuple[str, Impairment]] = {
     "nfqueue, 20 ms each way": ("nfqueue", Impairment(delay=0.02)),
     "nfqueue, 20 ms each way, 0.001% loss": ("nfqueue", Impairment(delay=0.02, loss=0.00001)),
     "nfqueue, 20 ms ± 1 ms each way": ("nfqueue", Impairment(delay=0.02, jitter=0.001)),
@@ -44,21 +44,21 @@ def measure(rig: Rig) -> Iterator[Table]:
     lab = rig.lab
     lab.link.begin("1")
     try:
-        yield from delivered(lab.link, rig.rounds(1))
-        yield carried(lab, rig.rounds(3))
+        yield from errors(lab.link, rig.rounds(1))
+        yield throughput(lab, rig.rounds(3))
     finally:
         lab.link.clear()
 
 
-def delivered(link: Link, rounds: int) -> Iterator[Table]:
-    """One table for each kind of setting: how far the measured values are from those asked for."""
+def errors(link: Link, rounds: int) -> Iterator[Table]:
+    """One table for each kind of setting, with the errors of the measured values."""
     tables = {
-        "delay": Table("Delay: how far from what was asked", SECONDS),
-        "jitter": Table("Jitter: how far from what was asked", SECONDS),
-        "rate": Table("Rate: how far from what was asked, as a part of it", SHARE),
+        "delay": Table("Delay: absolute error", SECONDS),
+        "jitter": Table("Jitter: absolute error", SECONDS),
+        "rate": Table("Rate: relative error", SHARE),
     }
     way = link.directions[0]
-    shares = Table("Loss, duplication, reordering, corruption: how far from what was asked", SHARE)
+    shares = Table("Loss, duplication, reordering, corruption: absolute error", SHARE)
     for asked in GRID * rounds:
         _set_each(link, asked)
         for check in link.verify().measured[way]:
@@ -70,34 +70,34 @@ def delivered(link: Link, rounds: int) -> Iterator[Table]:
                 f"{check.what} of {asked.describe()}", off / check.asked if check.what == "rate" else off
             )
             if check.ok is not True:
-                table.miss(f"{check.what} of {asked.describe()}", check.note or "not what was asked")
+                table.miss(f"{check.what} of {asked.describe()}", check.note or "not the requested value")
     worst = max((max(values) for values in tables["delay"].rows.values()), default=None)
-    tables["delay"].at_most(TOLERANCE, "the worst delay's distance, in seconds", worst)
+    tables["delay"].at_most(TOLERANCE, "largest error of a delay, in seconds", worst)
     for table in tables.values():
         table.notes.append(
-            f"Backend {link.show().backend}; one-way, {way}; each row one setting, measured once a round."
+            f"Backend {link.show().backend}; one-way, {way}; one row per setting, measured once per round."
         )
         yield table
     yield shares
 
 
-def carried(lab: Lab, rounds: int) -> Table:
+def throughput(lab: Lab, rounds: int) -> Table:
     table = Table(
         f"TCP from client to server across the link, {STREAMS} streams", BITS_PER_SECOND, base=PLAIN
     )
-    ways: dict[str, Callable[[], float]] = {PLAIN: lambda: carrying(lab, None, Impairment())}
-    for name, (backend, asked) in CARRYING.items():
-        ways[name] = lambda backend=backend, asked=asked: carrying(lab, backend, asked)  # type: ignore[misc]
+    ways: dict[str, Callable[[], float]] = {PLAIN: lambda: tcp_rate(lab, None, Impairment())}
+    for name, (backend, asked) in THROUGHPUTS.items():
+        ways[name] = lambda backend=backend, asked=asked: tcp_rate(lab, backend, asked)  # type: ignore[misc]
     alternate(table, ways, rounds)
     table.at_least(700e6, "nfqueue with 20 ms each way, in bit/s", table.median("nfqueue, 20 ms each way"))
     table.notes.append(
-        "iperf3 and the process that holds the packets share the machine's processors. If all packets are "
-        "treated alike, TCP's bursts stay in one piece (GSO); any loss, however small, splits them up."
+        "iperf3 and the process that holds the packets share the machine's processors. Bursts of TCP stay "
+        "whole (GSO) if all packets are treated alike; any loss, however small, splits them."
     )
     return table
 
 
-def carrying(lab: Lab, backend: str | None, asked: Impairment) -> float:
+def tcp_rate(lab: Lab, backend: str | None, asked: Impairment) -> float:
     with (
         prepared(lab.link, backend, asked),
         lab.server.start("iperf3 -s -1 --forceflush", announce="Server listening"),
@@ -120,7 +120,7 @@ def _set_each(link: Link, asked: Impairment) -> None:
 
 @contextmanager
 def prepared(link: Link, backend: str | None, asked: Impairment) -> Iterator[None]:
-    """Impairs the link with that backend for the duration of the context. Raises Unsupported."""
+    """Impairs the link with ``backend`` for the duration of the context. Raises Unsupported."""
     link.clear()
     link.backend = backend
     try:

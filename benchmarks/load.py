@@ -1,7 +1,7 @@
-"""Load for an echo server, sent to a host as it is: standard library only.
+"""Load for an echo server: a single file that runs on a host and needs only the standard library.
 
-Holds connections open, each with one message under way, and verifies every answer. The messages are in
-capitals, so that "upper" and plain echo servers answer alike.
+Keeps connections open, each with one message in flight, and verifies every answer. The messages are upper
+case, so that the mode "upper" and a plain echo give the same answer.
 
     python3 load.py HOST PORT CONNECTIONS MESSAGES
 """
@@ -19,7 +19,7 @@ TIMEOUT = 20.0  # seconds without any answer
 
 
 class Client:
-    """One connection: its messages, one after the other."""
+    """One connection that sends its messages one after the other."""
 
     def __init__(self, address: tuple[str, int], number: int, messages: int) -> None:
         self.socket = socket.create_connection(address, TIMEOUT)
@@ -33,7 +33,7 @@ class Client:
         self.socket.sendall(self._message)
 
     def receive(self) -> bool:
-        """Takes what has come, and sends the next message where there is one. True: that was the last."""
+        """Receives once; sends the next message if the answer is complete. True after the last answer."""
         part = self.socket.recv(SIZE)
         if part == self._message and not self._answer:
             return self._next()
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def drive(clients: dict[int, Client]) -> None:
-    """All of them, until each has its last answer; none closes before."""
+    """Serves all clients until each has its last answer. No connection is closed before that."""
     poll = select.epoll()
     for number, client in clients.items():
         poll.register(number, select.EPOLLIN)
@@ -76,7 +76,7 @@ def drive(clients: dict[int, Client]) -> None:
     while left:
         ready = poll.poll(TIMEOUT)
         if not ready:
-            raise TimeoutError(f"{left} clients had no answer for {TIMEOUT:g} s")
+            raise TimeoutError(f"no answer for {TIMEOUT:g} s; {left} clients are not finished")
         left -= sum(clients[number].receive() for number, _ in ready)
 
 

@@ -24,7 +24,7 @@ class Case:
     name: str
     command: str
     load: str  # its description
-    bear: Callable[[Host], object]
+    apply: Callable[[Host], object]  # the load, from the client
 
 
 def on_client(command: str) -> Callable[[Host], object]:
@@ -101,7 +101,7 @@ def add(table: Table, case: Case, client: Host, server: Host) -> None:
     try:
         with serving(server, case.command) as running:
             idle = running.peak()
-            case.bear(client)
+            case.apply(client)
             table.add(f"{case.name}, idle", idle)
             table.add(loaded, running.peak())
     except FAILURES as error:

@@ -165,7 +165,7 @@ def timed(action: Callable[[], object]) -> Way:
 
 def explain(error: BaseException) -> str:
     """The error with the last line that a failed command wrote to stderr, if any."""
-    said = getattr(error, "stderr", None) or b""
-    words = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-    last = words.strip().splitlines()[-1:] or [""]
+    stderr = getattr(error, "stderr", None) or b""
+    text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else str(stderr)
+    last = text.strip().splitlines()[-1:] or [""]
     return f"{error}: {last[0]}" if last[0] else str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""A verified put of 1 GiB across the router: lab-transfer against scp, sftp, rsync and iperf3."""
+"""The rate of a verified put of 1 GiB across the router, with lab-transfer, scp, sftp, rsync and iperf3."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lab.control.lab import Lab
 
 SIZE = 1 << 30
 SIZES = {"1 MiB": 1 << 20, "64 MiB": 64 << 20, "1 GiB": SIZE}
-TIMEOUT = 180.0  # seconds for one way, once
-FOLDER = "/tmp/bench"  # the container's own layer: on disk, and the same place for all
+TIMEOUT = 180.0  # seconds, for one measurement
+FOLDER = "/tmp/bench"  # in the container's own layer, so on disk; the same for all tools
 SOURCE = f"{FOLDER}/source"
 PORT = 4100
 VERIFY = f"sha256sum {SOURCE} && ssh server 'sha256sum {FOLDER}/copy && sync {FOLDER}/copy {FOLDER}'"
@@ -32,19 +32,19 @@ def measure(rig: Rig) -> Iterator[Table]:
 
 
 def speed(lab: Lab, rounds: int) -> Iterator[Table]:
-    """The rates, and what they cost the processors of both ends."""
-    cost = Table("Processor time of client and server for that GiB", SECONDS, base=SCP)
+    """The rate of each way, and the processor time that it takes on both hosts."""
+    cost = Table("Processor time of client and server for 1 GiB", SECONDS, base=SCP)
     table = Table("1 GiB from client to server, across the router", BITS_PER_SECOND, base=SCP)
     table.remarks |= {
-        OURS: "SHA-256 on both ends, fsync of file and directory, rename: on the disk when it returns",
-        SAFE: "what it takes to know the same of scp's copy: sha256sum on both ends, sync on the server",
-        STREAM: "the limit: memory to memory, no file, no digest",
-        HASH: "the digest alone, of the same file on the client; nothing is sent",
-        RSYNC: "--whole-file over ssh; verifies with a digest of its own; no fsync",
+        OURS: "SHA-256 on both hosts, fsync of file and directory, rename: on disk when it returns",
+        SAFE: "the same guarantees with scp: sha256sum on both hosts, sync on the server",
+        STREAM: "upper limit: memory to memory, no file, no digest",
+        HASH: "only the digest of the file on the client; nothing is sent",
+        RSYNC: "--whole-file over ssh; verifies with its own digest; no fsync",
     }
     table.notes.append(
-        "Each is a whole process, from its start to its end, from a file to a new file on the same disk; "
-        "scp, sftp and rsync leave the data in the page cache, which is written before the next one starts."
+        "Each measurement is a whole process, from a file to a new file on the same disk. scp, sftp and "
+        "rsync leave the data in the page cache, which is written back before the next measurement."
     )
     with serving(lab.server, f"lab-transfer serve --port {PORT} --root {FOLDER}"):
         ways = {
@@ -59,16 +59,14 @@ def speed(lab: Lab, rounds: int) -> Iterator[Table]:
         counted = {name: costing(cost, name, way, lab) for name, way in ways.items() if name != STREAM}
         alternate(table, {**counted, STREAM: ways[STREAM]}, rounds)
     table.at_least(3.0, "lab-transfer put, as a multiple of scp's rate", table.times(OURS, SCP))
-    table.at_least(0.4, "lab-transfer put, as a part of iperf3's rate", table.times(OURS, STREAM))
+    table.at_least(0.4, "lab-transfer put, as a share of iperf3's rate", table.times(OURS, STREAM))
     yield table
-    cost.notes.append(
-        "Of all processes on the two hosts, and what the kernel does for them; the warm-up counts too."
-    )
+    cost.notes.append("Of all processes on the two hosts, user and system time; the warm-up is included.")
     yield cost
 
 
 def costing(cost: Table, name: str, way: Way, lab: Lab) -> Way:
-    """``way``, whose processor time goes into ``cost``."""
+    """``way``, which also adds its processor time to ``cost``."""
 
     def both() -> float:
         return processor_seconds(lab.client) + processor_seconds(lab.server)
@@ -83,8 +81,8 @@ def costing(cost: Table, name: str, way: Way, lab: Lab) -> Way:
 
 
 def memory(lab: Lab) -> Table:
-    """Peak memory of both ends by size of the file; a server of its own for each size."""
-    table = Table("Peak memory (VmHWM) of a put, by size of the file", BYTES)
+    """Peak memory of client and server by file size, with a new server for each size."""
+    table = Table("Peak memory (VmHWM) of a put, by file size", BYTES)
     for name, size in SIZES.items():
         lab.client.run(f"head -c {size} {SOURCE} >{FOLDER}/part", check=True, timeout=TIMEOUT)
         command = f"lab-transfer serve --port {PORT} --root {FOLDER}"
@@ -94,14 +92,14 @@ def memory(lab: Lab) -> Table:
             table.add(f"client, {name}", peak)
             table.add(f"server, {name}", server.peak())
     for end in ("client", "server"):
-        text = f"{end}'s peak at 1 GiB, as a multiple of that at 64 MiB"
+        text = f"peak of the {end} at 1 GiB, as a multiple of the peak at 64 MiB"
         table.at_most(1.1, text, table.times(f"{end}, 1 GiB", f"{end}, 64 MiB"))
-    table.notes.append("A file of up to 1 MiB has neither threads nor large blocks.")
+    table.notes.append("Files up to 1 MiB are sent without threads and large blocks.")
     return table
 
 
 class folders:
-    """A context with FOLDER on both hosts."""
+    """A context in which FOLDER exists on both hosts."""
 
     def __init__(self, lab: Lab) -> None:
         self._hosts = (lab.client, lab.server)
@@ -120,7 +118,7 @@ def make_source(client: Host, size: int) -> None:
 
 
 def copying(lab: Lab, command: str) -> Way:
-    """The rate at which ``command`` on the client makes FOLDER/copy on the server, where nothing was."""
+    """The rate at which ``command`` on the client creates FOLDER/copy on the server."""
 
     def way() -> float:
         lab.server.run(f"rm -f {FOLDER}/copy; sync", check=True, timeout=TIMEOUT)
@@ -134,14 +132,14 @@ def copying(lab: Lab, command: str) -> Way:
 
 
 def as_rate(action: Callable[[], object]) -> Way:
-    """The bits a second of an ``action`` that deals with SIZE bytes."""
+    """The rate in bit/s of an ``action`` that processes SIZE bytes."""
     return lambda: 8 * SIZE / timed(action)()
 
 
 def one_stream(lab: Lab) -> float:
-    """What iperf3's receiver got, by its own account, in two seconds.
+    """The rate in bit/s that iperf3's receiver reports for two seconds.
 
-    Not by --bytes: it looks only once a second whether they are there, and says 8.6 Gbit/s of any faster GiB.
+    --bytes is not used, because iperf3 checks it only once a second, which limits 1 GiB to 8.6 Gbit/s.
     """
     with lab.server.start("iperf3 --server --one-off --forceflush", announce="Server listening"):
         done = lab.client.run("iperf3 --client server --time 2 --json", check=True, timeout=TIMEOUT)

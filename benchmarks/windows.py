@@ -1,4 +1,4 @@
-"""A command by Wine's cmd, on a server with the profile windows, against one by /bin/sh."""
+"""The time of a remote command: cmd under Wine (profile windows) and /bin/sh compared."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from benchmarks.table import SECONDS, Table, Way, alternate, timed
 from lab.control.host import Host
 
 PORT, SHELL_PORT = 20_400, 20_401
-FIRST, WARM, UNIX = "cmd, the first one after power-on", "cmd, a later one", "/bin/sh"
+FIRST, WARM, UNIX = "cmd, first command after power-on", "cmd, later command", "/bin/sh"
 
 
 def measure(rig: Rig) -> Iterator[Table]:
     lab = rig.lab_with("windows")
     client, server = lab.client, lab.server
-    table = Table("A remote command by lab-command, client to server, across the router", SECONDS, base=UNIX)
+    table = Table(
+        "A remote command with lab-command, client to server, across the router", SECONDS, base=UNIX
+    )
     table.remarks |= {
-        FIRST: "`ver`, as soon as the host can be logged in to and its server listens",
+        FIRST: "`ver`, as soon as the host accepts logins and its server listens",
         WARM: "`ver`: process, connection, command",
-        UNIX: "`true`, likewise, on the same host",
+        UNIX: "`true`: process, connection, command; on the same host",
     }
     alternate(table, {FIRST: first_after_power_on(client, server)}, rig.rounds(5))
     with (
@@ -31,13 +33,13 @@ def measure(rig: Rig) -> Iterator[Table]:
             UNIX: timed(lambda: client.run(f"lab-command run --port {SHELL_PORT} server true", check=True)),
         }
         alternate(table, ways, rig.rounds(15))
-    table.at_most(1.0, "the first command by cmd, in s", table.median(FIRST))
-    table.at_most(0.3, "a later one, in s", table.median(WARM))
+    table.at_most(1.0, "first command of cmd, in s", table.median(FIRST))
+    table.at_most(0.3, "later command of cmd, in s", table.median(WARM))
     yield table
 
 
 def first_after_power_on(client: Host, server: Host) -> Way:
-    """The seconds of the first command of a host that was off."""
+    """The time of the first command after the host was off."""
 
     def seconds() -> float:
         with server.without_power():

@@ -1,4 +1,4 @@
-"""The benchmarks' arithmetic and their words; what they measure is up to `make bench`. Nothing is timed."""
+"""The arithmetic, the texts and the command line of the benchmarks. No test measures anything."""
 
 import json
 import socket
@@ -45,33 +45,33 @@ def filled(unit, base="scp", **ways):
         (PER_SECOND, "4.00 × faster"),
     ],
 )
-def test_the_ratio_says_which_one_is_better(unit, words):
+def test_the_comparison_shows_factor_and_direction(unit, words):
     table = filled(unit, scp=[2.0, 2.0, 90.0], ours=[8.0, 1.0, 8.0])
     assert table.compared("ours") == words
     assert table.compared("scp") == ""
     assert table.times("ours", "scp") == 4.0
 
 
-def test_the_ratio_turns_round():
+def test_the_comparison_of_a_better_value():
     assert filled(SECONDS, scp=[6.0], ours=[2.0]).compared("ours") == "3.00 × faster"
     assert filled(BITS_PER_SECOND, scp=[6.0], ours=[2.0]).compared("ours") == "3.00 × slower"
 
 
 @pytest.mark.parametrize(("value", "reached"), [(1.2, True), (1.25, True), (1.26, False), (None, None)])
-def test_a_limit_from_above(value, reached):
+def test_an_upper_limit(value, reached):
     table = Table("t", SECONDS)
     table.at_most(1.25, "x", value)
     assert table.goals[0].reached is reached
 
 
 @pytest.mark.parametrize(("value", "reached"), [(3.1, True), (3.0, True), (2.9, False), (None, None)])
-def test_a_limit_from_below(value, reached):
+def test_a_lower_limit(value, reached):
     table = Table("t", SECONDS)
     table.at_least(3.0, "x", value)
     assert table.goals[0].reached is reached
 
 
-def test_the_table_shows_medians_spread_ratio_and_goals():
+def test_the_table_shows_medians_ranges_factors_and_goals():
     table = filled(SECONDS, scp=[0.004, 0.002, 0.003], ours=[0.001])
     table.at_least(3.0, "ours, as a multiple", 2.5)
     table.at_most(1.25, "something else", 1.0)
@@ -95,11 +95,11 @@ def test_the_table_shows_medians_spread_ratio_and_goals():
         (BYTES, 0, "0.00 B"),
     ],
 )
-def test_values_for_people(unit, value, text):
+def test_values_are_shown_with_prefix_and_unit(unit, value, text):
     assert unit.show(value) == text
 
 
-def test_ways_take_turns_and_the_warm_up_does_not_count():
+def test_ways_alternate_and_the_warm_up_does_not_count():
     calls = []
 
     def way(name):
@@ -121,12 +121,12 @@ def test_ways_take_turns_and_the_warm_up_does_not_count():
         FileNotFoundError("rsync isn't on this machine"),
     ],
 )
-def test_a_way_that_fails_is_said_and_the_others_are_measured(error):
+def test_a_way_that_fails_is_reported_and_the_others_are_measured(error):
     calls = []
 
     def fails():
         calls.append(1)
-        if len(calls) == 2:  # what it gave before doesn't count then
+        if len(calls) == 2:  # then its earlier value doesn't count
             raise error
         return 1.0
 
@@ -139,12 +139,12 @@ def test_a_way_that_fails_is_said_and_the_others_are_measured(error):
     assert not table.complete
 
 
-def test_a_defect_of_the_benchmark_is_no_missing_tool():
+def test_a_bug_in_a_benchmark_is_raised():
     with pytest.raises(ZeroDivisionError):
         alternate(Table("t", SECONDS), {"a": lambda: 1 / 0}, 1)
 
 
-def test_a_goal_that_lacks_its_values_is_not_reached_and_not_complete():
+def test_a_table_without_the_value_of_a_goal_is_incomplete():
     table = filled(BITS_PER_SECOND, ours=[5.0])
     table.at_least(3.0, "as a multiple of scp", table.times("ours", "scp"))
     assert table.compared("ours") == ""
@@ -152,30 +152,30 @@ def test_a_goal_that_lacks_its_values_is_not_reached_and_not_complete():
     assert not table.complete
 
 
-def test_a_tool_that_is_not_here_is_named():
+def test_a_missing_tool_is_named():
     with pytest.raises(CannotMeasure, match="no-such-tool isn't installed on this machine"):
         tool("no-such-tool")
 
 
-def test_peak_memory_is_taken_from_the_status():
+def test_peak_memory_is_read_from_proc_status():
     assert peak_in("VmPeak:\t  99 kB\nVmHWM:\t   25900 kB\nVmRSS:\t 1 kB\n") == 25900 * 1024
     with pytest.raises(CannotMeasure):
         peak_in("VmRSS:\t 1 kB\n")
 
 
-def test_all_benchmarks_are_found_with_a_title():
+def test_the_catalog_finds_all_benchmarks_with_a_title():
     found = program.catalog()
     assert NAMES <= set(found)
     assert all(program.title(measure) for measure in found.values())
 
 
-def test_list_names_them():
+def test_list_shows_all_benchmarks():
     result = CliRunner().invoke(program.app, ["--list"])
     assert result.exit_code == 0
     assert NAMES <= {line.split()[0] for line in result.stdout.splitlines()}
 
 
-def test_an_unknown_name_lists_the_known_ones():
+def test_an_unknown_name_is_refused_with_a_list():
     result = CliRunner().invoke(program.app, ["no-such"])
     assert result.exit_code == 2
     assert "no-such" in result.stdout
@@ -184,7 +184,7 @@ def test_an_unknown_name_lists_the_known_ones():
 
 @pytest.fixture
 def catalog(monkeypatch):
-    """Puts other benchmarks, that need no lab, in the place of ours."""
+    """Replaces our benchmarks by some that need no lab."""
 
     def put(**measures):
         monkeypatch.setattr(program, "catalog", lambda: measures)
@@ -203,7 +203,7 @@ def half(rig):
     raise EnvironmentFailure("no Docker Engine answers")
 
 
-def test_json_holds_every_value_and_what_it_depends_on(catalog, tmp_path):
+def test_json_has_all_values_and_the_machine(catalog, tmp_path):
     catalog(copies=copies)
     path = tmp_path / "new" / "result.json"
     result = CliRunner().invoke(program.app, ["--rounds", "2", "--json", str(path)])
@@ -219,7 +219,7 @@ def test_json_holds_every_value_and_what_it_depends_on(catalog, tmp_path):
     assert {"python", "engine", "compose", "python-paramiko"} <= set(content["versions"])
 
 
-def test_what_could_not_be_measured_is_said_and_the_rest_goes_on(catalog, tmp_path):
+def test_a_failed_benchmark_is_reported_and_the_others_run(catalog, tmp_path):
     catalog(half=half, copies=copies)
     path = tmp_path / "result.json"
     result = CliRunner().invoke(program.app, ["--json", str(path)])
@@ -231,7 +231,7 @@ def test_what_could_not_be_measured_is_said_and_the_rest_goes_on(catalog, tmp_pa
     assert content["copies"][0]["rows"]["ours"]["values"] == [1.0]
 
 
-def test_a_goal_that_is_missed_is_no_failure(catalog, tmp_path):
+def test_a_missed_goal_is_no_failure(catalog, tmp_path):
     def slow(rig):
         table = filled(SECONDS, scp=[1.0], ours=[5.0])
         table.at_least(3.0, "as often as scp", table.factor("ours"))
@@ -243,7 +243,7 @@ def test_a_goal_that_is_missed_is_no_failure(catalog, tmp_path):
     assert "not reached" in result.stdout
 
 
-def test_a_place_that_cannot_be_written_is_said(catalog, tmp_path):
+def test_an_unwritable_result_file_is_reported(catalog, tmp_path):
     catalog(copies=copies)
     (tmp_path / "file").touch()
     result = CliRunner().invoke(program.app, ["--json", str(tmp_path / "file" / "result.json")])
@@ -251,7 +251,7 @@ def test_a_place_that_cannot_be_written_is_said(catalog, tmp_path):
     assert "the values are lost" in result.stdout
 
 
-def test_the_lab_is_not_started_without_need():
+def test_no_lab_is_started_unless_used():
     with Rig() as rig:
         assert rig.rounds(7) == 7
     assert Rig(3).rounds(7) == 3
@@ -259,12 +259,12 @@ def test_the_lab_is_not_started_without_need():
 
 @contextmanager
 def echoing(answer):
-    """A server that answers one connection with ``answer`` of each chunk, in two parts."""
+    """A server for one connection. It answers each chunk with ``answer(chunk)``, in two parts."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
             connection, _ = listener.accept()
-            with connection, suppress(ConnectionError):  # the load may leave in the middle
+            with connection, suppress(ConnectionError):  # the load may close early
                 while data := connection.recv(SIZE):
                     data = answer(data)
                     connection.sendall(data[:10])
