@@ -1,1 +1,1 @@
-"""Evidence: events, the record of a run, packets, the diagnosis. No I/O but the files of a run."""
+"""Evidence: events, the record of a run, packets, the diagnosis. The only I/O is on the files of a run."""

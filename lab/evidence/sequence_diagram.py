@@ -4,9 +4,9 @@
        │─ SYN → 8001 ────────▶│─────────────────────▶│
        │◀─────────────────────│◀─────────── SYN ACK ─│
 
-ARP and neighbour discovery are left out; so are pure ACKs, unless they are asked for, and then the last line
-says how many. Consecutive packets of one kind become one arrow. The result is text: each span has a style by
-name, and the terminal's view chooses the colours.
+ARP and neighbour discovery are omitted. Pure ACKs are omitted unless requested; the last line has their
+number. Consecutive packets of the same kind become one arrow. The result is text; each span has the name of a
+style, for which the terminal's view selects the colours.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MARKS = {
     "corrupted": message("corrupted"),
 }
 LOST = message("lost")
-SLOW = 0.0015  # seconds through the router from which on the delay is shown
+SLOW = 0.0015  # seconds in the router; a delay of at least this is shown
 BREAK = 0.03  # seconds; packets that are further apart aren't merged into one arrow
 
 
@@ -54,16 +54,16 @@ class Row:
     label: str
     count: int = 1
     bytes: int = 0
-    until: float = 0.0  # when the last of them was sent
+    until: float = 0.0  # when the last packet was sent
 
     @property
     def ordinary(self) -> bool:
-        """Whether it was delivered and isn't marked, so that it may be merged with its neighbours."""
+        """Whether it was delivered and has no mark, so that it can be merged with its neighbours."""
         return self.transit.fate in ("crossed", "stayed") and not self.transit.mark
 
 
 def arrows(traffic: Traffic, since: float = 0.0, until: float = math.inf, *, acks: bool = False) -> list[Row]:
-    """The arrows of the packets sent from ``since`` to ``until`` (as of time.time()), in the order of time.
+    """The arrows of the packets sent between ``since`` and ``until`` (as of time.time()), in order of time.
 
     Pure ACKs are included if ``acks`` is true.
     """
@@ -72,7 +72,7 @@ def arrows(traffic: Traffic, since: float = 0.0, until: float = math.inf, *, ack
 
 
 def hidden_acks(traffic: Traffic, since: float = 0.0, until: float = math.inf) -> int:
-    """How many pure ACKs ``arrows`` leaves out."""
+    """The number of pure ACKs that ``arrows`` omits."""
     return sum(_is_routine_ack(transit) and since <= transit.sent.at < until for transit in traffic.transits)
 
 
@@ -91,7 +91,7 @@ def sequence(
     if not found:
         return []
     names = lanes(traffic)
-    room = width - 10 - cell_len(names[-1])  # beside the time, and the last lane's name
+    room = width - 10 - cell_len(names[-1])  # without the time and the last lane's name
     leg = max(MIN_LEG, min(LEG, room // max(1, len(names) - 1)))
     first = found[0].transit.sent.at
     lines = [_heading(names, leg)]
@@ -111,7 +111,7 @@ def sequence(
 
 
 def acks_note(count: int) -> Message:
-    """The line that says how many pure ACKs are missing from a picture."""
+    """The line with the number of pure ACKs that a diagram doesn't show."""
     return messages(
         "{count} pure ACK is not shown; --acks shows it",
         "{count} pure ACKs are not shown; --acks shows them",
@@ -150,7 +150,7 @@ def _rows(traffic: Traffic, lanes: list[str], acks: bool) -> Iterator[Row]:
 
 
 def next_to(source: str, far: str, lanes: Sequence[str]) -> str:
-    """The lane beside ``source`` on the way to ``far``."""
+    """The lane next to ``source`` in the direction of ``far``."""
     here, there = lanes.index(source), lanes.index(far)
     return lanes[here + (there > here) - (there < here)]
 
@@ -163,7 +163,7 @@ def _is_chatter(packet: Packet) -> bool:
 
 
 def _is_routine_ack(transit: PacketTransit) -> bool:
-    """Whether it is a pure ACK that was delivered as usual; a lost or repeated one is always shown."""
+    """Whether it is a pure ACK that was delivered normally; a lost or repeated one is always shown."""
     return transit.sent.is_pure_ack and transit.fate == "crossed" and not transit.mark
 
 
@@ -209,7 +209,7 @@ def _alike(held: Row, row: Row) -> bool:
 
 
 def ends(rows: list[Row], most: int) -> tuple[list[Row | None], list[Row]]:
-    """The first and the last rows, at most ``most``, with None for a gap between them; and the rows in it."""
+    """At most ``most`` rows from both ends, with None for a gap between them; and the omitted rows."""
     if len(rows) <= most:
         return list(rows), []
     head, tail = most * 2 // 3, most - most * 2 // 3
@@ -246,7 +246,7 @@ def _arrow(row: Row, lanes: list[str], leg: int, language: str) -> list[Span]:
         if not low <= lane < high:
             spans.append(Span(" " * leg, "lane"))
             continue
-        number = lane - start if rightward else start - 1 - lane  # of this leg, from the sender
+        number = lane - start if rightward else start - 1 - lane  # of this leg, counted from the sender
         spans.append(_leg(row, number, leg, rightward, language))
     return spans
 
@@ -275,7 +275,7 @@ def _dashes(label: str, width: int, rightward: bool, mark: str = "") -> str:
 
 
 def _caveats(traffic: Traffic) -> Iterator[Message]:
-    """The packets that are missing from the captures, so that their absence isn't taken for a result."""
+    """Notes on packets that are missing from the captures, so that their absence isn't taken for a result."""
     for capture in traffic.captures.values():
         if capture.cut:
             yield messages(
@@ -298,5 +298,5 @@ def _caveats(traffic: Traffic) -> Iterator[Message]:
 
 
 def _cut(text: str, width: int) -> str:
-    """``text``, with an ellipsis in place of the end if it is wider than ``width`` cells."""
+    """``text``, truncated with an ellipsis if it is wider than ``width`` cells."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"

@@ -125,7 +125,10 @@ class Attempt:
 
 
 def judge(asked: Impairment, seen: Observation, *, cut: bool = False, level: float = LEVEL) -> list[Check]:
-    """Compares an observation of one direction with its settings. ``level``: error probability of a check."""
+    """Compares an observation of one direction with its settings.
+
+    ``level`` is the error probability of each check.
+    """
     first: dict[int, float] = {}
     for number, delay in seen.arrivals:
         first.setdefault(number, delay)

@@ -1,1 +1,1 @@
-"""CaptureInfo packets: decoded, matched across the router, and put together as connections and datagrams."""
+"""Captured packets: decoded, matched across the router, and grouped into connections and datagrams."""

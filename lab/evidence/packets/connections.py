@@ -79,12 +79,12 @@ class Connection:
         return asdict(self) | ends | facts
 
 
-class Follower:
-    """Assigns TCP packets, in the order of time, to connections."""
+class ConnectionTracker:
+    """Assigns TCP packets, in order of time, to connections."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names  # a node's name by address
-        self._open: dict[tuple[str, int, str, int], _Followed] = {}
+        self._open: dict[tuple[str, int, str, int], _TrackedConnection] = {}
         self.connections: list[Connection] = []
 
     def feed(self, transit: PacketTransit) -> None:
@@ -100,12 +100,12 @@ class Follower:
             followed = self._begin(packet)
         followed.feed(transit)
 
-    def _begin(self, packet: Packet) -> _Followed:
+    def _begin(self, packet: Packet) -> _TrackedConnection:
         client = (packet.source, packet.sport)
         server = (packet.destination, packet.dport)
         if packet.flags == "SA" or ("S" not in packet.flags and packet.sport < packet.dport):
             client, server = server, client  # older than the capture: servers usually have the lower port
-        followed = _Followed(self._new(client, server, packet.at), client)
+        followed = _TrackedConnection(self._new(client, server, packet.at), client)
         if "S" not in packet.flags:
             followed.connection.handshake = "unseen"
         self._open.pop((*server, *client), None)
@@ -131,8 +131,8 @@ class Follower:
             followed.connection.unreachable_from = self._names.get(packet.source, packet.source)
 
 
-class _Followed:
-    """A connection with the state that is needed to follow it."""
+class _TrackedConnection:
+    """A connection and the state that is needed to track it."""
 
     def __init__(self, connection: Connection, client: tuple[str, int]) -> None:
         self.connection = connection
@@ -205,7 +205,7 @@ class _Followed:
 
 def follow(transits: Iterable[PacketTransit], names: dict[str, str]) -> list[Connection]:
     """The connections in ``transits``, in the order of their first packets."""
-    follower = Follower(names)
+    tracker = ConnectionTracker(names)
     for transit in transits:
-        follower.feed(transit)
-    return follower.connections
+        tracker.feed(transit)
+    return tracker.connections

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from lab.evidence.endpoint import Endpoint
 from lab.evidence.packets.packet import Packet
-from lab.evidence.packets.transit import PacketDecision, PacketTransit
+from lab.evidence.packets.transit import Fate, PacketTransit
 
 PREVIEW = 64  # bytes of the payload in a record
 
@@ -26,7 +26,7 @@ class Datagram:
     arrived_at: (
         float | None
     )  # when its last fragment left the router; None if it was lost or didn't have to cross
-    fate: PacketDecision
+    fate: Fate
     payload: bytes = b""  # the captured part
     copies: int = 0  # duplicates that left the router
     fragments: int = 1

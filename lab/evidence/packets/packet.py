@@ -52,7 +52,7 @@ class Packet:
     """One packet in one capture. Lengths are those on the wire, even if the capture is shorter."""
 
     at: float  # seconds since the epoch, on the controller's clock
-    segment: str  # the name of the capture: a segment's or a host's
+    segment: str  # the name of the capture, which is that of a segment or a host
     number: int  # in that capture, from 1: Wireshark's "No."
     protocol: str  # tcp | udp | icmp | icmp6 | arp | ip (another, or a later fragment) | other
     size: int  # bytes of the whole Ethernet frame
@@ -220,5 +220,5 @@ def _flag_letters(bits: int) -> str:
 
 
 def in_time(packets: Iterable[Packet]) -> list[Packet]:
-    """The packets of several captures in the order of time."""
+    """The packets of several captures, sorted by time."""
     return sorted(packets, key=lambda packet: packet.at)

@@ -22,11 +22,11 @@ MAX_BLOCK = 16 << 20  # bytes of one pcapng block; libpcap has the same limit
 CHUNK = 1 << 16  # bytes read from a file at a time
 
 PCAP_UNITS = {0xA1B2C3D4: 10**6, 0xA1B23C4D: 10**9}  # units of time in a second, by the magic number
-PCAP_HEADER, PCAP_RECORD = "IHHiIII", "IIII"  # for struct; the byte order stands in front
+PCAP_HEADER, PCAP_RECORD = "IHHiIII", "IIII"  # struct formats, without the byte order
 
 SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6  # pcapng block types
 BYTE_ORDER = 0x1A2B3C4D
-BLOCK_HEADER, BLOCK_FRAME = 8, 12  # bytes before the body of a block; before and after it
+BLOCK_HEADER, BLOCK_FRAME = 8, 12  # bytes before the body of a block; bytes before and after it in total
 PACKET_FRAME = 32  # bytes around the data of a packet block
 BLOCKS: dict[str, dict[int, Any]] = {
     "<": {
@@ -61,7 +61,7 @@ class PcapStream:
     """Decodes a pcap stream that arrives in pieces of any size."""
 
     def __init__(self, name: str = "this stream") -> None:
-        """``name`` stands in error messages."""
+        """``name`` is used in error messages."""
         self._name = name
         self._record: struct.Struct | None = None  # known when the file header is complete
         self._units = 1
@@ -74,7 +74,7 @@ class PcapStream:
         return self._record is not None
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that ``data`` completes. Raises NotACapture."""
+        """Returns the frames that ``data`` completes. Raises NotACapture."""
         self._rest += data
         if self._record is None and not self._read_header():
             return []
@@ -111,7 +111,7 @@ class PcapStream:
 
 
 def _byte_order(magic: bytes, known: tuple[int, ...], name: str) -> str:
-    """The byte order in which ``magic`` is one of the ``known`` numbers, as struct writes it."""
+    """The byte order, in struct's notation, in which ``magic`` is one of the ``known`` numbers."""
     for order, endian in (("<", "little"), (">", "big")):
         if int.from_bytes(magic, endian) in known:  # type: ignore[arg-type]  # both are literals
             return order
@@ -119,7 +119,7 @@ def _byte_order(magic: bytes, known: tuple[int, ...], name: str) -> str:
 
 
 def _check_size(captured: int, name: str) -> None:
-    """Raises NotACapture before a frame of an impossible size takes memory."""
+    """Raises NotACapture for an impossible size, before memory is allocated for the frame."""
     if captured > MAX_FRAME:
         raise NotACapture(f"{name}: a frame of {captured} bytes")
 
@@ -139,7 +139,7 @@ class Writer:
         file.write(bytes(pcapng.SectionHeaderBlockLE()) + bytes(described))
 
     def write(self, frame: Frame) -> None:
-        """Appends one frame. Not with dpkt's block, which stores the captured length as that on the wire."""
+        """Appends one frame. dpkt's block isn't used: it stores the captured length as that on the wire."""
         high, low = divmod(round(frame.at * 1e6), 1 << 32)
         data = frame.data + bytes(-len(frame.data) % 4)
         length = PACKET_FRAME + len(data)
@@ -161,7 +161,7 @@ def write(path: Path, interface: str, frames: Iterable[Frame]) -> None:
 
 
 def read(path: Path) -> Iterator[Frame]:
-    """The frames of a pcap or pcapng file, whichever program wrote it. A truncated file has its whole frames.
+    """The frames of a pcap or pcapng file of any program; of a truncated file, those that are complete.
 
     Raises NotACapture, OSError.
     """
@@ -183,9 +183,9 @@ def _pcap_frames(file: IO[bytes], name: str) -> Iterator[Frame]:
 
 
 class _Interface(NamedTuple):
-    """How the packets of one interface count time."""
+    """The timestamp resolution and offset of an interface."""
 
-    units: int = 10**6  # in a second
+    units: int = 10**6  # per second
     offset: int = 0  # seconds to add
 
     def time(self, count: int) -> float:
@@ -201,7 +201,7 @@ class _PcapngReader:
         self._name = name
         self._order = ""  # of the current section
         self._interfaces: list[_Interface] = []  # of the current section
-        self._end = 0  # of the last whole block
+        self._end = 0  # the position after the last complete block
 
     def frames(self) -> Iterator[Frame]:
         while (found := self._block()) is not None:
@@ -218,7 +218,7 @@ class _PcapngReader:
             self._end += len(block)
 
     def _block(self) -> tuple[int, bytes] | None:
-        """The type of the next block, and the block; None at the end and if the rest is incomplete."""
+        """The type and the bytes of the next block; None at the end of the file or if it is incomplete."""
         header = self._file.read(BLOCK_HEADER)
         if header[:4] == SECTION.to_bytes(4):
             self._begin_section()
@@ -235,7 +235,7 @@ class _PcapngReader:
         return kind, block
 
     def _begin_section(self) -> None:
-        """A section has its own byte order, and interfaces of its own."""
+        """Starts a section, which has its own byte order and interfaces."""
         magic = self._file.read(4)
         self._file.seek(-len(magic), 1)
         if len(magic) == 4 or not self._order:

@@ -31,7 +31,7 @@ class CaptureInfo:
     router: tuple[str, ...] = ()  # the router's addresses on the segment
     packets: int = 0  # in the file
     cut: int = 0  # packets that weren't kept: of a long run the file has the first and the last
-    gap: tuple[float, float] | None = None  # the time in which those were captured
+    gap: tuple[float, float] | None = None  # the times of the first and the last of those
     dropped: int = 0  # packets that the kernel dropped before tcpdump could read them
     snaplen: int = 0  # bytes kept of each packet
     filter: str = ""  # a pcap-filter(7) expression; "" captures everything
@@ -88,7 +88,7 @@ class Traffic:
         return [d for d in self._datagrams if port in (None, d.port)]
 
     def seen(self, segment: str, **fields: Any) -> list[Packet]:
-        """The packets on one segment with these values of fields: ``seen("office", flags="S", dport=8001)``.
+        """The packets on one segment with these field values: ``seen("office", flags="S", dport=8001)``.
 
         Raises ValueError for a segment that wasn't captured, and AttributeError for an unknown field, because
         a misspelt field would find no packets.

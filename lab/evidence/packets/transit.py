@@ -1,7 +1,7 @@
-"""PacketTransit: matches the packets of the captures on both sides of the router.
+"""Matches packets across the router: pairs each packet captured before it with the one captured after it.
 
-A packet that had to cross the router and was captured on one segment only was lost in the router. Therefore
-there are two captures: a capture at the sender alone doesn't show loss.
+If a packet had to cross the router and was captured on one segment only, the router lost it. Therefore there
+are two captures: a capture at the sender alone doesn't show loss.
 
 Strategy: packets that had to cross are matched by the fields that a router doesn't change: first by all of
 them, then by fewer. So a packet is found even if it has another IP identification (a duplicate), other bytes
@@ -23,11 +23,11 @@ from typing import Literal, TypeAlias
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.sequence_tracker import SequenceTracker, distance, sequence_space
 
-PacketDecision: TypeAlias = Literal["crossed", "lost", "stayed", "appeared", "unknown"]
+Fate: TypeAlias = Literal["crossed", "lost", "stayed", "appeared", "unknown"]
 Mark: TypeAlias = Literal["", "retransmission", "probe", "duplicate", "corrupted"]
 
 DOUBT = 0.05  # seconds around a gap of a capture; packets may be missing there
-SLACK = 0.0005  # seconds; by clock error, a packet may seem to leave the router so much before it arrived
+SLACK = 0.0005  # seconds by which a packet may seem to leave the router before it arrived (clock error)
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class PacketTransit:
 
     sent: Packet
     arrived: Packet | None
-    fate: PacketDecision
+    fate: Fate
     mark: Mark = ""
     missing: int = 0  # bytes of a lost packet that didn't leave the router; it may have been split
 
@@ -63,8 +63,8 @@ class Segment:
     router: tuple[str, ...] = ()
 
 
-class Map:
-    """The segments of the addresses, from which follows whether a packet has to cross the router."""
+class SegmentMap:
+    """Finds the segment of an address, and so whether a packet has to cross the router."""
 
     def __init__(self, segments: Iterable[Segment]) -> None:
         segments = list(segments)
@@ -174,7 +174,7 @@ class _Matching:
             packet = sent[index]
             missing = packet.length - sum(_overlap(packet, piece) for piece in found)
             last = max(found, key=lambda p: p.at)
-            fate: PacketDecision = "lost" if missing > 0 else "crossed"
+            fate: Fate = "lost" if missing > 0 else "crossed"
             self.done.append(PacketTransit(packet, last, fate, missing=max(0, missing)))
             done |= {id(packet), *map(id, found)}
         return done
@@ -204,12 +204,12 @@ def _grouped(packets: Iterable[Packet], key: Key) -> dict[Hashable, list[Packet]
 def match(
     packets: Sequence[Packet], segments: Iterable[Segment], gaps: Sequence[tuple[float, float]] = ()
 ) -> list[PacketTransit]:
-    """Every packet once, in the order of time. ``packets`` are those of all captures, in the order of time.
+    """Each packet once, in order of time. ``packets`` are those of all captures, in the same order.
 
-    ``gaps`` are the times in which a capture didn't keep packets.
+    ``gaps`` are the periods in which a capture didn't keep packets.
     """
     sides: Mapping[str, list[Packet]] = {"near": [], "far": [], "stays": []}
-    where = Map(segments)
+    where = SegmentMap(segments)
     for packet in packets:
         sides[where.side(packet)].append(packet)
     matching = _Matching(sides["near"], sides["far"])

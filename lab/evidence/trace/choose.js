@@ -1,4 +1,4 @@
-// Selects one item, by a click, by stepping or by search, and announces it.
+// Selects an item by a click, by stepping or by a search, and announces it.
 "use strict";
 
 const status = document.getElementById("status");

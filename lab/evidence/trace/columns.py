@@ -63,7 +63,7 @@ class Connections:
     _pieces: dict[tuple[str, str, int], int] = field(default_factory=dict)
 
     def of(self, transit: PacketTransit) -> int | None:
-        """The index of a packet's connection; an ICMP error belongs to that of the packet which it quotes."""
+        """The index of a packet's connection; for an ICMP error, that of the packet which it quotes."""
         packet = transit.sent
         piece = (packet.source, packet.destination, packet.ident)
         if packet.fragment > 0:
@@ -175,7 +175,7 @@ def _marks(transit: PacketTransit) -> int:
 
 
 def _is_chore(packet: Packet) -> bool:
-    """Whether it belongs to address resolution or the like, so that no program sent it."""
+    """Whether it belongs to ARP or neighbour discovery, and so wasn't sent by a program."""
     return packet.protocol == "arp" or (packet.protocol == "icmp6" and packet.icmp[0] in CHORES)
 
 

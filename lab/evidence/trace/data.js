@@ -1,4 +1,4 @@
-// The run's data, which Python wrote into the page: columns for packets, rows for the rest.
+// The run's data, inserted by Python: columns for packets, rows for other items.
 // Times are microseconds since the start of the run; null if the packet wasn't seen there.
 "use strict";
 
@@ -94,7 +94,7 @@ function previewOf(i) {
 }
 
 // The start of a payload of `length` bytes: “text” in quotes, or else its first bytes: 05 00 00 00 …
-// `payload` is the part of it in this page. packet.py has the same rule, and says when it is text.
+// `payload` is the part of it in this page. packet.py has the same rule and defines when it is text.
 function preview(payload, length) {
   const captured = payload.subarray(0, length);
   const text = textIn(captured, captured.length < length);

@@ -1,4 +1,4 @@
-// The picture, on one canvas. Each frame draws only the part in view.
+// Draws the diagram on one canvas. Each frame draws only the part in view.
 "use strict";
 
 const canvas = document.getElementById("chart");
@@ -83,7 +83,7 @@ function isSelected(kind, index) {
   return view.selected?.kind === kind && view.selected.index === index;
 }
 
-// As much of a text as fits in the pen's font. Measuring is slow, so results are cached.
+// Truncates a text to the available width in the pen's font. Measuring is slow, so results are cached.
 const shortened = new Map();
 
 function shorten(text, room) {

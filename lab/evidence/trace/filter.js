@@ -1,9 +1,9 @@
-// Which items are shown, and which a search finds.
+// Filters the items that are shown, and searches them.
 "use strict";
 
 const filter = { connection: "", protocol: "", node: "", kinds: new Set(["packets", "output", "sockets", "faults"]), problems: false };
 
-// ARP and neighbour discovery are shown on request, or at once if there are no other packets.
+// ARP and neighbour discovery are shown on request, or if there are no other packets.
 const chores = packets.marks.reduce((sum, marks) => sum + (marks & CHORE ? 1 : 0), 0);
 if (chores && chores === count) filter.kinds.add("chores");
 

@@ -11,7 +11,7 @@ searchField.addEventListener("input", () => {
   typing = setTimeout(find, count > 5000 ? 200 : 60);
 });
 
-// Searches for the text in the field and selects the first match. Returns false if that was done already.
+// Searches for the text in the field and selects the first match. Returns false if it was already selected.
 function find() {
   clearTimeout(typing);
   if (searchField.value === soughtFor) return false;

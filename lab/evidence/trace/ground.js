@@ -1,4 +1,4 @@
-// The background of the picture: bands for faults and link settings, lanes, times, and socket bars.
+// The background of the diagram: bands for faults and link settings, lanes, times, and socket bars.
 "use strict";
 
 function bandHeights(index) {
@@ -32,7 +32,7 @@ function bandPlace(band) {
   return [left, Math.max(text[0] + text[1], lane) + 8 - left];
 }
 
-// The name of a band stands at its beginning, or at the top if it began above the view.
+// The name of a band is drawn at its beginning, or at the top if it began above the view.
 function drawBandNames() {
   if (!filter.kinds.has("faults")) return;
   const { edges } = view.layout;
@@ -63,7 +63,7 @@ function drawLanes() {
   });
 }
 
-// If squeezed, each row has its time; otherwise there are times at round steps.
+// On the squeezed scale each row has its time; otherwise there are times at round steps.
 function drawRuler() {
   pen.font = SMALL;
   pen.textBaseline = "middle";
@@ -99,7 +99,7 @@ function* stepTimes() {
   for (let at = Math.ceil(top / step) * step; at <= bottom; at += step) yield [at, onScreen(view.scale.heightOf(at))];
 }
 
-// The length of each gap that was squeezed.
+// The duration of each squeezed gap.
 function drawGaps() {
   const [from, to] = rowsInView();
   if (to - from > 3000) return;
@@ -160,7 +160,7 @@ function drawBar(socket, index, x, y, height) {
   pen.fillRect(x, y, width, 1);
   if (isSelected("socket", index)) outline(x - 1, y - 1, width + 2, height + 2);
   boxes.push({ x, y, width, height, kind: "socket", index });
-  // The name of the state stands in the visible part of the bar.
+  // The name of the state is drawn in the visible part of the bar.
   const top = Math.max(y, 0), bottom = Math.min(y + height, view.height);
   if (bottom - top < socket.state.length * 5.9 + 4) return;
   pen.save();

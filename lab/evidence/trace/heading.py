@@ -1,4 +1,4 @@
-"""The heading of the page, besides the verdict: the diagnosis, and the link as asked and as measured."""
+"""The heading of the page, except the verdict: the diagnosis, and the link as requested and as measured."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def started_at(record: Mapping[str, Any]) -> str:
 
 
 def diagnosis(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The sentences of the diagnosis, and the scenarios that show the same, with links to their files.
+    """The sentences of the diagnosis, and the scenarios that show the same causes, with links to their files.
 
     A sentence is an English text, not a Message, if the record has no messages.
     """
@@ -38,7 +38,7 @@ def diagnosis(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _scenario(name: str, folder: Path) -> dict[str, str]:
-    """A scenario's file is looked for only relative to the run's folder, runs/<scenario>/<time>."""
+    """A scenario's name and file, which is searched only relative to the run's folder (runs/NAME/TIME)."""
     folder = folder.resolve()
     path = folder.joinpath("..", "..", "..", "scenarios", f"{name.replace('-', '_')}.py").resolve()
     if not name.replace("-", "").isalnum() or not path.is_file():
@@ -59,7 +59,7 @@ class Measure:
 
 
 def link(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The link's backend, and each of its settings as asked and as measured; None if it was never set."""
+    """The link's backend, and its settings as requested and as measured; None if the link was never set."""
     about = record.get("impairment")
     if not about or not about.get("changes"):
         return None

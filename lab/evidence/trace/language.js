@@ -1,11 +1,11 @@
-// The page's texts in the reader's language. English stands in the code and in the HTML; the run's data
-// holds a table of translations for each other language (render.py).
+// The page's texts in the reader's language. The English texts are in the code and in the HTML; the run's data
+// contains a table of translations for each other language (render.py).
 "use strict";
 
 let texts = new Map();
 
-// `text` in the chosen language, with fields.name in place of {name}. The call must not stand within a template
-// literal, because Babel doesn't find it there.
+// `text` in the selected language, with fields.name in place of {name}. Don't call it inside a template literal,
+// because Babel doesn't find it there.
 function t(text, fields = {}) {
   const template = texts.get(text) ?? text;
   return template.replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(fields, name) ? fields[name] : whole));
@@ -27,7 +27,7 @@ function translateHtml() {
   }
 }
 
-// The language that `lab trace --lang` chose, or else the first of the browser's that the page has.
+// The language selected by `lab trace --lang`, or else the first of the browser's languages that the page has.
 function preferredLanguage() {
   const primary = (name) => name.split("-")[0].toLowerCase();
   const wanted = run.language ? [run.language] : navigator.languages;

@@ -52,8 +52,8 @@ function layOut(width, sockets, bars, showOutput) {
   return { width, columns, edges, leg, end: width - OVERVIEW };
 }
 
-// The path of a packet from its sender: [[x, time], …]. `air` names the end that hangs between the
-// segments: "end" if the packet was lost, "start" if it wasn't captured before the router.
+// The path of a packet from its sender: [[x, time], …]. `air` is the end that lies between the segments:
+// "end" if the packet was lost, "start" if it wasn't captured before the router.
 function wayOf(i, layout) {
   const route = packets.route[i];
   const rightward = route === 0 || route === 2;

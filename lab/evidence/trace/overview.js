@@ -1,5 +1,5 @@
-// The whole run in a narrow strip at the right edge: the density of packets, the problems, and the part
-// in view. It is also the scroll bar.
+// An overview of the run in a narrow strip at the right edge: the density of packets, the problems, and the
+// part in view. It is also the scroll bar.
 "use strict";
 
 let overview = null; // the strip without the frame; kept until the scale or the colours change

@@ -30,7 +30,7 @@ NO_PACKETS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Page:
-    """``record`` is for the heading, ``run`` and ``bytes`` for the picture; ``notes`` say what is missing."""
+    """``record`` is for the heading, ``run`` and ``bytes`` for the diagram; ``notes`` list missing data."""
 
     record: dict[str, Any]
     run: dict[str, Any]
@@ -39,7 +39,7 @@ class Page:
 
 
 def collect(folder: Path, traffic: Traffic | None = None) -> Page:
-    """The data of the run in ``folder``. A note says what can't be read, and the rest is shown.
+    """The data of the run in ``folder``. Data that can't be read is named in a note.
 
     Raises OSError or ValueError if there is no record.
     """
@@ -74,7 +74,7 @@ def collect(folder: Path, traffic: Traffic | None = None) -> Page:
 
 
 def _events(folder: Path, notes: list[Message]) -> list[Event]:
-    """The events; a line that can't be read is left out, such as the last one of a run that was killed."""
+    """The events. Invalid lines are skipped, such as the last one of a run that was killed."""
     events, bad = [], 0
     try:
         text = (folder / "events.jsonl").read_text(encoding="utf-8", errors="backslashreplace")
@@ -138,7 +138,7 @@ def _nodes(
 
 
 def _node(title: str, facts: Mapping[str, Any], left: Sequence[Any], routers: set[str]) -> Row:
-    """A node with its side. A router has several addresses of a family, or one that a capture names."""
+    """A node and its side. A router has several addresses of a family, or one that a capture names."""
     families = [list(facts.get(key) or ()) for key in ("addresses", "addresses6")]
     addresses = [ipaddress.ip_address(address) for family in families for address in family]
     side = "right"
@@ -150,7 +150,7 @@ def _node(title: str, facts: Mapping[str, Any], left: Sequence[Any], routers: se
 
 
 def _left_networks(known: Mapping[str, Any], traffic: Traffic | None) -> list[Any]:
-    """The networks of the first segment: as captured, else that of the router's first address."""
+    """The networks of the first captured segment, or else that of the router's first address."""
     if traffic and traffic.captures:
         return [ipaddress.ip_network(n) for n in next(iter(traffic.captures.values())).networks]
     routers = [facts["addresses"] for facts in known.values() if len(facts.get("addresses", ())) > 1]
@@ -196,7 +196,7 @@ def _reasons(capture: CaptureInfo) -> Iterator[Message]:
 
 
 def _note_clocks(notes: list[Message], record: Mapping[str, Any]) -> None:
-    """The times of a host are only as exact as the offset of its clock is known."""
+    """Notes the uncertainty of each host's times, which is that of its clock's offset."""
     for name, clock in (record.get("clocks") or {}).items():
         uncertainty = float(clock.get("uncertainty") or 0)
         if uncertainty > 0.0005:

@@ -1,11 +1,11 @@
 """The page as one file: template.html with style, code and data inlined. It loads nothing from the network.
 
 Strategy. Text from a program, a peer or a scenario is data: the template escapes it, and the data of the
-picture is JSON without any "<", which the code puts on the page as text only. As a second line of defence,
-the page's Content-Security-Policy allows only the code whose digest it names, and no loads.
+diagram is JSON without any "<", which the code inserts as text only. In addition, the page's
+Content-Security-Policy allows only the scripts and styles whose digests it lists, and no loads.
 
-The page holds its texts in every language: English in the template and in the code, and a table of
-translations for each other language, from which language.js replaces them.
+The page contains its texts in every language: English in the template and in the code, and a table of
+translations for each other language, which language.js applies.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ MARKED = re.compile(r'(?<![\w.])t\("((?:[^"\\]|\\.)+)"')  # a text in the code: 
 
 
 def write(folder: Path, traffic: Traffic | None = None, language: str | None = None) -> Path:
-    """Writes trace.html into the folder of a run, whole or not at all, and returns its path.
+    """Writes trace.html into the folder of a run, atomically, and returns its path.
 
-    ``traffic`` saves reading the captures. The page opens in ``language``, or in the browser's if it is None.
-    Raises OSError or ValueError if the folder holds no run.
+    If ``traffic`` is given, the captures aren't read. The page opens in ``language``, or in the browser's
+    language if it is None. Raises OSError or ValueError if the folder doesn't contain a run.
     """
     target = folder / NAME
     temporary = folder / f"{NAME}.part"
@@ -52,7 +52,7 @@ def write(folder: Path, traffic: Traffic | None = None, language: str | None = N
 
 
 class Texts:
-    """The translations of the page's texts, by language; collected while the template is rendered."""
+    """The translations of the page's texts by language, collected while the template is rendered."""
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[str, str]] = {name: {} for name in LANGUAGES if name != "en"}
@@ -70,7 +70,7 @@ class Texts:
 def _translated(text: str | Message, language: str) -> str:
     if isinstance(text, Message):
         return text.in_language(language)
-    return _(text, language) if text else ""  # the empty text has the catalog's own header as its translation
+    return _(text, language) if text else ""  # the empty text is translated as the header of the catalog
 
 
 def render(page: Page, folder: Path, language: str | None = None) -> str:
@@ -148,7 +148,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _printable(value: object) -> str:
-    """``value`` as text: line ends stay, any other control character is escaped."""
+    """``value`` as text. Line ends stay; other control characters are escaped."""
     return "\n".join(printable(line) for line in str(value).split("\n"))
 
 

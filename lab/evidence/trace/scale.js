@@ -1,9 +1,9 @@
 // Converts time to height and back, at zoom 1.
 //
-// Strategy. A run has microseconds (a handshake) beside seconds (a timeout). Squeezed, the height of a gap
-// is logarithmic, and the items of one column get the room that they need: every packet is legible, and a
-// second of waiting takes only a few lines. Otherwise height is proportional to time. Both are a table of
-// times and heights, which is searched by bisection.
+// Strategy. A run has durations from microseconds (a handshake) to seconds (a timeout). On the squeezed scale
+// the height of a gap is logarithmic, and the items of a column get the space that they need: every packet is
+// legible, and a second of waiting takes only a few lines. Otherwise height is proportional to time. Both are
+// tables of times and heights, which are searched by bisection.
 "use strict";
 
 const ROW = 19; // pixels that one line of text needs

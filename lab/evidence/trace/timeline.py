@@ -44,7 +44,7 @@ class Clock:
 
 
 def lines(events: Sequence[Event], clock: Clock, nodes: Sequence[str]) -> tuple[list[Row], int]:
-    """The events that are shown as one line each, and the number of lines of output left out."""
+    """The events that are shown as one line each, and the number of omitted lines of output."""
     index = {title: number for number, title in enumerate(nodes)}
     left_out = _left_out(events)
     rows = []
@@ -67,7 +67,7 @@ def lines(events: Sequence[Event], clock: Clock, nodes: Sequence[str]) -> tuple[
 
 
 def _kind(event: Event) -> str:
-    """The page's kinds: a line of output by its stream, one kind for all events of the link."""
+    """The kind on the page: the stream for a line of output, and one kind for all events of the link."""
     if isinstance(event, Output):
         return event.stream
     return "link" if isinstance(event, LINK) else event.kind
@@ -81,7 +81,7 @@ def _data(event: Event) -> Row:
 
 
 def _text(event: Event) -> Row:
-    """The event's text. The page translates a text of the lab; any other one, such as output, is data."""
+    """The event's text. The page translates texts of the lab; others, such as output, are data."""
     text = describe(event)
     return {"text": text, "translated": True} if isinstance(text, Message) else {"text": _shortened(text)}
 
@@ -91,7 +91,7 @@ def _shortened(line: str) -> str:
 
 
 def _left_out(events: Sequence[Event]) -> set[int]:
-    """The indices of the lines that are left out: the middle of a long output."""
+    """The indices of the omitted lines: the middle of a long output."""
     printed: dict[int, list[int]] = {}
     for number, event in enumerate(events):
         if isinstance(event, Output):
@@ -105,8 +105,8 @@ def sockets(
 ) -> list[Row]:
     """One row for each state of each socket, with its beginning and end as sampled.
 
-    ``ends`` gives the number of a connection whose packets were seen, by both of its ends. A socket that was
-    only in TIME_WAIT and has no such connection is from before the run: it is left out.
+    ``ends`` maps both ends of each captured connection to its number. A socket that was only in TIME_WAIT and
+    has no such connection is older than the run and is omitted.
     """
     index = {title: number for number, title in enumerate(nodes)}
     rows = []
@@ -136,7 +136,7 @@ def _ends(history: SocketHistory) -> frozenset[str]:
 
 
 def bands(events: Sequence[Event], clock: Clock, nodes: Sequence[str], end: int) -> list[Row]:
-    """Faults and settings of the link: each lasts until its end, or the next setting, or ``end``."""
+    """Faults and link settings. Each lasts until it ends, the next setting begins, or ``end``."""
     index = {title: number for number, title in enumerate(nodes)}
     rows: list[Row] = []
     current: dict[tuple[str, str], Row] = {}
@@ -153,7 +153,7 @@ def bands(events: Sequence[Event], clock: Clock, nodes: Sequence[str], end: int)
 
 
 def _edges(event: Event) -> tuple[str, str]:
-    """The bands that begin and end with an event, by name; "" for none."""
+    """The names of the bands that begin and end with an event; "" for none."""
     if isinstance(event, LinkChanged):
         return ("" if event.asked.is_nothing else "link"), "link"
     if isinstance(event, FaultChanged):
@@ -162,5 +162,5 @@ def _edges(event: Event) -> tuple[str, str]:
 
 
 def _severity(event: Event) -> str:
-    """How a band is drawn: a link that is cut counts as a fault."""
+    """The style of a band: a link that is cut is drawn as a fault."""
     return "link" if isinstance(event, LinkChanged) and not event.asked.cut else "fault"
