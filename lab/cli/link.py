@@ -137,14 +137,14 @@ def verify(project: Project = None) -> None:
 
 def _change(link: Link, change: Callable[[], None], no_verify: bool) -> None:
     change()
-    _print(message("The link is now – {settings}.", settings=link.settings.describe()))
+    _print(message("The link is now – {settings}.", settings=link.settings))
     if not no_verify:
         _print_attempt(link.verify())
 
 
 def _print_status(status: Status) -> None:
     _print(message("backend  {backend}", backend=status.backend))
-    _print(message("link     {settings}", settings=status.settings.describe()))
+    _print(message("link     {settings}", settings=status.settings))
     if not status.alive:
         raise LinkFailure(message("its process has died, so the link is cut; `lab link clear` ends that"))
     for direction, counts in status.delivered.get("counts", {}).items():
@@ -161,7 +161,7 @@ def _print_status(status: Status) -> None:
     drops = status.delivered.get("drops", [])
     for asked, (matched, dropped) in zip(status.settings.drops, drops, strict=False):
         counted = message("{matched} matched, {dropped} dropped", matched=matched, dropped=dropped)
-        _print(message("{drop}: {counted}", drop=asked.describe(), counted=counted))
+        _print(message("{drop}: {counted}", drop=asked.describe(from_environment()), counted=counted))
 
 
 def _print_attempt(attempt: Attempt) -> None:

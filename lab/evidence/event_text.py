@@ -53,7 +53,7 @@ def describe(event: Event, names: Mapping[str, str] = NO_NAMES) -> Message | str
         case FaultChanged():
             return _fault(event)
         case LinkChanged():
-            return message("link: {settings}", settings=event.asked.describe())
+            return message("link: {settings}", settings=event.asked)
         case LinkMeasured():
             return _measured(event.measured)
         case LinkFailed():

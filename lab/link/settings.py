@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 from lab.link.errors import ImpairmentError
 from lab.link.units import describe_rate
+from lab.locale import _, message
 from lab.protocols.fields import FieldChecks
 
 TO = "to-"  # a direction is this prefix and the name of a segment
@@ -26,6 +27,12 @@ MAX_NTH = 1_000_000
 MAX_DROPS = 16
 MAX_SEGMENTS = 16  # of one router
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmp6": 58}
+SHARES = {
+    "loss": message("{share} loss"),
+    "duplication": message("{share} duplication"),
+    "reordering": message("{share} reordering"),
+    "corruption": message("{share} corruption"),
+}
 TCP_FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32}
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -72,17 +79,19 @@ class Impairment:
         """True if all packets are treated alike, so that no decision per packet is necessary."""
         return self == Impairment(delay=self.delay, rate=self.rate)
 
-    def describe(self) -> str:
+    def describe(self, language: str = "en") -> str:
         """Describes it in a few words: "20 ms ± 2 ms, 10% loss"."""
         words = []
         if self.delay:
             words.append(f"{self.delay * 1000:g} ms" + f" ± {self.jitter * 1000:g} ms" * bool(self.jitter))
         for name in ("loss", "duplication", "reordering", "corruption"):
             if share := getattr(self, name):
-                words.append(f"{share * 100:g}% {name}")
+                words.append(
+                    replace(SHARES[name], fields={"share": f"{share * 100:g}%"}).in_language(language)
+                )
         if self.rate is not None:
             words.append(describe_rate(self.rate))
-        return ", ".join(words) or "unimpaired"
+        return _(", ", language).join(words) or _("unimpaired", language)
 
 
 @dataclass(frozen=True)
@@ -120,11 +129,13 @@ class Drop:
     def applies_to(self, direction: str) -> bool:
         return self.direction in (BOTH, direction)
 
-    def describe(self) -> str:
+    def describe(self, language: str = "en") -> str:
         numbers = ", ".join(str(number) for number in self.nth)
         protocol = "tcp" if self.flags else self.protocol
         words = [self.flags, protocol, f"port {self.port}" if self.port else None, self.direction]
-        return f"drop number {numbers} of: " + " ".join(word for word in words if word)
+        matching = " ".join(word for word in words if word)
+        text = message("drop number {numbers} of: {matching}", numbers=numbers, matching=matching)
+        return text.in_language(language)
 
 
 @dataclass(frozen=True)
@@ -157,17 +168,21 @@ class LinkSettings:
         for direction in (*self.impairments, *self.cut, *(drop.direction for drop in self.drops)):
             expand(direction, known)
 
-    def describe(self) -> str:
+    def describe(self, language: str = "en") -> str:
         """Describes the settings in one line."""
         directions = [*self.impairments, *sorted(self.cut - self.impairments.keys())]
-        words = {name: "cut" if name in self.cut else self[name].describe() for name in directions}
+        unimpaired, cut = _("unimpaired", language), _("cut", language)
+        words = {name: cut if name in self.cut else self[name].describe(language) for name in directions}
         if len(set(words.values())) > 1 or len(words) == 1 and not self.is_nothing:
             parts = [f"{name}: {text}" for name, text in words.items()]
         else:
-            text = next(iter(words.values()), "unimpaired")
-            every = "both ways" if len(words) == 2 else "all ways"
-            parts = [text if text == "unimpaired" else f"{every}: {text}"]
-        return "; ".join(parts + [drop.describe() for drop in self.drops])
+            text = next(iter(words.values()), unimpaired)
+            both, every = message("both ways: {text}", text=text), message("all ways: {text}", text=text)
+            shown = (both if len(words) == 2 else every).in_language(language)
+            parts = [text if text == unimpaired else shown]
+        return "; ".join(parts + [drop.describe(language) for drop in self.drops])
+
+    in_language = describe
 
     def as_json(self) -> JsonObject:
         return {

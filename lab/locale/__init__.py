@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 DOMAIN = "socketlab"
 FOLDER = Path(__file__).parent
@@ -63,12 +64,19 @@ def _(text: str, language: str | None = None) -> str:
     return _catalog(from_environment() if language is None else language).gettext(text)
 
 
+@runtime_checkable
+class Translatable(Protocol):
+    """A value that has a text in each language."""
+
+    def in_language(self, language: str) -> str: ...
+
+
 @dataclass(frozen=True)
 class Message:
     """A text that is translated when it is shown.
 
-    ``fields`` are the values of the placeholders in ``text``, as for str.format; a value may be a Message
-    too. If there is a ``plural`` form, the field ``count`` chooses between the two.
+    ``fields`` are the values of the placeholders in ``text``, as for str.format; a value may be
+    Translatable too. If there is a ``plural`` form, the field ``count`` chooses between the two.
     """
 
     text: str
@@ -89,7 +97,7 @@ class Message:
         else:
             template = catalog.gettext(self.text)
         fields = {
-            name: value.in_language(language) if isinstance(value, Message) else value
+            name: value.in_language(language) if isinstance(value, Translatable) else value
             for name, value in self.fields.items()
         }
         return template.format(**fields)
