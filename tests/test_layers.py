@@ -1,4 +1,4 @@
-"""The architecture, as the imports show it: arrows go down only."""
+"""The architecture: a room imports only from rooms below it."""
 
 import ast
 import functools
@@ -21,7 +21,7 @@ BELOW = (
     "agent",
 )  # the image boundary; from the bottom up
 ABOVE = ("topology", "evidence", "remote", "engine", "control", "scenarios", "testing", "cli")  # the same
-# Rooms that stand side by side: neither may import the other.
+# Rooms at the same level: neither may import the other.
 BESIDE = (
     {"topology", "evidence"},
     {"remote", "evidence"},
@@ -34,7 +34,7 @@ COLUMNS = {
     "sockets": {"threaded", "aio", "datagram"},
     "programs": {"echo", "udp", "command", "transfer"},
 }
-# What the boundary lets through: texts and pure values. Programs and the agent are started, never imported.
+# Imports allowed across the boundary: texts and pure values. Programs and agents are started, never imported.
 SEEN_FROM_ABOVE = ("locale", "protocols", "link")
 SHARED = ("errors", "__main__")  # modules of lab itself; lab.errors is for every room above the boundary
 
@@ -49,7 +49,7 @@ def modules(*layers):
 
 @functools.cache
 def imports(module):
-    """What ``module`` imports, as dotted names; from anywhere in it, functions and TYPE_CHECKING too."""
+    """The imports of ``module`` as dotted names, including those in functions and under TYPE_CHECKING."""
     path = ROOT.joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     return frozenset(imported(ast.parse(path.read_text()), module, is_package=path.stem == "__init__"))
@@ -95,7 +95,7 @@ def wrong_import(module, name):
 
 
 def column(module):
-    """The column of the house that ``module`` belongs to; None if it belongs to none."""
+    """The column that ``module`` belongs to; None if it belongs to none."""
     _, layer, *rest = module.split(".")
     name = rest[0].split("_")[0] if rest else ""
     return name if name in COLUMNS.get(layer, ()) else None
@@ -113,7 +113,7 @@ def test_no_module_imports_itself_by_a_detour():
 
 
 def cycle(graph):
-    """A round trip through ``graph``, or None where there is none."""
+    """A cycle in ``graph``, or None if there is none."""
     while leaves := [module for module, targets in graph.items() if not targets & graph.keys()]:
         graph = {module: targets for module, targets in graph.items() if module not in leaves}
     return sorted(graph) or None
@@ -169,7 +169,7 @@ def origins_of_names(tree):
 
 
 def socket_calls(tree):
-    """Calls into the standard library's socket module, and names of it that hide where they come from."""
+    """Calls of the standard library's socket module, and imports of its names that hide their origin."""
     hidden = {
         f"from {node.module} import *"
         for node in ast.walk(tree)
@@ -191,7 +191,7 @@ def source(module):
 
 
 def test_everything_below_the_boundary_loads_without_any_other_package():
-    """In an interpreter that sees neither site-packages nor the environment, nor the user's directory."""
+    """In an interpreter without site-packages, environment variables and the user's directory."""
     names = modules(*BELOW)
     code = (
         f"import sys, importlib, json\nsys.path.insert(0, {str(ROOT)!r})\n"

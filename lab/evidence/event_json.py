@@ -24,12 +24,12 @@ def to_json(event: Event) -> dict[str, Any]:
 
 
 def from_json(value: object) -> Event:
-    """The event that ``to_json`` wrote. Raises ValueError, whose text is one line, for anything else."""
+    """The inverse of ``to_json``. Raises ValueError, with a message of one line, for any other value."""
     if not isinstance(value, dict):
         raise ValueError("an event is a JSON object")
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"no kind of event: {kind!r}")
+        raise ValueError(f"unknown kind of event: {kind!r}")
     return build(KINDS[kind], {name: entry for name, entry in value.items() if name != "kind"})
 
 
@@ -83,7 +83,7 @@ def _measured(value: object) -> Measured:
 
 def _choice(value: object, choices: tuple[str, ...]) -> object:
     if value not in choices:
-        raise ValueError(f"{value!r} is none of {', '.join(choices)}")
+        raise ValueError(f"unknown value {value!r}: expected {' or '.join(choices)}")
     return value
 
 
@@ -91,7 +91,7 @@ def _checked(value: object, wanted: type) -> Any:
     """``value`` if its JSON type is ``wanted``: an int may stand for a float, a bool for neither."""
     right = isinstance(value, (int, float) if wanted is float else wanted) and not isinstance(value, bool)
     if not right or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(f"{value!r} is no {wanted.__name__}")
+        raise ValueError(f"{value!r} is not a valid {wanted.__name__}")
     return value
 
 

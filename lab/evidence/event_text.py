@@ -36,13 +36,13 @@ NO_NAMES: Mapping[str, str] = {}
 
 
 def render(event: Event, names: Mapping[str, str] = NO_NAMES, language: str = "en") -> str:
-    """The event in one line. ``names`` gives a node's name by address, for sockets and packets."""
+    """The event in one line. ``names`` maps addresses to node names, for sockets and packets."""
     text = describe(event, names)
     return text.in_language(language) if isinstance(text, Message) else text
 
 
 def describe(event: Event, names: Mapping[str, str] = NO_NAMES) -> Message | str:
-    """The event's text: a message if it is the lab's, a str if a program or a scenario wrote it."""
+    """The event's text: a Message if it is from the lab, a str if it is from a program or a scenario."""
     match event:
         case ProgramStarted():
             return event.command

@@ -87,7 +87,7 @@ class LinkMeasured(Event):
 
 @dataclass(frozen=True)
 class LinkFailed(Event):
-    """The link doesn't do what was asked."""
+    """The link doesn't behave as requested."""
 
     kind = "link-failure"
     reason: str
@@ -121,9 +121,9 @@ class SocketChanged(Event):
     remote: Endpoint
     state: str  # LISTEN …; of UDP OPEN or CONNECTED; "" if it is closed
     was: str  # the state before; "" if it is new
-    receive_queue: int  # bytes; of a LISTEN socket the connections that wait to be accepted
-    send_queue: int  # bytes; of a LISTEN socket the backlog
-    pid: int = 0  # the process that holds a LISTEN or UDP socket; 0: not known
+    receive_queue: int  # bytes; for a LISTEN socket, the number of connections not yet accepted
+    send_queue: int  # bytes; for a LISTEN socket, its backlog
+    pid: int = 0  # the process that has a LISTEN or UDP socket open; 0 if unknown
     command: str = ""
 
 
@@ -152,12 +152,12 @@ class PacketPassed(Event):
     length: int  # bytes of payload
     fate: str
     mark: str = ""
-    arrived: float | None = None  # when it was seen past the router
+    arrived: float | None = None  # when it was captured past the router
 
 
 @dataclass(frozen=True)
 class VerdictGiven(Event):
-    """The scenario's verdict; ``reason`` says why it didn't pass."""
+    """The scenario's verdict; ``reason`` is the error if it didn't pass."""
 
     kind = "verdict"
     verdict: str

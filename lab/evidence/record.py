@@ -57,7 +57,7 @@ class Recorder:
 
 
 def _writer(path: Path, buffering: int = -1) -> IO[str]:
-    """A new text file. Half of a surrogate pair is written as its escape, which JSON reads back."""
+    """A new text file. A lone surrogate is written as its escape sequence, which JSON reads back."""
     return open(path, "w", encoding="utf-8", errors="backslashreplace", buffering=buffering)
 
 

@@ -30,10 +30,10 @@ class SocketHistory:
     local: Endpoint
     remote: Endpoint
     states: list[State] = field(default_factory=list)
-    receive_queue: int = 0  # bytes when last seen; of a LISTEN socket the connections not yet accepted
+    receive_queue: int = 0  # bytes when last seen; for a LISTEN socket, connections not yet accepted
     send_queue: int = 0
     most_received: int = 0  # the largest receive queue that was seen
-    pid: int = 0  # the process that holds it; 0: not known
+    pid: int = 0  # the process that has it open; 0 if unknown
     command: str = ""
 
     @property
@@ -64,11 +64,11 @@ class SocketHistory:
         return self.states[-1].until
 
     def alive(self, at: float) -> bool:
-        """Whether it existed at a time."""
+        """Whether the socket existed at ``at``."""
         return self.began <= at and (self.ended is None or at < self.ended)
 
     def state_at(self, at: float) -> str:
-        """Its state at a time; "" before its first sighting and after it was closed."""
+        """Its state at ``at``; "" before its first sighting and after it was closed."""
         found = [
             state for state in self.states if state.at <= at and (state.until is None or at < state.until)
         ]
@@ -109,7 +109,7 @@ def _new(event: SocketChanged) -> SocketHistory:
 
 
 def _update(history: SocketHistory, event: SocketChanged) -> None:
-    if event.state:  # the queues of a closed socket are those of the last look
+    if event.state:  # a closed socket keeps the queues of the last poll
         history.receive_queue, history.send_queue = event.receive_queue, event.send_queue
         history.most_received = max(history.most_received, event.receive_queue)
     if history.states and history.last == event.state:

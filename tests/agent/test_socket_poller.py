@@ -1,4 +1,4 @@
-"""The poller reports what changed and nothing else; it answers the clock, and ends with its input."""
+"""The poller reports changes only; it answers requests for the clock, and exits at the end of its input."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ME = "192.168.40.129"
 
 
 def raw(state, local=(ME, 8001), remote=("0.0.0.0", 0), queues=(0, 0), inode=5, timer=0):
-    """One socket as sock_diag gives it (inet_diag_msg)."""
+    """One socket as reported by sock_diag (inet_diag_msg)."""
     ports = struct.pack(">HH", local[1], remote[1])
     addresses = b"".join(socket.inet_aton(host) + bytes(12) for host, _ in (local, remote))
     head = struct.pack("BBBB", socket.AF_INET, STATE[state], timer, 0)
@@ -26,7 +26,7 @@ def raw(state, local=(ME, 8001), remote=("0.0.0.0", 0), queues=(0, 0), inode=5, 
 
 
 class Looks:
-    """A tracker, and what it says look by look."""
+    """A tracker; each call is a poll and returns the reports."""
 
     def __init__(self, addresses=(ME,)):
         self.asked = []
@@ -46,7 +46,7 @@ def states(reports):
     return [(report["was"], report["state"]) for report in reports]
 
 
-def test_a_socket_is_told_when_it_comes_changes_and_goes():
+def test_a_socket_is_reported_when_it_is_opened_changed_and_closed():
     look, peer = Looks(), ("172.28.66.163", 9)
     assert states(look(raw("SYN_SENT", remote=peer))) == [("", "SYN_SENT")]
     assert look(raw("SYN_SENT", remote=peer)) == []
@@ -55,7 +55,7 @@ def test_a_socket_is_told_when_it_comes_changes_and_goes():
     assert look() == []
 
 
-def test_a_report_says_all_there_is():
+def test_a_report_has_every_field():
     (report,) = Looks()(raw("LISTEN", queues=(2, 128)))
     assert report == {
         "at": 0.005, "id": 1, "protocol": "tcp", "family": 4, "local": f"{ME}:8001", "remote": "*:*",
@@ -63,13 +63,13 @@ def test_a_report_says_all_there_is():
     }  # fmt: skip
 
 
-def test_timers_are_no_change():
+def test_a_timer_is_not_a_change():
     look = Looks()
     look(raw("LISTEN"))
     assert look(raw("LISTEN", timer=3)) == []
 
 
-def test_a_queue_is_told_now_and_then_and_its_last_value_surely():
+def test_queues_are_reported_at_intervals_and_with_their_last_value():
     look, peer = Looks(), ("172.28.66.163", 9)
     look(raw("ESTABLISHED", remote=peer))
     told = [look(raw("ESTABLISHED", remote=peer, queues=(n, 0))) for n in range(1, 101)]
@@ -78,14 +78,14 @@ def test_a_queue_is_told_now_and_then_and_its_last_value_surely():
     assert [report["receive_queue"] for report in [*sum(told, []), *last]][-1] == 100
 
 
-def test_a_change_of_state_is_told_at_once():
+def test_a_change_of_state_is_reported_at_once():
     look, peer = Looks(), ("172.28.66.163", 9)
     look(raw("ESTABLISHED", remote=peer))
     look(raw("ESTABLISHED", remote=peer, queues=(9, 0)), after=0.001)
     assert states(look(raw("TIME_WAIT", remote=peer), after=0.001)) == [("ESTABLISHED", "TIME_WAIT")]
 
 
-def test_addresses_in_use_again_are_a_new_socket():
+def test_the_same_addresses_again_are_a_new_socket():
     look, peer = Looks(), ("172.28.66.163", 9)
     look(raw("ESTABLISHED", remote=peer))
     look()
@@ -101,28 +101,28 @@ def test_addresses_in_use_again_are_a_new_socket():
         (("0.0.0.0", 22), ("0.0.0.0", 0), False),
         (("127.0.0.1", 50000), ("127.0.0.1", 22), False),
         (("127.0.0.11", 40000), ("0.0.0.0", 0), False),  # Docker's resolver
-        (("127.0.0.1", 8001), ("0.0.0.0", 0), True),  # a server that only itself reaches
+        (("127.0.0.1", 8001), ("0.0.0.0", 0), True),  # a server that only this host can reach
     ],
 )
-def test_the_controller_s_way_in_is_left_out(local, remote, told):
+def test_the_controller_s_connection_is_not_reported(local, remote, told):
     state = "LISTEN" if remote[1] == 0 else "ESTABLISHED"
     assert bool(Looks()(raw(state, local, remote))) == told
 
 
-def test_the_owner_is_looked_for_only_where_others_wait_for_it():
+def test_the_owner_is_searched_only_for_listening_and_udp_sockets():
     look, peer = Looks(), ("172.28.66.163", 9)
     look(raw("LISTEN", inode=1), raw("ESTABLISHED", remote=peer, inode=2))
     look(raw("ESTABLISHED", local=(ME, 9090), inode=3), protocol=UDP)
     assert look.asked == [1, 3]
 
 
-def test_udp_has_no_states_of_tcp():
+def test_udp_sockets_have_no_tcp_states():
     (unconnected,) = Looks()(raw("LISTEN", (ME, 9090)), protocol=UDP)
     (connected,) = Looks()(raw("ESTABLISHED", (ME, 9090), ("172.28.66.163", 9)), protocol=UDP)
     assert (unconnected["state"], connected["state"]) == ("OPEN", "CONNECTED")
 
 
-def test_counters_are_told_when_they_move():
+def test_counters_are_reported_when_they_change():
     tracker = CounterTracker({"Udp.RcvbufErrors": 3})
     assert list(tracker.look(1.0, {"Udp.RcvbufErrors": 3})) == []
     (report,) = tracker.look(2.0, {"Udp.RcvbufErrors": 10})
@@ -134,7 +134,7 @@ def test_this_kernel_has_the_counters():
     assert {"Udp.RcvbufErrors", "Tcp.RetransSegs", "TcpExt.ListenOverflows"} <= set(counters())
 
 
-def test_our_own_sockets_are_ours():
+def test_the_owner_of_our_own_sockets_is_this_process():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         inode = int(socket_link(listener).strip("socket:[]"))
         found = owner(inode)
@@ -148,7 +148,7 @@ def socket_link(sock):
 
 
 class Watching:
-    """socket_poller itself, line by line."""
+    """socket_poller as a process; its output is read line by line."""
 
     def __init__(self, *options):
         argv = [sys.executable, "-m", "lab.agent.socket_poller", *options]
@@ -170,7 +170,7 @@ class Watching:
         return report
 
     def ask(self):
-        """What it saw up to now."""
+        """The reports until its answer to a request for the clock."""
         found = []
         for _ in range(2):
             self.child.stdin.write(b"\n")
@@ -180,7 +180,7 @@ class Watching:
         return found
 
 
-def test_it_says_whose_clock_it_is_and_what_time():
+def test_it_identifies_its_clock_and_reports_the_time():
     with Watching() as watching:
         hello = watching.line()
         assert hello["watching"]
@@ -189,7 +189,7 @@ def test_it_says_whose_clock_it_is_and_what_time():
         assert abs(watching.until(lambda r: "clock" in r)["clock"] - time.time()) < 5
 
 
-def test_a_socket_is_seen_while_it_lives_and_before_the_answer():
+def test_a_socket_is_reported_before_the_answer():
     with Watching() as watching, socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         watching.line()
@@ -200,7 +200,7 @@ def test_a_socket_is_seen_while_it_lives_and_before_the_answer():
         assert (gone["state"], gone["was"]) == ("", "LISTEN")
 
 
-def test_it_ends_with_its_input_and_tells_the_last_change():
+def test_it_exits_at_the_end_of_its_input_after_reporting_the_last_change():
     with Watching() as watching:
         watching.line()
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -212,7 +212,7 @@ def test_it_ends_with_its_input_and_tells_the_last_change():
     assert f"127.0.0.1:{port}" in said
 
 
-def test_a_wrong_interval_is_refused_in_one_line():
+def test_an_invalid_interval_is_refused_in_one_line():
     argv = [sys.executable, "-m", "lab.agent.socket_poller", "--interval", "-1"]
     done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

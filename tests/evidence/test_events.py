@@ -1,4 +1,4 @@
-"""Events in JSON and as text: each kind comes back as it was written, and nothing else is read."""
+"""Events in JSON and as text: each kind is read back unchanged, and anything else is refused."""
 
 import json
 import re
@@ -85,7 +85,7 @@ def test_every_kind_of_event_is_here():
 
 
 @pytest.mark.parametrize(("event", "text"), EVENTS)
-def test_an_event_comes_back_from_json(event, text):
+def test_an_event_is_read_back_from_json(event, text):
     line = json.dumps(to_json(event))
     assert from_json(json.loads(line)) == event
 
@@ -95,7 +95,7 @@ def test_an_event_is_rendered_in_one_line(event, text):
     assert render(event, NAMES) == text
 
 
-def test_a_line_of_events_jsonl_says_what_it_is():
+def test_a_line_of_events_jsonl_names_its_kind():
     assert to_json(socket(Endpoint("*", 8001), ANY, "LISTEN")) == {
         "at": 1.5, "node": "alice", "kind": "socket", "id": 3, "protocol": "tcp", "family": 4,
         "local": "*:8001", "remote": "*:*", "state": "LISTEN", "was": "",
@@ -115,18 +115,18 @@ OUTPUT = {"at": 1.0, "node": "alice", "kind": "output", "program": 1, "stream": 
     ("value", "error"),
     [
         ([], "an event is a JSON object"),
-        ({}, "no kind of event: None"),
-        (START | {"kind": "stop"}, "no kind of event: 'stop'"),
-        (START | {"kind": []}, "no kind of event: []"),
+        ({}, "unknown kind of event: None"),
+        (START | {"kind": "stop"}, "unknown kind of event: 'stop'"),
+        (START | {"kind": []}, "unknown kind of event: []"),
         (START | {"text": "true"}, "start event: no field 'text'"),
         ({"at": 1.0, "node": "alice", "kind": "note"}, "note event: text is missing"),
-        (START | {"at": "now"}, "start event: 'now' is no float"),
-        (START | {"at": float("nan")}, "start event: nan is no float"),
-        (START | {"at": True}, "start event: True is no float"),
-        (START | {"program": 1.5}, "start event: 1.5 is no int"),
-        (START | {"program": None}, "start event: None is no int"),
-        (OUTPUT | {"stream": "stdin"}, "output event: 'stdin' is none of stdout, stderr"),
-        (OUTPUT | {"message": "hello"}, "output event: 'hello' is no dict"),
+        (START | {"at": "now"}, "start event: 'now' is not a valid float"),
+        (START | {"at": float("nan")}, "start event: nan is not a valid float"),
+        (START | {"at": True}, "start event: True is not a valid float"),
+        (START | {"program": 1.5}, "start event: 1.5 is not a valid int"),
+        (START | {"program": None}, "start event: None is not a valid int"),
+        (OUTPUT | {"stream": "stdin"}, "output event: unknown value 'stdin': expected stdout or stderr"),
+        (OUTPUT | {"message": "hello"}, "output event: 'hello' is not a valid dict"),
         (to_json(EVENTS[15][0]) | {"local": "here"}, "socket event: not an endpoint: 'here'"),
         ({"at": 1.0, "node": "router", "kind": "link", "asked": {"x": 1}}, "link event: no direction 'x'"),
         (
@@ -136,6 +136,6 @@ OUTPUT = {"at": 1.0, "node": "alice", "kind": "output", "program": 1, "stream": 
         (MEASURED | {"measured": {"a": 1}}, "measurement event: "),
     ],
 )
-def test_what_is_no_event_is_refused_in_one_line(value, error):
+def test_an_invalid_event_is_refused_in_one_line(value, error):
     with pytest.raises(ValueError, match=rf"\A{re.escape(error)}.*\Z"):
         from_json(value)

@@ -1,4 +1,4 @@
-"""The sequence diagram shows the packets between the nodes, marks lost ones, and says what it leaves out."""
+"""The sequence diagram shows the packets between the nodes, marks lost ones, and counts omitted ones."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -139,7 +139,7 @@ def test_pure_acks_are_shown_on_request():
     assert "not shown" not in "".join(lines(shown, acks=True))
 
 
-def test_nothing_is_said_if_nothing_is_left_out():
+def test_there_is_no_note_if_nothing_is_omitted():
     assert "ACK" not in lines(traffic(crossed(tcp(1.0, "S", 7))))[-1]
 
 

@@ -1,4 +1,4 @@
-"""Exact intervals for shares, compared with R."""
+"""Exact confidence intervals for proportions, compared with R."""
 
 import pytest
 from hypothesis import given
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lab.link.binomial import interval, upper_tail
 
 
-def test_the_interval_is_clopper_and_pearsons():
+def test_the_interval_is_that_of_clopper_and_pearson():
     assert interval(4, 100, 0.05) == pytest.approx(
         (0.01100449, 0.09925716), abs=1e-7
     )  # R: binom.test(4, 100)

@@ -1,4 +1,4 @@
-"""The decision on each packet depends on the seed and its position in its conversation only."""
+"""The decision on a packet depends only on the seed and on the packet's position in its conversation."""
 
 import socket
 import struct
@@ -54,30 +54,30 @@ def test_another_seed_or_direction_gets_other_decisions():
     assert draw() != draw(direction="to-office")
 
 
-def test_a_clients_ephemeral_port_and_the_addresses_do_not_matter():
+def test_a_clients_ephemeral_port_and_the_addresses_do_not_affect_decisions():
     other = flow(source=51234, addresses=B + A)
     assert draw(packets=(other,) * 200) == draw()
 
 
-def test_the_traffic_of_others_does_not_matter():
+def test_other_traffic_does_not_affect_decisions():
     stranger = flow(source=5000, target=9090, protocol=17)
     mixed = draw(packets=(stranger, flow(), stranger) * 200)
     assert mixed[1::3] == draw()
 
 
-def test_each_conversation_gets_decisions_of_its_own():
+def test_each_conversation_gets_its_own_decisions():
     first, second = flow(source=40000), flow(source=40001)
     mixed = draw(packets=(first, second) * 200)
     assert mixed[0::2] == draw()
     assert mixed[1::2] != mixed[0::2]
 
 
-def test_another_setting_does_not_change_the_other_choices():
+def test_changing_one_setting_does_not_change_other_decisions():
     alone = [decision.lost for decision in draw(asked=Impairment(loss=0.3))]
     assert alone == [decision.lost for decision in draw()]
 
 
-def test_shares_are_as_asked():
+def test_shares_are_as_requested():
     many = draw(packets=(flow(),) * 100_000)
     for share in (
         sum(f.lost for f in many),
@@ -97,7 +97,7 @@ def test_without_settings_nothing_happens():
     assert set(draw(asked=Impairment())) == {(False, False, None, 0.0, False)}
 
 
-def test_a_loss_of_one_loses_all():
+def test_a_loss_of_100_percent_loses_every_packet():
     assert all(decision.lost for decision in draw(asked=Impairment(loss=1)))
 
 
@@ -158,11 +158,11 @@ def test_the_nth_match_is_dropped_once():
     assert dropped(drop, SYN, DATA, SYN_ACK, SYN, SYN) == ([False, False, False, True, False], [3, 1])
 
 
-def test_several_numbers():
+def test_several_packets_can_be_dropped():
     assert dropped(Drop((1, 3)), *[DATA] * 4)[0] == [True, False, True, False]
 
 
-def test_flags_beyond_those_asked_do_not_count_unless_they_open_or_close():
+def test_additional_flags_are_ignored_unless_they_open_or_close_a_connection():
     ece = ipv4(6, tcp(40000, 8001, 0xC2))
     assert dropped(Drop((1,), flags="SYN"), ece)[0] == [True]
     assert dropped(Drop((1,), flags="ACK"), DATA)[0] == [True]

@@ -22,7 +22,7 @@ def test_probes_leave_room_on_a_slow_line_and_take_a_few_seconds(rate):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.integers(0, 40 * 8 - 1))
-def test_a_probe_that_was_changed_is_noticed(number, sent_at, bit):
+def test_a_corrupted_probe_is_detected(number, sent_at, bit):
     probe = build_probe(number, sent_at, 40)
     assert read_probe(probe) == (number, sent_at)
     changed = bytearray(probe)
@@ -30,7 +30,7 @@ def test_a_probe_that_was_changed_is_noticed(number, sent_at, bit):
     assert read_probe(bytes(changed)) is None
 
 
-def test_other_datagrams_are_no_probes():
+def test_other_datagrams_are_not_probes():
     assert read_probe(b"") is None
     assert read_probe(struct.pack("!IQI", 1, 2, 3)) is None
 

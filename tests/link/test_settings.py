@@ -1,4 +1,4 @@
-"""Valid and invalid settings of a link. An error has the name of the setting."""
+"""Valid and invalid settings of a link. An error names the setting."""
 
 import json
 import math
@@ -46,7 +46,7 @@ links = st.builds(
 
 
 @given(links)
-def test_settings_are_the_same_after_a_trip_as_json(link):
+def test_settings_survive_a_json_round_trip(link):
     assert LinkSettings.from_json(json.loads(json.dumps(link.as_json()))) == link
 
 
@@ -123,7 +123,7 @@ def test_an_invalid_drop_is_refused_by_name(name, asked):
         {"to-clients": {"delay": "1"}},
     ],
 )
-def test_foreign_json_is_refused(value):
+def test_invalid_json_is_refused(value):
     with pytest.raises(ImpairmentError):
         LinkSettings.from_json(value)
 

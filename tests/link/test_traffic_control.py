@@ -1,4 +1,4 @@
-"""Settings as commands for tc and iptables."""
+"""The settings of a link as commands for tc and iptables."""
 
 import pytest
 
@@ -11,7 +11,7 @@ THREE = Interfaces({"office": "eth0", "dmz": "eth1", "lab": "eth2"})
 TO_DMZ = LinkSettings({"to-dmz": Impairment(loss=0.1)})
 
 
-def test_netem_has_a_word_for_each_setting():
+def test_netem_has_an_argument_for_each_setting():
     asked = Impairment(0.02, 0.005, 0.1, 0.01, 0.02, 0.03, 10e6)
     (words,) = tc.netem_argv(LinkSettings({"to-office": asked}), WAYS, 7)
     assert " ".join(words) == (
@@ -28,7 +28,7 @@ def test_netem_has_a_word_for_each_setting():
         (Impairment(rate=64e3), "rate 64000bit"),
     ],
 )
-def test_netem_gets_only_the_words_that_are_needed(asked, words):
+def test_netem_gets_only_the_arguments_that_are_needed(asked, words):
     (command,) = tc.netem_argv(LinkSettings({"to-dmz": asked}), WAYS, 1)
     assert " ".join(command) == f"tc qdisc replace dev eth1 root netem limit 32768 seed 1 {words}"
 
@@ -42,7 +42,7 @@ def test_tbf_has_room_for_one_burst():
     assert " ".join(words) == "tc qdisc replace dev eth1 root tbf rate 1000000bit burst 2000 limit 67536"
 
 
-def test_gaps_are_named():
+def test_unsupported_settings_are_named():
     asked = Impairment(0.02, 0.005, 0.1, 0.01, 0.02, 0.03, 10e6)
     link = LinkSettings({"to-dmz": asked})
     assert tc.nfqueue_gaps(link, has_tbf=True) == []
@@ -63,7 +63,7 @@ def test_gaps_are_named():
         (LinkSettings(drops=(Drop((1,), direction="to-office"),)), ["to-office"]),
     ],
 )
-def test_only_what_must_be_seen_is_queued(link, queued):
+def test_only_directions_that_need_decisions_are_queued(link, queued):
     assert tc.queued_directions(link, WAYS.directions) == queued
 
 
@@ -122,7 +122,7 @@ def test_rules_are_replaced_in_one_step():
     )
 
 
-def test_nothing_of_ours_is_left_and_nothing_else_is_touched():
+def test_only_our_own_rules_are_removed():
     assert tc.replacement(SAVED, {}) == (
         "*mangle\n:SOCKETLAB-DROPS - [0:0]\n:SOCKETLAB-LINK - [0:0]\n-D FORWARD -j SOCKETLAB-LINK\n"
         "-X SOCKETLAB-DROPS\n-X SOCKETLAB-LINK\nCOMMIT\n"

@@ -1,4 +1,4 @@
-"""Quantities as users write them."""
+"""Quantities with units, as users write them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Judging a link: right links pass, wrong ones don't, and both within the claimed error probabilities."""
+"""Verification of a link: correct links pass, wrong ones don't, within the claimed error probabilities."""
 
 import functools
 import random
@@ -13,7 +13,7 @@ from lab.link.verification import ALPHA, ATTEMPTS, LEVEL, Attempt, Check, judge
 
 
 def simulate(asked, sent=2000, seed=1, busy=False):
-    """A link that does exactly what is asked. A ``busy`` machine makes packets late and loses some."""
+    """The probes of a link that does exactly what was requested. A ``busy`` machine delays and loses some."""
     chance = random.Random(seed)
     arrivals, corrupted = [], 0
     for number in range(sent):
@@ -48,7 +48,7 @@ GRID = [
 
 
 @pytest.mark.parametrize("asked", GRID, ids=Impairment.describe)
-def test_a_link_that_does_what_was_asked_passes(asked):
+def test_a_correct_link_passes(asked):
     for seed in range(10):
         assert wrong(asked, simulate(asked, seed=seed)) == []
 
@@ -73,7 +73,7 @@ def test_a_link_that_does_what_was_asked_passes(asked):
     ],
     ids=str,
 )
-def test_a_link_that_does_something_else_is_caught(asked, does, what):
+def test_a_wrong_link_is_rejected(asked, does, what):
     assert what in wrong(asked, simulate(does))
 
 
@@ -82,15 +82,15 @@ def test_a_cut_link_must_carry_nothing():
     assert wrong(Impairment(), Observation(200, [(0, 0.001)]), cut=True) == ["loss"]
 
 
-def test_a_link_that_should_be_open_and_carries_nothing_is_caught():
+def test_a_cut_link_that_should_be_open_is_rejected():
     assert wrong(Impairment(), Observation(200, [])) == ["loss"]
 
 
-def test_one_lost_probe_is_too_many_where_none_may_be_lost():
+def test_one_lost_probe_is_too_many_if_none_may_be_lost():
     assert wrong(Impairment(), Observation(3, [(0, 0.0), (2, 0.0)])) == ["loss"]
 
 
-def test_a_rate_that_the_probe_cannot_reach_is_not_judged_and_says_so():
+def test_a_rate_that_the_probes_cannot_reach_is_not_judged():
     seen = Observation(1, [(0, 0.0)], 0, 1_000_000, 0.1, offered=80e6)
     (check,) = [check for check in judge(Impairment(rate=1e9), seen) if check.what == "rate"]
     assert check.ok is None
@@ -98,7 +98,7 @@ def test_a_rate_that_the_probe_cannot_reach_is_not_judged_and_says_so():
 
 
 def attempts(asked, does, seeds, busy):
-    """What a verification measures: as many attempts as it needs to decide."""
+    """The attempts of a verification: as many as it needs to decide."""
     made = []
     for seed in seeds[:ATTEMPTS]:
         seen = simulate(does, seed=seed, busy=busy(len(made)))
@@ -123,7 +123,7 @@ def never(_):
 ASKED = Impairment(delay=0.02, jitter=0.005, loss=0.1)
 
 
-def test_a_right_link_passes_when_the_busy_machine_lets_it():
+def test_a_correct_link_passes_once_the_machine_is_less_busy():
     for seed in range(0, 100, 10):
         made = attempts(ASKED, ASKED, range(seed, seed + 10), busy=lambda number: number < 3)
         assert [bool(attempt.wrong) for attempt in made] == [True, True, True, False]
@@ -141,7 +141,7 @@ def test_a_right_link_passes_when_the_busy_machine_lets_it():
     ],
     ids=Impairment.describe,
 )
-def test_a_wrong_link_has_one_chance_on_an_idle_machine_and_no_luck_on_a_busy_one(does):
+def test_a_wrong_link_is_measured_once_on_an_idle_machine_and_rejected_on_a_busy_one(does):
     assert len(attempts(ASKED, does, range(ATTEMPTS), busy=never)) == 1
     for busy in (never, always, lambda number: number % 2 == 0):
         for seed in range(0, 100, 10):
@@ -170,7 +170,7 @@ def check(what, asked, measured, ok=False):
     ],
     ids=lambda value: value.what + " " + str(value.measured) if isinstance(value, Check) else "",
 )
-def test_only_what_a_busy_machine_can_cause_is_measured_again(wrong, again):
+def test_a_link_is_measured_again_only_if_a_busy_machine_can_cause_the_deviation(wrong, again):
     right = check("loss", 0.1, 0.1, ok=True)
     late = check("delay", 0.02, 0.03)
     assert Attempt(0.0, {"to-dmz": [right, wrong]}, disturbed=True).decides != again
@@ -189,7 +189,7 @@ def acceptance(asked, actual, level=LEVEL, count=COUNT):
     return upper_tail(accepted[0], count, actual) - upper_tail(accepted[-1] + 1, count, actual)
 
 
-def test_the_claimed_error_probability_of_a_right_link_holds():
+def test_the_claimed_error_probability_of_a_correct_link_holds():
     for asked in (0.0, 0.001, 0.1, 0.5):
         assert (1 - acceptance(asked, asked)) * ATTEMPTS * verification.CHECKS <= ALPHA * 1.001
 
@@ -201,7 +201,7 @@ def test_the_claimed_error_probability_of_a_wrong_link_holds_in_all_attempts_tog
     assert acceptance(asked, actual) * ATTEMPTS <= ALPHA
 
 
-def test_whole_verifications_err_as_seldom_as_claimed():
+def test_whole_verifications_fail_as_rarely_as_claimed():
     """Simulated with a large ALPHA, so that there are errors, on a machine that is busy all the time."""
     alpha, count, runs = 0.05, 200, 3000
     level = alpha / (ATTEMPTS * verification.CHECKS)

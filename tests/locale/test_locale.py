@@ -13,7 +13,7 @@ from lab.locale import message, messages
 
 @pytest.fixture
 def catalog(monkeypatch):
-    """A catalog of a few texts, as gettext would give it."""
+    """A catalog with a few texts, in place of the one from gettext."""
 
     class Few(gettext.NullTranslations):
         def gettext(self, text):
@@ -28,7 +28,7 @@ def catalog(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["zh", "zh-CN", "zh_CN", "zh_CN.UTF-8", "ZH"])
-def test_a_language_by_its_names(name):
+def test_a_language_is_found_by_its_names(name):
     assert locale.known(name) == "zh-CN"
 
 

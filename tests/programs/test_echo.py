@@ -41,7 +41,7 @@ def echo(mode, server, *argv, stdin=""):
 
 @every_io_model
 @every_mode
-def test_every_face_serves_every_mode(io_model, mode):
+def test_every_io_model_serves_every_mode(io_model, mode):
     with serving("echo", "--mode", mode, "--io", io_model) as server:
         for _ in range(2):  # one client, and the next
             assert lines(echo(mode, server, "上海", "abc")) == ANSWERS[mode]
@@ -434,7 +434,7 @@ def test_a_hello_server_that_stays_open_is_forgiven():
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["serve", "--help"], ["send", "--help"]])
-def test_help_teaches(argv):
+def test_help_has_examples_and_exit_codes(argv):
     text = send("echo", *argv).stdout.decode()
     assert "lab-echo" in text
     assert "exit codes: 0 ok" in text

@@ -336,7 +336,7 @@ def test_a_request_that_no_datagram_holds():
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["serve", "--help"], ["send", "--help"]])
-def test_help_teaches(argv):
+def test_help_has_examples_and_exit_codes(argv):
     text = send("udp", *argv).stdout.decode()
     assert "lab-udp" in text
     assert "exit codes: 0 ok" in text

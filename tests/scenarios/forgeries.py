@@ -1,7 +1,7 @@
 """What can go wrong in each scenario, as a change of its record that the check must reject.
 
-Beside each forgery stands a part of the assertion that must reject it. The part identifies one assertion of
-the check; a rejection by another assertion is a failure.
+Each forgery names a part of the assertion that must reject it. The part identifies one assertion of the
+check; a rejection by another assertion is a failure.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def put(path: str, value: Any) -> Forge:
     return forge
 
 
-# Values that differ from run to run: a slightly different one can be as true, so the check accepts it. An
+# Values that differ from run to run: a slightly different one is also possible, so the check accepts it. An
 # absurd one must still be rejected. Each path (`*` is any key) has its reason.
 VARYING: dict[str, dict[str, str]] = {
     "async-echo": {"server_peak_memory": "measured, in bytes"},

@@ -1,4 +1,4 @@
-"""The records of real runs that the checks are tested with.
+"""The records of real runs with which the checks are tested.
 
 The gallery's recordings hold one record of each scenario (`python -m docs.tools record`). Two scenarios have
 other values on the Windows profile; their records are in the folder `recorded` beside this file:
@@ -40,7 +40,7 @@ def record_of(name, profile=""):
 
 
 def is_current(name, profile=""):
-    """Whether the scenario's code is still the code that was recorded."""
+    """Whether the scenario's code is unchanged since it was recorded."""
     return bool(profile) or render.is_current(recording.load(name), catalog.load(name))
 
 

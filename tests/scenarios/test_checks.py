@@ -43,7 +43,7 @@ def with_value(record, path, value):
 
 
 def slightly_different(value):
-    """Values that differ little: the next number, one character or element more, fewer or another."""
+    """Slightly different values: the next number; one character or element added, removed or changed."""
     match value:
         case bool():
             return [not value]
@@ -159,7 +159,7 @@ def test_a_check_changes_nothing(run):
     assert record == before
 
 
-def test_no_value_can_be_a_little_different(run):
+def test_a_slightly_different_value_is_rejected(run):
     scenario, record = run
     accepted = []
     for path in places(record):
@@ -173,7 +173,7 @@ def test_no_value_can_be_a_little_different(run):
     assert accepted == []
 
 
-def test_no_value_can_be_left_out(run):
+def test_a_missing_value_is_rejected(run):
     scenario, record = run
     for key in record:
         less = {k: v for k, v in record.items() if k != key}

@@ -30,7 +30,7 @@ from lab.scenarios import catalog
 CASES = ("eof", "cut", "silence", "split")
 DEADLINE = 10.0  # seconds for anything that a program is expected to do
 CPU = 1  # seconds of processor time; past it the kernel sends SIGXCPU
-QUIET = 0.05  # seconds between two looks at a program that should be asleep
+QUIET = 0.05  # seconds between two checks of a program that should be asleep
 LOOPBACK = "127.0.0.1"
 
 
@@ -290,7 +290,7 @@ def test_sender(name, case):
 
 
 def visit(peer, program, case):
-    """Plays a client of the server up to the end of its input, or of its patience."""
+    """Plays a client of the server until the end of its input, or until its timeout."""
     if case == "silence":
         return
     if program.prove and case != "eof":
@@ -310,15 +310,15 @@ def part(data, case):
 
 
 def send(peer, data):
-    """Sends byte by byte: the next one when the program has read the last one."""
-    with suppress(OSError):  # it may leave early: then its output or its answer is wrong
+    """Sends byte by byte: each one after the program has read the previous one."""
+    with suppress(OSError):  # the program may exit early; then its output or its answer is wrong
         for number in range(len(data)):
             peer.sendall(data[number : number + 1])
             assert soon(lambda: unread(peer) == 0), "it doesn't read"
 
 
 def unread(peer):
-    """How many bytes wait in the receive buffer of the other end; 0 if that is closed."""
+    """The number of bytes in the receive buffer of the other end; 0 if that is closed."""
     ends = peer.getpeername()[1], peer.getsockname()[1]
     for row in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, _, queues, *_ = row.split()
@@ -333,7 +333,7 @@ def line(peer):
 
 
 def to_the_end(peer):
-    """All that the server sends, also if it resets the connection in the end."""
+    """All data from the server, even if it resets the connection at the end."""
     received = b""
     try:
         while data := peer.recv(65536):
@@ -345,7 +345,7 @@ def to_the_end(peer):
 
 @contextmanager
 def started(name, port, case="whole", keyboard=False):
-    """The program on ``port`` of the loopback interface, with a limit of its processor time."""
+    """Runs the program on ``port`` of the loopback interface, with a limit on its processor time."""
     program = PROGRAMS[name]
     text = changed(name, port, program.changes | (program.short if case == "silence" else {}))
     arguments = [str(port) if argument == "PORT" else argument for argument in program.arguments]
@@ -377,7 +377,7 @@ def free_port():
 
 
 def output(process):
-    """What it prints until it terminates."""
+    """The output of the program until it terminates."""
     try:
         printed, errors = process.communicate(timeout=DEADLINE)
     except subprocess.TimeoutExpired:
@@ -388,7 +388,7 @@ def output(process):
 
 
 def rests(process):
-    """Whether the program goes to sleep and stays asleep, all of its threads."""
+    """Whether all threads of the program go to sleep and stay asleep."""
     return soon(lambda: sleeps(process) and sleeps(process) == sleeps_later(process))
 
 

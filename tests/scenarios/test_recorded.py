@@ -1,4 +1,4 @@
-"""A play gives what the recorded record holds: the same keys, and values of the same types."""
+"""A play has the same record as the recorded run: the same keys, and values of the same types."""
 
 import pytest
 
@@ -46,11 +46,11 @@ def test_a_play_has_the_shape_of_the_recorded_record(played, run):
         ({"a": [{"b": 1}]}, {"a": [{"b": None}]}, "record.a.0.b: int, NoneType"),
     ],
 )
-def test_another_shape_is_seen(one, other, found):
+def test_another_shape_is_detected(one, other, found):
     assert difference(one, other) == found
 
 
-def test_no_record_is_kept_of_a_scenario_that_is_gone():
+def test_there_is_no_record_of_a_scenario_that_no_longer_exists():
     folder = path_of("gbk-console", "windows").parent
     assert {path.name for path in folder.iterdir()} == {path_of(*run).name for run in RUNS if run[1]}
     assert {name for name, _ in RUNS} == set(catalog.names())

@@ -39,7 +39,7 @@ def pair(stop):
             peer.socket.close()
 
 
-def test_a_deadline_is_a_moment():
+def test_a_deadline_is_absolute():
     deadline = Deadline(WAIT_TIMEOUT)
     assert 0 < deadline.remaining() <= WAIT_TIMEOUT
     assert Deadline(None).remaining() is None

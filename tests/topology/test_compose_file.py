@@ -1,4 +1,4 @@
-"""docker-compose.yml as it is read here, and as Compose reads it."""
+"""docker-compose.yml as parsed here, compared with the project that Compose resolves."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def resolved():
     return json.loads(done.stdout)
 
 
-def test_each_network_has_the_prefixes_that_compose_gives_it(file, resolved):
+def test_each_network_has_the_prefixes_that_compose_resolves(file, resolved):
     subnets = {
         name: [pool["subnet"] for pool in network["ipam"]["config"]]
         for name, network in resolved["networks"].items()
@@ -38,16 +38,16 @@ def test_each_network_has_the_prefixes_that_compose_gives_it(file, resolved):
     assert subnets == expected
 
 
-def test_the_nodes_are_the_services_with_such_a_role(file, resolved):
+def test_the_nodes_are_the_services_with_a_role(file, resolved):
     roles = {name: service["labels"]["socketlab.role"] for name, service in resolved["services"].items()}
     assert sorted(file.nodes) == sorted(name for name, role in roles.items() if role in ("host", "router"))
 
 
-def test_the_profile_is_the_image_of_these_services_only(file):
+def test_the_profile_changes_the_image_of_these_services_only(file):
     assert file.profiled == ("server",)
 
 
-def test_a_default_stands_in_the_file_once():
+def test_two_different_defaults_are_refused():
     text = "a: ${LAB_NET_PREFIX:-10.0.1}.1\nb: ${LAB_NET_PREFIX:-10.0.2}.1\n"
     with pytest.raises(ValueError, match="LAB_NET_PREFIX has two defaults: 10.0.1 and 10.0.2"):
         ComposeFile.parse(text)

@@ -22,10 +22,10 @@ def test_a_node_is_read_from_labels(prefix):
     assert node.title == "gate"
 
 
-def test_a_node_without_names_is_called_like_its_service():
+def test_a_node_without_names_has_the_name_of_its_service():
     assert Node.from_labels("web", {"role": "host"}).title == "web"
 
 
-def test_a_service_without_a_role_is_no_node():
+def test_a_service_without_a_role_is_not_a_node():
     with pytest.raises(KeyError, match="role"):
         Node.from_labels("web", {"names": "web"})

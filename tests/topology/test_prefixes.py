@@ -1,4 +1,4 @@
-"""Prefixes: wrong ones are refused by name, and the chosen ones are free."""
+"""Prefixes: invalid ones are refused by name, and the chosen ones are free."""
 
 import ipaddress
 
@@ -24,13 +24,13 @@ DEFAULTS6 = {"office": "fd28:40", "core": "fd28:66"}
         ("fd28::66", "'fd28::66' is not a prefix; an example is fd28:66"),
     ],
 )
-def test_a_wrong_prefix_is_refused_by_name(prefix, text):
+def test_an_invalid_prefix_is_refused_by_name(prefix, text):
     with pytest.raises(PrefixError, match=text):
         network(prefix)
 
 
 @pytest.mark.parametrize("prefix", ["10.0.0", "192.168.40", "fd28:66", "fd28:66:1", "fd28:66:1:2"])
-def test_a_network_gives_its_prefix_back(prefix):
+def test_the_prefix_of_a_network_is_recovered(prefix):
     assert prefix_of(network(prefix)) == prefix
 
 
@@ -59,11 +59,11 @@ def test_the_defaults_themselves_are_never_chosen():
     assert len({chosen["core"] for chosen, _ in found}) > 60
 
 
-def test_a_full_machine_has_none():
+def test_there_is_no_choice_if_every_prefix_is_taken():
     assert choose(DEFAULTS, DEFAULTS6, [ipaddress.ip_network("172.16.0.0/12")], "lab") is None
 
 
-def test_a_word_of_the_command_line_names_a_network_and_its_prefix():
+def test_an_argument_names_a_network_and_its_prefix():
     assert parse(["core=10.1.2", "office=fd00:1", "office=10.1.3"]) == (
         {"core": "10.1.2", "office": "10.1.3"},
         {"office": "fd00:1"},
@@ -71,6 +71,6 @@ def test_a_word_of_the_command_line_names_a_network_and_its_prefix():
 
 
 @pytest.mark.parametrize("word", ["", "core", "core=", "=10.1.2"])
-def test_any_other_word_is_refused(word):
+def test_any_other_argument_is_refused(word):
     with pytest.raises(PrefixError, match="is not NETWORK=PREFIX"):
         parse([word])

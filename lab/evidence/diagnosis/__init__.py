@@ -1,6 +1,6 @@
 """The rules of the diagnosis: each looks for one cause in the evidence.
 
-Their order is their rank: of two findings with a common subject, that of the earlier rule counts.
+Their order is their rank: if two findings have a common subject, that of the earlier rule is used.
 """
 
 from __future__ import annotations

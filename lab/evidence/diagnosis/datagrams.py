@@ -83,7 +83,7 @@ def lost(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _fragments(count: int) -> Message | str:
-    """How many datagrams lost only a part of their fragments."""
+    """A note on datagrams that lost only some of their fragments."""
     if not count:
         return ""
     return messages(

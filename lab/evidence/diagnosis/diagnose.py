@@ -1,8 +1,8 @@
 """Diagnosis: why a program or a check failed, in one or two sentences that the evidence supports.
 
-Each rule looks at packets, socket states, counters and output for one cause. Findings from the time in which
-a failed program ran come first; then the rank of the rule decides. A rule states a cause only if the evidence
-shows it: no finding is better than a guess.
+Each rule searches packets, socket states, counters and output for one cause. Findings from the time in which
+a failed program ran come first, then those of higher rank. A rule states a cause only if the evidence shows
+it: no finding is better than a guess.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ class Diagnosis:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Diagnosis:
-        """The diagnosis that ``to_dict`` wrote. Raises ValueError for anything else."""
+        """The inverse of ``to_dict``. Raises ValueError for any other value."""
         try:
             sentences = tuple(_from_json(entry) for entry in values["messages"])
             found = cls(sentences, tuple(str(name) for name in values["see_also"]))
             found.in_language("en")  # a template whose fields are missing
         except (LookupError, TypeError, AttributeError, AssertionError) as error:
-            raise ValueError(f"no diagnosis: {type(error).__name__}: {error}") from None
+            raise ValueError(f"invalid diagnosis: {type(error).__name__}: {error}") from None
         return found
 
 
@@ -74,7 +74,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
 
 def _choose(evidence: Evidence, ranked: list[tuple[int, Finding]]) -> list[Finding]:
-    """The best findings. Each has subjects of its own: a consequence needs no second sentence."""
+    """The best findings, no two with a common subject: a consequence needs no second sentence."""
 
     def order(entry: tuple[int, Finding]) -> tuple[bool, int, float]:
         rank, finding = entry
@@ -88,7 +88,7 @@ def _choose(evidence: Evidence, ranked: list[tuple[int, Finding]]) -> list[Findi
 
 
 def _to_json(value: object) -> Any:
-    """A message as a JSON object; any other field as it is."""
+    """A message as a JSON object; any other value unchanged."""
     if not isinstance(value, Message):
         return value
     fields = {name: _to_json(entry) for name, entry in value.fields.items()}

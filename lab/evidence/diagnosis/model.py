@@ -54,7 +54,7 @@ class Run:
 
 @dataclass
 class Evidence:
-    """The events of a run in order of time, its traffic, and the reason why the check failed."""
+    """The events of a run in order of time, its traffic, and the error message of the failed check."""
 
     events: list[Event]
     traffic: Traffic
@@ -119,7 +119,7 @@ class Evidence:
                 yield event, programs.get(event.program)
 
     def faults(self, at: float, *nodes: str) -> list[Fault]:
-        """The faults of the link, the routers and ``nodes`` that were active at a time, the latest first."""
+        """The faults of the link, the routers and ``nodes`` that were active at ``at``, the latest first."""
         active: dict[tuple[str, ...], Fault] = {}
         for event in self.events:
             if event.at > at:
@@ -135,12 +135,12 @@ class Evidence:
         return sorted(active.values(), key=lambda fault: -fault.at)
 
     def node_faults(self, node: str, at: float) -> list[FaultChanged]:
-        """The faults of one node that were active at a time, the latest first."""
+        """The faults of one node that were active at ``at``, the latest first."""
         found = self.faults(at, node)
         return [fault for fault in found if isinstance(fault, FaultChanged) and fault.node == node]
 
     def listeners(self, node: str, at: float) -> list[SocketHistory]:
-        """The sockets of a node that were in the state LISTEN at a time."""
+        """The sockets of a node that were in the state LISTEN at ``at``."""
         return [socket for socket in self.sockets if socket.node == node and socket.state_at(at) == "LISTEN"]
 
     def counter_change(self, node: str, counter: str) -> int:

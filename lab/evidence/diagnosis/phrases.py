@@ -7,7 +7,7 @@ from lab.evidence.event_text import describe
 from lab.evidence.packets.connections import Connection
 from lab.locale import Message, message, messages
 
-# The state of a node during a fault. A fault that isn't here doesn't stop the node from answering.
+# The state of a node during a fault. A node still answers during a fault that isn't listed here.
 NODE_STATES = {
     "power cut": message("its power is off"),
     "paused": message("it is paused"),
@@ -34,7 +34,7 @@ def connection_name(connection: Connection) -> Message:
 
 
 def node_state(evidence: Evidence, node: str, at: float) -> Message | None:
-    """Why a node didn't answer at a time, if a fault explains it."""
+    """The reason why a node didn't answer at ``at``, if a fault explains it."""
     states = [NODE_STATES.get(fault.fault) for fault in evidence.node_faults(node, at)]
     return next(filter(None, states), None)
 

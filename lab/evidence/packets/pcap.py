@@ -115,7 +115,7 @@ def _byte_order(magic: bytes, known: tuple[int, ...], name: str) -> str:
     for order, endian in (("<", "little"), (">", "big")):
         if int.from_bytes(magic, endian) in known:  # type: ignore[arg-type]  # both are literals
             return order
-    raise NotACapture(f"{name} is no capture")
+    raise NotACapture(f"{name} is not a capture file")
 
 
 def _check_size(captured: int, name: str) -> None:
@@ -179,7 +179,7 @@ def _pcap_frames(file: IO[bytes], name: str) -> Iterator[Frame]:
     while data := file.read(CHUNK):
         yield from stream.feed(data)
     if not stream.started:
-        raise NotACapture(f"{name} is no capture")
+        raise NotACapture(f"{name} is not a capture file")
 
 
 class _Interface(NamedTuple):

@@ -27,7 +27,7 @@ def seen():
 
 @pytest.fixture
 def lab(lab_topology, seen):
-    """A connection of its own, so that the link's events are seen; healed afterwards, whatever happens."""
+    """A separate connection, so that the link's events are seen; the link is always cleared afterwards."""
     with from_engine(lab_topology.project, seen.append) as lab:
         lab.link.begin("1")
         yield lab
@@ -93,12 +93,12 @@ def test_an_unimpaired_path_is_not_queued_at_all(link, as_root):
     ],
     ids=Impairment.describe,
 )
-def test_the_link_does_what_is_asked(link, asked):
+def test_the_link_does_what_was_requested(link, asked):
     link.set_each(dict.fromkeys(link.directions, asked))
     assert failures(link.changes[-1].attempts[-1]) == []
 
 
-def test_each_direction_has_its_own(link):
+def test_each_direction_has_its_own_impairment_on_a_real_link(link):
     link.set_each({"to-servers": Impairment(delay=0.03), "to-clients": Impairment(loss=0.3)})
     assert measured(link)["delay"].measured == pytest.approx(0.03, abs=0.005)
     assert measured(link)["loss"].measured == 0
@@ -118,7 +118,7 @@ def test_ipv6_is_impaired_like_ipv4(lab, link):
     assert low <= 0.75 <= high
 
 
-def test_a_partition_and_its_healing(lab, link):
+def test_a_partition_is_healed(lab, link):
     link.partition()
     assert "100% packet loss" in ping(lab, "-c 3 -i 0.01")
     assert "100% packet loss" in ping(lab, "-c 3 -i 0.01", version=6)
@@ -126,7 +126,7 @@ def test_a_partition_and_its_healing(lab, link):
     assert " 0% packet loss" in ping(lab, "-c 3 -i 0.01")
 
 
-def test_a_partition_one_way(lab, link):
+def test_a_partition_in_one_direction(lab, link):
     with lab.server.start("python3 -u -c 'import socket; s = socket.socket(2, 2); s.bind((\"\", 7777));"
                           "print(\"listening on\", flush=True); print(s.recv(99))'") as server:  # fmt: skip
         with link.partitioned("to-clients", verify=False):
@@ -151,7 +151,7 @@ def test_the_nth_packet_that_matches_is_dropped(lab, link):
     assert link.show().delivered["drops"] == [[5, 1]]
 
 
-def test_a_dropped_syn_comes_again_a_second_later(lab, link):
+def test_a_dropped_syn_is_retransmitted_a_second_later(lab, link):
     connect = (
         "import socket, time; begun = time.time(); socket.create_connection(('server', 8077));"
         "print(time.time() - begun)"
@@ -162,7 +162,7 @@ def test_a_dropped_syn_comes_again_a_second_later(lab, link):
     assert fast < slow
 
 
-def test_the_same_seed_and_packets_get_the_same_treatment(lab, link):
+def test_the_same_seed_and_packets_get_the_same_decisions_on_a_real_link(lab, link):
     def answered(seed):
         link.seed, link.changes = seed, []
         link.set(loss=0.5, direction="to-servers", verify=False)
@@ -187,12 +187,12 @@ def test_settings_change_while_traffic_runs(lab, link):
             int(line.split("icmp_seq=")[1].split()[0]) for line in traffic.lines if "icmp_seq=" in line
         ]
         times = [float(line.split("time=")[1].split()[0]) for line in traffic.lines if "time=" in line]
-    assert sorted(sequence) == list(range(1, len(sequence) + 1))  # nothing was lost at the changes
+    assert sorted(sequence) == list(range(1, len(sequence) + 1))  # no packet was lost during the changes
     assert max(times) >= 120
     assert min(times[-5:]) < 10
 
 
-def test_a_context_heals_also_on_an_error(link):
+def test_a_context_restores_the_link_after_an_exception(link):
     with pytest.raises(ZeroDivisionError), link.impaired(loss=0.2, verify=False):
         raise ZeroDivisionError
     assert link.show().settings.is_nothing
@@ -207,12 +207,12 @@ def test_an_inner_context_leaves_the_outer_ones_in_force(lab, link):
             assert link.show().settings["to-servers"] == Impairment(delay=0.02)
             assert link.show().settings.cut == {"to-clients"}
             assert link.show().delivered["drops"] == [[2, 0]]
-        assert "5 packets transmitted, 4 received" in ping(lab, "-c 5 -i 0.02")  # the third is its first
+        assert "5 packets transmitted, 4 received" in ping(lab, "-c 5 -i 0.02")  # match 3 is its first
         assert link.show().delivered["drops"] == [[7, 1]]
     assert link.show().settings.is_nothing
 
 
-def test_a_learners_json_py_does_not_stop_a_measurement(lab, link):
+def test_a_json_py_in_the_home_directory_does_not_stop_a_measurement(lab, link):
     try:
         for host in (lab.client, lab.server):
             host.put("raise SystemExit('shadowed')", "json.py")
@@ -233,14 +233,14 @@ def test_an_invalid_setting_is_a_usage_error_and_changes_nothing(link):
     assert link.show().settings.describe() == "both ways: 10 ms"
 
 
-def test_what_a_backend_cannot_do_is_unsupported(link):
+def test_a_setting_that_no_backend_supports_is_unsupported(link):
     link.backend = "statistic"
     with pytest.raises(Unsupported, match="delay"):
         link.set(delay=0.01)
     assert link.show().settings.is_nothing
 
 
-def test_statistic_and_tbf_do_what_they_can(lab, link):
+def test_statistic_and_tbf_apply_the_settings_they_support(lab, link):
     link.backend = "statistic"
     link.set(loss=0.3, rate=5e6)
     assert link.changes[-1].backend == "statistic"
@@ -259,10 +259,10 @@ def test_netem_is_used_if_the_kernel_has_it_and_unsupported_otherwise(link):
             link.set(delay=0.02)
 
 
-def test_a_program_that_dies_cuts_the_link_and_is_noticed(lab, link, seen):
+def test_a_dead_queue_process_cuts_the_link_and_is_detected(lab, link, seen):
     link.set(delay=0.01, verify=False)
     worker = link.show().now["worker"]["pid"]
-    assert not lab.router.run(f"kill -KILL {worker}").ok  # lab itself may not
+    assert not lab.router.run(f"kill -KILL {worker}").ok  # the user lab has no permission
     kill(lab, worker)
     assert "100% packet loss" in ping(lab, "-c 3 -i 0.01")
     with pytest.raises(LinkFailure, match="died"):
@@ -277,7 +277,7 @@ def kill(lab, pid):
     subprocess.run([*argv, "kill", "-KILL", str(pid)], check=True, stdin=subprocess.DEVNULL)
 
 
-def test_a_link_that_does_not_do_what_was_asked_is_a_failure(link, as_root, monkeypatch):
+def test_a_link_that_does_not_do_what_was_requested_is_a_failure(link, as_root, monkeypatch):
     def sabotaged(probes=None):
         as_root("iptables -t mangle -F SOCKETLAB-LINK")
         return verify(probes)
@@ -297,7 +297,7 @@ def play_it(lab, tmp_path, run):
     return outcome, json.loads((outcome.folder / "record.json").read_text())
 
 
-def test_a_run_records_what_was_asked_and_measured_and_heals(lab, tmp_path):
+def test_a_run_records_settings_and_measurements_and_clears_the_link(lab, tmp_path):
     def run(lab):
         lab.link.set(delay=0.02)
         return {"rtt": lab.client.run("ping -4 -c 1 -q server").stdout}
@@ -316,7 +316,7 @@ def test_a_run_records_what_was_asked_and_measured_and_heals(lab, tmp_path):
     assert change["delivered"]["counts"]["to-servers"]["packets"] >= 2000
     assert cleared["asked"] == LinkSettings().as_json()
     assert lab.link.show().settings.is_nothing
-    assert outcome.traffic.datagrams() == []  # the probes are no traffic of the scenario
+    assert outcome.traffic.datagrams() == []  # the probes aren't traffic of the scenario
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_a_run_records_what_was_asked_and_measured_and_heals(lab, tmp_path):
     ],
     ids=["set", "clear"],
 )
-def test_a_run_whose_link_somebody_else_changed_is_never_green(lab, tmp_path, change, found):
+def test_a_run_whose_link_somebody_else_changed_never_passes(lab, tmp_path, change, found):
     def run(lab):
         lab.link.set(delay=0.01, verify=False)
         with from_engine(lab.title) as another_connection:
@@ -339,7 +339,7 @@ def test_a_run_whose_link_somebody_else_changed_is_never_green(lab, tmp_path, ch
     assert outcome.reason == f"somebody else changed the link: asked both ways: 10 ms, found {found}"
 
 
-def test_a_restart_of_the_router_during_a_run_is_called_one(lab, tmp_path):
+def test_a_restart_of_the_router_during_a_run_is_reported_as_such(lab, tmp_path):
     def run(lab):
         lab.link.set(delay=0.01, verify=False)
         lab.router.reboot()
@@ -356,7 +356,7 @@ def test_every_record_names_the_backend(lab, tmp_path):
     assert record["impairment"]["changes"] == []
 
 
-def test_a_run_whose_link_died_is_never_green(lab, tmp_path):
+def test_a_run_whose_queue_process_died_never_passes(lab, tmp_path):
     def run(lab):
         lab.link.set(delay=0.01, verify=False)
         kill(lab, lab.link.show().now["worker"]["pid"])
@@ -367,7 +367,7 @@ def test_a_run_whose_link_died_is_never_green(lab, tmp_path):
     assert "died" in outcome.reason
 
 
-def test_a_run_whose_link_failed_stays_failed_though_the_scenario_goes_on(lab, tmp_path):
+def test_a_run_whose_link_failed_fails_even_if_the_scenario_continues(lab, tmp_path):
     def run(lab):
         lab.link.set(delay=0.01, verify=False)
         kill(lab, lab.link.show().now["worker"]["pid"])
@@ -390,7 +390,7 @@ def test_settings_left_by_a_killed_run_are_cleared_before_the_next(lab, link, tm
     assert outcome.verdict == "pass", outcome.reason
 
 
-def test_ctrl_c_in_a_run_heals_the_link(lab, tmp_path):
+def test_ctrl_c_in_a_run_clears_the_link(lab, tmp_path):
     def run(lab):
         lab.link.set(loss=0.5, verify=False)
         os.kill(os.getpid(), signal.SIGINT)

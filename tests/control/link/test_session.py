@@ -20,7 +20,7 @@ NOTHING = "unimpaired"
 
 @dataclass
 class Router:
-    """Keeps the settings that it is asked for. ``broken`` makes it fail the next change."""
+    """Keeps the requested settings. ``broken`` makes the next change fail."""
 
     node: Node = Node("r", "router", ("r",), ("office", "dmz"), ("10.1.0.2", "10.2.0.2"), ("", ""))
     title: str = "r"
@@ -110,7 +110,7 @@ def test_an_inner_partition_leaves_the_outer_one_in_force(link):
     assert in_force(link) == NOTHING
 
 
-def test_an_inner_drop_leaves_the_outer_one_in_force_with_its_count(link, router):
+def test_an_inner_drop_leaves_the_outer_one_and_its_count_in_force(link, router):
     with link.dropping(3, protocol="tcp"):
         router.now["drops"] = [[2, 0]]
         with link.dropping(1, protocol="udp"):
@@ -126,7 +126,7 @@ def test_another_setting_keeps_the_count_of_a_drop(link, router):
     assert router.requests[-2]["counted"] is None
 
 
-def test_contexts_of_different_kinds_leave_each_other_alone(link):
+def test_contexts_of_different_kinds_are_independent(link):
     with impaired(link, 0.02):
         with link.partitioned(verify=False):
             with link.dropping(1):
@@ -135,13 +135,13 @@ def test_contexts_of_different_kinds_leave_each_other_alone(link):
         assert in_force(link) == "both ways: 20 ms"
 
 
-def test_a_setting_inside_a_context_that_another_part_made_stays(link):
+def test_a_setting_of_another_part_inside_a_context_stays(link):
     with impaired(link, 0.02):
         link.partition("to-dmz", verify=False)
     assert in_force(link) == "to-dmz: cut"
 
 
-def test_the_outer_context_holds_again_after_an_exception(link):
+def test_the_outer_context_is_restored_after_an_exception(link):
     with impaired(link, 0.02):
         with pytest.raises(ZeroDivisionError), impaired(link, 0.5):
             raise ZeroDivisionError
@@ -183,7 +183,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-def test_settings_of_somebody_else_are_noticed_at_every_look(link, router, look):
+def test_settings_of_somebody_else_are_detected_at_every_step(link, router, look):
     link.set(delay=0.01, verify=False)
     router.apply(SOMEBODY_ELSES)
     with pytest.raises(LinkFailure) as caught:
@@ -192,7 +192,7 @@ def test_settings_of_somebody_else_are_noticed_at_every_look(link, router, look)
     assert str(caught.value) == link.failure == expected
 
 
-def test_settings_of_somebody_else_are_noticed_at_the_end(link, router):
+def test_settings_of_somebody_else_are_detected_at_the_end(link, router):
     link.set(delay=0.01, verify=False)
     router.apply(SOMEBODY_ELSES)
     link.end()
@@ -200,7 +200,7 @@ def test_settings_of_somebody_else_are_noticed_at_the_end(link, router):
     assert router.now is None
 
 
-def test_settings_of_somebody_else_are_noticed_in_a_run_that_has_none(link, router):
+def test_settings_of_somebody_else_are_detected_in_a_run_without_settings(link, router):
     router.apply(SOMEBODY_ELSES)
     link.end()
     assert link.failure == "somebody else changed the link: asked unimpaired, found to-dmz: 1 ms"
@@ -213,7 +213,7 @@ def test_the_end_of_a_run_that_left_the_link_alone_starts_no_impair(link, router
     assert (router.started, link.failure) == (started, "")
 
 
-def test_the_same_settings_made_by_somebody_else_are_noticed(link, router):
+def test_the_same_settings_applied_by_somebody_else_are_detected(link, router):
     link.set(delay=0.01, verify=False)
     router.apply(router.now["link"])
     with pytest.raises(LinkFailure, match="somebody else"):
@@ -227,14 +227,14 @@ def test_a_link_that_somebody_else_cleared_is_not_blamed_on_a_restart(link, rout
     assert link.failure == "somebody else changed the link: asked both ways: 10 ms, found unimpaired"
 
 
-def test_a_restart_of_the_router_is_called_one(link, router):
+def test_a_restart_of_the_router_is_reported_as_such(link, router):
     link.set(delay=0.01, verify=False)
     router.restart()
     link.end()
     assert link.failure == "the router was restarted and lost its settings: asked both ways: 10 ms"
 
 
-def test_a_restart_without_settings_is_no_failure(link, router):
+def test_a_restart_without_settings_is_not_a_failure(link, router):
     router.restart()
     link.end()
     assert link.failure == ""
@@ -248,7 +248,7 @@ def test_a_dead_process_is_reported_once(link, router):
     link.clear()
 
 
-def test_a_run_that_nobody_disturbed_has_no_failure(link):
+def test_an_undisturbed_run_has_no_failure(link):
     with impaired(link, 0.02), link.partitioned(verify=False), link.dropping(1):
         link.show()
     link.set(loss=0.1, verify=False)

@@ -108,7 +108,7 @@ def test_the_lessons_link_to_their_neighbours(language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_lesson_reads_as_it_was_written(name, language):
+def test_a_lesson_is_rendered_as_it_was_written(name, language):
     """No text becomes markup by accident; only line breaks may differ."""
     told = lessons.lesson(catalog.load(name), language)
     tokens = MarkdownIt().parse(kept(name, language))

@@ -101,7 +101,7 @@ def test_a_shared_program_is_shown_once(scenario, run):
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "```\nforged\n```", "~~~", "</details>", "    # x", "{{ 1 }}"])
-def test_a_hostile_text_stays_where_it_is(scenario, run, text):
+def test_a_hostile_text_stays_in_its_place(scenario, run, text):
     before = forms(page(scenario, run))
     for at in (1, 2):
         run.udp(at + 0.4, (5000, 9091), text.encode())

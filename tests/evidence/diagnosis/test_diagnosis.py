@@ -115,7 +115,7 @@ def test_a_run_without_failure_has_no_diagnosis(case):
     assert diagnose(recorded(case)) == Diagnosis()
 
 
-def test_no_evidence_gives_no_diagnosis():
+def test_without_evidence_there_is_no_diagnosis():
     assert not diagnose(Evidence([], Traffic([], [], {}), "an assertion failed"))
 
 
@@ -172,7 +172,7 @@ def test_the_cause_within_the_failed_program_comes_first():
 
 
 @pytest.mark.parametrize("case", EXPECTED)
-def test_a_diagnosis_comes_back_from_the_record(case):
+def test_a_diagnosis_is_read_back_from_the_record(case):
     diagnosis = diagnose(recorded(case))
     record = json.loads(json.dumps(diagnosis.to_dict()))
     assert record["sentences"] == list(diagnosis.sentences)
@@ -206,12 +206,12 @@ def test_a_diagnosis_is_shown_in_the_reader_s_language(monkeypatch):
         {"messages": [{"text": 1, "fields": {}}], "see_also": []},
     ],
 )
-def test_what_is_no_diagnosis_is_refused(record):
-    with pytest.raises(ValueError, match="no diagnosis: "):
+def test_an_invalid_diagnosis_is_refused(record):
+    with pytest.raises(ValueError, match="invalid diagnosis: "):
         Diagnosis.from_dict(record)
 
 
-def test_a_fault_that_has_ended_is_not_active():
+def test_a_fault_that_ended_is_not_active():
     began = FaultChanged(1.0, "win10", "power cut", "begin")
     ended = FaultChanged(2.0, "win10", "power cut", "end")
     nothing = Traffic([], [], {})

@@ -74,7 +74,7 @@ def test_a_fault_leaves_a_connection_half_open(fault, state):
     )
 
 
-def test_a_full_disk_is_no_reason_for_silence():
+def test_a_full_disk_does_not_explain_a_missing_answer():
     request = crossed(tcp(1.5, "PA", 1001, 5001, 5))
     (sentence,) = sentences([FaultChanged(0.5, "win10", "disk full", "begin")], handshake(), request)
     assert sentence.endswith("returned nothing for 7.5 s: it waits for more data, or it is busy.")

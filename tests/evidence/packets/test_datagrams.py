@@ -29,12 +29,12 @@ def test_a_datagram_that_was_lost():
     assert (datagram.lost, datagram.arrived_at, datagram.fragments_lost) == (True, None, 1)
 
 
-def test_an_empty_datagram_is_one():
+def test_an_empty_datagram_is_a_datagram():
     (datagram,) = traffic(crossed(udp(1.0, b"", ident=1))).datagrams()
     assert (datagram.length, datagram.lost) == (0, False)
 
 
-def test_a_copy_is_no_second_datagram():
+def test_a_duplicate_isn_t_a_second_datagram():
     packet = udp(1.0, ident=1)
     (datagram,) = traffic(crossed(packet), past(packet, 0.01), past(packet, 0.02)).datagrams()
     assert datagram.copies == 2
@@ -73,7 +73,7 @@ def test_port_unreachable_is_noted_with_its_datagram():
     assert (one.unreachable, two.unreachable, two.unreachable_from) == ("", "ICMP port unreachable", "win10")
 
 
-def test_datagrams_are_told_by_port_and_plainly():
+def test_datagrams_are_selected_by_port():
     everything = traffic(crossed(udp(1.0, ident=1)), crossed(udp(2.0, "中文".encode(), ident=2, port=2000)))
     (datagram,) = everything.datagrams(2000)
     plain = datagram.to_dict()

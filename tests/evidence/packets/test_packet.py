@@ -81,7 +81,7 @@ def test_the_label_names_the_flags(bits, label):
 
 
 @pytest.mark.parametrize("wrap", [ipv4, ipv6])
-def test_a_cut_packet_has_its_full_length(wrap):
+def test_a_truncated_packet_has_its_full_length(wrap):
     packet = seen(wrap(6, tcp(data=b"x" * 1400)), snaplen=256)
     assert packet.length == 1400
     assert 100 < len(packet.payload) < 256
@@ -133,7 +133,7 @@ def test_an_icmpv6_error_has_the_packet_that_it_quotes():
     assert (packet.about.protocol, packet.about.dport) == ("udp", 2000)
 
 
-def test_a_ping_is_no_error():
+def test_a_ping_isn_t_an_error():
     packet = seen(ipv4(1, dpkt.icmp.ICMP(type=8, data=dpkt.icmp.ICMP.Echo(id=1, seq=1, data=b"ping"))))
     assert (packet.label, packet.is_error) == ("ICMP echo request", False)
 

@@ -164,7 +164,7 @@ def test_a_truncated_pcap_file_has_its_whole_frames(tmp_path):
 @pytest.mark.parametrize("data", [b"", b"no capture at all", b"\n\r\r\n\x1c\0\0\0" + bytes(20)])
 def test_other_data_is_refused(tmp_path, data):
     (tmp_path / "a.pcapng").write_bytes(data)
-    with pytest.raises(NotACapture, match="^a.pcapng is no capture$"):
+    with pytest.raises(NotACapture, match="^a.pcapng is not a capture file$"):
         list(pcap.read(tmp_path / "a.pcapng"))
 
 

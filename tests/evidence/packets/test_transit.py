@@ -46,12 +46,12 @@ def test_a_packet_seen_past_the_router_only_appeared():
         ("fe80::1", "ff02::1", "servers"),
     ],
 )
-def test_what_needn_t_cross_isn_t_lost(source, destination, segment):
+def test_a_packet_that_needn_t_cross_isn_t_lost(source, destination, segment):
     packet = replace(udp(1.0), source=source, destination=destination, segment=segment)
     assert fates(packet) == ["stayed"]
 
 
-def test_what_goes_to_an_address_that_nobody_has_is_lost():
+def test_a_packet_to_an_unused_address_is_lost():
     assert fates(replace(udp(1.0), destination="10.99.99.99")) == ["lost"]
     assert fates(replace(udp(1.0), destination="172.28.66.9")) == ["lost"]
 
@@ -64,7 +64,7 @@ def test_a_retransmission_isn_t_taken_for_the_packet_that_was_lost():
     assert (second.fate, second.mark, second.delay) == ("crossed", "retransmission", pytest.approx(0.001))
 
 
-def test_of_identical_syns_the_one_that_came_out_is_the_later_one():
+def test_of_identical_syns_the_later_one_left_the_router():
     """Without an IP identification they can't be told apart but by time."""
     other = crossed(tcp(0.5, "S", 9, client=50001), 0.001)
     transits = traffic(other, tcp(1.0, "S"), tcp(2.0, "S"), past(tcp(2.0, "S"))).transits
@@ -81,20 +81,20 @@ def test_identical_datagrams_are_matched_by_the_usual_delay():
     assert [p.fate for p in transits[1:]] == ["crossed", "crossed", "lost", "crossed"]
 
 
-def test_many_identical_datagrams_are_counted_right_and_fast():
+def test_many_identical_datagrams_are_counted_correctly_and_fast():
     sent = [udp(1 + n * 1e-4) for n in range(20_000)]
     came = [past(packet, 0.01) for n, packet in enumerate(sent) if n % 4]
     counted = fates(sent, came)
     assert (counted.count("lost"), counted.count("crossed")) == (5_000, 15_000)
 
 
-def test_a_packet_that_came_out_twice_is_a_duplicate():
+def test_a_packet_that_left_the_router_twice_is_a_duplicate():
     packet = udp(1.0, ident=7)
     transits = traffic(crossed(packet), past(packet, 0.003)).transits
     assert [(p.fate, p.mark) for p in transits] == [("crossed", ""), ("crossed", "duplicate")]
 
 
-def test_a_duplicate_with_an_identification_of_its_own_is_still_one():
+def test_a_duplicate_with_another_identification_is_still_a_duplicate():
     packet = udp(1.0, ident=7)
     assert marks(crossed(packet), replace(past(packet, 0.003), ident=99)) == ["", "duplicate"]
 
@@ -104,7 +104,7 @@ def test_a_changed_packet_is_corrupted():
     assert marks([packet, replace(past(packet), payload=b"hellp")]) == ["corrupted"]
 
 
-def test_a_large_packet_that_came_out_in_pieces_crossed():
+def test_a_large_packet_that_left_the_router_in_pieces_crossed():
     whole = tcp(1.0, "PA", 1000, length=3000, ident=1)
     pieces = [
         past(tcp(1.0, "A", 1000 + n, length=1000, ident=2 + n), 0.01 + n / 1e6) for n in (0, 1000, 2000)
@@ -121,7 +121,7 @@ def test_a_large_packet_of_which_a_piece_is_missing_is_lost():
     assert (transit.fate, transit.missing) == ("lost", 1000)
 
 
-def test_reordering_is_no_retransmission():
+def test_reordering_isn_t_a_retransmission():
     """As a capture sees packets of a busy sender: the later one first."""
     assert marks(
         crossed(tcp(1.0, "A", 1, length=10, ident=1)),
@@ -140,7 +140,7 @@ def test_sequence_numbers_wrap():
 
 
 @pytest.mark.parametrize(("length", "payload"), [(0, b""), (1, b"\0")])
-def test_a_keepalive_is_a_probe_and_no_retransmission(length, payload):
+def test_a_keepalive_is_a_probe_and_not_a_retransmission(length, payload):
     data = crossed(tcp(1.0, "A", 1, length=10, ident=1))
     asks = crossed(tcp(9.0, "A", 10, length=length, ident=2, payload=payload))
     assert marks(data, asks) == ["", "probe"]
@@ -155,7 +155,7 @@ def test_a_keepalive_is_a_probe_and_no_retransmission(length, payload):
         tcp(9.0, "A", 10, length=2, ident=2, payload=b"\0"),  # cut by the capture
     ],
 )
-def test_what_asks_nothing_is_no_probe(packet):
+def test_other_packets_are_not_probes(packet):
     assert "probe" not in marks(crossed(tcp(1.0, "A", 1, length=10, ident=1)), crossed(packet))
 
 
@@ -166,7 +166,7 @@ def test_the_same_ports_again_are_a_new_connection():
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_whatever_is_lost_and_shuffled_the_fates_are_right(seed):
+def test_fates_are_right_whatever_is_lost_or_reordered(seed):
     """A router that loses, delays and reorders: the captures alone must tell what it did."""
     chance = random.Random(seed)
     packets, lost = [], set()
@@ -182,7 +182,7 @@ def test_whatever_is_lost_and_shuffled_the_fates_are_right(seed):
     assert {p.sent.ident - 1 for p in transits if p.fate == "lost"} == lost
 
 
-def test_without_networks_nothing_is_claimed():
+def test_without_networks_no_packet_is_lost():
     assert [p.fate for p in match([tcp(1.0, "S")], [Segment("clients", ())])] == ["stayed"]
 
 
@@ -192,7 +192,7 @@ def test_every_packet_is_in_one_transit():
     assert WIN10 == transits[3].sent.source
 
 
-def test_what_a_capture_left_out_isn_t_lost():
+def test_a_packet_that_a_capture_omitted_isn_t_lost():
     """Two captures of a long run never leave out the very same packets."""
     sent = [udp(n * 0.01, ident=n + 1) for n in range(300)]
     came = [past(packet) for n, packet in enumerate(sent) if not 100 <= n < 200 and n != 20]

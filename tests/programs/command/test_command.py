@@ -278,7 +278,7 @@ def test_command_that_no_server_would_take(port):
 
 
 @pytest.mark.parametrize("argv", [("--help",), ("serve", "--help"), ("run", "--help")])
-def test_help_teaches(argv):
+def test_help_has_examples_and_exit_codes(argv):
     done = lab_command(*argv)
     assert done.returncode == 0
     assert b"exit codes" in done.stdout

@@ -232,7 +232,7 @@ def test_one_line_and_an_exit_code_for_each_mistake(port: str, there: Path, here
     assert names_in(there) == ["d"]
 
 
-def test_help_teaches() -> None:
+def test_help_has_examples_and_exit_codes() -> None:
     shown = ok("--help")
     assert "20001" in shown
     assert "exit codes" in shown
