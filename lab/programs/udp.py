@@ -26,6 +26,7 @@ from lab.protocols.echo import encode
 from lab.protocols.printable import printable, shown
 from lab.protocols.udp import (
     ECHO_PORT,
+    FIRST_RETRY,
     MAX_ANSWER,
     NOTICE_PORT,
     REQUEST_PORT,
@@ -164,6 +165,10 @@ def add_send_options(client: argparse.ArgumentParser) -> None:
     client.add_argument(
         "--window", type=count, default=16, metavar="N", help=_("requests open at once (default: 16)")
     )
+    client.add_argument(
+        "--retry", type=positive_seconds, default=FIRST_RETRY, metavar="SECONDS",
+        help=_("retransmit a request after this time, then at growing intervals (default: 0.25)"),
+    )  # fmt: skip
     client.add_argument(
         "--timeout", type=positive_seconds, metavar="SECONDS",
         help=_("wait for an answer (default: echo 5, request 10; notice with --connect 1)"),

@@ -32,7 +32,8 @@ def send(options: argparse.Namespace) -> int:
         if options.mode == "echo":
             return send_echoes(console, link, payloads, timeout)
         one_by_one = options.size is None and not options.text  # they may be typed by a person
-        return Requests(console, link, 1 if one_by_one else options.window, timeout).send(payloads)
+        window = 1 if one_by_one else options.window
+        return Requests(console, link, window, options.retry, timeout).send(payloads)
 
 
 @contextlib.contextmanager
@@ -123,12 +124,14 @@ def receive_echo(link: Datagrams, payload: bytes, deadline: Deadline) -> bytes:
 class Requests:
     """Sends requests, up to ``window`` at a time, and retransmits each until it is answered or times out."""
 
-    def __init__(self, console: Console, link: Datagrams, window: int, give_up: float) -> None:
+    def __init__(
+        self, console: Console, link: Datagrams, window: int, first_retry: float, give_up: float
+    ) -> None:
         self._console = console
         self._link = link
         self._window = window
         self._give_up = give_up
-        self._client = RequestClient(give_up=give_up)
+        self._client = RequestClient(first_retry=first_retry, give_up=give_up)
         self._sent: dict[bytes, bytes] = {}  # the payloads of open requests
         self._counts = {"asked": 0, "answered": 0, "sent_again": 0, "dropped": 0}
 

@@ -263,6 +263,19 @@ class BadNetwork:
                     late.sendto(data, target)
 
 
+def test_the_first_retransmission_comes_after_the_time_asked_for():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.setblocking(False)
+        done = udp("request", silent.getsockname()[1], "--timeout", 0.4, "--retry", 0.05, "a")
+        assert done.returncode == 4
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while silent.recv(65_535):
+                sent += 1
+    assert sent > 2  # at 0, 0.05, 0.15 and 0.35 s; by default at 0 and 0.25 s
+
+
 def test_over_a_bad_network_every_request_is_carried_out_and_answered_exactly_once():
     with serving("udp", "--mode", "request") as server, BadNetwork(server.port) as network:
         found = events(udp("request", network.port, "--json", "--size", 30, "--count", 40, "--timeout", 60))

@@ -59,7 +59,7 @@ def test_an_unknown_scenario(gallery):
 
 
 def test_a_bad_name_of_a_lab(gallery):
-    one_line(pages("record", "-p", "Not A Name"), 2, "no project name")
+    one_line(pages("record", "-p", "Not A Name"), 2, "is not a project name")
 
 
 def test_no_page_without_a_recording(gallery):
