@@ -72,10 +72,10 @@ def test_a_timer_is_not_a_change():
 def test_queues_are_reported_at_intervals_and_with_their_last_value():
     look, peer = Looks(), ("172.28.66.163", 9)
     look(raw("ESTABLISHED", remote=peer))
-    told = [look(raw("ESTABLISHED", remote=peer, queues=(n, 0))) for n in range(1, 101)]
-    assert sum(map(len, told)) <= 100 * 0.005 / QUEUE_INTERVAL + 1
+    reports = [look(raw("ESTABLISHED", remote=peer, queues=(n, 0))) for n in range(1, 101)]
+    assert sum(map(len, reports)) <= 100 * 0.005 / QUEUE_INTERVAL + 1
     last = look(raw("ESTABLISHED", remote=peer, queues=(100, 0)), after=QUEUE_INTERVAL)
-    assert [report["receive_queue"] for report in [*sum(told, []), *last]][-1] == 100
+    assert [report["receive_queue"] for report in [*sum(reports, []), *last]][-1] == 100
 
 
 def test_a_change_of_state_is_reported_at_once():
@@ -94,19 +94,19 @@ def test_the_same_addresses_again_are_a_new_socket():
 
 
 @pytest.mark.parametrize(
-    ("local", "remote", "told"),
+    ("local", "remote", "reported"),
     [
         ((ME, 22), ("172.28.66.163", 50000), True),  # ssh from one host to another
-        (("172.28.255.3", 22), ("172.28.255.2", 50000), False),  # the controller, over mgmt
+        (("172.28.255.3", 22), ("172.28.255.2", 50000), False),  # the controller, over the mgmt network
         (("0.0.0.0", 22), ("0.0.0.0", 0), False),
         (("127.0.0.1", 50000), ("127.0.0.1", 22), False),
         (("127.0.0.11", 40000), ("0.0.0.0", 0), False),  # Docker's resolver
         (("127.0.0.1", 8001), ("0.0.0.0", 0), True),  # a server that only this host can reach
     ],
 )
-def test_the_controller_s_connection_is_not_reported(local, remote, told):
+def test_the_controllers_connection_is_not_reported(local, remote, reported):
     state = "LISTEN" if remote[1] == 0 else "ESTABLISHED"
-    assert bool(Looks()(raw(state, local, remote))) == told
+    assert bool(Looks()(raw(state, local, remote))) == reported
 
 
 def test_the_owner_is_searched_only_for_listening_and_udp_sockets():
@@ -180,7 +180,7 @@ class Watching:
         return found
 
 
-def test_it_identifies_its_clock_and_reports_the_time():
+def test_the_poller_reports_its_addresses_and_clock():
     with Watching() as watching:
         hello = watching.line()
         assert hello["watching"]
@@ -200,16 +200,16 @@ def test_a_socket_is_reported_before_the_answer():
         assert (gone["state"], gone["was"]) == ("", "LISTEN")
 
 
-def test_it_exits_at_the_end_of_its_input_after_reporting_the_last_change():
+def test_the_poller_exits_at_end_of_input_after_a_last_report():
     with Watching() as watching:
         watching.line()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             watching.child.stdin.close()
-            said = watching.child.stdout.read().decode()
+            output = watching.child.stdout.read().decode()
         assert watching.child.wait(10) == 0
         watching.child.stdin = None
-    assert f"127.0.0.1:{port}" in said
+    assert f"127.0.0.1:{port}" in output
 
 
 def test_an_invalid_interval_is_refused_in_one_line():

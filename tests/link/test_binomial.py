@@ -22,7 +22,7 @@ def test_the_interval_contains_the_observed_share(counts):
     assert 0 <= low <= count / total <= high <= 1
 
 
-def test_the_tail_of_the_distribution():
+def test_the_upper_tail_has_exact_values():
     assert upper_tail(1, 3, 0.5) == pytest.approx(7 / 8)
     assert upper_tail(3, 3, 0.5) == pytest.approx(1 / 8)
     assert (upper_tail(0, 3, 0.5), upper_tail(4, 3, 0.5)) == (1.0, 0.0)

@@ -85,7 +85,7 @@ def test_shares_are_as_requested():
         sum(f.corrupted_at is not None for f in many),
         sum(f.early for f in many),
     ):
-        assert 0.29 < share / 100_000 < 0.31  # seven standard deviations, and the same numbers each time
+        assert 0.29 < share / 100_000 < 0.31  # seven standard deviations; the seed is fixed
     late = [f.delay for f in many if not f.early]
     assert min(late) >= 0.05
     assert max(late) <= 0.15
@@ -124,18 +124,18 @@ def test_memory_is_bounded(monkeypatch):
         (b"\x45", (4, 0, b"", 0, 0, 0, 1)),
     ],
 )
-def test_headers(packet, expected):
+def test_packet_headers_are_parsed(packet, expected):
     assert parse(packet) == expected
 
 
 @given(st.binary(max_size=200))
-def test_no_packet_breaks_the_parser(packet):
+def test_the_parser_accepts_any_bytes(packet):
     parse(packet)
     assert len(flip_bit(packet, 0.5)) == len(packet)
 
 
 @given(st.floats(0, 1, exclude_max=True), st.sampled_from([b"", b"x", b"payload" * 100]))
-def test_exactly_one_bit_is_flipped_and_none_of_the_ip_header(position, payload):
+def test_exactly_one_bit_is_flipped_after_the_ip_header(position, payload):
     for packet, header in ((ipv4(17, udp(1, 2, payload)), 28), (ipv6(17, udp(1, 2, payload)), 48)):
         changed = flip_bit(packet, position)
         different = [i for i in range(len(packet)) if packet[i] != changed[i]]
@@ -169,11 +169,11 @@ def test_additional_flags_are_ignored_unless_they_open_or_close_a_connection():
     assert dropped(Drop((1,), flags="PSH+ACK"), ipv4(6, tcp(1, 2, 0x10)), DATA)[0] == [False, True]
 
 
-def test_protocol_port_and_direction():
+def test_a_drop_matches_by_protocol_port_and_direction():
     assert dropped(Drop((1,), protocol="udp"), SYN, DATAGRAM)[0] == [False, True]
     assert dropped(Drop((1,), port=3000), SYN, DATAGRAM)[0] == [False, True]
     assert dropped(Drop((1,), direction="to-office"), SYN)[0] == [False]
 
 
-def test_the_labs_own_probes_are_not_counted():
+def test_a_drop_does_not_count_the_labs_probes():
     assert dropped(Drop((1,)), ipv4(17, udp(PROBE_PORT, PROBE_PORT)), DATA)[0] == [False, True]

@@ -12,7 +12,7 @@ from lab.link.settings import Impairment
 
 
 @pytest.mark.parametrize("rate", [None, 8e3, 64e3, 1e6, 1e9, 10e9])
-def test_probes_leave_room_on_a_slow_line_and_take_a_few_seconds(rate):
+def test_probes_fit_a_slow_link_and_take_a_few_seconds(rate):
     asked = Impairment(rate=rate)
     chosen = plan(asked)
     bits = (probes.PROBE_SIZE + probes.OVERHEAD) * 8

@@ -158,7 +158,7 @@ def test_a_direction_without_an_impairment_is_unimpaired():
     assert not LinkSettings(cut=frozenset({"to-dmz"})).is_nothing
 
 
-def test_tcp_flags_are_bits():
+def test_tcp_flags_are_parsed_into_bits():
     assert flag_bits("syn+ack") == 0x12
 
 

@@ -37,7 +37,7 @@ def test_netem_is_not_used_for_an_unimpaired_direction():
     assert tc.netem_argv(LinkSettings(), WAYS, 1) == []
 
 
-def test_tbf_has_room_for_one_burst():
+def test_the_tbf_queue_holds_one_burst():
     (words,) = tc.tbf_argv(LinkSettings({"to-dmz": Impairment(rate=1e6)}), WAYS)
     assert " ".join(words) == "tc qdisc replace dev eth1 root tbf rate 1000000bit burst 2000 limit 67536"
 
@@ -77,13 +77,13 @@ def test_a_cut_comes_before_the_queue():
     assert rules["raw"] == [f"-A SOCKETLAB-LINK -i {name} -j CT --notrack" for name in ("eth0", "eth1")]
 
 
-def test_loss_as_a_rule():
+def test_loss_becomes_a_statistic_rule():
     rules = tc.filter_rules(TO_DMZ, WAYS, statistic=True, notrack=False)
     loss = "-A SOCKETLAB-LINK -i eth0 -o eth1 -m statistic --mode random --probability 0.100000000 -j DROP"
     assert rules == {"raw": [], "mangle": [loss]}
 
 
-def test_drops_as_rules_count_both_ends_ports_in_one_place():
+def test_drop_rules_count_source_and_destination_port_together():
     drop = Drop((2, 5), port=8001, flags="SYN", direction="to-dmz")
     rules = tc.filter_rules(LinkSettings(drops=(drop,)), WAYS)["mangle"]
     assert rules == [
@@ -130,7 +130,7 @@ def test_only_our_own_rules_are_removed():
     assert tc.replacement("*mangle\n:FORWARD ACCEPT [0:0]\nCOMMIT\n", {}) == ""
 
 
-def test_a_direction_has_a_path_from_each_other_segment():
+def test_a_direction_has_a_path_from_every_other_segment():
     assert THREE.directions == ("to-office", "to-dmz", "to-lab")
     assert tc.filter_rules(LinkSettings(cut=frozenset({"to-dmz"})), THREE)["mangle"] == [
         "-A SOCKETLAB-LINK -i eth0 -o eth1 -j DROP",

@@ -22,7 +22,7 @@ from lab.link.units import describe_rate, parse_rate, parse_seconds, parse_share
         (parse_rate, "1.5gbit", 1.5e9),
     ],
 )
-def test_numbers_with_units(parse, text, value):
+def test_numbers_with_units_are_parsed(parse, text, value):
     assert parse(text) == pytest.approx(value)
 
 

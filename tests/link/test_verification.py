@@ -202,7 +202,7 @@ def test_the_claimed_error_probability_of_a_wrong_link_holds_in_all_attempts_tog
 
 
 def test_whole_verifications_fail_as_rarely_as_claimed():
-    """Simulated with a large ALPHA, so that there are errors, on a machine that is busy all the time."""
+    """Simulates a permanently busy machine, with a large ALPHA so that errors occur."""
     alpha, count, runs = 0.05, 200, 3000
     level = alpha / (ATTEMPTS * verification.CHECKS)
     wrong = next(

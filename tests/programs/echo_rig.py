@@ -1,4 +1,4 @@
-"""What the tests of lab-echo and lab-udp share: their servers and clients, as processes."""
+"""Shared by the tests of lab-echo and lab-udp: servers and clients as processes."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from tests.programs.command.command_rig import PEERS, ROOT, WAIT_TIMEOUT, Progra
 
 
 class Server(Program):
-    """A server of ours on a free port; its events are read from its JSON lines."""
+    """One of our servers on a free port; its events are read from its JSON output."""
 
     def __init__(self, program, *options):
         super().__init__(
@@ -19,7 +19,7 @@ class Server(Program):
         self.port = None
 
     def event(self, name):
-        """The next event of that name."""
+        """The next event with this name."""
         while True:
             event = json.loads(self.line())
             if event["event"] == name:
@@ -28,7 +28,7 @@ class Server(Program):
 
 @contextlib.contextmanager
 def serving(program, *options, stop_with=signal.SIGTERM):
-    """It must stop cleanly in the end, whatever its clients did."""
+    """Runs a server and asserts that it stops cleanly, whatever its clients did."""
     server = Server(program, *options)
     try:
         server.port = server.event("listening")["port"]
@@ -42,7 +42,7 @@ def serving(program, *options, stop_with=signal.SIGTERM):
 
 
 def send(program, *argv, stdin="", timeout=WAIT_TIMEOUT):
-    """A client of ours, to its end."""
+    """Runs one of our clients until it exits."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", f"lab.programs.{program}", *map(str, argv)],
         cwd=ROOT,
@@ -54,13 +54,13 @@ def send(program, *argv, stdin="", timeout=WAIT_TIMEOUT):
 
 
 def lines(done):
-    """What it printed; it must have gone well."""
+    """The lines of standard output; asserts success."""
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout.decode().splitlines()
 
 
 def events(done):
-    """What it printed with --json, whatever its exit code; without the lines for people."""
+    """The events printed with --json, without their text lines; accepts any exit code."""
     found = [json.loads(line) for line in done.stdout.splitlines()]
     for event in found:
         assert event.pop("line").isprintable()
@@ -68,7 +68,7 @@ def events(done):
 
 
 def one_line_error(done, code):
-    """What it said on stderr: one line, with the exit code of the table."""
+    """The one line on stderr; asserts the exit code."""
     (line,) = done.stderr.decode().splitlines()
     assert done.returncode == code, line
     return line

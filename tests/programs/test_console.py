@@ -1,4 +1,4 @@
-"""What the programs share: announcements, exit codes, output in any locale, signals, arguments."""
+"""The shared console of the programs: announcements, exit codes, output, signals, arguments."""
 
 import argparse
 import errno
@@ -21,7 +21,7 @@ from tests.programs.command.command_rig import ROOT, WAIT_TIMEOUT
 
 
 def program(body, *argv, **options):
-    """A program of a few lines around console.main, as a process."""
+    """Runs a program of a few lines with console.main as a process."""
     code = "import sys\nfrom lab.programs.console import *\ndef run():\n" + textwrap.indent(body, "    ")
     code += "\nmain('lab-test', run)\n"
     options = {"capture_output": True, "timeout": WAIT_TIMEOUT, "cwd": ROOT, **options}
@@ -31,7 +31,7 @@ def program(body, *argv, **options):
 # ----------------------------------------------------------- output
 
 
-def test_people_get_lines_and_machines_json(capsys):
+def test_output_is_lines_or_json(capsys):
     Console().say("answer", "abc\x1b[2J\u202e", text="unseen")
     Console(as_json=True).say("answer", "abc\x1b[2J", text="上海\x9b\u202e", size=3)
     for_people, for_machines = capsys.readouterr().out.splitlines()
@@ -42,7 +42,7 @@ def test_people_get_lines_and_machines_json(capsys):
     assert json.loads(for_machines) == event
 
 
-def test_a_server_announces_where_it_listens(capsys):
+def test_a_server_announces_its_address(capsys):
     with blocking.listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         Console().announce(listener)
@@ -71,7 +71,7 @@ def test_lines_of_threads_stay_whole():
     assert program(textwrap.dedent(body)).stdout == b"abcdefghij\n" * 4000
 
 
-def test_a_reader_of_our_output_that_left_is_no_news():
+def test_a_closed_output_pipe_is_not_reported():
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as gone:
@@ -80,19 +80,19 @@ def test_a_reader_of_our_output_that_left_is_no_news():
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_a_peer_that_left_is_news():
+def test_a_closed_connection_is_reported():
     body = "raise BrokenPipeError(32, 'Broken pipe', '192.0.2.1:80')"
     done = program(body)
     assert (done.returncode, done.stderr) == (1, b"lab-test: 192.0.2.1:80: Broken pipe\n")
 
 
-def test_a_full_disk_is_told():
+def test_a_full_disk_is_reported():
     with open("/dev/full", "wb") as full:
         done = program("Console().say('x', 'abc')", capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (3, b"lab-test: No space left on device\n")
 
 
-def test_no_standard_output_at_all():
+def test_a_closed_standard_output():
     done = program("Console().say('x', 'abc')", preexec_fn=lambda: os.close(1))
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -101,7 +101,7 @@ def test_no_standard_output_at_all():
 
 
 @pytest.mark.parametrize(
-    ("raised", "code", "said"),
+    ("raised", "code", "message"),
     [
         ("Failure('the check failed')", 1, "the check failed"),
         ("Failure('like this', TIMEOUT)", 4, "like this"),
@@ -115,14 +115,14 @@ def test_no_standard_output_at_all():
         ("KeyboardInterrupt()", 130, None),
     ],
 )
-def test_what_is_raised_becomes_one_line_and_a_code(raised, code, said):
+def test_an_exception_becomes_one_line_and_an_exit_code(raised, code, message):
     done = program(f"raise {raised}")
     assert done.returncode == code
-    assert done.stderr.decode() == ("" if said is None else f"lab-test: {said}\n")
+    assert done.stderr.decode() == ("" if message is None else f"lab-test: {message}\n")
 
 
 @pytest.mark.parametrize("code", [0, 1, 4])
-def test_what_is_returned_is_the_code(code):
+def test_the_return_value_is_the_exit_code(code):
     assert program(f"return {code}").returncode == code
 
 
@@ -144,7 +144,7 @@ def test_what_is_returned_is_the_code(code):
         (OSError(errno.ECONNRESET, "x"), console.FAILED),
     ],
 )
-def test_each_error_has_the_code_of_the_table(error, code):
+def test_each_error_has_its_exit_code(error, code):
     assert console.exit_code(error) == code
 
 
@@ -164,7 +164,7 @@ def test_a_signal_stops(number):
     assert (done.returncode, done.stdout, done.stderr) == (0, b"True\n", b"")
 
 
-def test_a_signal_that_hits_another_thread_stops_too():
+def test_a_signal_to_another_thread_stops_the_program():
     body = f"""
         import select, threading
         with __import__("contextlib").closing(stop_on_signals()) as stop:
@@ -177,7 +177,7 @@ def test_a_signal_that_hits_another_thread_stops_too():
     assert program(textwrap.dedent(body)).stdout == b"True\n"
 
 
-def test_a_second_interrupt_doesnt_wait():
+def test_a_second_interrupt_ends_the_program_at_once():
     body = f"""
         import os, time
         with __import__("contextlib").closing(stop_on_signals()):
@@ -257,14 +257,14 @@ def parse(monkeypatch, *argv):
         (["send", "h", "--", "-a", "--b"], ["-a", "--b"]),
     ],
 )
-def test_texts_stand_between_options_too(monkeypatch, argv, texts):
+def test_texts_may_stand_between_options(monkeypatch, argv, texts):
     assert parse(monkeypatch, *argv).text == texts
 
 
 @pytest.mark.parametrize(
     "argv", [[], ["send"], ["serve", "x"], ["send", "h", "--no"], ["send", "h", "--port", "x"]]
 )
-def test_a_wrong_use_is_one_line(monkeypatch, capsys, argv):
+def test_a_usage_error_is_one_line(monkeypatch, capsys, argv):
     with pytest.raises(SystemExit) as caught:
         parse(monkeypatch, *argv)
     assert caught.value.code == console.USAGE
@@ -275,16 +275,16 @@ def test_a_wrong_use_is_one_line(monkeypatch, capsys, argv):
 # ----------------------------------------------------------- input
 
 
-def test_lines_come_without_their_ends():
+def test_input_lines_have_no_line_ends():
     done = program("print(list(input_lines()))", input=b"a\r\n\n \xe4\xb8\x8a\xff\nlast")
     assert done.stdout.decode() == r"['a', '', ' 上\udcff', 'last']" + "\n"
 
 
-def test_no_standard_input_at_all():
+def test_a_closed_standard_input():
     assert program("print(list(input_lines()))", preexec_fn=lambda: os.close(0)).stdout == b"[]\n"
 
 
-def test_a_person_is_prompted():
+def test_a_terminal_gets_a_prompt():
     controller, terminal = pty.openpty()
     os.write(controller, b"abc\n\x04")
     try:
@@ -299,7 +299,7 @@ def test_a_person_is_prompted():
 # ----------------------------------------------------------- descriptors
 
 
-def test_the_soft_limit_of_descriptors_is_raised_as_far_as_it_goes():
+def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_limit():
     body = """
         import resource
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))

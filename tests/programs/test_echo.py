@@ -1,4 +1,4 @@
-"""lab-echo: our two sides, each against tutorials' other side, and against peers that mean harm."""
+"""lab-echo: client and server, with tutorials' programs and with hostile peers."""
 
 import contextlib
 import json
@@ -36,14 +36,14 @@ def echo(mode, server, *argv, stdin=""):
     return send("echo", "send", "--mode", mode, "--port", server.port, "127.0.0.1", *argv, stdin=stdin)
 
 
-# ----------------------------------------------------------- both sides ours
+# ----------------------------------------------------------- our client and server
 
 
 @every_io_model
 @every_mode
 def test_every_io_model_serves_every_mode(io_model, mode):
     with serving("echo", "--mode", mode, "--io", io_model) as server:
-        for _ in range(2):  # one client, and the next
+        for _ in range(2):  # two clients, one after the other
             assert lines(echo(mode, server, "上海", "abc")) == ANSWERS[mode]
             assert server.event("connected")["peer"].startswith("127.0.0.1:")
             if mode == "hello":
@@ -57,7 +57,7 @@ def test_hello_has_the_tutorials_texts():
         assert server.event("text")["text"] == "我是客户端"
 
 
-def test_both_texts_of_hello_can_be_chosen():
+def test_both_texts_of_hello_are_configurable():
     with serving("echo", "--answer", "Hello Lyon") as server:
         assert lines(echo("hello", server, "I'm", "Lyon")) == ["Hello Lyon"]
         assert server.event("text")["text"] == "I'm Lyon"
@@ -73,7 +73,7 @@ def test_lines_come_from_standard_input(mode):
         assert server.event("closed")["answered"] == 2
 
 
-def test_answers_can_be_had_as_json():
+def test_answers_are_available_as_json():
     with serving("echo", "--mode", "upper") as server:
         done = echo("upper", server, "--json", "abc", "上海")
         assert events(done) == [
@@ -84,12 +84,12 @@ def test_answers_can_be_had_as_json():
 
 
 def test_a_long_line_comes_back_whole():
-    text = "上海 abc " * 2000  # more than one segment holds
+    text = "上海 abc " * 2000  # more than one segment
     with serving("echo", "--mode", "upper") as server:
         assert lines(echo("upper", server, stdin=text + "\n")) == [text.upper()]
 
 
-def test_every_address_is_served_and_shown_plainly():
+def test_every_address_is_served_and_shown_as_plain_text():
     with serving("echo") as server:
         for host in ("127.0.0.1", "::1", "localhost"):
             assert lines(send("echo", "send", "--port", server.port, host)) == ["我是服务端"]
@@ -97,14 +97,14 @@ def test_every_address_is_served_and_shown_plainly():
         assert server.event("connected")["peer"].startswith("[::1]:")
 
 
-def test_a_single_address_is_served_alone():
+def test_a_server_on_one_address_serves_only_that():
     with serving("echo", "--host", "127.0.0.1") as server:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", server.port), WAIT_TIMEOUT)
         assert lines(echo("hello", server)) == ["我是服务端"]
 
 
-def test_people_are_told_where_it_listens():
+def test_the_text_output_shows_the_listening_address():
     command = [sys.executable, "-m", "lab.programs.echo", "serve", "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         line = server.stdout.readline()
@@ -113,7 +113,7 @@ def test_people_are_told_where_it_listens():
         assert server.wait(WAIT_TIMEOUT) == 0
 
 
-# ----------------------------------------------------------- against tutorials' programs
+# ----------------------------------------------------------- tutorials' programs
 
 
 @every_io_model
@@ -137,7 +137,7 @@ def test_a_tutorials_upper_client(io_model):
 
 
 @every_io_model
-def test_a_server_that_only_notes_who_came(io_model):
+def test_a_tutorial_client_of_a_server_without_answers(io_model):
     with serving("echo", "--answer", "", "--io", io_model) as server:
         assert tutorial_client("visit", server.port) == ["b''"]
         assert server.event("connected")["peer"].startswith("127.0.0.1:")
@@ -161,7 +161,7 @@ def test_a_tutorials_upper_server():
         assert lines(echo("upper", server, "上海 abc", "x")) == ["上海 ABC", "X"]
 
 
-# ----------------------------------------------------------- many at once
+# ----------------------------------------------------------- many clients
 
 
 @pytest.mark.parametrize("io_model", MANY_AT_ONCE)
@@ -182,24 +182,24 @@ def test_fifty_clients_each_get_their_own_answers(io_model, mode):
         }
 
 
-def test_the_iterative_server_serves_a_crowd_one_after_the_other():
+def test_the_iterative_server_serves_many_clients_one_at_a_time():
     with serving("echo", "--mode", "upper", "--io", "blocking") as server:
         (stats,) = events(echo("upper", server, "--connections", 50, "--messages", 3, "--json"))
         assert (stats["opened"], stats["answered"], stats["served_at_once"]) == (50, 150, 1)
         for _ in range(50):
             peer = server.event("connected")["peer"]
-            closed = json.loads(server.line())  # the very next, before anybody else is connected
+            closed = json.loads(server.line())  # the next event, before any other connection
             assert (closed["event"], closed["peer"], closed["answered"]) == ("closed", peer, 3)
 
 
-def test_the_iterative_server_cant_hold_a_crowd():
+def test_the_iterative_server_cannot_hold_many_connections():
     with serving("echo", "--mode", "upper", "--io", "blocking", "--idle", 2) as server:
         done = echo("upper", server, "--connections", 3, "--hold", "--timeout", 0.5, "--json")
         assert "2 failed, the first: timed out" in one_line_error(done, 4)
         assert events(done)[0]["answered"] == 1
 
 
-def test_a_crowd_says_hello():
+def test_many_clients_say_hello():
     with serving("echo", "--io", "async") as server:
         (line,) = lines(echo("hello", server, "--connections", 20))
         assert line.startswith("20 of 20 connections open at once")
@@ -213,17 +213,17 @@ def test_a_thousand_connections_are_held_open_in_bounded_memory():
         (stats,) = events(done)
         assert done.returncode == 0, done.stderr
         assert (stats["opened"], stats["served_at_once"], stats["answered"]) == (1000, 1000, 2000)
-        assert server.peak_memory() - alone < 64 << 20  # less than one recv buffer for each
+        assert server.peak_memory() - alone < 64 << 20  # less than one receive buffer per connection
 
 
-def test_a_crowd_that_is_refused_says_why():
+def test_refused_connections_are_reported_with_the_reason():
     with serving("echo", "--mode", "upper", "--max-clients", 10) as server:
         done = echo("upper", server, "--connections", 20, "--hold", "--json")
         assert "10 failed, the first: wrong answer: 'busy\\n'" in one_line_error(done, 1)
         assert events(done)[0]["answered"] == 10
 
 
-# ----------------------------------------------------------- what goes wrong
+# ----------------------------------------------------------- errors
 
 
 @every_io_model
@@ -238,7 +238,7 @@ def test_a_bad_chunk_ends_a_session_and_not_the_server(io_model):
 
 @every_io_model
 @every_mode
-def test_hostile_clients_end_alone(io_model, mode):
+def test_a_hostile_client_affects_no_other(io_model, mode):
     with serving("echo", "--mode", mode, "--io", io_model, "--idle", 30) as server:
         for data in (b"", b"\0" * 1000, b"\xff\xfe", b"GET / HTTP/1.1\r\n\r\n", b"x" * 200_000):
             for end in ("close", "half", "reset"):
@@ -254,7 +254,7 @@ def test_hostile_clients_end_alone(io_model, mode):
 
 @every_io_model
 @every_mode
-def test_a_silent_client_is_let_go(io_model, mode):
+def test_a_silent_client_is_closed(io_model, mode):
     with serving("echo", "--mode", mode, "--io", io_model, "--idle", 0.3) as server:
         with Client(server.port) as client:
             assert client.rest() == b""
@@ -262,7 +262,7 @@ def test_a_silent_client_is_let_go(io_model, mode):
     assert ["closed, silent for too long" in line for line in server.stderr] == [True]
 
 
-def test_what_a_client_says_cant_steer_the_terminal():
+def test_control_characters_from_a_client_are_escaped():
     command = [sys.executable, "-m", "lab.programs.echo", "serve", "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as server:
         port = int(server.stdout.readline().rsplit(b":", 1)[1])
@@ -277,7 +277,7 @@ def test_what_a_client_says_cant_steer_the_terminal():
 
 
 @every_io_model
-def test_it_stops_between_the_requests_of_a_client(io_model):
+def test_a_signal_stops_the_server_between_requests(io_model):
     with serving("echo", "--mode", "upper", "--io", io_model) as server, Client(server.port) as client:
         assert client.ask(b"abc") == b"ABC"
         server.process.send_signal(signal.SIGTERM)
@@ -288,47 +288,47 @@ def test_it_stops_between_the_requests_of_a_client(io_model):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @every_io_model
-def test_it_stops_while_idle(io_model, number):
+def test_a_signal_stops_an_idle_server(io_model, number):
     with serving("echo", "--io", io_model, stop_with=number):
         pass
 
 
 @every_io_model
-def test_a_second_interrupt_doesnt_wait(io_model):
-    """A client that doesn't read its answers would otherwise have the grace of ten seconds, or more."""
+def test_a_second_interrupt_ends_the_program_at_once(io_model):
+    """Without it, a client that doesn't read its answers delays the exit by ten seconds or more."""
     server = Server("echo", "--mode", "upper", "--io", io_model)
     try:
         with Client(server.event("listening")["port"]) as client:
             client.socket.settimeout(0.5)
             with contextlib.suppress(TimeoutError):
-                while True:  # until nothing moves any more: the server is stuck in sending
+                while True:  # until the server blocks in sending
                     client.send(b"x" * 65_536)
             while server.process.poll() is None:
                 server.process.send_signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     server.process.wait(0.1)
-        assert server.wait() in (130, -signal.SIGINT)  # a third one may hit the interpreter as it ends
+        assert server.wait() in (130, -signal.SIGINT)  # a third one may interrupt the interpreter's exit
     finally:
         server.process.kill()
         server.wait()
 
 
 @every_mode
-def test_nobody_there(mode):
+def test_a_refused_connection_is_reported(mode):
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # and doesn't listen
+        unused.bind(("127.0.0.1", 0))  # bound, but not listening
         port = unused.getsockname()[1]
         for more in ((), ("--connections", "3")):
             done = send("echo", "send", "--mode", mode, "--port", port, "127.0.0.1", *more)
             assert f"127.0.0.1:{port}: Connection refused" in one_line_error(done, 1)
 
 
-def test_no_such_host():
+def test_an_unknown_host_is_reported():
     for host in ("no-such-host.invalid", "a" * 64):
         assert f"lab-echo: {host}:8001: " in one_line_error(send("echo", "send", host), 3)
 
 
-def test_a_taken_port():
+def test_a_port_in_use_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = send("echo", "serve", "--host", "127.0.0.1", "--port", port)
@@ -336,7 +336,7 @@ def test_a_taken_port():
         assert done.stdout == b""
 
 
-def test_a_foreign_address_cant_be_served():
+def test_the_address_of_another_host_is_refused():
     assert "Cannot assign requested address" in one_line_error(
         send("echo", "serve", "--host", "192.0.2.1"), 3
     )
@@ -366,7 +366,7 @@ def test_a_foreign_address_cant_be_served():
     ],
     ids=str,
 )
-def test_a_wrong_use_is_told_in_one_line(argv):
+def test_invalid_arguments_are_reported_in_one_line(argv):
     done = subprocess.run(
         [sys.executable, "-m", "lab.programs.echo", *argv],
         cwd=ROOT,
@@ -377,14 +377,14 @@ def test_a_wrong_use_is_told_in_one_line(argv):
     assert done.stdout == b""
 
 
-def test_more_descriptors_than_the_system_gives():
+def test_more_connections_than_descriptors_are_refused():
     done = send("echo", "send", "host", "--connections", 10**9)
     assert "connections need" in one_line_error(done, 3)
 
 
 @contextlib.contextmanager
 def strange_server(answer, *, close=True):
-    """Answers whatever it gets with ``answer``; a child process, gone at the end."""
+    """Runs a child process that answers any data with ``answer``."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         child = os.fork()
         if not child:
@@ -403,19 +403,19 @@ def strange_server(answer, *, close=True):
 
 @pytest.mark.parametrize("mode", ["reverse", "upper"])
 @pytest.mark.parametrize(
-    ("answer", "said", "code"),
+    ("answer", "message", "code"),
     [
         (b"", "closed the connection before it had answered", 1),
         (b"wrong\x1b[2J", r"wrong answer: 'wrong\x1b[2J'", 1),
     ],
 )
-def test_a_server_that_answers_wrongly(mode, answer, said, code):
+def test_a_wrong_answer_is_an_error(mode, answer, message, code):
     with strange_server(answer) as port:
         done = send("echo", "send", "--mode", mode, "--port", port, "127.0.0.1", "abc")
-        assert said in one_line_error(done, code)
+        assert message in one_line_error(done, code)
 
 
-def test_a_server_that_doesnt_answer():
+def test_a_missing_answer_times_out():
     with strange_server(b"", close=False) as port:
         for mode in ("hello", "upper"):
             done = send("echo", "send", "--mode", mode, "--port", port, "127.0.0.1", "a", "--timeout", 0.3)
@@ -428,7 +428,7 @@ def test_a_hello_server_that_closes_without_an_answer():
         assert "without an answer" in one_line_error(done, 1)
 
 
-def test_a_hello_server_that_stays_open_is_forgiven():
+def test_a_hello_server_may_leave_the_connection_open():
     with strange_server("我是服务端".encode(), close=False) as port:
         assert lines(send("echo", "send", "--port", port, "127.0.0.1")) == ["我是服务端"]
 
@@ -441,11 +441,11 @@ def test_help_has_examples_and_exit_codes(argv):
     assert max(map(len, text.splitlines())) <= 110
 
 
-# ----------------------------------------------------------- on a terminal
+# ----------------------------------------------------------- terminal
 
 
 class Terminal:
-    """A program on a terminal of its own."""
+    """A program with its own terminal."""
 
     def __init__(self, *argv):
         self.pid, self.descriptor = pty.fork()
@@ -467,15 +467,15 @@ class Terminal:
         os.write(self.descriptor, text.encode())
 
     def end(self):
-        """Its exit code."""
-        with contextlib.suppress(OSError):  # EIO is the end of a terminal
+        """The exit code of the program."""
+        with contextlib.suppress(OSError):  # EIO: the terminal was closed
             while data := os.read(self.descriptor, 4096):
                 self.text += data.decode()
         os.close(self.descriptor)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def test_a_person_is_prompted_and_leaves_with_quit():
+def test_a_terminal_gets_a_prompt_and_quit_ends_it():
     with serving("echo", "--mode", "reverse") as server:
         argv = ("-m", "lab.programs.echo", "send", "--mode", "reverse", "--port", server.port, "127.0.0.1")
         terminal = Terminal(*argv)
@@ -489,7 +489,7 @@ def test_a_person_is_prompted_and_leaves_with_quit():
 
 
 @pytest.mark.parametrize(("key", "code"), [("\x04", 0), ("\x03", 130)], ids=["Ctrl-D", "Ctrl-C"])
-def test_a_person_leaves_by_key(key, code):
+def test_a_key_ends_the_prompt(key, code):
     with serving("echo", "--mode", "upper") as server:
         argv = ("-m", "lab.programs.echo", "send", "--mode", "upper", "--port", server.port, "127.0.0.1")
         terminal = Terminal(*argv)
@@ -499,11 +499,11 @@ def test_a_person_leaves_by_key(key, code):
         assert "Traceback" not in terminal.text
 
 
-# ----------------------------------------------------------- nothing is left
+# ----------------------------------------------------------- leaks
 
 
 @every_io_model
-def test_a_thousand_quick_clients_leave_nothing(io_model):
+def test_a_thousand_short_connections_leave_nothing(io_model):
     with serving("echo", "--mode", "upper", "--io", io_model) as server:
         descriptors = f"/proc/{server.process.pid}/fd"
         with Client(server.port) as client:

@@ -1,4 +1,4 @@
-"""The commands lab-echo, lab-udp, lab-command and lab-transfer, as the image starts them."""
+"""The start of lab-echo, lab-udp, lab-command and lab-transfer, as in the image."""
 
 import os
 import subprocess

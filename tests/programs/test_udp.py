@@ -1,4 +1,4 @@
-"""lab-udp: notices, echoes and requests, to and from tutorials' programs, and over a network that loses."""
+"""lab-udp: notices, echoes and requests, with tutorials' programs and over a lossy network."""
 
 import contextlib
 import random
@@ -27,7 +27,7 @@ def udp(mode, port, *argv, stdin=""):
 
 
 def free_port():
-    """Free a moment ago. A test that needs one more than once tries again with another."""
+    """A port that was free a moment ago; another process may take it before it is used."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
@@ -46,7 +46,7 @@ def test_a_notice_is_printed_with_its_sender():
             assert (notice["text"], notice["size"]) == (text, size)
 
 
-def test_people_read_who_sent_what():
+def test_the_text_output_shows_sender_and_data():
     with serving("udp") as server:
         (line,) = lines(udp("notice", server.port, "你好"))
         port = line.split()[5]
@@ -56,20 +56,20 @@ def test_people_read_who_sent_what():
         assert server.event("datagram")["line"].endswith("sent no bytes")
 
 
-def test_a_sender_has_the_port_that_it_asks_for():
+def test_a_sender_can_choose_its_port():
     with serving("udp") as server:
         port = free_port()
         assert lines(udp("notice", server.port, "--bind", port, "abc"))
         assert server.event("datagram")["port"] == port
 
 
-def test_lines_of_standard_input_are_datagrams_empty_ones_too():
+def test_each_line_of_standard_input_is_a_datagram():
     with serving("udp") as server:
         assert len(lines(udp("notice", server.port, stdin="a\n\nquit\nnever sent\n"))) == 2
         assert [server.event("datagram")["text"] for _ in range(2)] == ["a", ""]
 
 
-def test_both_families_are_heard():
+def test_both_address_families_are_received():
     with serving("udp") as server:
         for host in ("127.0.0.1", "::1"):
             assert lines(send("udp", "send", "--port", server.port, host, "x"))
@@ -96,27 +96,27 @@ def test_sending_before_a_receiver_exists_is_no_error():
         assert len(lines(udp("notice", port, "a", "b", "c"))) == 3
 
 
-def test_connected_a_refusal_is_told():
+def test_a_connected_sender_reports_a_refusal():
     with nobody() as port:
         done = udp("notice", port, "--connect", "--timeout", WAIT_TIMEOUT, "a", "b")
-        said = one_line_error(done, 1)
-        assert said.startswith(f"lab-udp: 127.0.0.1:{port}: Connection refused")
+        line = one_line_error(done, 1)
+        assert line.startswith(f"lab-udp: 127.0.0.1:{port}: Connection refused")
         assert done.stdout.decode().startswith("sent 1 bytes")  # the first was sent all the same
 
 
-def test_connected_no_refusal_is_good_news():
+def test_a_connected_sender_without_a_refusal_succeeds():
     with serving("udp") as server:
         assert len(lines(udp("notice", server.port, "--connect", "--timeout", 0.1, "a"))) == 1
 
 
-def test_what_a_sender_says_cant_steer_the_terminal():
+def test_control_characters_from_a_sender_are_escaped():
     with serving("udp") as server:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"\x1b[2J\xff", ("127.0.0.1", server.port))
         assert server.event("datagram")["line"].endswith(r"says: \x1b[2J\xff")
 
 
-def test_a_long_notice_is_cut_where_it_is_shown():
+def test_a_long_notice_is_truncated_in_the_output():
     with serving("udp") as server:
         lines(udp("notice", server.port, "--size", 65_507))
         notice = server.event("datagram")
@@ -138,7 +138,7 @@ def test_a_datagram_of_any_size_comes_back(size, connect):
 
 
 @pytest.mark.parametrize("mode", ["notice", "echo"])
-def test_a_byte_more_than_udp_takes_is_refused_here(mode):
+def test_a_datagram_over_the_limit_of_udp_is_refused_locally(mode):
     with nobody() as port:
         done = udp(mode, port, "--size", 65_508)
         assert "too long" in one_line_error(done, 2)
@@ -161,7 +161,7 @@ def test_a_tutorials_echo_server():
         assert lines(udp("echo", server.port, "你好", "abc")) == ["你好", "abc"]
 
 
-def test_what_doesnt_come_back_is_told():
+def test_missing_echoes_are_reported():
     with nobody() as port:
         done = udp("echo", port, "--timeout", 0.1, "a", "b", "--json")
         assert "2 unanswered, each after 0.1 s; use --connect" in one_line_error(done, 4)
@@ -204,7 +204,7 @@ def test_garbage_is_dropped():
         assert "A" in lines(udp("request", server.port, "a"))
 
 
-def test_nobody_answers():
+def test_a_request_without_an_answer_fails():
     with nobody() as port:
         done = udp("request", port, "--timeout", 0.4, "--json", "a")
         assert "1 not answered within 0.4 s" in one_line_error(done, 4)
@@ -214,7 +214,7 @@ def test_nobody_answers():
 
 
 class BadNetwork:
-    """A relay that loses, doubles and holds back datagrams; each way, reproducibly."""
+    """A relay that drops, duplicates and delays datagrams in both directions, reproducibly."""
 
     def __init__(self, server_port):
         self._server = ("127.0.0.1", server_port)
@@ -263,7 +263,7 @@ class BadNetwork:
                     late.sendto(data, target)
 
 
-def test_the_first_retransmission_comes_after_the_time_asked_for():
+def test_the_delay_of_the_first_retransmission_is_configurable():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         silent.setblocking(False)
@@ -276,7 +276,7 @@ def test_the_first_retransmission_comes_after_the_time_asked_for():
     assert sent > 2  # at 0, 0.05, 0.15 and 0.35 s; by default at 0 and 0.25 s
 
 
-def test_over_a_bad_network_every_request_is_carried_out_and_answered_exactly_once():
+def test_every_request_is_executed_and_answered_exactly_once_over_a_bad_network():
     with serving("udp", "--mode", "request") as server, BadNetwork(server.port) as network:
         found = events(udp("request", network.port, "--json", "--size", 30, "--count", 40, "--timeout", 60))
         assert found[-1]["asked"] == found[-1]["answered"] == 40
@@ -292,17 +292,17 @@ def test_over_a_bad_network_every_request_is_carried_out_and_answered_exactly_on
         assert server._lines.empty()
 
 
-# ----------------------------------------------------------- what goes wrong
+# ----------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize("mode", ["notice", "echo", "request"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops(mode, number):
+def test_a_signal_stops_the_server(mode, number):
     with serving("udp", "--mode", mode, stop_with=number):
         pass
 
 
-def test_a_taken_port():
+def test_a_port_in_use_is_reported():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -315,7 +315,7 @@ def test_a_taken_port():
             assert one_line_error(done, 3) == f"lab-udp: *:{port}: Address already in use"
 
 
-def test_no_such_host():
+def test_an_unknown_host_is_reported():
     assert "no-such-host.invalid" in one_line_error(send("udp", "send", "no-such-host.invalid", "x"), 3)
 
 
@@ -335,13 +335,13 @@ def test_no_such_host():
     ],
     ids=lambda argv: " ".join(argv)[:50],
 )
-def test_a_wrong_use_is_told_in_one_line(argv):
+def test_invalid_arguments_are_reported_in_one_line(argv):
     done = send("udp", *argv)
     assert one_line_error(done, 2).startswith("lab-udp")
     assert done.stdout == b""
 
 
-def test_a_request_that_no_datagram_holds():
+def test_a_request_too_long_for_a_datagram_is_refused():
     with nobody() as port:
         assert "65508 bytes exceeds the limit of 65507" in one_line_error(
             udp("request", port, "--size", 65_475), 2

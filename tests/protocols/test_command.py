@@ -22,7 +22,7 @@ COMMANDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["C
 
 
 def cut(data, sizes):
-    """``data`` in parts of ``sizes``, and the rest."""
+    """``data`` in parts of the given sizes, then the rest."""
     for size in sizes:
         yield data[:size]
         data = data[size:]
@@ -32,14 +32,14 @@ def cut(data, sizes):
 @given(
     st.lists(st.one_of(st.builds(Run, COMMANDS), st.just(Cancel())), max_size=5), st.lists(st.integers(0, 40))
 )
-def test_requests_come_back_however_they_arrive(requests, sizes):
+def test_requests_are_decoded_from_any_chunks(requests, sizes):
     data = b"".join(encode_request(request) for request in requests)
     decoder = RequestDecoder()
     assert [request for part in cut(data, sizes) for request in decoder.feed(part)] == requests
     decoder.end()
 
 
-def test_request_keeps_its_limits():
+def test_a_request_has_limits():
     request = Run("ls", 2.5, "gbk")
     assert list(RequestDecoder().feed(encode_request(request))) == [request]
 
@@ -61,19 +61,19 @@ def test_request_keeps_its_limits():
         ({"op": "run", "command": "ls", "encoding": ["gbk"]}, "encoding-unknown"),
     ],
 )
-def test_wrong_request(fields, code):
+def test_a_wrong_request_is_refused(fields, code):
     with pytest.raises(RemoteProtocolError) as caught:
         list(RequestDecoder().feed(framing.encode(fields)))
     assert caught.value.code == code
 
 
-def test_request_with_payload():
+def test_a_request_with_payload_is_refused():
     with pytest.raises(RemoteProtocolError) as caught:
         list(RequestDecoder().feed(framing.encode({"op": "run", "command": "ls"}, b"x")))
     assert caught.value.code == "payload-unexpected"
 
 
-def test_request_cut_off():
+def test_a_truncated_request_is_refused():
     decoder = RequestDecoder()
     assert list(decoder.feed(encode_request(Run("ls"))[:-1])) == []
     assert decoder.in_header
@@ -84,18 +84,18 @@ def test_request_cut_off():
 @pytest.mark.parametrize(
     "request_", [Run("a\0b"), Run("x" * (MAX_COMMAND + 1)), Run("ls", -1.0), Run("\ud800")]
 )
-def test_our_own_mistake_is_not_sent(request_):
+def test_an_invalid_request_is_not_encoded(request_):
     with pytest.raises(LocalProtocolError):
         encode_request(request_)
 
 
 @pytest.mark.parametrize("command", ["", "a\0b", "x" * (MAX_COMMAND + 1)])
-def test_our_own_mistake_is_not_sent_unframed(command):
+def test_an_invalid_unframed_request_is_not_encoded(command):
     with pytest.raises(LocalProtocolError):
         encode_tutorial_command(command)
 
 
-def test_command_reaches_the_shell_in_its_encoding():
+def test_a_command_reaches_the_shell_in_its_encoding():
     assert command_bytes("你好", "gbk") == command_bytes("你好".encode(), "gbk") == "你好".encode("gbk")
     assert command_bytes("你好".encode("gbk"), "gbk") == "你好".encode("gbk"), "no UTF-8: unchanged"
     with pytest.raises(RemoteProtocolError):
@@ -103,7 +103,7 @@ def test_command_reaches_the_shell_in_its_encoding():
 
 
 @pytest.mark.parametrize("chunk", [b"a\0", b"\x01", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f{}"])
-def test_noise_is_no_command(chunk):
+def test_undecodable_bytes_are_no_command(chunk):
     with pytest.raises(RemoteProtocolError):
         check_tutorial_command(chunk)
 

@@ -32,7 +32,7 @@ ENDINGS = st.one_of(
 
 
 def cut(data, sizes):
-    """``data`` in parts of ``sizes``, and the rest."""
+    """``data`` in parts of the given sizes, then the rest."""
     for size in sizes:
         yield data[:size]
         data = data[size:]
@@ -66,7 +66,7 @@ def header_answer(stdout, stderr, ending):
 
 
 @given(PIECES, ENDINGS, st.lists(st.integers(0, 400)))
-def test_frame_answers(pieces, ending, sizes):
+def test_frame_answers_are_decoded(pieces, ending, sizes):
     data = frame_answer(pieces, ending) * 2
     decoder = FrameAnswerDecoder()
     events = [event for part in cut(data, sizes) for event in decoder.feed(part)]
@@ -76,7 +76,7 @@ def test_frame_answers(pieces, ending, sizes):
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300), ENDINGS, st.lists(st.integers(0, 400)))
-def test_header_answers(stdout, stderr, ending, sizes):
+def test_header_answers_are_decoded(stdout, stderr, ending, sizes):
     data = header_answer(stdout, stderr, ending) * 2
     decoder = HeaderAnswerDecoder()
     events = [event for part in cut(data, sizes) for event in decoder.feed(part)]
@@ -86,7 +86,7 @@ def test_header_answers(stdout, stderr, ending, sizes):
 
 
 @given(st.lists(st.binary(max_size=300)), st.lists(st.integers(0, 50)))
-def test_length_answers(answers, sizes):
+def test_length_answers_are_decoded(answers, sizes):
     data = b"".join(tutorial_prefix("length", len(answer)) + answer for answer in answers)
     decoder = LengthAnswerDecoder()
     got = [b""]
@@ -108,7 +108,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("protocol", WHOLE)
-def test_no_truncated_answer_passes(protocol):
+def test_a_truncated_answer_is_refused(protocol):
     for size in range(1, len(WHOLE[protocol])):
         decoder = DECODERS[protocol]()
         events = list(decoder.feed(WHOLE[protocol][:size]))
@@ -118,7 +118,7 @@ def test_no_truncated_answer_passes(protocol):
 
 
 @pytest.mark.parametrize("protocol", ["frame", "header"])
-def test_changed_output_is_noticed(protocol):
+def test_changed_output_is_detected(protocol):
     with pytest.raises(RemoteProtocolError) as caught:
         list(DECODERS[protocol]().feed(WHOLE[protocol].replace(b"abc", b"abd")))
     assert caught.value.code == "digest-wrong"
@@ -141,30 +141,30 @@ def test_changed_output_is_noticed(protocol):
         ("frame", {"error": ["busy"], "text": None}),
     ],
 )
-def test_wrong_answers(protocol, fields):
+def test_wrong_answers_are_refused(protocol, fields):
     with pytest.raises(RemoteProtocolError):
         list(DECODERS[protocol]().feed(framing.encode(fields)))
 
 
-def test_exit_frame_has_no_payload():
+def test_an_exit_frame_has_no_payload():
     fields = {"op": "exit", "exit_code": 0, "digest": hashlib.sha256(b"x").hexdigest()}
     with pytest.raises(RemoteProtocolError):
         list(FrameAnswerDecoder().feed(framing.encode(fields, b"x")))
 
 
-def test_negative_length():
+def test_a_negative_length_is_refused():
     with pytest.raises(RemoteProtocolError):
         list(LengthAnswerDecoder().feed(struct.pack("<i", -1)))
 
 
-def test_only_encodings_of_consoles_are_believed():
+def test_only_encodings_of_consoles_are_accepted():
     (output, _) = FrameAnswerDecoder().feed(frame_answer([("stdout", b"a")], Exit(exit_code=0), "gbk"))
     assert output.encoding == "gbk"
     (output, _) = FrameAnswerDecoder().feed(frame_answer([("stdout", b"a")], Exit(exit_code=0), "idna"))
     assert output.encoding is None
 
 
-def test_order_of_the_tutorials():
+def test_raw_answers_have_the_order_of_the_tutorials():
     assert tutorial_order("raw", 1) == ("stderr", "stdout")
     assert tutorial_order("header", 1) == ("stdout", "stderr")
     assert tutorial_order("length", 1) == ("stdout",)

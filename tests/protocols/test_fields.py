@@ -1,4 +1,4 @@
-"""The checks of single fields."""
+"""The checks of individual fields."""
 
 import pytest
 from hypothesis import given

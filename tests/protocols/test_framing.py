@@ -1,4 +1,4 @@
-"""Frames: whole, byte by byte, with trailing data, truncated, and from a peer that means harm."""
+"""Frames: whole, byte by byte, with trailing data, truncated, and from a hostile peer."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def raw_frame(header: bytes, length: int | None = None) -> bytes:
 
 
 def decode(chunks, decoder=None):
-    """Whole frames, and what the decoder says of the stream's end."""
+    """The complete frames, and the decoder's event at the end of the stream."""
     decoder = decoder or Decoder()
     frames, payload, fields = [], b"", None
     for chunk in chunks:
@@ -111,13 +111,13 @@ def test_a_truncated_frame_is_never_complete(fields, payload, data):
         decoder.end()
 
 
-def test_nothing_at_all_is_no_truncated_frame():
+def test_an_empty_stream_is_no_truncated_frame():
     Decoder().end()
 
 
 @given(frame_lists)
-def test_a_reader_that_takes_what_is_wanted_never_reads_past_a_frame(frames):
-    """As a transfer does it: headers through the decoder, payload past it, into a file."""
+def test_a_reader_of_exactly_the_wanted_bytes_never_reads_past_a_frame(frames):
+    """As in a transfer: headers through the decoder, payloads directly into a file."""
     data = b"".join(encode(*frame) for frame in frames)
     place, decoder, found = 0, Decoder(), []
     for _ in frames:
@@ -142,7 +142,7 @@ def test_a_reader_that_takes_what_is_wanted_never_reads_past_a_frame(frames):
 
 
 @pytest.mark.parametrize("count", [-1, 6, 10**9])
-def test_more_payload_than_there_is_cant_be_taken(count):
+def test_taking_more_payload_than_declared_is_refused(count):
     decoder = Decoder()
     list(decoder.feed(encode_header({"total_size": 5})))
     with pytest.raises(LocalProtocolError) as caught:
@@ -152,12 +152,12 @@ def test_more_payload_than_there_is_cant_be_taken(count):
     assert decoder.took(1)
 
 
-def test_payload_cant_be_taken_before_its_header():
+def test_taking_payload_before_its_header_is_refused():
     with pytest.raises(LocalProtocolError):
         Decoder().took(1)
 
 
-def test_a_payload_is_passed_on_as_it_comes_and_not_kept():
+def test_a_payload_is_passed_on_in_pieces_and_not_buffered():
     decoder = Decoder()
     size = 1 << 40  # a tebibyte is declared; what arrives is passed on
     events = list(decoder.feed(encode_header({"total_size": size}) + b"x" * 1000))
@@ -177,7 +177,7 @@ def test_a_payload_is_passed_on_as_it_comes_and_not_kept():
         (2**31 - 1, "header-too-long"),
     ],
 )
-def test_a_length_outside_the_limits_is_refused_before_the_header_comes(length, code):
+def test_a_length_outside_the_limits_is_refused_before_the_header_arrives(length, code):
     decoder = Decoder()
     prefix = struct.pack("<i", length)
     assert list(decoder.feed(prefix[:3])) == []
@@ -194,7 +194,7 @@ def test_other_protocols_are_refused_by_their_first_four_bytes():
 
 
 def nested(depth):
-    """A header whose values are ``depth`` deep, itself included."""
+    """A header nested ``depth`` levels deep, including itself."""
     return b'{"total_size":0,"x":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
 
 
@@ -249,13 +249,13 @@ def test_a_hostile_header_is_refused(header, step):
         decode((data[place : place + step] for place in range(0, len(data), step)), decoder)
     assert caught.value.code == "header-invalid"
     assert len(str(caught.value)) < 200
-    with pytest.raises(RemoteProtocolError):  # and the stream stays broken, good frames or not
+    with pytest.raises(RemoteProtocolError):  # later valid frames don't repair the stream
         list(decoder.feed(encode({})))
     with pytest.raises(RemoteProtocolError):
         decoder.end()
 
 
-def test_the_limits_themselves_are_within():
+def test_the_limits_are_inclusive():
     longest = json.dumps({"total_size": MAX_INTEGER, "x": ""}, separators=(",", ":")).encode()
     longest = longest[:-2] + b"x" * (MAX_HEADER - len(longest)) + b'"}'
     assert len(longest) == MAX_HEADER
@@ -265,7 +265,7 @@ def test_the_limits_themselves_are_within():
 
 
 @given(st.binary(max_size=300) | st.binary(min_size=2, max_size=300).map(raw_frame))
-def test_garbage_never_does_worse_than_a_remote_error(data):
+def test_garbage_causes_only_remote_errors(data):
     decoder = Decoder()
     try:
         decode([data], decoder)
@@ -289,17 +289,17 @@ def test_garbage_never_does_worse_than_a_remote_error(data):
     ],
     ids=repr,
 )
-def test_what_a_peer_would_refuse_isnt_encoded(fields):
+def test_invalid_headers_are_not_encoded(fields):
     with pytest.raises(LocalProtocolError):
         encode(fields)
 
 
-def test_a_header_without_its_total_size_isnt_encoded():
+def test_a_header_without_its_total_size_is_not_encoded():
     with pytest.raises(LocalProtocolError):
         encode_header({"op": "put"})
 
 
-def test_the_wire_format_is_that_of_the_document():
+def test_the_wire_format_is_as_documented():
     assert encode({"op": "你"}, b"abc") == b'\x1f\0\0\0{"op":"\xe4\xbd\xa0","total_size":3}abc'.replace(
         b"\x1f", bytes([len('{"op":"你","total_size":3}'.encode())])
     )

@@ -1,4 +1,4 @@
-"""Names of files from peers and people: which pass, and which are refused."""
+"""File names from peers and users: accepted and refused ones."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ BAD_NAMES = {
 
 @pytest.mark.parametrize("name", BAD_NAMES.values(), ids=BAD_NAMES.keys())
 def test_a_bad_name_is_refused(name: str) -> None:
-    with pytest.raises(LocalProtocolError) as told:
+    with pytest.raises(LocalProtocolError) as caught:
         check_name(name)
-    assert told.value.code == "name-refused"
-    assert str(told.value).isprintable()
+    assert caught.value.code == "name-refused"
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_good_name_passes(name: str) -> None:
     assert check_name(name) == name
 
 
-def test_paths_as_people_write_them() -> None:
+def test_paths_of_users_are_parsed() -> None:
     assert split_path("./a//b/") == ("a", "b")
     assert split_path("") == split_path(".") == ()
     for bad in ("/a", "../a", "a/../b", "a/..", "a\0"):
@@ -64,7 +64,7 @@ def test_paths_as_people_write_them() -> None:
 
 
 @given(good_names, st.integers(0, 99))
-def test_a_partial_name_is_hidden_bounded_and_nobodys_file(name: str, slot: int) -> None:
+def test_a_partial_name_is_hidden_short_and_reserved(name: str, slot: int) -> None:
     hidden = partial_name(name, slot)
     assert hidden.startswith(".")
     assert len(hidden) < MAX_NAME
@@ -102,13 +102,13 @@ GOOD_ON_WINDOWS = [
 
 
 @pytest.mark.parametrize("name", [*DEVICES, *HELD, *DROPPED])
-def test_what_windows_forbids_is_told_by_name(name: str) -> None:
+def test_names_forbidden_on_windows_are_refused_with_the_reason(name: str) -> None:
     for path in (name,), ("folder", name), (name, "file"):
         assert repr(name) in forbidden_on_windows(path)
         assert "Windows" in forbidden_on_windows(path)
 
 
 @pytest.mark.parametrize("name", GOOD_ON_WINDOWS)
-def test_what_only_looks_like_it_is_not_forbidden_on_windows(name: str) -> None:
+def test_similar_names_are_allowed_on_windows(name: str) -> None:
     assert forbidden_on_windows((name,)) == ""
     assert forbidden_on_windows(()) == ""

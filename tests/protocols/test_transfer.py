@@ -71,7 +71,7 @@ answers = st.one_of(
 
 
 def header_of(frame: bytes) -> framing.Fields:
-    """What a decoder makes of a frame's header, fed byte by byte."""
+    """The header that a decoder returns when fed byte by byte."""
     decoder = framing.Decoder()
     for byte in frame:
         for event in decoder.feed(bytes([byte])):
@@ -108,7 +108,7 @@ def test_every_message_has_a_round_trip_test() -> None:
     assert set(ANSWERS) == received
 
 
-def test_content_says_how_much_follows() -> None:
+def test_content_has_the_number_of_bytes_that_follow() -> None:
     content = Content(size=10, offset=4, mode=0o644, mtime=1.5)
     assert parse_answer(header_of(encode_answer(content, 6))) == content
     for lie in (0, 5, 7, 10):
@@ -128,13 +128,13 @@ def test_the_longest_entries_fit_one_header() -> None:
 
 @pytest.mark.parametrize("name", BAD_NAMES.values(), ids=BAD_NAMES.keys())
 @pytest.mark.parametrize("op", ["put", "get", "list", "stat", "remove", "mkdir", "find-partial"])
-def test_a_peers_bad_name_is_a_refusal_and_no_more(op: str, name: str) -> None:
-    with pytest.raises(Refusal) as told:
+def test_a_bad_name_from_the_peer_is_only_refused(op: str, name: str) -> None:
+    with pytest.raises(Refusal) as caught:
         parse_request({"op": op, "path": ["ok", name], "total_size": 0})
-    assert told.value.code == "name-refused"
+    assert caught.value.code == "name-refused"
 
 
-def test_a_path_has_no_end_of_components() -> None:
+def test_the_number_of_components_in_a_path_is_limited() -> None:
     assert List(("d",) * MAX_COMPONENTS)
     with pytest.raises(Refusal):
         parse_request({"op": "list", "path": ["d"] * (MAX_COMPONENTS + 1), "total_size": 0})
@@ -181,13 +181,13 @@ BAD_REQUESTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", BAD_REQUESTS, ids=repr)
-def test_a_request_that_means_nothing_breaks_the_protocol(fields: dict[str, Any]) -> None:
-    with pytest.raises(RemoteProtocolError) as told:
+def test_a_meaningless_request_is_a_protocol_error(fields: dict[str, Any]) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
         parse_request({"total_size": 0, **fields})
-    assert str(told.value).isprintable()
+    assert str(caught.value).isprintable()
 
 
-def test_the_base_of_the_bad_requests_is_good() -> None:
+def test_the_bad_requests_are_variants_of_a_good_one() -> None:
     assert parse_request(PUT) == Put(("a",), size=9)
     assert parse_request({**PUT, "offset": 1, "prefix_digest": DIGEST, "new": "key"})
 
@@ -212,18 +212,18 @@ ENTRY = {"name": "a", "kind": "file", "size": 1, "mode": 0o644, "mtime": 1.0}
     ],
     ids=repr,
 )
-def test_a_hostile_servers_entry_is_no_entry(entry: object) -> None:
+def test_invalid_entries_from_a_server_are_refused(entry: object) -> None:
     with pytest.raises(RemoteProtocolError):
         parse_answer({"status": "entries", "entries": [ENTRY, entry], "total_size": 0})
 
 
-def test_a_hostile_server_cant_send_too_many_entries_at_once() -> None:
+def test_the_number_of_entries_per_message_is_limited() -> None:
     with pytest.raises(RemoteProtocolError):
         parse_answer({"status": "entries", "entries": [ENTRY] * (ENTRIES_PER_FRAME + 1), "total_size": 0})
 
 
 @given(st.dictionaries(st.text(max_size=10), st.none() | st.booleans() | sizes | texts, max_size=6))
-def test_garbage_is_told_from_messages(fields: dict[str, Any]) -> None:
+def test_garbage_is_not_taken_for_a_message(fields: dict[str, Any]) -> None:
     for parse in (parse_request, parse_answer):
         with pytest.raises(RemoteProtocolError):
             parse({**fields, "op": fields.get("op"), "status": fields.get("status"), "total_size": 0})

@@ -1,4 +1,4 @@
-"""Request and response over UDP: an unreliable network, hostile senders, and a clock that is an argument."""
+"""Request and response over UDP, with an unreliable network, hostile senders and a simulated clock."""
 
 import random
 
@@ -32,7 +32,7 @@ def request_id(number):
 
 
 def carry_out(answering, datagram, peer=PEER, now=0.0, answer=None):
-    """What the server sends back, and the payload where it was carried out."""
+    """The server's datagrams, and the payload if the request was executed."""
     event = answering.received(datagram, peer, now)
     if not isinstance(event, Request):
         return (event.datagram if event else None), None
@@ -48,7 +48,7 @@ def test_a_request_is_answered():
     assert len(asking) == 0
 
 
-def test_a_duplicate_gets_the_same_answer_and_isnt_carried_out_again():
+def test_a_duplicate_gets_the_same_answer_and_is_not_executed_again():
     asking, answering = RequestClient(), RequestServer(SECRET)
     datagram = asking.ask(request_id(1), b"abc", 0.0)
     first, _ = carry_out(answering, datagram)
@@ -58,7 +58,7 @@ def test_a_duplicate_gets_the_same_answer_and_isnt_carried_out_again():
     assert len(answering) == 1
 
 
-def test_a_duplicate_of_a_request_that_is_being_carried_out_is_dropped():
+def test_a_duplicate_of_a_request_in_execution_is_dropped():
     answering = RequestServer(SECRET)
     datagram = RequestClient().ask(request_id(1), b"abc", 0.0)
     event = answering.received(datagram, PEER, 0.0)
@@ -74,7 +74,7 @@ def test_the_same_id_from_another_peer_is_another_request():
     assert isinstance(answering.received(datagram, "192.0.2.2:5000", 0.0), Request)
 
 
-def test_late_and_doubled_answers_are_dropped():
+def test_late_and_duplicate_answers_are_dropped():
     asking, answering = RequestClient(), RequestServer(SECRET)
     answer, _ = carry_out(answering, asking.ask(request_id(1), b"abc", 0.0))
     assert asking.received(answer) is not None
@@ -92,7 +92,7 @@ def test_answers_may_come_in_any_order():
     assert [asking.received(answer).payload for answer in reversed(answers)] == [b"4", b"3", b"2", b"1", b"0"]
 
 
-def test_a_request_is_sent_again_ever_more_rarely_and_then_given_up():
+def test_a_request_is_retransmitted_with_backoff_and_then_fails():
     asking = RequestClient(first_retry=0.25, give_up=10.0)
     datagram = asking.ask(request_id(1), b"abc", 100.0)
     sent, expired, now = [], [], 100.0
@@ -114,7 +114,7 @@ def test_nothing_is_due_before_its_time():
     assert asking.expired(9.9) == []
 
 
-def test_nobody_asks_for_longer_than_the_server_remembers():
+def test_clients_give_up_before_the_server_forgets():
     asking = RequestClient(give_up=1e9)
     asking.ask(request_id(1), b"", 0.0)
     assert asking.expired(GIVE_UP) == [request_id(1)]
@@ -130,14 +130,14 @@ def test_a_long_answer_waits_until_the_peer_is_validated():
     with_token = asking.received(challenge)
     assert isinstance(with_token, Send)
     answer, carried_out = carry_out(answering, with_token.datagram, now=0.1)
-    assert carried_out is None  # it was carried out before
+    assert carried_out is None  # it has been executed already
     assert asking.received(answer).payload == b"a" * 5000
-    # From now on the token goes with every request.
+    # From now on every request has the token.
     answer, _ = carry_out(answering, asking.ask(request_id(2), b"?", 1.0), now=1.0, answer=b"b" * 5000)
     assert asking.received(answer).payload == b"b" * 5000
 
 
-def test_each_open_request_is_sent_again_once_when_the_token_comes():
+def test_each_open_request_is_retransmitted_once_when_the_token_arrives():
     asking, answering = RequestClient(), RequestServer(SECRET)
     datagrams = [asking.ask(request_id(n), b"?", 0.0) for n in range(3)]
     challenges = [carry_out(answering, datagram, answer=b"a" * 99)[0] for datagram in datagrams]
@@ -162,10 +162,10 @@ def with_token(answering, now, peer=PEER):
         (0.0, "192.0.2.2:5000", False),
     ],
 )
-def test_a_token_is_good_for_its_address_and_its_time(age, peer, good):
+def test_a_token_is_valid_for_one_address_and_a_limited_time(age, peer, good):
     answering = RequestServer(SECRET)
     event = answering.received(with_token(answering, 0.0), PEER, 0.0)
-    assert isinstance(event, Send)  # the answer from memory
+    assert isinstance(event, Send)  # the stored answer
     datagram = bytearray(with_token(answering, 0.0))
     datagram[1:HEAD] = request_id(7)
     event = answering.received(bytes(datagram), peer, age)
@@ -173,7 +173,7 @@ def test_a_token_is_good_for_its_address_and_its_time(age, peer, good):
     assert event.validated is good
 
 
-def test_no_token_validates_nobody_and_another_servers_token_neither():
+def test_missing_and_foreign_tokens_do_not_validate():
     answering = RequestServer(SECRET)
     foreign = bytearray(with_token(RequestServer(b"other" * 8), 0.0))
     foreign[1:HEAD] = request_id(7)
@@ -182,7 +182,7 @@ def test_no_token_validates_nobody_and_another_servers_token_neither():
 
 
 @given(st.binary(max_size=80))
-def test_garbage_is_dropped_by_both_sides(data):
+def test_garbage_is_dropped_by_client_and_server(data):
     asking, answering = RequestClient(), RequestServer(SECRET)
     asking.ask(request_id(1), b"x", 0.0)
     assert asking.received(data) is None
@@ -192,8 +192,8 @@ def test_garbage_is_dropped_by_both_sides(data):
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.binary(max_size=60), st.integers(0, 90))))
-def test_no_address_is_sent_more_than_came_from_it_unless_validated(steps):
-    """Whoever writes whatever address on a datagram: the flood is never larger than what it cost."""
+def test_an_unvalidated_address_never_gets_more_bytes_than_it_sent(steps):
+    """With any forged source addresses, no victim gets more bytes than the attacker has sent."""
     answering = RequestServer(SECRET)
     came, went, now = {}, {}, 0.0
     for number, peer_number, payload, size in steps:
@@ -206,7 +206,7 @@ def test_no_address_is_sent_more_than_came_from_it_unless_validated(steps):
     assert all(went[peer] <= came[peer] for peer in came)
 
 
-def test_memory_is_bounded_and_nothing_is_carried_out_twice_for_that():
+def test_bounded_memory_causes_no_second_execution():
     answering = RequestServer(SECRET, max_requests=10)
     token = with_token(answering, 0.0)[HEAD:REQUEST_HEAD]
     carried_out = []
@@ -216,11 +216,11 @@ def test_memory_is_bounded_and_nothing_is_carried_out_twice_for_that():
             if isinstance(event, Request):
                 carried_out.append(number)
                 answering.answer(event, b"", 0.0)
-    assert carried_out == list(range(9))  # and the one that fetched the token
+    assert carried_out == list(range(9))  # including the one that got the token
     assert len(answering) == 10
 
 
-def test_the_bytes_of_answers_are_bounded_too():
+def test_the_size_of_stored_answers_is_bounded():
     answering = RequestServer(SECRET, max_bytes=10_000)
     for number in range(100):
         carry_out(answering, b"\x01" + request_id(number) + NO_TOKEN + b"x" * 3000, answer=b"a" * 3000)
@@ -237,7 +237,7 @@ def test_a_half_full_server_takes_requests_from_validated_peers_only():
     assert isinstance(answering.received(b"\x01" + request_id(6) + token, PEER, 0.0), Request)
 
 
-def test_what_is_old_enough_is_forgotten():
+def test_old_answers_are_forgotten():
     answering = RequestServer(SECRET, max_requests=4, max_bytes=1000)
     for number in range(2):
         carry_out(answering, b"\x01" + request_id(number) + NO_TOKEN + b"x" * 200, answer=b"a" * 200)
@@ -248,7 +248,7 @@ def test_what_is_old_enough_is_forgotten():
     assert len(answering) == 1
 
 
-def test_what_no_datagram_holds_is_our_mistake():
+def test_a_payload_too_long_for_a_datagram_is_a_local_error():
     asking, answering = RequestClient(), RequestServer(SECRET)
     with pytest.raises(LocalProtocolError):
         asking.ask(request_id(1), b"x" * (MAX_DATAGRAM - REQUEST_HEAD + 1), 0.0)
@@ -281,11 +281,11 @@ def test_a_request_id_is_used_once():
     st.floats(0.0, 1.0),
     st.sampled_from([1, 40, 900]),
 )
-def test_over_a_bad_network_every_request_is_answered_exactly_once(seed, loss, doubled, delay, answer_size):
-    """20 requests; loss, duplicates, and delays long enough that datagrams overtake each other."""
+def test_every_request_is_answered_exactly_once_over_a_bad_network(seed, loss, doubled, delay, answer_size):
+    """20 requests over a network with loss, duplicates and reordering."""
     chance = random.Random(seed)
     asking, answering = RequestClient(give_up=60.0), RequestServer(SECRET)
-    flying = []  # (when it arrives, a tie-breaker, to the server?, datagram)
+    flying = []  # (arrival time, tie-breaker, whether to the server, datagram)
     carried_out, answered = [], []
 
     def send(to_server, datagram, now):

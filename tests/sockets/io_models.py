@@ -1,4 +1,4 @@
-"""What the tests of the I/O models share: each of them served from a thread, and a client of raw bytes."""
+"""Shared by the tests of the I/O models: a server in a thread, and a client that sends raw bytes."""
 
 import asyncio
 import contextlib
@@ -15,12 +15,12 @@ from lab.sockets.stop import Stop
 
 IO_MODELS = ("blocking", "threaded", "async")
 MANY_AT_ONCE = ("threaded", "async")
-WAIT_TIMEOUT = 30.0  # seconds: far more than anything here takes, also under load
+WAIT_TIMEOUT = 30.0  # seconds; ample even under load
 
 
 @dataclass
 class Upper:
-    """Each chunk comes back upper-cased. ``hold`` waits for ``go`` first, ``boom`` is a defect."""
+    """Returns each chunk in upper case. ``hold`` first waits for ``go``; ``boom`` raises an exception."""
 
     idle: float = 60.0
     sending: float = 60.0
@@ -87,7 +87,7 @@ class Server:
         self.stop.close()
 
     def wait(self):
-        """Until it has stopped."""
+        """Waits until the server has stopped."""
         self._thread.join(WAIT_TIMEOUT)
         assert not self._thread.is_alive(), "the server doesn't stop"
         if self._error is not None:
@@ -98,7 +98,7 @@ class Server:
 
 
 class Client:
-    """A peer of raw bytes."""
+    """A client that sends and receives raw bytes."""
 
     def __init__(self, port, timeout=WAIT_TIMEOUT):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
@@ -120,7 +120,7 @@ class Client:
         return data
 
     def rest(self):
-        """All up to the end of the stream."""
+        """All bytes up to the end of the stream."""
         return self.recv(1 << 30)
 
     def ask(self, data):
@@ -138,7 +138,7 @@ def descriptors():
 
 
 def wait_until(condition, what):
-    """Waits for a state that nothing announces."""
+    """Polls for a state that causes no event."""
     until = time.monotonic() + WAIT_TIMEOUT
     while not condition():
         assert time.monotonic() < until, f"never: {what}"
@@ -147,7 +147,7 @@ def wait_until(condition, what):
 
 @contextlib.contextmanager
 def nothing_left():
-    """What runs inside must leave no thread and no descriptor behind."""
+    """Asserts that the block leaves no thread and no descriptor open."""
     threads, before = threading.active_count(), descriptors()
     yield
     wait_until(lambda: threading.active_count() <= threads, "the threads end")

@@ -1,4 +1,4 @@
-"""A server of a io_model (argv 1) that may have few descriptors: 40. Prints its port, then what it logs."""
+"""A server with an I/O model (argv 1) and at most 40 descriptors. Prints its port, then its log."""
 
 import asyncio
 import contextlib

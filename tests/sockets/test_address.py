@@ -30,5 +30,5 @@ def test_an_address_is_written_plainly(address, host, text):
         (("1.2.3.4", 0), "1.2.3.4:*"),
     ],
 )
-def test_any_host_and_any_port_of_an_endpoint_are_stars(address, text):
+def test_wildcard_host_and_port_are_shown_as_stars(address, text):
     assert format_endpoint(address) == text

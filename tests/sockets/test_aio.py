@@ -1,4 +1,4 @@
-"""The asyncio io_model: its stream, and what a thousand of them cost."""
+"""The asyncio I/O model: its stream, and the cost of a thousand connections."""
 
 import asyncio
 import contextlib
@@ -63,7 +63,7 @@ def test_every_wait_has_a_deadline():
     with_pair(scenario)
 
 
-def test_a_shorter_deadline_after_a_longer_one_is_kept_and_the_other_way_round():
+def test_deadlines_of_successive_waits_are_independent():
     async def scenario(stream, peer):
         loop = asyncio.get_running_loop()
         loop.call_later(0.02, peer.send, b"a")
@@ -72,7 +72,7 @@ def test_a_shorter_deadline_after_a_longer_one_is_kept_and_the_other_way_round()
             await stream.recv(1, Deadline(0.05))
         loop.call_later(0.02, peer.send, b"b")
         assert await stream.recv(1, Deadline(0.3)) == b"b"
-        loop.call_later(0.5, peer.send, b"c")  # the timer of the wait before rings in between
+        loop.call_later(0.5, peer.send, b"c")  # the timer of the earlier wait expires meanwhile
         assert await stream.recv(1, Deadline(WAIT_TIMEOUT)) == b"c"
         loop.call_later(0.02, peer.send, b"d")
         assert await stream.recv(1) == b"d"
@@ -93,7 +93,7 @@ def test_a_stop_ends_the_wait_for_a_request_and_no_other():
     with_pair(scenario)
 
 
-def test_close_loses_nothing_and_doesnt_wait_for_ever():
+def test_close_loses_no_data_and_has_a_deadline():
     async def scenario(stream, peer):
         peer.send(b"unread" * 1000)
         await stream.sendall(b"the answer")
@@ -106,7 +106,7 @@ def test_close_loses_nothing_and_doesnt_wait_for_ever():
     with_pair(scenario)
 
 
-def test_a_stream_whose_block_failed_is_closed_at_once():
+def test_a_stream_is_closed_at_once_after_an_exception_in_its_block():
     async def scenario(stream, _):
         with pytest.raises(ZeroDivisionError):
             async with stream:
@@ -116,7 +116,7 @@ def test_a_stream_whose_block_failed_is_closed_at_once():
     with_pair(scenario)
 
 
-def test_connect_talks_to_a_server():
+def test_connect_reaches_a_server():
     with Server("async", Upper()) as server:
 
         async def run():
@@ -127,9 +127,9 @@ def test_connect_talks_to_a_server():
         asyncio.run(run())
 
 
-def test_connect_names_what_failed():
+def test_connect_errors_name_the_address():
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # and doesn't listen
+        unused.bind(("127.0.0.1", 0))  # bound, but not listening
         port = unused.getsockname()[1]
         with pytest.raises(ConnectionRefusedError) as caught:
             asyncio.run(aio.connect("127.0.0.1", port))
@@ -141,7 +141,7 @@ def test_connect_names_what_failed():
         asyncio.run(aio.connect("127.0.0.1", port, 0.2))
 
 
-def test_a_thousand_are_held_open_at_once_by_one_thread():
+def test_one_thread_keeps_a_thousand_connections_open():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 4096:
         resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))

@@ -32,7 +32,7 @@ def stop():
 
 @pytest.fixture
 def pair(stop):
-    """A stream of a server that may be told to stop, and its peer."""
+    """A stream of a server with a stop request, and its peer."""
     with blocking.listen("127.0.0.1", 0) as listener, Client(listener.getsockname()[1]) as peer:
         with Stream(listener.accept()[0], stop) as stream:
             yield stream, peer
@@ -77,7 +77,7 @@ def test_every_recv_has_a_deadline(pair, method):
         getattr(stream, method)(first, Deadline(0.05))
 
 
-def test_a_trickling_peer_cant_stretch_a_deadline(pair):
+def test_a_slow_peer_cannot_extend_a_deadline(pair):
     stream, peer = pair
     done = threading.Event()
 
@@ -95,7 +95,7 @@ def test_a_trickling_peer_cant_stretch_a_deadline(pair):
         thread.join(WAIT_TIMEOUT)
 
 
-def test_sendall_has_a_deadline_for_a_peer_that_doesnt_read(pair):
+def test_sendall_has_a_deadline_if_the_peer_does_not_read(pair):
     stream, _ = pair
     with pytest.raises(TimeoutError):
         stream.sendall(b"x" * 50_000_000, Deadline(0.1))
@@ -112,7 +112,7 @@ def test_sendfile_sends_a_part_of_a_file(pair, tmp_path):
 
 @contextlib.contextmanager
 def slow_reader(peer, interval=0.02):
-    """The peer reads a few bytes now and then, so that the connection never stalls completely."""
+    """The peer reads a few bytes from time to time, so that the connection never stalls completely."""
     done = threading.Event()
 
     def read():
@@ -135,7 +135,7 @@ def large_file(tmp_path):
         yield file
 
 
-def test_a_peer_that_reads_slowly_cant_extend_the_deadline_of_sendfile(stop, large_file):
+def test_a_slow_reader_cannot_extend_the_deadline_of_sendfile(stop, large_file):
     with slow_pair(stop) as (stream, peer), slow_reader(peer):
         begun = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -143,7 +143,7 @@ def test_a_peer_that_reads_slowly_cant_extend_the_deadline_of_sendfile(stop, lar
         assert time.monotonic() - begun < WAIT_TIMEOUT / 2
 
 
-def test_sendfile_gives_up_on_a_peer_that_reads_nothing(pair, large_file):
+def test_sendfile_times_out_if_the_peer_reads_nothing(pair, large_file):
     stream, _ = pair
     with pytest.raises(TimeoutError):
         stream.sendfile(large_file, 0, 1 << 30, Deadline(WAIT_TIMEOUT), stall=0.1)
@@ -151,7 +151,7 @@ def test_sendfile_gives_up_on_a_peer_that_reads_nothing(pair, large_file):
 
 @contextlib.contextmanager
 def slow_pair(stop):
-    """As pair, with small buffers: each byte that the peer reads soon makes the stream writable."""
+    """Like ``pair``, with small buffers, so that the stream becomes writable after a few bytes are read."""
     with blocking.listen("127.0.0.1", 0) as listener, socket.socket() as sock:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -162,7 +162,7 @@ def slow_pair(stop):
             sock.close()
 
 
-def test_close_waits_for_the_peer_so_that_it_loses_nothing(pair):
+def test_close_waits_until_the_peer_has_read_everything(pair):
     stream, peer = pair
     peer.send(b"unread" * 1000)
     stream.sendall(b"the answer")
@@ -175,21 +175,21 @@ def test_close_waits_for_the_peer_so_that_it_loses_nothing(pair):
     assert stream.socket.fileno() == -1
 
 
-def test_close_doesnt_wait_for_ever(pair):
+def test_close_has_a_deadline(pair):
     stream, _ = pair
     stream.close(linger=0.05)
     assert stream.socket.fileno() == -1
-    stream.close()  # once more is nothing
+    stream.close()  # a second close has no effect
 
 
-def test_abort_tells_the_peer(pair):
+def test_abort_resets_the_connection(pair):
     stream, peer = pair
     stream.abort()
     with pytest.raises(ConnectionResetError):
         peer.recv(1)
 
 
-def test_a_stream_whose_block_failed_is_closed_at_once(stop):
+def test_a_stream_is_closed_at_once_after_an_exception_in_its_block(stop):
     with blocking.listen("127.0.0.1", 0) as listener, Client(listener.getsockname()[1]):
         stream = Stream(listener.accept()[0])
         with pytest.raises(ZeroDivisionError), stream:
@@ -197,8 +197,8 @@ def test_a_stream_whose_block_failed_is_closed_at_once(stop):
         assert stream.socket.fileno() == -1
 
 
-def test_a_vanished_peer_is_given_up_within_30_seconds(pair):
-    """What the kernel is told to do; that it does so is for the scenarios, which have a cable to pull."""
+def test_a_vanished_peer_is_detected_within_30_seconds(pair):
+    """Checks the socket options only; the scenarios check the effect by unplugging a cable."""
     sock = pair[0].socket
     tcp = socket.IPPROTO_TCP
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -211,17 +211,17 @@ def test_a_vanished_peer_is_given_up_within_30_seconds(pair):
 # ----------------------------------------------------------- the request to stop
 
 
-def test_a_stop_is_seen_by_everyone_who_waits(stop):
+def test_a_stop_wakes_every_waiting_thread(stop):
     assert not stop.is_set()
     assert select.select([stop], [], [], 0)[0] == []
-    for _ in range(100_000):  # far more than its buffer takes
+    for _ in range(100_000):  # far more than the buffer holds
         stop.set()
     assert stop.is_set()
     for _ in range(3):
         assert select.select([stop], [], [], 0)[0] == [stop]
 
 
-def test_a_stream_between_requests_ends_when_told_to_stop(pair, stop):
+def test_a_stop_ends_a_stream_between_requests(pair, stop):
     stream, _ = pair
     timer = threading.Timer(0.05, stop.set)
     timer.start()
@@ -230,7 +230,7 @@ def test_a_stream_between_requests_ends_when_told_to_stop(pair, stop):
     assert stream.recv_request(10, Deadline(WAIT_TIMEOUT)) == b""
 
 
-def test_a_request_that_has_begun_is_read_to_its_end(pair, stop):
+def test_a_partly_received_request_is_read_completely(pair, stop):
     stream, peer = pair
     peer.send(b"first half, ")
     assert stream.recv_request(12) == b"first half, "
@@ -243,7 +243,7 @@ def test_a_request_that_has_begun_is_read_to_its_end(pair, stop):
 
 @pytest.fixture
 def alarm(stop):
-    """SIGALRM asks to stop."""
+    """SIGALRM, with a handler that sets ``stop``."""
     previous = signal.signal(signal.SIGALRM, lambda *_: stop.set())
     stop.wake_on_signals()
     yield signal.SIGALRM
@@ -251,18 +251,18 @@ def alarm(stop):
     signal.signal(signal.SIGALRM, previous)
 
 
-def test_a_signal_that_doesnt_interrupt_the_wait_ends_it_all_the_same(pair, alarm):
-    """It hits another thread; Python's handler runs in the main one, once that has left its system call."""
+def test_a_signal_to_another_thread_ends_the_wait(pair, alarm):
+    """Another thread gets the signal. Python runs the handler in the main thread, after its system call."""
     deadline = Deadline(WAIT_TIMEOUT)
     thread = threading.Timer(0.05, lambda: signal.pthread_kill(threading.get_ident(), alarm))
     thread.start()
     assert pair[0].recv_request(10, deadline) == b""
-    assert deadline.remaining()  # or it would have been waited out
+    assert deadline.remaining()  # else the wait ended by timeout
     thread.join()
 
 
-def test_no_signal_is_missed_wherever_it_hits(pair, stop, alarm):
-    """A signal may come between any two steps of recv_request: it ends the wait, or the next one."""
+def test_no_signal_is_missed_at_any_step(pair, stop, alarm):
+    """A signal between any two steps of recv_request ends this wait or the next one."""
     for attempt in range(500):
         rewind(stop)
         deadline = Deadline(WAIT_TIMEOUT)
@@ -273,7 +273,7 @@ def test_no_signal_is_missed_wherever_it_hits(pair, stop, alarm):
 
 
 def rewind(stop):
-    """Makes it as new, to try again with the same stream."""
+    """Clears the stop request, to use the same stream again."""
     stop._set = False
     stop._reader.setblocking(False)
     with contextlib.suppress(BlockingIOError):
@@ -284,7 +284,7 @@ def rewind(stop):
 # ----------------------------------------------------------- connect and listen
 
 
-def test_every_address_is_both_families():
+def test_the_wildcard_address_covers_both_families():
     with blocking.listen("", 0) as listener:
         port = listener.getsockname()[1]
         for host in ("127.0.0.1", "::1"):
@@ -296,7 +296,7 @@ def test_every_address_is_both_families():
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
-def test_a_host_is_that_host(host):
+def test_a_server_on_one_host_is_reachable_there(host):
     with blocking.listen(host, 0) as listener:
         with blocking.connect(host, listener.getsockname()[1], WAIT_TIMEOUT) as stream:
             listener.accept()[0].close()
@@ -312,7 +312,7 @@ def test_a_taken_port_is_named():
     assert caught.value.filename == f"127.0.0.1:{port}"
 
 
-def test_a_port_is_free_again_although_its_connections_linger():
+def test_a_port_can_be_reused_despite_time_wait():
     with blocking.listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         with Client(port) as client:
@@ -323,7 +323,7 @@ def test_a_port_is_free_again_although_its_connections_linger():
 
 def test_a_refused_connection_is_named():
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # and doesn't listen
+        unused.bind(("127.0.0.1", 0))  # bound, but not listening
         port = unused.getsockname()[1]
         with pytest.raises(ConnectionRefusedError) as caught:
             blocking.connect("127.0.0.1", port)
@@ -332,13 +332,13 @@ def test_a_refused_connection_is_named():
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".example", "a..b"])
 @pytest.mark.parametrize("io_model", [blocking.connect, blocking.listen])
-def test_a_name_that_isnt_one_is_an_oserror(host, io_model):
+def test_an_invalid_host_name_is_an_oserror(host, io_model):
     with pytest.raises(socket.gaierror) as caught:
         io_model(host, 80)
     assert caught.value.filename == f"{host}:80"
 
 
-def test_a_connect_that_nobody_answers_times_out():
+def test_an_unanswered_connect_times_out():
     with full_backlog() as port, pytest.raises(TimeoutError) as caught:
         blocking.connect("127.0.0.1", port, 0.2)
     assert caught.value.errno == errno.ETIMEDOUT
@@ -347,7 +347,7 @@ def test_a_connect_that_nobody_answers_times_out():
 
 @contextlib.contextmanager
 def full_backlog():
-    """A listener that nobody accepts from, with its queue full: a further SYN gets no answer."""
+    """A listener with a full queue that never accepts, so that a further SYN gets no answer."""
     with blocking.listen("127.0.0.1", 0, backlog=0) as listener, contextlib.ExitStack() as stack:
         address = listener.getsockname()
         for _ in range(8):

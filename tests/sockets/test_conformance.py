@@ -1,4 +1,4 @@
-"""One table of behaviour, and each io_model against it."""
+"""The behaviour that all I/O models share, tested on each of them."""
 
 import logging
 import socket
@@ -44,7 +44,7 @@ def test_a_client_that_has_finished_sending_gets_its_answer(io_model):
 
 
 @every_io_model
-def test_a_client_that_says_nothing_and_leaves_is_no_event(io_model, caplog):
+def test_a_client_that_sends_nothing_and_closes_is_not_logged(io_model, caplog):
     with Server(io_model, Upper()) as server:
         server.client().socket.close()
         with server.client() as client:
@@ -79,7 +79,7 @@ def test_a_silent_client_is_closed_and_logged_once(io_model, caplog):
 
 
 @every_io_model
-def test_a_client_that_keeps_talking_is_never_silent_for_too_long(io_model, caplog):
+def test_a_client_that_keeps_sending_does_not_time_out(io_model, caplog):
     with Server(io_model, Upper(idle=2.0)) as server, server.client() as client:
         until = time.monotonic() + 3.0
         while time.monotonic() < until:
@@ -89,7 +89,7 @@ def test_a_client_that_keeps_talking_is_never_silent_for_too_long(io_model, capl
 
 
 @every_io_model
-def test_a_client_that_is_gone_in_the_middle_of_its_answer_ends_alone(io_model, caplog):
+def test_a_client_that_disappears_during_its_answer_affects_no_other(io_model, caplog):
     with Server(io_model, Upper()) as server:
         client = server.client()
         client.send(b"much")
@@ -102,7 +102,7 @@ def test_a_client_that_is_gone_in_the_middle_of_its_answer_ends_alone(io_model, 
 
 
 @every_io_model
-def test_a_client_that_doesnt_read_is_given_up(io_model, caplog):
+def test_a_client_that_does_not_read_is_closed(io_model, caplog):
     with Server(io_model, Upper(sending=0.3)) as server, server.client() as client:
         client.send(b"much")
         wait_until(lambda: caplog.records, "the server gives up")
@@ -112,7 +112,7 @@ def test_a_client_that_doesnt_read_is_given_up(io_model, caplog):
 
 
 @every_io_model
-def test_a_whole_long_answer_arrives(io_model):
+def test_a_long_answer_arrives_whole(io_model):
     with Server(io_model, Upper()) as server, server.client() as client:
         assert client.ask(b"much") == b"xxxx"
         assert client.recv(50_000_000 - 4) == b"x" * (50_000_000 - 4)
@@ -120,7 +120,7 @@ def test_a_whole_long_answer_arrives(io_model):
 
 
 @every_io_model
-def test_a_defect_ends_one_client(io_model, caplog):
+def test_an_exception_in_a_handler_ends_one_client(io_model, caplog):
     with Server(io_model, Upper()) as server:
         with server.client() as client:
             client.send(b"boom")
@@ -133,8 +133,8 @@ def test_a_defect_ends_one_client(io_model, caplog):
 
 
 @every_io_model
-def test_the_last_answer_isnt_lost_to_unread_data(io_model):
-    """A close with unread data sends RST, and the answer would be thrown away with it."""
+def test_the_last_answer_survives_unread_data(io_model):
+    """A close with unread data sends RST, so that the peer would discard the answer."""
     with Server(io_model, Upper()) as server, server.client() as client:
         client.send(b"hold")
         assert server.handler.holding.wait(WAIT_TIMEOUT)
@@ -147,7 +147,7 @@ def test_the_last_answer_isnt_lost_to_unread_data(io_model):
 
 
 @every_io_model
-def test_a_thousand_quick_clients(io_model, caplog):
+def test_a_thousand_short_connections(io_model, caplog):
     with Server(io_model, Upper(), **({} if io_model == "blocking" else {"max_clients": 2000})) as server:
         for number in range(1000):
             client = server.client()
@@ -163,9 +163,9 @@ def test_a_thousand_quick_clients(io_model, caplog):
 
 
 @every_io_model
-def test_a_server_that_is_told_to_stop_while_idle_stops(io_model):
+def test_an_idle_server_stops(io_model):
     with Server(io_model, Upper()) as server:
-        with server.client() as client:  # somebody was here before
+        with server.client() as client:  # an earlier client
             assert client.ask(b"abc") == b"ABC"
         server.stop.set()
         server.wait()
@@ -174,7 +174,7 @@ def test_a_server_that_is_told_to_stop_while_idle_stops(io_model):
 
 
 @every_io_model
-def test_a_server_that_was_told_to_stop_before_it_began_stops(io_model):
+def test_a_server_stopped_before_it_starts_ends_at_once(io_model):
     server = Server(io_model, Upper())
     server.stop.set()
     with server:
@@ -182,7 +182,7 @@ def test_a_server_that_was_told_to_stop_before_it_began_stops(io_model):
 
 
 @every_io_model
-def test_between_two_requests_a_client_is_let_go_at_once(io_model):
+def test_stopping_closes_a_client_between_requests_at_once(io_model):
     with Server(io_model, Upper()) as server, server.client() as client:
         assert client.ask(b"abc") == b"ABC"
         server.stop.set()
@@ -204,9 +204,9 @@ def test_a_request_that_is_being_served_is_finished(io_model):
 
 
 @many_at_once
-def test_what_doesnt_finish_in_time_is_cut_off(io_model, caplog):
+def test_a_request_that_does_not_finish_in_time_is_aborted(io_model, caplog):
     with Server(io_model, Upper(), grace=0.1) as server, server.client() as client:
-        client.send(b"much")  # and then it doesn't read
+        client.send(b"much")  # the answer is never read
         assert client.recv(1) == b"x"
         server.stop.set()
         server.wait()
@@ -216,7 +216,7 @@ def test_what_doesnt_finish_in_time_is_cut_off(io_model, caplog):
 
 
 @many_at_once
-def test_many_are_served_at_once(io_model):
+def test_many_clients_are_served_concurrently(io_model):
     with Server(io_model, Upper()) as server:
         clients = [server.client() for _ in range(100)]
         for _ in range(2):
@@ -228,7 +228,7 @@ def test_many_are_served_at_once(io_model):
             client.socket.close()
 
 
-def test_the_iterative_server_serves_one_after_the_other():
+def test_the_iterative_server_serves_one_client_at_a_time():
     with Server("blocking", Upper()) as server, server.client() as first, server.client() as second:
         assert first.ask(b"abc") == b"ABC"
         second.send(b"def")
@@ -242,7 +242,7 @@ def test_the_iterative_server_serves_one_after_the_other():
 
 
 @many_at_once
-def test_one_client_too_many_is_told_busy_within_a_second(io_model, caplog):
+def test_one_client_too_many_gets_busy_within_a_second(io_model, caplog):
     with Server(io_model, Upper(), max_clients=2) as server, server.client() as one, server.client() as two:
         assert one.ask(b"a") == b"A"
         assert two.ask(b"b") == b"B"
@@ -261,7 +261,7 @@ def _is_served(server):
 
 
 @many_at_once
-def test_a_crowd_that_is_too_large_is_told_so_whole(io_model):
+def test_every_client_beyond_the_limit_gets_busy(io_model):
     with Server(io_model, Upper(), max_clients=1) as server, server.client() as one:
         assert one.ask(b"a") == b"A"
         crowd = [server.client() for _ in range(300)]
@@ -272,7 +272,7 @@ def test_a_crowd_that_is_too_large_is_told_so_whole(io_model):
 
 
 @many_at_once
-def test_a_refused_client_that_floods_is_closed_all_the_same(io_model):
+def test_a_refused_client_that_floods_is_closed(io_model):
     with Server(io_model, Upper(), max_clients=1) as server, server.client() as one, server.client() as flood:
         assert one.ask(b"a") == b"A"
         with pytest.raises(ConnectionError):
@@ -285,7 +285,7 @@ def _pour(client):
 
 
 @many_at_once
-def test_a_client_that_sends_without_end_doesnt_starve_the_others(io_model):
+def test_a_client_that_sends_endlessly_does_not_starve_others(io_model):
     with Server(io_model, Upper()) as server, server.client() as flood:
         done = threading.Event()
 

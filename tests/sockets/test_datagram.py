@@ -1,4 +1,4 @@
-"""UDP sockets: datagrams whole, empty, too long; connected and not; one bad one ends nothing."""
+"""UDP sockets, connected and unconnected: whole, empty, too long and invalid datagrams."""
 
 import contextlib
 import errno
@@ -23,7 +23,7 @@ def _leaves_nothing():
 
 @contextlib.contextmanager
 def serving(handle, host="127.0.0.1"):
-    """A server in a thread; gives its port."""
+    """Runs a server in a thread; yields its port."""
     with contextlib.closing(Stop()) as stop:
         sock = datagram.listen(host, 0)
         port = sock.getsockname()[1]
@@ -59,14 +59,14 @@ def test_a_datagram_of_any_size_comes_back_whole(size, connected):
 
 
 @pytest.mark.parametrize("connected", [False, True])
-def test_one_byte_more_is_refused_here(connected):
+def test_a_datagram_over_the_limit_is_refused_locally(connected):
     with Datagrams("127.0.0.1", 9, connected=connected) as link:
         with pytest.raises(OSError, match="too long") as caught:
             link.send(b"x" * 65_508)
         assert caught.value.errno == errno.EMSGSIZE
 
 
-def test_a_bad_datagram_ends_nothing(caplog):
+def test_a_bad_datagram_does_not_stop_the_server(caplog):
     with serving(upper) as port, Datagrams("127.0.0.1", port) as link:
         for data in (b"boom", b"too long", b"silent", b"abc"):
             link.send(data)
@@ -76,7 +76,7 @@ def test_a_bad_datagram_ends_nothing(caplog):
     assert "Message too long" in second
 
 
-def test_every_address_is_both_families_and_mapped_ones_are_plain():
+def test_the_wildcard_covers_both_families_and_shows_plain_ipv4():
     senders = []
     with serving(lambda data, sender: senders.append(sender) or data, host="") as port:
         for host in ("127.0.0.1", "::1"):
@@ -111,14 +111,14 @@ def test_a_taken_port_is_named():
 
 @contextlib.contextmanager
 def nobody():
-    """A port where nothing listens, and that nobody else gets: its socket hears somebody else only."""
+    """A port that is taken but not served: its socket is connected, so it receives from one peer only."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         sock.connect(("127.0.0.1", 9))
         yield sock.getsockname()[1]
 
 
-def test_unconnected_nobody_tells_that_nothing_listens():
+def test_an_unconnected_socket_gets_no_port_unreachable():
     with nobody() as port, Datagrams("127.0.0.1", port) as link:
         for _ in range(3):
             link.send(b"x")
@@ -126,7 +126,7 @@ def test_unconnected_nobody_tells_that_nothing_listens():
             link.recv(Deadline(0.1))
 
 
-def test_connected_a_later_operation_is_refused():
+def test_a_connected_socket_gets_connection_refused_later():
     with nobody() as port, Datagrams("127.0.0.1", port, connected=True) as link:
         link.send(b"the first is sent")
         with pytest.raises(ConnectionRefusedError):
@@ -134,7 +134,7 @@ def test_connected_a_later_operation_is_refused():
 
 
 @pytest.mark.parametrize("connected", [False, True])
-def test_a_third_party_isnt_heard(connected):
+def test_a_connected_socket_ignores_third_parties(connected):
     with serving(echo) as port, Datagrams("127.0.0.1", port, connected=connected) as link:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             stranger.sendto(b"from a stranger", ("127.0.0.1", link.local_port))
@@ -143,7 +143,7 @@ def test_a_third_party_isnt_heard(connected):
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64, "a..b"])
-def test_a_name_that_isnt_one_is_an_oserror(host):
+def test_an_invalid_host_name_is_an_oserror(host):
     with pytest.raises(socket.gaierror):
         Datagrams(host, 9)
     with pytest.raises(socket.gaierror):

@@ -1,4 +1,4 @@
-"""What a thread for each client costs, and what happens when a resource runs out (aio: the same)."""
+"""The threaded I/O model: its threads, and its behaviour when descriptors or threads run out."""
 
 import contextlib
 import subprocess
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("io_model", MANY_AT_ONCE)
-def test_a_shortage_of_descriptors_is_waited_out(io_model):
+def test_a_server_survives_a_shortage_of_descriptors(io_model):
     command = [sys.executable, "-m", "tests.sockets.starved_server", io_model]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -37,11 +37,11 @@ def test_a_shortage_of_descriptors_is_waited_out(io_model):
             server.terminate()
             output = server.stdout.read()
         assert server.wait(WAIT_TIMEOUT) == 0
-        assert "can't accept" not in output  # said once, not ten times a second
+        assert "can't accept" not in output  # logged once, not ten times a second
 
 
-def test_no_thread_to_be_had_ends_one_client(monkeypatch, caplog):
-    """The system's limit can't be reached here without harm to others, so the refusal is made."""
+def test_a_failed_thread_start_ends_one_client(monkeypatch, caplog):
+    """The error is simulated, because reaching the system's limit would disturb other processes."""
     start = threading.Thread.start
     refused = []
 
@@ -65,7 +65,7 @@ def visit(server):
         client.recv(1)
 
 
-def test_each_client_has_a_thread_and_gives_it_back():
+def test_each_client_has_a_thread_that_ends_with_it():
     with nothing_left(), Server("threaded", Upper()) as server:
         before = threading.active_count()
         with contextlib.ExitStack() as stack:
@@ -76,8 +76,8 @@ def test_each_client_has_a_thread_and_gives_it_back():
         wait_until(lambda: threading.active_count() == before, "the threads end")
 
 
-def test_a_handler_that_never_ends_doesnt_keep_the_server(caplog):
-    """Its client is cut off, and the server is done; the thread is a daemon, and ends with the process."""
+def test_an_endless_handler_does_not_block_stopping(caplog):
+    """Its client is aborted and the server returns. The daemon thread ends with the process."""
     handler = Upper()
     with nothing_left(), Server("threaded", handler, grace=0.05) as server, server.client() as client:
         client.send(b"hold")

@@ -1,4 +1,4 @@
-"""What the tests of lab-command share: a real server, a peer that speaks raw bytes, a look at /proc."""
+"""Shared by the tests of lab-command: a real server, a peer that sends raw bytes, processes in /proc."""
 
 import contextlib
 import json
@@ -16,11 +16,11 @@ from lab.protocols import framing
 
 ROOT = Path(__file__).parents[3]
 PEERS = ROOT / "tests" / "peers"
-WAIT_TIMEOUT = 30.0  # seconds: far more than anything here takes, also under load
+WAIT_TIMEOUT = 30.0  # seconds; ample even under load
 
 
 class Program:
-    """A server process; its output lines are collected as they come."""
+    """A server process whose output lines are collected."""
 
     def __init__(self, *argv):
         self.process = subprocess.Popen(
@@ -67,7 +67,7 @@ class Program:
 
 @contextlib.contextmanager
 def serving(*options):
-    """A lab-command server on a free port of 127.0.0.1; it must stop cleanly in the end."""
+    """Runs a lab-command server on a free port of 127.0.0.1; asserts that it stops cleanly."""
     program = Program(
         "-m", "lab.programs.command", "serve", "--host", "127.0.0.1", "--port", 0, "--json", *options
     )
@@ -96,7 +96,7 @@ def tutorial_server(name):
 
 
 def run(port, *command, options=(), stdin="", timeout=WAIT_TIMEOUT):
-    """lab-command run, to its end."""
+    """Runs lab-command run until it exits."""
     argv = ["run", "--port", str(port), *map(str, options), "127.0.0.1", *command]
     return lab_command(*argv, stdin=stdin, timeout=timeout)
 
@@ -113,7 +113,7 @@ def lab_command(*argv, stdin="", timeout=WAIT_TIMEOUT):
 
 
 class Peer:
-    """A client that speaks raw bytes, and frames where it wants to."""
+    """A client that sends raw bytes or frames."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), WAIT_TIMEOUT)
@@ -171,19 +171,19 @@ class Peer:
         return b"".join(parts)
 
     def error(self):
-        """The code of the error frame that is the last thing the server says."""
+        """The code of the error frame with which the server ends the session."""
         fields, _ = self.frame()
         assert self.frame() is None
         return fields["error"]
 
 
 def unique_sleep():
-    """A number of seconds that no other process sleeps."""
+    """A duration for sleep that no other process uses."""
     return f"{random.randrange(10_000, 99_999)}.{random.randrange(10**6, 10**7)}"
 
 
 def sleepers(seconds):
-    """The pids of ``sleep seconds``."""
+    """The pids of the processes ``sleep SECONDS``."""
     wanted = b"sleep\0" + seconds.encode() + b"\0"
     found = []
     for entry in Path("/proc").iterdir():
@@ -195,7 +195,7 @@ def sleepers(seconds):
 
 
 def wait_until(condition, what):
-    """Waits for a state that nothing announces."""
+    """Polls for a state that causes no event."""
     until = time.monotonic() + WAIT_TIMEOUT
     while not condition():
         assert time.monotonic() < until, f"never: {what}"

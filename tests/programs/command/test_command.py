@@ -1,4 +1,4 @@
-"""lab-command run: exit codes, streams, scripts, the prompt, and servers that can't be trusted."""
+"""lab-command run: exit codes, streams, scripts, the prompt, and untrusted servers."""
 
 import contextlib
 import hashlib
@@ -74,13 +74,13 @@ def test_streams_and_exit_code(port, protocol):
     assert (done.returncode, done.stdout, done.stderr) == (7, b"out\n", b"err\n")
 
 
-def test_words_are_joined_and_options_of_the_command_are_its_own(port):
+def test_words_after_the_host_are_the_command_including_its_options(port):
     assert run(port, "echo", "--port", "5", "-n").stdout == b"--port 5 -n\n"
     assert run(port, "--", "echo", "a").stdout == b"a\n"
 
 
 @pytest.mark.parametrize("protocol", ["frame", "header"])
-def test_bytes_survive(port, protocol):
+def test_binary_output_is_unchanged(port, protocol):
     done = run(port, "printf '\\377\\000\\r\\n\\033'", options=("--protocol", protocol))
     assert done.stdout == b"\xff\0\r\n\x1b"
 
@@ -100,18 +100,18 @@ def test_timeout(port):
 
 
 @pytest.mark.parametrize("protocol", ["frame", "header"])
-def test_output_that_was_cut_off_is_no_success(port, protocol):
+def test_truncated_output_is_no_success(port, protocol):
     done = run(port, "head -c 1000001 /dev/zero; true", options=("--protocol", protocol))
     assert (done.returncode, len(done.stdout)) == (1, 1_000_000)
     assert done.stderr.count(b"incomplete") == 1
 
 
-def test_gbk_comes_out_as_utf_8(port):
+def test_gbk_output_is_printed_as_utf_8(port):
     done = run(port, "printf 你好; printf 再见 >&2", options=("--encoding", "gbk"))
     assert (done.stdout.decode(), done.stderr.decode()) == ("你好", "再见")
 
 
-def test_output_that_is_no_gbk_is_replaced(port):
+def test_bytes_that_are_not_gbk_are_replaced(port):
     done = run(port, "printf 'a\\377b'", options=("--encoding", "gbk"))
     assert done.stdout.decode() == "a\ufffdb"
 
@@ -129,7 +129,7 @@ def test_json(port):
     assert (record["stdout_size"], record["stderr_size"]) == (2, 4)
 
 
-def test_json_of_raw_claims_nothing():
+def test_json_of_a_raw_answer_is_unverified():
     with serving("--protocol", "raw") as server:
         done = run(server.port, "echo a", options=("--json", "--protocol", "raw", "--silence", "0.5"))
     record = json.loads(done.stdout.splitlines()[-1])
@@ -143,7 +143,7 @@ def test_silent_raw_answer_is_explained():
     assert b"end of a raw answer" in done.stderr
 
 
-def test_interrupted_client_takes_its_command_with_it(port):
+def test_interrupting_the_client_ends_its_command(port):
     seconds = unique_sleep()
     argv = [sys.executable, "-m", "lab.programs.command", "run", "--port", str(port), "127.0.0.1"]
     with subprocess.Popen(
@@ -156,7 +156,7 @@ def test_interrupted_client_takes_its_command_with_it(port):
     wait_for_sleepers(seconds, 0)
 
 
-def test_reader_that_has_enough(port):
+def test_a_closed_reader_ends_the_client(port):
     argv = [sys.executable, "-m", "lab.programs.command", "run", "--port", str(port), "127.0.0.1", "yes"]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
         assert client.stdout.readline() == b"y\n"
@@ -168,12 +168,12 @@ def test_reader_that_has_enough(port):
 # --------------------------------------------------------------------------------------- scripts
 
 
-def test_script_runs_each_line_and_tells_the_first_failure(port):
+def test_a_script_runs_each_line_and_returns_the_first_failure(port):
     done = run(port, stdin="echo one\n\nexit 3\nexit 5\necho two\nquit\necho never\n")
     assert (done.returncode, done.stdout) == (3, b"one\ntwo\n")
 
 
-def test_script_that_is_no_text(port):
+def test_a_script_ends_at_a_line_that_is_not_text(port):
     done = run(port, stdin=b"echo one\necho \xff\n")
     assert (done.returncode, done.stdout) == (2, b"one\n")
     assert len(done.stderr.splitlines()) == 1
@@ -185,14 +185,14 @@ def test_script_of_many_lines(port):
     assert [record["exit_code"] for record in records] == [0] * 100
 
 
-def test_length_script_leaves_the_server_to_the_next():
+def test_a_length_script_frees_the_server_for_the_next_client():
     with serving("--protocol", "length") as server:
         for _ in range(2):
             done = run(server.port, options=("--protocol", "length"), stdin="echo a\nexit\n")
             assert (done.returncode, done.stdout) == (0, b"a\n")
 
 
-# ------------------------------------------------------------------ servers that can't be trusted
+# ------------------------------------------------------------------ untrusted servers
 
 
 def frames(*pieces):
@@ -222,7 +222,7 @@ WRONG_MD5 = framing.encode({"md5": hashlib.md5(b"else").hexdigest()}, b"other")
         ("raw", b"", "closed the connection"),
     ],
 )
-def test_answer_that_is_not_whole(protocol, answer, words):
+def test_an_incomplete_answer_is_an_error(protocol, answer, words):
     with fake_server(answer) as (port, _):
         done = run(port, "ls", options=("--protocol", protocol))
     assert done.returncode == 1
@@ -238,7 +238,7 @@ def test_server_that_closes_after_each_answer():
     assert (done.returncode, done.stdout) == (0, b"half of it\n")
 
 
-def test_server_that_is_silent():
+def test_a_silent_server_times_out():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         options = ("--protocol", "raw", "--recv-size", "10", "--timeout", "0.2")
         done = run(listener.getsockname()[1], "ls", options=options)
@@ -246,7 +246,7 @@ def test_server_that_is_silent():
     assert b"no answer in time" in done.stderr
 
 
-# ------------------------------------------------------------------------------------- wrong use
+# ------------------------------------------------------------------------------------- usage errors
 
 
 @pytest.mark.parametrize(
@@ -264,14 +264,14 @@ def test_server_that_is_silent():
         (("run", "--port", "-1", "h", "ls"), 2),
     ],
 )
-def test_one_line_and_the_code_of_the_table(argv, code):
+def test_errors_have_one_line_and_their_exit_code(argv, code):
     done = lab_command(*argv)
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == b""
 
 
-def test_command_that_no_server_would_take(port):
+def test_a_command_over_the_limits_is_refused_locally(port):
     done = run(port, "x" * 40_000)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
@@ -318,7 +318,7 @@ class Terminal:
         self._seen = ""
 
     def wait_for(self, pattern, again=""):
-        """Reads up to a match of ``pattern``; types ``again`` each second until it comes."""
+        """Reads up to a match of ``pattern``; types ``again`` each second meanwhile."""
         until = time.monotonic() + WAIT_TIMEOUT
         while not (match := re.search(pattern, self._seen)):
             assert time.monotonic() < until, f"never {pattern!r}: {self._seen!r}"
@@ -361,7 +361,7 @@ def test_ctrl_c_ends_the_command_and_keeps_the_prompt(port, protocol):
         terminal.type("half a line")
         terminal.wait_for("half a line")
         terminal.type("\x03")
-        terminal.wait_for("127.0.0.1> ", again="\x03")  # input() misses one that comes just before its wait
+        terminal.wait_for("127.0.0.1> ", again="\x03")  # input() misses a signal just before its wait
         terminal.type(f"sleep {seconds}\n")
         wait_for_sleepers(seconds, 1)
         terminal.type("\x03")
@@ -374,7 +374,7 @@ def test_ctrl_c_ends_the_command_and_keeps_the_prompt(port, protocol):
         assert terminal.process.wait(WAIT_TIMEOUT) == 0
 
 
-def test_prompt_connects_anew_when_the_server_had_closed():
+def test_the_prompt_reconnects_after_the_server_closed():
     whole = OUTPUT + EXIT_FRAME
     with fake_server(whole, whole) as (port, closed), Terminal(port) as terminal:
         for _ in range(2):

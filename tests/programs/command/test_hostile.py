@@ -1,4 +1,4 @@
-"""Hostile peers of lab-command serve, which speak raw bytes: each is refused by name, the next is served."""
+"""Hostile peers of lab-command serve: each is refused with an error code, and the next one is served."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from tests.programs.command.command_rig import (
 
 @pytest.fixture(scope="module")
 def port():
-    """Of one server that must survive all that these tests do to it."""
+    """The port of one server that must survive all tests of this module."""
     with serving("--header-timeout", "1") as server:
         yield server.port
         with Peer(server.port) as peer:
@@ -70,7 +70,7 @@ def test_broken_request_is_refused_by_name(port, data, code):
     ("length", "code"),
     [(-1, "header-too-short"), (-(2**31), "header-too-short"), (2**31 - 1, "header-too-long")],
 )
-def test_length_that_only_a_frame_server_takes_for_one(length, code):
+def test_a_frame_server_refuses_an_invalid_length(length, code):
     with serving("--protocol", "frame") as server, Peer(server.port) as peer:
         peer.send(struct.pack("<i", length))
         assert peer.error() == code
@@ -86,7 +86,7 @@ def test_length_that_only_a_frame_server_takes_for_one(length, code):
         (b"x" * (MAX_COMMAND + 1), "command-too-long"),
     ],
 )
-def test_noise_on_the_header_port(port, data, code):
+def test_garbage_on_the_header_port(port, data, code):
     if data[3] == 0:
         data = b"noise" + data
     with Peer(port) as peer:
@@ -94,37 +94,37 @@ def test_noise_on_the_header_port(port, data, code):
         assert peer.error() == code
 
 
-def test_nesting_of_32_is_fine(port):
+def test_nesting_of_32_is_accepted(port):
     with Peer(port) as peer:
         peer.send(prefixed(nested(32)))
         assert peer.error() == "op-unknown"
 
 
-def test_mistake_behind_a_request_is_told_after_its_answer(port):
+def test_an_error_after_a_request_is_reported_after_its_answer(port):
     with Peer(port) as peer:
         peer.send(framing.encode({"op": "run", "command": "echo fine"}) + struct.pack("<i", 1))
         assert peer.answer()[0] == b"fine\n"
         assert peer.error() == "header-too-short"
 
 
-def test_header_that_trickles_is_cut_off(port):
+def test_a_header_sent_too_slowly_is_aborted(port):
     started = time.monotonic()
     with Peer(port) as peer:
         peer.send(struct.pack("<i", 1000))
         peer.socket.settimeout(0.05)
-        said = b""
-        while not said:
+        received = b""
+        while not received:
             with contextlib.suppress(ConnectionError):
                 peer.send(b" ")
             with contextlib.suppress(TimeoutError):
-                said = peer.socket.recv(65_536)
-    assert list(framing.Decoder().feed(said))[0].fields["error"] == "header-timeout"
+                received = peer.socket.recv(65_536)
+    assert list(framing.Decoder().feed(received))[0].fields["error"] == "header-timeout"
     assert time.monotonic() - started >= 1, "no earlier than its time"
 
 
 @pytest.mark.parametrize("data", [b"", b"\x10", b"\x10\0\0\0{", b"echo"])
 @pytest.mark.parametrize("how", ["close", "half", "reset"])
-def test_peer_that_leaves_early(port, data, how):
+def test_a_peer_that_closes_early(port, data, how):
     with Peer(port) as peer:
         peer.send(data)
         if how == "half":

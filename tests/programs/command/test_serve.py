@@ -1,4 +1,4 @@
-"""lab-command serve: answers, limits, what dies with what, start and stop."""
+"""lab-command serve: answers, limits, killed processes, start and stop."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ from tests.programs.command.command_rig import (
 
 @pytest.fixture(scope="module")
 def port():
-    """Of one server that must survive all that these tests do to it."""
+    """The port of one server that must survive all tests of this module."""
     with serving("--header-timeout", "1") as server:
         yield server.port
         with Peer(server.port) as peer:
@@ -48,7 +48,7 @@ def test_streams_and_exit_code(port):
         assert peer.answer()[2]["signal"] == signal.SIGTERM
 
 
-def test_output_comes_as_it_is_made(port):
+def test_output_is_sent_as_it_is_produced(port):
     with Peer(port) as peer:
         seconds = unique_sleep()
         peer.ask(f"echo early; sleep {seconds}")
@@ -57,13 +57,13 @@ def test_output_comes_as_it_is_made(port):
     wait_for_sleepers(seconds, 0)
 
 
-def test_input_is_empty(port):
+def test_a_command_has_empty_standard_input(port):
     with Peer(port) as peer:
         peer.ask("cat; echo done")
         assert peer.answer()[0] == b"done\n"
 
 
-def test_command_gets_no_descriptor_and_no_signal_setting_of_ours(port):
+def test_a_command_inherits_no_descriptors_and_signal_settings(port):
     with Peer(port) as peer:
         peer.ask("ls /proc/self/fd | wc -l; grep -E 'Sig(Ign|Blk)' /proc/self/status")
         stdout, _, _ = peer.answer()
@@ -81,7 +81,7 @@ def test_pipelined_requests_are_answered_in_order(port):
         assert [peer.answer()[0] for _ in range(20)] == [b"%d\n" % number for number in range(20)]
 
 
-def test_frame_that_trickles_in_is_no_command(port):
+def test_a_frame_sent_byte_by_byte_is_recognized(port):
     with Peer(port) as peer:
         for byte in framing.encode({"op": "run", "command": "echo slow"}):
             peer.send(bytes([byte]))
@@ -95,7 +95,7 @@ def test_encoding_of_the_request(port):
         assert (fields["encoding"], payload) == ("gbk", "你好\n".encode("gbk"))
 
 
-def test_sessions_at_once(port):
+def test_sessions_run_concurrently(port):
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(Peer(port)) for _ in range(60)]
         for _ in range(3):
@@ -113,10 +113,10 @@ def test_timeout_kills_children_and_grandchildren(port):
     ways = [
         "sleep {} &",  # a child
         "sh -c 'sleep {} & wait' &",  # a grandchild
-        "setsid sleep {} &",  # out of the group
-        "(setsid sleep {} &);",  # and without a parent: a daemon
-        "(setsid sleep {} >/dev/null 2>&1 </dev/null &);",  # and without our pipes
-        "env -i setsid sleep {} &",  # without our mark
+        "setsid sleep {} &",  # leaves the process group
+        "(setsid sleep {} &);",  # and has no parent: a daemon
+        "(setsid sleep {} >/dev/null 2>&1 </dev/null &);",  # and has none of our pipes
+        "env -i setsid sleep {} &",  # has no mark in its environment
         "nohup sleep {} >/dev/null 2>&1 &",
     ]
     with Peer(port) as peer:
@@ -127,7 +127,7 @@ def test_timeout_kills_children_and_grandchildren(port):
     assert sleepers(seconds) == [], "gone before the answer says so"
 
 
-def test_timeout_kills_one_command_and_not_its_neighbour(port):
+def test_a_timeout_kills_only_its_own_command(port):
     mine, others = unique_sleep(), unique_sleep()
     with Peer(port) as peer, Peer(port) as other:
         other.ask(f"(setsid sleep {others} &); sleep {others}")
@@ -147,11 +147,11 @@ def test_process_without_mark_or_parent_dies_with_the_server(tmp_path):
         escape = f"env -i setsid sh -c 'echo >{tmp_path}/out; exec sleep {seconds}' >/dev/null 2>&1 &"
         peer.ask(f"({escape}); until test -e {tmp_path}/out; do sleep 0.01; done")
         assert peer.answer()[2]["exit_code"] == 0
-        wait_for_sleepers(seconds, 1)  # it might be the other command's
+        wait_for_sleepers(seconds, 1)  # it may belong to the other command
     assert sleepers(seconds) == []
 
 
-def test_server_s_timeout_is_the_most():
+def test_the_servers_timeout_is_the_maximum():
     with serving("--timeout", "0.5") as server, Peer(server.port) as peer:
         peer.ask("sleep 60", timeout=50)
         ending = peer.answer()[2]
@@ -161,7 +161,7 @@ def test_server_s_timeout_is_the_most():
 
 
 @pytest.mark.parametrize("protocol", ["raw", "length", "header"])
-def test_tutorial_client_is_told_of_the_timeout(protocol):
+def test_a_tutorial_client_gets_a_timeout_message(protocol):
     with serving("--timeout", "0.5", "--protocol", protocol) as server, Peer(server.port) as peer:
         peer.send(b"echo before; sleep 60")
         wanted = b"before\nlab-command: killed after 0.5 s\n"
@@ -172,7 +172,7 @@ def test_tutorial_client_is_told_of_the_timeout(protocol):
             data += part
 
 
-def test_background_process_neither_hangs_the_answer_nor_survives(port):
+def test_a_background_process_does_not_delay_the_answer_and_is_killed(port):
     seconds = unique_sleep()
     with Peer(port) as peer:
         peer.ask(f"echo shell; sleep {seconds} & echo $! >&2")
@@ -187,7 +187,7 @@ def test_background_writer_ends_with_its_shell(port):
         assert peer.answer()[2]["exit_code"] == 0
 
 
-def test_no_zombie_is_left():
+def test_no_zombies_are_left():
     with serving() as server, Peer(server.port) as peer:
         for _ in range(5):
             peer.ask("(setsid true &) ; sh -c 'true &' ; true")
@@ -202,7 +202,7 @@ def commands_of(server):
 
 
 @pytest.mark.parametrize(("size", "truncated"), [(99_999, False), (100_000, False), (100_001, True)])
-def test_byte_cap(size, truncated):
+def test_output_is_limited(size, truncated):
     with serving("--max-output", "100000") as server, Peer(server.port) as peer:
         peer.ask(f"head -c {size} /dev/zero; true")
         stdout, _, ending = peer.answer()
@@ -214,7 +214,7 @@ def test_byte_cap(size, truncated):
         assert peer.answer()[0] == b"next\n"
 
 
-def test_byte_cap_kills_what_writes():
+def test_a_command_over_the_output_limit_is_killed():
     seconds = unique_sleep()
     with serving("--max-output", "100000") as server, Peer(server.port) as peer:
         peer.ask(f"setsid sleep {seconds} & yes")
@@ -232,7 +232,7 @@ def test_memory_is_constant_in_output(protocol):
         assert server.peak_memory() - before < 10_000_000
 
 
-def test_client_that_does_not_read_gets_its_timeout():
+def test_the_timeout_applies_to_a_client_that_does_not_read():
     with serving("--timeout", "1") as server, Peer(server.port) as peer:
         before = server.peak_memory()
         peer.ask("while :; do head -c 1000000 /dev/zero; done; : unread")
@@ -242,20 +242,21 @@ def test_client_that_does_not_read_gets_its_timeout():
 
 
 @pytest.mark.parametrize("protocol", ["raw", "length", "header", "frame"])
-def test_one_client_too_many_is_told(protocol):
+def test_one_client_too_many_gets_busy(protocol):
     with serving("--max-clients", "1", "--protocol", protocol) as server:
         with Peer(server.port) as first, Peer(server.port) as second:
-            said = second.rest()
+            received = second.rest()
             first.send(b"x")
-        assert b"busy" in said
-        assert said == {"raw": said, "length": struct.pack("<i", len(said) - 4) + said[4:]}.get(
-            protocol, said
-        )
+        assert b"busy" in received
+        assert received == {
+            "raw": received,
+            "length": struct.pack("<i", len(received) - 4) + received[4:],
+        }.get(protocol, received)
         if protocol in ("header", "frame"):
-            assert list(framing.Decoder().feed(said))[0].fields["error"] == "busy"
+            assert list(framing.Decoder().feed(received))[0].fields["error"] == "busy"
 
 
-def test_our_client_is_told_busy():
+def test_our_client_reports_busy():
     with serving("--max-clients", "1") as server, Peer(server.port):
         done = run(server.port, "true")
     assert done.returncode == 1
@@ -295,7 +296,7 @@ def test_silent_command_dies_when_its_client_half_closes(port, request_):
         wait_for_sleepers(seconds, 0)
 
 
-def test_hasty_client_that_half_closes_gets_its_answer(port):
+def test_a_client_that_half_closes_early_gets_its_answer(port):
     with Peer(port) as peer:
         peer.send(b"echo quick")
         peer.socket.shutdown(socket.SHUT_WR)
@@ -314,7 +315,7 @@ def test_cancel_interrupts_and_the_session_goes_on(port):
         assert peer.answer()[0] == b"next\n"
 
 
-def test_cancel_kills_what_ignores_it(port):
+def test_cancel_kills_a_command_that_ignores_the_interrupt(port):
     seconds = unique_sleep()
     with Peer(port) as peer:
         peer.ask(f"trap '' INT; sleep {seconds}")
@@ -357,7 +358,7 @@ def test_command_that_does_not_finish_is_killed_when_the_server_stops():
     [
         "setsid sleep {} &",
         "(setsid sleep {} &);",  # a daemon
-        "(env -i setsid sleep {} >/dev/null 2>&1 </dev/null &);",  # a daemon without our mark and pipes
+        "(env -i setsid sleep {} >/dev/null 2>&1 </dev/null &);",  # a daemon without mark and pipes
         "(trap '' TERM HUP; setsid sleep {} &);",
     ],
 )
@@ -378,7 +379,7 @@ def test_commands_die_with_a_server_that_is_killed(escape, victim):
         wait_until(lambda: not Path(f"/proc/{supervisor}").exists(), "the supervisor has ended")
 
 
-def test_what_ran_is_told_to_machines():
+def test_json_events_show_the_commands():
     with serving() as server, Peer(server.port) as peer:
         peer.ask("exit 3")
         peer.answer()
@@ -398,7 +399,7 @@ def test_what_ran_is_told_to_machines():
         (("--encoding", "idna"), 2),
     ],
 )
-def test_server_that_can_t_start(options, code):
+def test_a_server_that_cannot_start_exits_with_one_line(options, code):
     done = lab_command("serve", *(("--port", "0") if "--port" not in options else ()), *options)
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == 1

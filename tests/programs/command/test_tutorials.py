@@ -1,4 +1,4 @@
-"""lab-command against clients and servers as tutorials write them, in both directions, byte for byte."""
+"""lab-command with the clients and servers of tutorials, compared byte for byte."""
 
 import hashlib
 import json
@@ -29,13 +29,13 @@ def tutorial_client(name, port, text):
 # ----------------------------------------------------------- tutorial clients, our server
 
 
-def test_raw_client_sees_stderr_then_stdout():
+def test_a_raw_client_gets_stderr_before_stdout():
     with serving("--protocol", "raw") as server:
         out = tutorial_client("command_raw", server.port, "echo out; echo err >&2\necho 你好\nquit\n")
     assert out == "err\nout\n\n你好\n\n"
 
 
-def test_raw_answers_stick_together():
+def test_raw_answers_run_into_each_other():
     with serving("--protocol", "raw") as server:
         out = tutorial_client("command_raw", server.port, "seq 20000\necho second\n")
     assert "second" not in out, "the second recv gets what was left of the first answer"
@@ -59,13 +59,13 @@ def test_header_client():
     assert "/nonexistent/x" in out
 
 
-def test_header_client_decodes_what_a_gbk_shell_puts_out():
+def test_a_header_client_decodes_the_output_of_a_gbk_shell():
     with serving("--encoding", "gbk") as server:
         out = tutorial_client("command_header", server.port, "printf '\\304\\343\\272\\303'\necho 你好\n")
     assert out == "你好\n你好\n\n", "bytes pass unchanged, and the command reaches the shell as GBK"
 
 
-def test_many_tutorial_clients_at_once():
+def test_many_tutorial_clients_are_served_concurrently():
     with serving("--protocol", "length") as server:
         peers = [Peer(server.port) for _ in range(50)]
         for number, peer in enumerate(peers):
@@ -80,13 +80,13 @@ def test_many_tutorial_clients_at_once():
             peer.socket.close()
 
 
-def test_raw_answer_is_byte_for_byte():
+def test_a_raw_answer_is_byte_for_byte_that_of_the_tutorials():
     with serving("--protocol", "raw") as server, Peer(server.port) as peer:
         peer.send(b"printf out; printf err >&2")
         assert peer.socket.recv(1024) == b"errout", "both in one segment"
 
 
-def test_length_answer_is_byte_for_byte():
+def test_a_length_answer_is_byte_for_byte_that_of_the_tutorials():
     with serving("--protocol", "length") as server, Peer(server.port) as peer:
         peer.send(b"printf abc")
         assert peer.socket.recv(1024) == b"\x03\0\0\0abc", "length and output in one segment"
@@ -98,7 +98,7 @@ def test_length_answer_is_byte_for_byte():
         assert peer.socket.recv(1024) == b""
 
 
-def test_header_answer_says_more_than_tutorials_ask_for():
+def test_a_header_answer_has_additional_fields():
     with serving() as server, Peer(server.port) as peer:
         peer.send(b"printf abc; printf de >&2; exit 7")
         data = peer.socket.recv(65_536)
@@ -111,7 +111,7 @@ def test_header_answer_says_more_than_tutorials_ask_for():
 
 
 @pytest.mark.parametrize("command", [b":", b"id", b"pwd", b"echo"])
-def test_a_short_command_is_no_frame(command):
+def test_a_short_command_is_not_taken_for_a_frame(command):
     with serving() as server, Peer(server.port) as peer:
         peer.send(command)
         fields, _ = peer.frame()
@@ -141,7 +141,7 @@ def test_tutorial_server_large_and_silent_answers(protocol):
     assert (done.returncode, done.stdout) == (0, NUMBERS)
 
 
-def test_tutorial_server_that_speaks_gbk():
+def test_a_tutorial_server_with_gbk_output():
     with tutorial_server("command_header") as server:
         done = run(
             server.port,
@@ -151,7 +151,7 @@ def test_tutorial_server_that_speaks_gbk():
     assert done.stdout.decode() == "你好"
 
 
-def test_our_raw_client_can_be_as_naive():
+def test_our_raw_client_can_read_as_naively_as_a_tutorial():
     options = ("--protocol", "raw", "--recv-size", 1024)
     with serving("--protocol", "raw") as server:
         done = run(server.port, options=options, stdin="seq 20000\necho second\n")

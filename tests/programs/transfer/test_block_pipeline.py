@@ -1,4 +1,4 @@
-"""Blocks through steps: in order, whole, and a step's failure comes out."""
+"""The pipeline passes whole blocks through its steps in order, and raises the exception of a step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGE = 20 * BLOCK + 7
 
 
 def send_through(total: int, *steps: object) -> int:
-    """Numbers the blocks, puts ``total`` bytes on; how many blocks it took."""
+    """Sends ``total`` bytes in numbered blocks; returns the number of blocks."""
     count = left = 0
     left = total
     with BlockPipeline(steps, total) as pipeline:  # type: ignore[arg-type]
@@ -27,7 +27,7 @@ def send_through(total: int, *steps: object) -> int:
 
 
 @pytest.mark.parametrize("total", [0, 1, BLOCK, BLOCK + 1, LARGE])
-def test_all_bytes_pass_each_step_in_order(total: int) -> None:
+def test_all_bytes_pass_every_step_in_order(total: int) -> None:
     first: list[tuple[int, int]] = []
     second: list[tuple[int, int]] = []
     count = send_through(
@@ -42,7 +42,7 @@ def test_all_bytes_pass_each_step_in_order(total: int) -> None:
 
 @pytest.mark.parametrize("total", [1, LARGE])
 @pytest.mark.parametrize("failing", [0, 1])
-def test_a_steps_failure_comes_out(total: int, failing: int) -> None:
+def test_the_exception_of_a_step_is_raised(total: int, failing: int) -> None:
     def fail(_: object) -> None:
         raise OSError("the disk is full")
 
@@ -52,7 +52,7 @@ def test_a_steps_failure_comes_out(total: int, failing: int) -> None:
         send_through(total, *steps)
 
 
-def test_the_callers_own_failure_is_not_hidden_and_leaves_no_thread() -> None:
+def test_an_exception_of_the_caller_is_raised_and_leaves_no_thread() -> None:
     before = threading.active_count()
 
     def broken() -> None:
@@ -65,7 +65,7 @@ def test_the_callers_own_failure_is_not_hidden_and_leaves_no_thread() -> None:
     assert threading.active_count() == before
 
 
-def test_only_a_few_at_once_have_threads_and_large_blocks() -> None:
+def test_only_a_few_concurrent_pipelines_have_threads_and_large_blocks() -> None:
     conveyors = [BlockPipeline([lambda _: None], LARGE) for _ in range(40)]
     before = threading.active_count()
     for pipeline in conveyors:

@@ -1,4 +1,4 @@
-"""Our client against servers that lie, and what it does about what is here already."""
+"""The client with lying servers, and with existing local files and parts."""
 
 from __future__ import annotations
 
@@ -105,21 +105,21 @@ LIARS = {
 
 
 @pytest.mark.parametrize("lie", LIARS, ids=lambda lie: lie.__name__)
-def test_a_server_that_lies_gets_nothing_stored(here: Path, lie: Any) -> None:
+def test_nothing_is_stored_from_a_lying_server(here: Path, lie: Any) -> None:
     (here / "f").write_bytes(b"old")
 
     def talk(peer: RawPeer) -> None:
         assert peer.receive()["op"] == "get"
         lie(peer)
 
-    with raw_server(talk) as port, pytest.raises(LIARS[lie]) as told:
+    with raw_server(talk) as port, pytest.raises(LIARS[lie]) as caught:
         get(port, here)
-    assert str(told.value).isprintable()
+    assert str(caught.value).isprintable()
     assert (here / "f").read_bytes() == b"old"
     assert set(names_in(here)) <= {"f", HIDDEN}
 
 
-def test_a_get_that_broke_off_goes_on(here: Path) -> None:
+def test_an_interrupted_get_is_resumed(here: Path) -> None:
     def break_off(peer: RawPeer) -> None:
         peer.receive()
         end_early(peer)
@@ -141,7 +141,7 @@ def test_a_get_that_broke_off_goes_on(here: Path) -> None:
     assert names_in(here) == ["f"]
 
 
-def test_what_is_here_of_another_file_is_started_afresh(here: Path, tmp_path: Path) -> None:
+def test_a_part_of_another_file_is_replaced(here: Path, tmp_path: Path) -> None:
     (here / HIDDEN).write_bytes(content(2 * MIB, b"other"))
     (here / HIDDEN).chmod(0o600)
     there = tmp_path / "there"
@@ -154,7 +154,7 @@ def test_what_is_here_of_another_file_is_started_afresh(here: Path, tmp_path: Pa
     assert names_in(here) == ["f"]
 
 
-def test_no_resume_starts_afresh(here: Path, tmp_path: Path) -> None:
+def test_no_resume_starts_over(here: Path, tmp_path: Path) -> None:
     (here / HIDDEN).write_bytes(DATA[:MIB])
     there = tmp_path / "there"
     there.mkdir()
@@ -167,9 +167,9 @@ def test_no_resume_starts_afresh(here: Path, tmp_path: Path) -> None:
 def test_a_refused_get_leaves_nothing(here: Path, tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.mkdir()
-    with server(there) as port, pytest.raises(Refusal) as told:
+    with server(there) as port, pytest.raises(Refusal) as caught:
         get(port, here)
-    assert told.value.code == "not-found"
+    assert caught.value.code == "not-found"
     assert names_in(here) == []
 
 
@@ -185,7 +185,7 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_put_goes_on_and_sends_only_the_rest(source: Path) -> None:
+def test_a_resumed_put_sends_only_the_rest(source: Path) -> None:
     def talk(peer: RawPeer) -> None:
         assert peer.receive()["op"] == "find-partial"
         peer.send(status="partial", offset=MIB)
@@ -213,7 +213,7 @@ def test_a_claim_of_more_than_the_file_has_is_ignored(source: Path, claim: int) 
         put(port, source)
 
 
-def test_a_conflict_starts_the_put_afresh(source: Path, tmp_path: Path) -> None:
+def test_a_conflict_starts_the_put_over(source: Path, tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.mkdir()
     (there / HIDDEN).write_bytes(content(2 * MIB, b"other"))
@@ -224,7 +224,7 @@ def test_a_conflict_starts_the_put_afresh(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lie", [{"size": 1}, {"digest": digest(b"other")}], ids=str)
-def test_a_server_that_stored_something_else_is_not_believed(source: Path, lie: dict[str, Any]) -> None:
+def test_a_wrong_confirmation_of_the_server_is_an_error(source: Path, lie: dict[str, Any]) -> None:
     def talk(peer: RawPeer) -> None:
         peer.receive()
         peer.send(status="partial", offset=0)
@@ -234,13 +234,13 @@ def test_a_server_that_stored_something_else_is_not_believed(source: Path, lie: 
         peer.receive()
         peer.send(**{"status": "stored", "size": len(DATA), "digest": digest(DATA), **lie})
 
-    with raw_server(talk) as port, pytest.raises(ProtocolError) as told:
+    with raw_server(talk) as port, pytest.raises(ProtocolError) as caught:
         put(port, source)
-    assert told.value.code == "digest-mismatch"
+    assert caught.value.code == "digest-mismatch"
 
 
-def test_a_server_whose_disk_fills_is_heard_in_the_middle_of_a_put(tmp_path: Path) -> None:
-    """It answers while we still send, reads no more, and closes: the reason must not be lost."""
+def test_an_error_of_the_server_during_a_put_is_reported(tmp_path: Path) -> None:
+    """The server answers during the put, stops reading and closes. The reason must not be lost."""
     source = tmp_path / "large"
     source.touch()
     os.truncate(source, 512 * MIB)
@@ -254,13 +254,13 @@ def test_a_server_whose_disk_fills_is_heard_in_the_middle_of_a_put(tmp_path: Pat
         peer.exactly(100)
         peer.send(status="error", code="no-space", text="f: no space left on the device")
 
-    with raw_server(talk) as port, pytest.raises(Refusal) as told:
+    with raw_server(talk) as port, pytest.raises(Refusal) as caught:
         put(port, source)
-    assert told.value.code == "no-space"
+    assert caught.value.code == "no-space"
 
 
 @pytest.mark.parametrize("taken", [0, 100])
-def test_a_server_that_leaves_in_the_middle_of_a_put(tmp_path: Path, taken: int) -> None:
+def test_a_server_that_closes_during_a_put(tmp_path: Path, taken: int) -> None:
     source = tmp_path / "large"
     source.touch()
     os.truncate(source, 512 * MIB)
@@ -278,7 +278,7 @@ def test_a_server_that_leaves_in_the_middle_of_a_put(tmp_path: Path, taken: int)
 
 
 @pytest.mark.parametrize("name", ["../f", "/f", "..", "a\0", "\x1b[2J"])
-def test_a_listing_with_a_hostile_name_is_no_listing(name: str) -> None:
+def test_a_listing_with_a_hostile_name_is_refused(name: str) -> None:
     def talk(peer: RawPeer) -> None:
         peer.receive()
         entry = {"name": name, "kind": "file", "size": 1, "mode": 0o644, "mtime": 1.0}
@@ -288,7 +288,7 @@ def test_a_listing_with_a_hostile_name_is_no_listing(name: str) -> None:
         list(ours.entries(()))
 
 
-def test_a_silent_server_is_given_up(here: Path) -> None:
+def test_a_silent_server_times_out(here: Path) -> None:
     def talk(peer: RawPeer) -> None:
         peer.receive()
         assert peer.at_end()

@@ -1,4 +1,4 @@
-"""The transfer server against honest clients and hostile raw peers."""
+"""The transfer server with correct clients and hostile raw peers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def root(tmp_path: Path) -> Path:
 def put(
     peer: RawPeer, data: bytes, name: str = "f", said: str | None = None, **fields: Any
 ) -> dict[str, Any]:
-    """A whole put as the protocol has it; the last answer."""
+    """A complete put according to the protocol; returns the last answer."""
     peer.send(op="put", path=[name], size=len(data), mode=0o644, mtime=1.0, algorithm="sha256", **fields)
     answer = peer.receive()
     if answer["status"] != "ready":
@@ -64,7 +64,7 @@ def still_serves(port: int) -> bool:
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, MIB, BIG])
-def test_a_put_is_stored_and_a_get_brings_it_back(root: Path, size: int) -> None:
+def test_a_get_returns_the_stored_put(root: Path, size: int) -> None:
     data = content(size)
     with server(root) as port, RawPeer.to(port) as peer:
         answer = put(peer, data)
@@ -100,8 +100,8 @@ def test_a_wrong_digest_stores_nothing_and_the_session_goes_on(root: Path) -> No
     assert (root / "f").read_bytes() == b"new"
 
 
-def test_two_puts_of_one_name_the_last_complete_one_wins(root: Path) -> None:
-    """Interleaved by hand: both are under way, the one that began first ends last."""
+def test_of_two_puts_of_one_name_the_last_to_finish_wins(root: Path) -> None:
+    """Both are in progress; the one that began first ends last."""
     one, two = content(BIG, b"one"), content(3 * MIB, b"two")
     with server(root) as port, RawPeer.to(port) as first, RawPeer.to(port) as second:
         for peer, data in ((first, one), (second, two)):
@@ -119,7 +119,7 @@ def test_two_puts_of_one_name_the_last_complete_one_wins(root: Path) -> None:
     assert names_in(root) == ["f"]
 
 
-def test_many_puts_of_one_name_at_once_never_mix(root: Path) -> None:
+def test_concurrent_puts_of_one_name_never_mix(root: Path) -> None:
     contents = [content(2 * MIB + n, bytes([n])) for n in range(6)]
     answers: list[str] = []
 
@@ -141,7 +141,7 @@ def test_many_puts_of_one_name_at_once_never_mix(root: Path) -> None:
     assert names_in(root) == ["f"]
 
 
-def test_a_directory_swapped_in_the_middle_of_a_put_leads_nowhere(root: Path, tmp_path: Path) -> None:
+def test_a_directory_replaced_during_a_put_never_leads_outside(root: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (root / "d").mkdir()
@@ -187,7 +187,7 @@ def _frame_start(fields: dict[str, Any], total_size: int) -> bytes:
     return struct.pack("<i", len(header)) + header
 
 
-def test_a_client_that_vanishes_leaves_what_can_be_gone_on_from(root: Path) -> None:
+def test_an_interrupted_put_leaves_a_resumable_part(root: Path) -> None:
     data = content(BIG)
     with server(root) as port:
         leave_partial(port, root, data, 3 * MIB + 77)
@@ -202,7 +202,7 @@ def test_a_client_that_vanishes_leaves_what_can_be_gone_on_from(root: Path) -> N
 
 
 def test_a_client_takes_over_from_its_own_connection_that_stalled(root: Path) -> None:
-    """As after a partition: the old connection is dead, and the server hasn't noticed."""
+    """As after a partition: the server hasn't detected yet that the old connection is dead."""
     data = content(BIG)
     with server(root) as port, stalled_put(port, data[: 3 * MIB]) as old:
         wait_until(lambda: found_partial(port) == 3 * MIB, "the stalled put has let go")
@@ -213,7 +213,7 @@ def test_a_client_takes_over_from_its_own_connection_that_stalled(root: Path) ->
     assert names_in(root) == ["f"]
 
 
-def test_a_put_that_moves_is_not_taken_over(root: Path) -> None:
+def test_an_active_put_is_not_taken_over(root: Path) -> None:
     data = content(BIG)
     with server(root) as port, stalled_put(port, data[:MIB]) as first:
         for start in range(MIB, BIG, MIB):
@@ -267,14 +267,14 @@ def test_a_stale_prefix_is_a_conflict_and_changes_nothing(root: Path) -> None:
         assert found_partial(port) == 3 * MIB
 
 
-def test_nothing_to_resume_is_a_conflict(root: Path) -> None:
+def test_resuming_without_a_part_is_a_conflict(root: Path) -> None:
     with server(root) as port, RawPeer.to(port) as peer:
         data = content(BIG)
         assert put(peer, data, offset=MIB, prefix_digest=digest(data[:MIB]))["code"] == "conflict"
     assert names_in(root) == []
 
 
-def test_a_resumed_put_of_other_bytes_is_caught_in_the_end(root: Path) -> None:
+def test_a_resumed_put_of_other_bytes_fails_its_digest(root: Path) -> None:
     data = content(BIG)
     with server(root) as port:
         leave_partial(port, root, data, 2 * MIB)
@@ -302,7 +302,7 @@ def test_a_get_resumes_and_a_stale_prefix_is_a_conflict(root: Path) -> None:
         assert peer.receive()["code"] == "conflict"
 
 
-# ---------------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------------- refused requests
 
 NAMES = [
     [".."],
@@ -343,7 +343,7 @@ def test_links_to_the_outside_are_refused(root: Path, tmp_path: Path, op: str) -
     assert (outside / "secret").read_bytes() == b"s"
 
 
-def test_a_lie_about_the_free_space_is_refused_before_the_payload(root: Path) -> None:
+def test_a_put_larger_than_the_disk_is_refused_before_the_payload(root: Path) -> None:
     with server(root) as port, RawPeer.to(port) as peer:
         peer.send(op="put", path=["f"], size=2**53)
         assert peer.receive()["code"] == "no-space"
@@ -351,7 +351,7 @@ def test_a_lie_about_the_free_space_is_refused_before_the_payload(root: Path) ->
 
 
 @pytest.mark.parametrize("declared", [0, 1, BIG - 1, BIG + 1])
-def test_a_payload_of_another_size_than_declared_breaks_off(root: Path, declared: int) -> None:
+def test_a_payload_of_the_wrong_size_ends_the_session(root: Path, declared: int) -> None:
     with server(root) as port, RawPeer.to(port) as peer:
         peer.send(op="put", path=["f"], size=BIG)
         assert peer.receive()["status"] == "ready"
@@ -362,7 +362,7 @@ def test_a_payload_of_another_size_than_declared_breaks_off(root: Path, declared
         assert still_serves(port)
 
 
-def test_a_read_only_server_lets_nothing_change(root: Path) -> None:
+def test_a_read_only_server_refuses_changes(root: Path) -> None:
     (root / "f").write_bytes(b"1")
     with server(root, read_only=True) as port, RawPeer.to(port) as peer:
         for op in ("put", "remove", "mkdir"):
@@ -413,7 +413,7 @@ def test_garbage_gets_a_typed_error_and_the_next_client_is_served(root: Path, ra
     ],
     ids=lambda fields: str(fields)[:40],
 )
-def test_a_request_that_means_nothing_gets_a_typed_error(root: Path, fields: dict[str, Any]) -> None:
+def test_a_meaningless_request_gets_a_typed_error(root: Path, fields: dict[str, Any]) -> None:
     with server(root) as port:
         with RawPeer.to(port) as peer:
             peer.send(**fields)
@@ -423,7 +423,7 @@ def test_a_request_that_means_nothing_gets_a_typed_error(root: Path, fields: dic
         assert still_serves(port)
 
 
-def test_another_frame_in_the_place_of_the_digest(root: Path) -> None:
+def test_another_frame_instead_of_the_digest(root: Path) -> None:
     with server(root) as port, RawPeer.to(port) as peer:
         peer.send(op="put", path=["f"], size=1)
         peer.receive()
@@ -434,7 +434,7 @@ def test_another_frame_in_the_place_of_the_digest(root: Path) -> None:
     assert names_in(root) == []
 
 
-def test_a_path_too_long_to_be_shown_is_only_refused(root: Path) -> None:
+def test_a_path_too_long_to_be_shown_is_refused(root: Path) -> None:
     with server(root) as port, RawPeer.to(port) as peer:
         peer.send(op="stat", path=["x" * 255] * 100)
         assert peer.receive()["code"] == "not-found"
@@ -445,7 +445,7 @@ def test_a_path_too_long_to_be_shown_is_only_refused(root: Path) -> None:
 # ------------------------------------------------------------------ deadlines and limits
 
 
-def test_a_trickling_header_is_cut_off(root: Path) -> None:
+def test_a_header_sent_too_slowly_is_aborted(root: Path) -> None:
     with server(root, limits=TimeLimits(idle=30.0, header=0.3)) as port:
         with RawPeer.to(port) as peer:
             peer.socket.sendall(struct.pack("<i", 60_000) + b"{")
@@ -473,7 +473,7 @@ def test_a_silent_client_is_closed(root: Path) -> None:
         assert peer.at_end()
 
 
-def test_a_client_that_falls_silent_in_a_payload_is_closed_and_its_part_kept(root: Path) -> None:
+def test_a_client_silent_during_a_payload_is_closed_and_its_part_kept(root: Path) -> None:
     data = content(BIG)
     with server(root, limits=SHORT) as port, RawPeer.to(port) as peer:
         peer.send(op="put", path=["f"], size=BIG)
@@ -484,7 +484,7 @@ def test_a_client_that_falls_silent_in_a_payload_is_closed_and_its_part_kept(roo
         assert (root / HIDDEN).read_bytes() == data[: 2 * MIB]
 
 
-def test_one_client_too_many_is_told_busy_as_a_frame(root: Path) -> None:
+def test_one_client_too_many_gets_a_busy_frame(root: Path) -> None:
     with server(root, max_clients=1) as port:
         with RawPeer.to(port) as first:
             first.send(op="list", path=[])
@@ -493,13 +493,13 @@ def test_one_client_too_many_is_told_busy_as_a_frame(root: Path) -> None:
                 answer = second.receive()
                 assert (answer["status"], answer["code"]) == ("error", "busy")
                 assert second.at_end()
-            with client(port) as third, pytest.raises(Refusal) as told:
+            with client(port) as third, pytest.raises(Refusal) as caught:
                 third.stat(())
-            assert told.value.code == "busy"
+            assert caught.value.code == "busy"
         wait_until(lambda: still_serves(port), "the place is free again")
 
 
-def test_a_reset_in_the_middle_of_a_get_is_survived(root: Path) -> None:
+def test_the_server_survives_a_reset_during_a_get(root: Path) -> None:
     (root / "f").write_bytes(content(64 * MIB))
     with server(root) as port:
         with RawPeer.to(port) as peer:
@@ -510,7 +510,7 @@ def test_a_reset_in_the_middle_of_a_get_is_survived(root: Path) -> None:
         assert still_serves(port)
 
 
-def test_a_file_that_shrinks_while_it_is_sent_is_cut_off_not_made_up(root: Path) -> None:
+def test_a_file_that_shrinks_during_a_get_ends_the_connection(root: Path) -> None:
     size = 64 * MIB
     (root / "f").write_bytes(content(size))
     with server(root) as port, RawPeer.to(port) as peer:
@@ -523,13 +523,13 @@ def test_a_file_that_shrinks_while_it_is_sent_is_cut_off_not_made_up(root: Path)
         assert received < size
 
 
-def test_a_file_that_changes_while_it_is_put_is_stored_as_it_was_hashed_or_not_at_all(
+def test_a_file_that_changes_during_a_put_is_stored_as_hashed_or_not_at_all(
     root: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
     source.write_bytes(content(BIG))
 
-    def overwrite(done: int) -> None:  # what was sent by reference may still wait in the socket's buffer
+    def overwrite(done: int) -> None:  # sendfile's pages may still be in the socket buffer
         with open(source, "r+b") as file:
             file.seek(done - MIB)
             file.write(b"changed")
@@ -547,10 +547,10 @@ def test_a_file_that_changes_while_it_is_put_is_stored_as_it_was_hashed_or_not_a
         assert digest((root / "f").read_bytes()) == outcome.digest
 
 
-# ------------------------------------------------------------------------ the other requests
+# ------------------------------------------------------------------------ other requests
 
 
-def test_a_large_directory_is_listed_whole(root: Path) -> None:
+def test_a_large_directory_is_listed_completely(root: Path) -> None:
     for number in range(300):
         (root / f"{number:04d} 上海").touch()
     with server(root) as port, client(port) as ours:
@@ -558,7 +558,7 @@ def test_a_large_directory_is_listed_whole(root: Path) -> None:
     assert names == sorted(names_in(root))
 
 
-def test_directories_are_made_and_removed(root: Path) -> None:
+def test_directories_are_created_and_removed(root: Path) -> None:
     with server(root) as port, client(port) as ours:
         assert ours.make_directory(("a", "b"), parents=True) == 2
         assert ours.stat(("a", "b")).kind == "directory"
@@ -568,14 +568,14 @@ def test_directories_are_made_and_removed(root: Path) -> None:
             ("not-found", lambda: ours.make_directory(("c", "d"))),
             ("not-found", lambda: ours.remove(("none",))),
         ):
-            with pytest.raises(Refusal) as told:
+            with pytest.raises(Refusal) as caught:
                 call()
-            assert told.value.code == code
+            assert caught.value.code == code
         assert ours.remove(("a",), recursive=True) == 2
     assert names_in(root) == []
 
 
-def test_names_that_windows_forbids_are_refused_and_the_session_goes_on(root: Path) -> None:
+def test_names_forbidden_on_windows_are_refused_and_the_session_goes_on(root: Path) -> None:
     (root / "a:b").write_bytes(b"put there by another way")
     with server(root, windows_names=True) as port, RawPeer.to(port) as peer:
         for name in "CON", "nul.txt", "a:b", "report.":
@@ -590,7 +590,7 @@ def test_names_that_windows_forbids_are_refused_and_the_session_goes_on(root: Pa
     assert names_in(root) == ["a:b", "console"]
 
 
-def test_without_being_told_any_name_of_linux_is_taken(root: Path) -> None:
+def test_by_default_any_linux_name_is_accepted(root: Path) -> None:
     with server(root) as port, RawPeer.to(port) as peer:
         assert put(peer, b"content", "CON")["status"] == "stored"
         assert put(peer, b"content", "a:b")["status"] == "stored"

@@ -1,4 +1,4 @@
-"""lab-transfer as its users run it: arguments, output, exit codes, signals."""
+"""lab-transfer on the command line: arguments, output, exit codes, signals."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ok(*arguments: str | Path, **options: Any) -> str:
 
 
 def fails(code: int, pattern: str, *arguments: str | Path, **options: Any) -> None:
-    """One line on stderr, that says why, and the exit code."""
+    """Asserts one line on stderr with the reason, and the exit code."""
     done = run(*arguments, **options)
     assert re.search(pattern, done.stderr)
     assert (done.returncode, done.stderr.count("\n")) == (code, 1)
@@ -74,7 +74,7 @@ def fails(code: int, pattern: str, *arguments: str | Path, **options: Any) -> No
 
 
 def tree(directory: Path) -> dict[str, bytes | None]:
-    """All that is below: content of files, None for directories."""
+    """The contents of all files below a directory; None for directories."""
     return {
         str(path.relative_to(directory)): None if path.is_dir() else path.read_bytes()
         for path in directory.rglob("*")
@@ -95,7 +95,7 @@ def chinese_tree(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 64 * MIB])
-def test_a_file_there_and_back(port: str, there: Path, here: Path, size: int) -> None:
+def test_a_round_trip_of_a_file(port: str, there: Path, here: Path, size: int) -> None:
     (here / "f").write_bytes(content(size))
     (here / "f").chmod(0o751)
     os.utime(here / "f", (1e9, 1e9))
@@ -109,7 +109,7 @@ def test_a_file_there_and_back(port: str, there: Path, here: Path, size: int) ->
     assert (here / "back").stat().st_mtime == 1e9
 
 
-def test_a_tree_with_chinese_names_there_and_back(port: str, there: Path, here: Path) -> None:
+def test_a_round_trip_of_a_tree_with_chinese_names(port: str, there: Path, here: Path) -> None:
     chinese_tree(here)
     ok("put", "--port", port, "127.0.0.1", "-r", here / "项目")
     assert tree(there) == tree(here)
@@ -120,8 +120,8 @@ def test_a_tree_with_chinese_names_there_and_back(port: str, there: Path, here: 
     assert (back / "项目" / "run.sh").stat().st_mode & 0o111
 
 
-def test_where_things_go(port: str, there: Path, here: Path) -> None:
-    """As with cp: into a directory that exists, else under that name."""
+def test_destinations_follow_the_rules_of_cp(port: str, there: Path, here: Path) -> None:
+    """As with cp: into an existing directory, or else under the given name."""
     for name in ("a", "b"):
         (here / name).write_text(name)
     ok("mkdir", "--port", port, "127.0.0.1", "d")
@@ -145,9 +145,7 @@ def environment_without_utf8() -> dict[str, str]:
     return {**environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-def test_what_cant_be_sent_is_skipped_by_name_and_told_in_the_exit_code(
-    port: str, there: Path, here: Path
-) -> None:
+def test_unsendable_files_are_named_and_change_the_exit_code(port: str, there: Path, here: Path) -> None:
     (here / "good").write_text("good")
     (here / "link").symlink_to("/etc/passwd")
     os.mkfifo(here / "fifo")
@@ -168,7 +166,7 @@ def test_what_cant_be_sent_is_skipped_by_name_and_told_in_the_exit_code(
     assert tree(here / "back") == {"good": b"good"}
 
 
-def test_a_get_replaces_a_link_and_doesnt_follow_it(port: str, there: Path, here: Path) -> None:
+def test_a_get_replaces_a_link_and_does_not_follow_it(port: str, there: Path, here: Path) -> None:
     (there / "d").mkdir()
     (there / "d" / "f").write_text("new")
     (here / "victim").write_text("v")
@@ -186,7 +184,7 @@ def test_output_survives_a_locale_without_chinese(port: str, there: Path) -> Non
     assert "\\u4e0a" in done.stdout
 
 
-# ------------------------------------------------------------------- the other commands
+# ------------------------------------------------------------------- other commands
 
 
 def test_list_stat_mkdir_and_remove(port: str, there: Path) -> None:
@@ -210,7 +208,7 @@ def test_list_stat_mkdir_and_remove(port: str, there: Path) -> None:
     assert names_in(there) == []
 
 
-def test_one_line_and_an_exit_code_for_each_mistake(port: str, there: Path, here: Path) -> None:
+def test_each_error_has_one_line_and_an_exit_code(port: str, there: Path, here: Path) -> None:
     (here / "d").mkdir()
     (here / "f").touch()
     os.mkfifo(here / "fifo")
@@ -252,7 +250,7 @@ def test_a_refused_connection_and_a_silent_server() -> None:
     fails(1, "[Rr]efused", "stat", "--port", str(number), "127.0.0.1", "f")
 
 
-def test_a_hostile_answer_cant_steer_the_terminal() -> None:
+def test_control_characters_in_an_answer_are_escaped() -> None:
     def talk(peer: RawPeer) -> None:
         peer.receive()
         peer.send(status="error", code="denied", text="\x1b[2J\x07 two\nlines")
@@ -261,7 +259,7 @@ def test_a_hostile_answer_cant_steer_the_terminal() -> None:
         fails(1, r"\\x1b\[2J\\x07 two\\nlines", "stat", "--port", str(number), "127.0.0.1", "f")
 
 
-def test_a_reader_of_our_output_who_leaves_is_no_lost_connection(port: str, there: Path) -> None:
+def test_a_closed_output_pipe_is_no_lost_connection(port: str, there: Path) -> None:
     for number in range(2000):
         (there / f"{number:0100d}").touch()
     arguments = command("list", "--port", port, "127.0.0.1")
@@ -275,7 +273,7 @@ def test_a_reader_of_our_output_who_leaves_is_no_lost_connection(port: str, ther
     assert said == ""
 
 
-def test_a_server_that_ends_in_the_middle(here: Path) -> None:
+def test_a_server_that_exits_during_a_get(here: Path) -> None:
     def talk(peer: RawPeer) -> None:
         peer.receive()
         peer.send(status="status", kind="file", size=9 * MIB, mode=0o644, mtime=1.0)
@@ -288,7 +286,7 @@ def test_a_server_that_ends_in_the_middle(here: Path) -> None:
     assert names_in(here) == [HIDDEN]
 
 
-# ------------------------------------------------------------------- signals and accidents
+# ------------------------------------------------------------------- signals and failures
 
 
 def begin_put(peer: RawPeer, data: bytes, sent: int) -> None:
@@ -297,7 +295,7 @@ def begin_put(peer: RawPeer, data: bytes, sent: int) -> None:
     peer.send(data[:sent], op="data", total_size=len(data))
 
 
-def test_a_killed_server_leaves_what_the_next_one_goes_on_from(there: Path, here: Path) -> None:
+def test_a_killed_server_leaves_a_part_for_its_successor(there: Path, here: Path) -> None:
     data = content(8 * MIB + 5)
     (here / "f").write_bytes(data)
     (there / "f").write_bytes(b"old")
@@ -315,7 +313,7 @@ def test_a_killed_server_leaves_what_the_next_one_goes_on_from(there: Path, here
     assert names_in(there) == ["f"]
 
 
-def test_a_server_told_to_stop_finishes_what_it_serves(there: Path) -> None:
+def test_a_stopping_server_finishes_its_requests(there: Path) -> None:
     data = content(3 * MIB)
     with program_server(there) as (process, number), RawPeer.to(int(number)) as peer:
         begin_put(peer, data, MIB)
@@ -328,7 +326,7 @@ def test_a_server_told_to_stop_finishes_what_it_serves(there: Path) -> None:
     assert names_in(there) == ["f"]
 
 
-def test_ctrl_c_in_a_get_keeps_a_part_and_says_how_to_go_on(there: Path, here: Path) -> None:
+def test_ctrl_c_during_a_get_keeps_a_part_and_explains_resuming(there: Path, here: Path) -> None:
     data = content(6 * MIB)
     interrupted = threading.Event()
 
@@ -393,7 +391,7 @@ def read_terminal(leader: int, seen: threading.Event) -> str:
         if select.select([leader], [], [], 0.1)[0]:
             try:
                 raw += os.read(leader, 65_536)
-            except OSError:  # EIO: the program has gone
+            except OSError:  # EIO: the program has exited
                 break
         if b"%" in raw:
             seen.set()
@@ -401,7 +399,7 @@ def read_terminal(leader: int, seen: threading.Event) -> str:
 
 
 @pytest.mark.parametrize("direction", ["put", "get"])
-def test_memory_doesnt_grow_with_the_file(there: Path, here: Path, direction: str) -> None:
+def test_memory_does_not_grow_with_the_file(there: Path, here: Path, direction: str) -> None:
     peaks = []
     for size in (8 * MIB, 400 * MIB):
         source = (here if direction == "put" else there) / "f"
@@ -427,7 +425,7 @@ def test_memory_doesnt_grow_with_the_file(there: Path, here: Path, direction: st
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A server whose root is a file system of 8 MiB, in a mount namespace of its own."""
+    """A server with a file system of 8 MiB as its root, in its own mount namespace."""
     root = tmp_path / "disk"
     root.mkdir()
     serve = " ".join(command("serve", "--host", "127.0.0.1", "--port", "0", "--root", str(root), "--json"))
@@ -446,7 +444,7 @@ def small_disk(tmp_path: Path) -> Iterator[tuple[Path, str]]:
             process.communicate(timeout=DEADLINE)
 
 
-def test_a_disk_that_is_too_small_is_exit_3_and_leaves_nothing(
+def test_a_disk_that_is_too_small_gives_exit_code_3_and_leaves_nothing(
     small_disk: tuple[Path, str], here: Path
 ) -> None:
     root, number = small_disk
@@ -455,11 +453,11 @@ def test_a_disk_that_is_too_small_is_exit_3_and_leaves_nothing(
     assert names_in(root) == []
 
 
-def test_a_disk_that_fills_meanwhile_is_told_and_its_space_given_back(small_disk: tuple[Path, str]) -> None:
+def test_a_disk_that_fills_during_a_put_is_reported_and_the_space_freed(small_disk: tuple[Path, str]) -> None:
     root, number = small_disk
     data = content(5 * MIB)
     with RawPeer.to(int(number)) as first, RawPeer.to(int(number)) as second:
-        for peer in (first, second):  # each of them would fit
+        for peer in (first, second):  # each of them alone would fit
             peer.send(op="put", path=["f"], size=len(data))
             assert peer.receive()["status"] == "ready"
         first.send(data, op="data")
@@ -484,5 +482,5 @@ def test_a_disk_that_fills_meanwhile_is_told_and_its_space_given_back(small_disk
     ],
     ids=str,
 )
-def test_what_is_told_of_a_lost_connection(error: OSError, said: str | None) -> None:
+def test_the_message_about_a_lost_connection(error: OSError, said: str | None) -> None:
     assert lost(error, 60.0) == said

@@ -1,4 +1,4 @@
-"""What the tests of lab-transfer share: a server in a thread, the program itself, and a raw peer."""
+"""Shared by the tests of lab-transfer: a server in a thread, the program, and a raw peer."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from lab.programs.transfer.storage.root import Root
 from lab.sockets.blocking import connect, listen
 from lab.sockets.stop import Stop
 
-DEADLINE = 30.0  # seconds: of any one wait
+DEADLINE = 30.0  # seconds, for each wait
 MIB = 1 << 20
 CHECKOUT = Path(__file__).parents[3]
 
 
 def content(size: int, seed: bytes = b"seed") -> bytes:
-    """Bytes that differ from block to block, so that a mix of two files can't look like one of them."""
+    """Bytes that differ in each block, so that a mixture of two files is detected."""
     block = hashlib.shake_256(seed).digest(min(size, 65_536))
     parts = bytearray()
     while len(parts) < size:
@@ -53,7 +53,7 @@ def wait_until(condition: Callable[[], Any], what: str) -> None:
 
 @contextlib.contextmanager
 def server(root: Path, **options: Any) -> Iterator[int]:
-    """The port of a server in a thread of this process."""
+    """Runs a server in a thread of this process; yields its port."""
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     with Root(str(root)) as below, contextlib.closing(Stop()) as stop:
@@ -78,7 +78,7 @@ def client(port: int, limits: TimeLimits = TimeLimits(idle=DEADLINE)) -> Iterato
 
 
 class RawPeer:
-    """A peer that says exactly the bytes it is told to, over a socket as the standard library has it."""
+    """A peer that sends exactly the given bytes, over a plain socket."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
@@ -91,7 +91,7 @@ class RawPeer:
             yield cls(sock)
 
     def send(self, payload: bytes = b"", **fields: Any) -> None:
-        """A frame whose fields are whatever the test wants."""
+        """Sends a frame with any fields."""
         fields.setdefault("total_size", len(payload))
         self.send_header(json.dumps(fields).encode(), payload)
 
@@ -99,7 +99,7 @@ class RawPeer:
         self.socket.sendall(struct.pack("<i", len(header)) + header + payload)
 
     def receive(self) -> dict[str, Any]:
-        """The next header."""
+        """The fields of the next header."""
         (length,) = struct.unpack("<i", self.exactly(4))
         fields = json.loads(self.exactly(length))
         assert isinstance(fields, dict)
@@ -114,7 +114,7 @@ class RawPeer:
         return data
 
     def at_end(self) -> bool:
-        """Whether the peer closed without another word."""
+        """Whether the peer closed without sending anything else."""
         try:
             return self.socket.recv(1) == b""
         except ConnectionError:
@@ -123,7 +123,7 @@ class RawPeer:
 
 @contextlib.contextmanager
 def raw_server(talk: Callable[[RawPeer], None]) -> Iterator[int]:
-    """The port of a server that does what ``talk`` says with its one client."""
+    """Runs a server that serves one client with ``talk``; yields its port."""
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -131,7 +131,7 @@ def raw_server(talk: Callable[[RawPeer], None]) -> Iterator[int]:
             connection, _ = listener.accept()
             with connection:
                 talk(RawPeer(connection))
-        except (ConnectionError, AssertionError) as error:  # the client may leave first
+        except (ConnectionError, AssertionError) as error:  # the client may close first
             failures.append(error)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -146,7 +146,7 @@ def raw_server(talk: Callable[[RawPeer], None]) -> Iterator[int]:
 
 
 def environment() -> dict[str, str]:
-    """Of a program: UTF-8 as on the lab's hosts, warnings told, ``lab`` found from any directory."""
+    """A program's environment: UTF-8 as on the hosts, warnings are errors, ``lab`` is importable anywhere."""
     return {**os.environ, "PYTHONUTF8": "1", "PYTHONWARNINGS": "error", "PYTHONPATH": str(CHECKOUT)}
 
 
@@ -155,14 +155,14 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """lab-transfer, to its end."""
+    """Runs lab-transfer until it exits."""
     options.setdefault("env", environment())
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=DEADLINE, **options)
 
 
 @contextlib.contextmanager
 def program_server(root: Path, *options: str, **popen: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``lab-transfer serve`` as a process, and its port."""
+    """Runs ``lab-transfer serve`` as a process; yields it and its port."""
     arguments = command("serve", "--host", "127.0.0.1", "--port", "0", "--root", root, "--json", *options)
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), **popen

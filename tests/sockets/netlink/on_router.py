@@ -1,4 +1,4 @@
-"""Runs as root on a lab's router, for test_nfqueue.py: packets over its loopback, held in a real queue.
+"""Runs as root on the router, for test_nfqueue.py: packets over loopback, held in a real queue.
 
 Each function is one case; its result is printed as JSON on the last line.
 """
@@ -88,7 +88,7 @@ def copies(version):
 
 def replaced(version):
     with queued(version) as (sender, receiver), contextlib.closing(Queue(NUMBER, copied=WHOLE)) as queue:
-        sender.setsockopt(socket.SOL_SOCKET, 11, 1)  # SO_NO_CHECK: on IPv4 the changed packet is delivered
+        sender.setsockopt(socket.SOL_SOCKET, 11, 1)  # SO_NO_CHECK: IPv4 delivers the changed packet
         sender.send(b"a" * 50)
         ((number, notice),) = take(queue, 1)
         queue.replace(number, flip_bit(payload(notice), 0.0))
@@ -110,7 +110,7 @@ def injected(version):
 
 
 def dies(version):
-    """The kernel drops the packets of a queue whose consumer has gone."""
+    """The kernel drops the packets of a queue without a consumer."""
     with queued(version) as (sender, receiver):
         queue = Queue(NUMBER)
         sender.send(b"held")

@@ -1,4 +1,4 @@
-"""What the kernel says of our own sockets: states, addresses, queues."""
+"""The kernel's view of our own sockets: states, addresses, queues."""
 
 import socket
 import time
@@ -33,7 +33,7 @@ def wait_for(true):
         time.sleep(0.005)
 
 
-def test_a_conversation_from_listen_to_time_wait(diag):
+def test_the_states_of_a_connection_from_listen_to_time_wait(diag):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert states(diag, port) == ["LISTEN"]
@@ -46,7 +46,7 @@ def test_a_conversation_from_listen_to_time_wait(diag):
         wait_for(lambda: states(diag, port) == ["LISTEN", "TIME_WAIT"])
 
 
-def test_a_syn_that_nobody_answers(diag):
+def test_an_unanswered_syn_is_shown_as_syn_sent(diag):
     """A full backlog drops further SYNs, so the client stays in SYN_SENT."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -62,7 +62,7 @@ def test_a_syn_that_nobody_answers(diag):
             client.close()
 
 
-def test_queues_count_bytes_that_nobody_read(diag):
+def test_queues_count_unread_bytes(diag):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with socket.create_connection(listener.getsockname()) as client:
             server, _ = listener.accept()
@@ -72,7 +72,7 @@ def test_queues_count_bytes_that_nobody_read(diag):
                 return [s.receive_queue for s in sockets(diag, TCP) if s.remote == client.getsockname()]
 
             wait_for(lambda: queue() == [1000])
-            client.shutdown(socket.SHUT_WR)  # a FIN is no byte
+            client.shutdown(socket.SHUT_WR)  # a FIN doesn't count as a byte
             wait_for(lambda: "CLOSE_WAIT" in states(diag, listener.getsockname()[1]))
             assert queue() == [1000]
             server.close()
@@ -81,7 +81,7 @@ def test_queues_count_bytes_that_nobody_read(diag):
 @pytest.mark.parametrize(
     ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")], ids=["ipv4", "ipv6"]
 )
-def test_udp_and_who_has_it(diag, family, host):
+def test_a_udp_socket_and_its_owner(diag, family, host):
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.bind((host, 0))
         (found,) = [s for s in sockets(diag, UDP, family) if s.local[1] == sock.getsockname()[1]]
@@ -119,7 +119,7 @@ def test_a_socket_keeps_its_identity_into_time_wait(diag):
     assert changing(before) != changing(after)
 
 
-def test_two_listeners_of_one_port_are_told_apart(diag):
+def test_two_listeners_on_one_port_are_distinguished(diag):
     with socket.socket() as one, socket.socket() as two:
         for sock in (one, two):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -130,8 +130,10 @@ def test_two_listeners_of_one_port_are_told_apart(diag):
         assert len({identity(TCP, raw) for raw in raws(diag, one.getsockname())}) == 2
 
 
-def test_many_sockets_are_told_whole(diag):
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(500)]  # 1,024 descriptors are usual
+def test_many_sockets_are_reported_completely(diag):
+    listeners = [
+        socket.create_server(("127.0.0.1", 0)) for _ in range(500)
+    ]  # the usual limit is 1,024 descriptors
     ports = {listener.getsockname()[1] for listener in listeners}
     found = {s.local[1] for s in sockets(diag, TCP) if STATES[s.state] == "LISTEN"}
     for listener in listeners:
@@ -139,7 +141,7 @@ def test_many_sockets_are_told_whole(diag):
     assert ports <= found
 
 
-def test_what_the_kernel_refuses_is_an_error(diag):
+def test_a_request_that_the_kernel_refuses_is_an_error(diag):
     with pytest.raises(OSError, match="sock_diag"):
         list(diag.dump(TCP, 250))
     assert sockdiag.ALL_STATES

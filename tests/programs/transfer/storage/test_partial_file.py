@@ -1,4 +1,4 @@
-"""A file on its way in: absent, old or new, never half; what broke off is found again."""
+"""Partial files: the target is absent, old or new, never incomplete; an interrupted part is found again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def break_off(partials: PartialFiles, data: bytes, error: BaseException) -> None
         raise error
 
 
-def test_the_name_appears_with_the_whole_file(partials: PartialFiles, tmp_path: Path) -> None:
+def test_the_name_appears_only_with_the_complete_file(partials: PartialFiles, tmp_path: Path) -> None:
     with partials.begin(3) as incoming:
         write(incoming, b"abc")
         assert names_in(tmp_path) == [HIDDEN]
@@ -61,7 +61,7 @@ def test_the_name_appears_with_the_whole_file(partials: PartialFiles, tmp_path: 
         3 * RESUME_ALIGNMENT + 4097,
     ],
 )
-def test_all_sizes_arrive_whole(partials: PartialFiles, tmp_path: Path, size: int) -> None:
+def test_files_of_all_sizes_are_stored_completely(partials: PartialFiles, tmp_path: Path, size: int) -> None:
     data = content(size)
     with partials.begin(size) as incoming:
         for start in range(0, size, RESUME_ALIGNMENT):
@@ -74,14 +74,16 @@ def test_wrong_bytes_leave_the_old_file_and_nothing_else(partials: PartialFiles,
     (tmp_path / "f").write_bytes(b"old")
     with partials.begin(2 * RESUME_ALIGNMENT) as incoming:
         write(incoming, content(2 * RESUME_ALIGNMENT))
-        with pytest.raises(Refusal) as told:
+        with pytest.raises(Refusal) as caught:
             incoming.commit(digest(b"other"), 0o644, 0.0)
-    assert told.value.code == "digest-mismatch"
+    assert caught.value.code == "digest-mismatch"
     assert names_in(tmp_path) == ["f"]
     assert (tmp_path / "f").read_bytes() == b"old"
 
 
-def test_what_broke_off_is_kept_to_the_last_whole_grain(partials: PartialFiles, tmp_path: Path) -> None:
+def test_an_interrupted_file_is_kept_to_the_last_aligned_offset(
+    partials: PartialFiles, tmp_path: Path
+) -> None:
     data = content(2 * RESUME_ALIGNMENT + 5)
     break_off(partials, data, KeyboardInterrupt())
     assert (tmp_path / HIDDEN).read_bytes() == data[: 2 * RESUME_ALIGNMENT]
@@ -96,21 +98,23 @@ def test_what_broke_off_is_kept_to_the_last_whole_grain(partials: PartialFiles, 
     assert names_in(tmp_path) == ["f"]
 
 
-def test_less_than_a_grain_is_not_worth_keeping(partials: PartialFiles, tmp_path: Path) -> None:
+def test_a_part_shorter_than_the_alignment_is_not_kept(partials: PartialFiles, tmp_path: Path) -> None:
     break_off(partials, b"abc", KeyboardInterrupt())
     assert names_in(tmp_path) == []
     assert partials.resume() is None
 
 
-def test_a_full_disk_gets_its_space_back(partials: PartialFiles, tmp_path: Path) -> None:
+def test_a_failed_write_frees_its_space(partials: PartialFiles, tmp_path: Path) -> None:
     break_off(partials, content(RESUME_ALIGNMENT), Refusal("no-space", "as write would say it"))
     assert names_in(tmp_path) == []
 
 
-def test_a_size_that_can_never_fit_is_refused_before_a_byte(partials: PartialFiles, tmp_path: Path) -> None:
-    with pytest.raises(Refusal) as told:
+def test_a_size_over_the_disk_is_refused_before_the_first_byte(
+    partials: PartialFiles, tmp_path: Path
+) -> None:
+    with pytest.raises(Refusal) as caught:
         partials.begin(2**53)
-    assert told.value.code == "no-space"
+    assert caught.value.code == "no-space"
     assert names_in(tmp_path) == []
 
 
@@ -127,17 +131,17 @@ def test_two_writers_of_one_name_never_share_a_file(partials: PartialFiles, tmp_
     assert names_in(tmp_path) == ["f"]
 
 
-def test_there_is_an_end_to_writers_of_one_name(partials: PartialFiles, tmp_path: Path) -> None:
+def test_the_number_of_writers_of_one_name_is_limited(partials: PartialFiles, tmp_path: Path) -> None:
     writers = [partials.begin(1) for _ in range(SLOTS)]
-    with pytest.raises(Refusal) as told:
+    with pytest.raises(Refusal) as caught:
         partials.begin(1)
-    assert told.value.code == "conflict"
+    assert caught.value.code == "conflict"
     for writer in writers:
         writer.keep()
     assert names_in(tmp_path) == []
 
 
-def test_a_success_clears_away_what_others_left(partials: PartialFiles, tmp_path: Path) -> None:
+def test_a_completed_file_removes_old_parts(partials: PartialFiles, tmp_path: Path) -> None:
     left = [partials.begin(2 * RESUME_ALIGNMENT) for _ in range(3)]
     for one in left:
         write(one, content(RESUME_ALIGNMENT))
@@ -169,17 +173,15 @@ def test_a_planted_partial_file_is_not_written_to(partials: PartialFiles, tmp_pa
 
 
 @pytest.mark.parametrize("target", ["directory", "fifo"])
-def test_what_is_no_file_is_not_replaced(partials: PartialFiles, tmp_path: Path, target: str) -> None:
+def test_only_regular_files_are_replaced(partials: PartialFiles, tmp_path: Path, target: str) -> None:
     (tmp_path / "f").mkdir() if target == "directory" else os.mkfifo(tmp_path / "f")
-    with pytest.raises(Refusal) as told:
+    with pytest.raises(Refusal) as caught:
         partials.begin(1)
-    assert told.value.code == "exists"
+    assert caught.value.code == "exists"
     assert names_in(tmp_path) == ["f"]
 
 
-def test_a_symbolic_link_of_that_name_is_replaced_not_followed(
-    partials: PartialFiles, tmp_path: Path
-) -> None:
+def test_a_symbolic_link_is_replaced_and_not_followed(partials: PartialFiles, tmp_path: Path) -> None:
     (tmp_path / "victim").write_bytes(b"v")
     (tmp_path / "f").symlink_to("victim")
     with partials.begin(1) as incoming:
@@ -189,8 +191,8 @@ def test_a_symbolic_link_of_that_name_is_replaced_not_followed(
     assert not (tmp_path / "f").is_symlink()
 
 
-def test_a_lock_that_came_with_a_file_that_was_renamed_counts_for_nothing(tmp_path: Path) -> None:
-    """Between our open and our lock, the other writer may have given the file its final name."""
+def test_the_lock_of_a_renamed_file_is_ignored(tmp_path: Path) -> None:
+    """Between open and lock, another writer may have renamed the file to its final name."""
     with Root(str(tmp_path)) as root, root.partials(("f",)) as partials:
         writer = partials.begin(2 * RESUME_ALIGNMENT)
         write(writer, content(2 * RESUME_ALIGNMENT))

@@ -1,4 +1,4 @@
-"""Files below a root: nothing leads out of it, also when it is swapped while we look."""
+"""Files below a root: no path leads outside, even if a directory is replaced during access."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def root(tmp_path: Path, outside: Path) -> Iterator[Root]:
 
 
 def refused(code: str, call: Callable[..., object], *arguments: object, **options: object) -> None:
-    with pytest.raises(Refusal) as told:
+    with pytest.raises(Refusal) as caught:
         call(*arguments, **options)
-    assert told.value.code == code
-    assert str(told.value).isprintable()
+    assert caught.value.code == code
+    assert str(caught.value).isprintable()
 
 
 def read(root: Root, *path: str) -> bytes:
@@ -71,9 +71,7 @@ def test_a_symbolic_link_is_reported_and_removed_as_itself(root: Root, outside: 
     assert os.listdir(outside) == ["secret"]
 
 
-def test_removing_a_tree_leaves_alone_what_its_links_point_to(
-    root: Root, tmp_path: Path, outside: Path
-) -> None:
+def test_removing_a_tree_does_not_follow_its_links(root: Root, tmp_path: Path, outside: Path) -> None:
     (tmp_path / "root" / "inner" / "deep").mkdir()
     (tmp_path / "root" / "inner" / "deep" / "out").symlink_to(outside)
     refused("not-empty", root.remove, ("inner",), recursive=False)
@@ -81,7 +79,7 @@ def test_removing_a_tree_leaves_alone_what_its_links_point_to(
     assert os.listdir(outside) == ["secret"]
 
 
-def test_what_is_no_regular_file_is_not_opened_and_holds_nobody_up(root: Root, tmp_path: Path) -> None:
+def test_special_files_are_refused_without_blocking(root: Root, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "root" / "fifo")
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "root" / "s"))
@@ -91,7 +89,7 @@ def test_what_is_no_regular_file_is_not_opened_and_holds_nobody_up(root: Root, t
     assert root.stat(("fifo",)).kind == root.stat(("s",)).kind == "special"
 
 
-def test_what_is_missing_or_in_the_way(root: Root) -> None:
+def test_missing_and_conflicting_paths_are_refused(root: Root) -> None:
     refused("not-found", root.open, ("none",))
     refused("not-found", root.stat, ("none", "deeper"))
     refused("not-a-directory", root.open, ("file", "deeper"))
@@ -108,7 +106,7 @@ def test_directories_with_parents(root: Root) -> None:
     assert root.make_directory(("a", "b", "d"), parents=True) == 0
 
 
-def test_entries_are_sorted_and_tell_what_cant_be_said(root: Root, tmp_path: Path) -> None:
+def test_entries_are_sorted_and_mark_unrepresentable_names(root: Root, tmp_path: Path) -> None:
     directory = tmp_path / "root" / "inner"
     for name in ("b", "a", "上海"):
         (directory / name).write_bytes(b"1")
@@ -132,7 +130,7 @@ def test_a_directory_with_nothing_but_partial_files_counts_as_empty(root: Root, 
 
 
 def test_a_swapped_directory_never_leads_outside(root: Root, tmp_path: Path, outside: Path) -> None:
-    """A directory turns into a link to the outside and back while we work in it, some thousand times."""
+    """A directory is replaced by a link to the outside and back, thousands of times, while in use."""
     below = tmp_path / "root"
     (below / "way-out").rename(below / "bait")
     stop = threading.Event()
