@@ -19,9 +19,10 @@ README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def blocks(language):
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return [text for words, text in fenced if words == language]
+def blocks(language, page=README):
+    """The code blocks of a page that are marked with this language; "" finds those without a mark."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return [text for mark, text in fenced if mark == language]
 
 
 def commands():
@@ -97,10 +98,12 @@ def test_the_test_of_readme_passes(lab):
 
 
 @pytest.mark.lab
-def test_the_output_in_readme_is_what_a_run_prints(lab_topology, tmp_path):
-    (shown,) = [block for block in blocks("") if "▶ tcp-hello" in block]
+@pytest.mark.parametrize(("page", "language"), [("README.md", "en"), ("README.zh-CN.md", "zh-CN")])
+def test_the_output_in_readme_is_what_a_run_prints(lab_topology, tmp_path, page, language):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (shown,) = [block for block in blocks("", text) if "▶ tcp-hello" in block]
     console = Console(file=io.StringIO(), width=100)
-    view = View(console)
+    view = View(console, language=language)
     scenario = catalog.load("tcp-hello")
     view.begin(scenario)
     view.end(play(scenario, lambda o: from_engine(lab_topology.project, o), view.observe, tmp_path))
