@@ -1,4 +1,4 @@
-"""Faults of real hosts: what they do, and that they are healed however their context ends."""
+"""Faults of real hosts: their effects, and that they are healed however their context ends."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def reaches(lab, version=4):
     return lab.client.run(f"ping -{version} -c 1 -W 1 server", timeout=30).ok
 
 
-def test_a_pulled_cable_takes_the_segment_and_leaves_the_way_in(lab, seen):
+def test_an_unplugged_cable_cuts_the_segment_but_not_mgmt(lab, seen):
     global6 = "ip -6 -o address | grep -v fe80 | cut -c1-60"
     routes = f"ip route; ip -6 route | grep -v 'fe80\\|multicast'; ip -br -4 address; {global6}"
     before = lab.server.run(routes).lines
@@ -67,13 +67,13 @@ def test_a_connection_outlives_a_short_cut_of_the_cable(lab):
             client.wait_for_line("TWO", timeout=20)
 
 
-def test_only_two_words_may_be_said_to_the_cable_and_hosts_cannot_impair(lab):
+def test_cable_accepts_two_arguments_only_and_hosts_cannot_impair(lab):
     for command in ("cable", "cable cut", "cable plug plug", "impair", "boot x"):
         assert not lab.client.run(f"sudo -n /usr/lib/socketlab/{command} </dev/null").ok
     assert not lab.router.run("sudo -n /usr/lib/socketlab/impair --help").ok
 
 
-def test_a_full_disk_takes_nothing_more_and_has_room_again(lab, seen):
+def test_a_full_disk_refuses_writes_and_has_room_again(lab, seen):
     with lab.server.disk_full() as path:
         result = lab.server.run(f"echo hello >{path}/file")
         assert "No space left" in result.stderr
@@ -81,7 +81,7 @@ def test_a_full_disk_takes_nothing_more_and_has_room_again(lab, seen):
     assert faults(seen) == edges("disk full", "disk has room again")
 
 
-def test_a_disk_with_little_room_takes_that_much(lab):
+def test_a_disk_with_little_room_accepts_that_much(lab):
     with lab.server.disk_full(free=64 << 10) as path:
         assert not lab.server.run(f"head -c 128K /dev/zero >{path}/file").ok
         size = int(lab.server.run(f"stat -c %s {path}/file; rm {path}/file").stdout)
@@ -94,7 +94,7 @@ def test_more_room_than_the_disk_has_is_refused_and_healed(lab):
     assert lab.server.run("test ! -e /mnt/small/.full").ok
 
 
-def test_without_power_and_back(lab, seen):
+def test_a_host_without_power_comes_back(lab, seen):
     with lab.server.without_power():
         with pytest.raises(EnvironmentFailure):
             lab.server.run("true")
@@ -104,7 +104,7 @@ def test_without_power_and_back(lab, seen):
     assert faults(seen) == edges("power cut", "power on")
 
 
-def test_a_reboot_forgets_what_ran(lab):
+def test_no_process_survives_a_reboot(lab):
     begun = "cut -d' ' -f22 /proc/1/stat"
     before = lab.client.run(begun).stdout
     lab.client.reboot()
@@ -128,7 +128,7 @@ def test_every_fault_is_healed_also_on_an_error_and_on_ctrl_c(lab, fault, end):
     assert reaches(lab)
 
 
-def test_what_a_killed_run_left_is_healed(lab_topology, lab, seen):
+def test_faults_left_by_a_killed_run_are_healed(lab_topology, lab, seen):
     lab.server.ask("sudo -n /usr/lib/socketlab/cable unplug")
     lab.server.ask("touch /mnt/small/.full")
     lab.client._power.pause()

@@ -18,7 +18,7 @@ def test_stdout_stderr_and_exit_code_are_kept_apart(lab):
     assert (result.stdout, result.stderr, result.exit_code, result.signal) == ("出\n", "err\n", 7, None)
 
 
-def test_a_sequence_of_words_is_not_split_again(lab):
+def test_a_sequence_of_arguments_is_not_split_again(lab):
     assert lab.client.run(["printf", "%s|", "a b", "$HOME", "'"]).stdout == "a b|$HOME|'|"
 
 
@@ -26,12 +26,12 @@ def test_stdin_reaches_the_command_and_ends(lab):
     assert lab.client.run("tr a-z A-Z", stdin="hello").stdout == "HELLO"
 
 
-def test_the_signal_that_ended_a_command_is_told(lab):
+def test_the_signal_that_ended_a_command_is_reported(lab):
     result = lab.client.run("kill -SEGV $$")
     assert (result.signal, result.exit_code) == ("SEGV", None)
 
 
-def test_a_lot_on_both_streams_at_once_does_not_deadlock(lab):
+def test_much_output_on_both_streams_does_not_deadlock(lab):
     size = 8 << 20  # past paramiko's window of 2 MiB
     command = f"head -c {size} /dev/zero & head -c {size} /dev/zero >&2; wait"
     result = lab.client.run(command, timeout=60)
@@ -46,7 +46,7 @@ def test_the_deadline_kills_the_whole_process_group(lab):
     assert lab.client.run("pgrep -fx 'sleep 4711'").exit_code == 1
 
 
-def test_check_shows_the_output_of_what_failed(lab):
+def test_check_shows_the_output_of_a_failed_command(lab):
     with pytest.raises(CommandFailed, match=r"(?s)kali\$ .*exit code 3.*stderr: reason"):
         lab.client.run("echo reason >&2; exit 3", check=True)
 
@@ -73,7 +73,7 @@ def test_a_program_that_ends_before_it_announces_shows_its_output(lab):
         pytest.fail("it never announced itself")
 
 
-def test_a_program_that_says_nothing_runs_into_the_deadline(lab):
+def test_a_silent_program_exceeds_the_deadline(lab):
     with (
         pytest.raises(CommandTimeout, match=r"didn't say 'listening on' within 0.3 s"),
         lab.server.start("exec sleep 4713", timeout=0.3),
@@ -92,7 +92,7 @@ def test_a_program_is_stopped_when_the_scenario_fails(lab):
     assert lab.server.run("pgrep -fx 'sleep 4714'").exit_code == 1
 
 
-def test_a_program_can_be_talked_to(lab):
+def test_a_program_receives_input(lab):
     with lab.client.start("cat", announce="") as program:
         program.send("你好\n")
         assert program.wait_for_line("你好") == "你好"
@@ -107,7 +107,7 @@ def test_too_much_output_is_stopped_before_it_fills_the_memory(lab, monkeypatch)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
-def test_files_come_back_as_they_were(lab, size, tmp_path):
+def test_files_are_transferred_unchanged(lab, size, tmp_path):
     content = os.urandom(size)
     lab.client.put(content, "/tmp/一 file")
     assert lab.client.get("/tmp/一 file") == content
@@ -129,7 +129,7 @@ def test_an_unknown_node_is_refused_with_the_known_ones(lab):
         lab["serve"]
 
 
-def test_events_tell_who_said_what_in_order(lab_topology):
+def test_events_have_node_and_output_in_order(lab_topology):
     events = []
     with from_engine(lab_topology.project, events.append) as lab:
         lab.client.run("echo one; echo two")
@@ -143,7 +143,7 @@ def test_events_tell_who_said_what_in_order(lab_topology):
     assert abs(events[0].at - time.time()) < 60
 
 
-def test_a_program_starts_before_anything_that_it_does(lab_topology):
+def test_a_program_s_start_comes_before_its_output(lab_topology):
     events = []
     with from_engine(lab_topology.project, events.append) as lab:
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""A lab is one run's at a time: two at once would judge each other's packets."""
+"""Only one run at a time uses a lab; two would capture each other's packets."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ with from_engine(sys.argv[1], ignore) as lab, lab.claimed():
 
 @pytest.fixture
 def holder(lab_topology):
-    """A process that has the lab."""
+    """A process that has claimed the lab."""
     command = [sys.executable, "-c", HOLDS, lab_topology.project]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "claimed\n"
@@ -59,7 +59,7 @@ def test_a_second_run_on_the_same_lab_is_refused(lab_topology, holder, tmp_path)
 
 
 @needs_lab
-def test_a_run_that_is_killed_lets_the_lab_go(lab_topology, holder, tmp_path):
+def test_a_killed_run_releases_the_lab(lab_topology, holder, tmp_path):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait(10)
     assert run_on(lab_topology, tmp_path).verdict == "pass"
@@ -67,7 +67,7 @@ def test_a_run_that_is_killed_lets_the_lab_go(lab_topology, holder, tmp_path):
 
 @pytest.fixture
 def two_hosts():
-    """A lab that nobody has logged in to."""
+    """A lab without connections to its hosts."""
     nodes = [
         Node(name, "host", (name, alias), ("net",), (address,), ())
         for name, alias, address in (("alpha", "anna", "10.0.0.1"), ("beta", "bert", "10.0.0.2"))
@@ -80,7 +80,7 @@ def test_a_node_is_found_by_each_of_its_names(two_hosts):
     assert hasattr(two_hosts, "bert")
 
 
-def test_a_name_that_no_node_has_is_no_attribute(two_hosts):
+def test_an_unknown_name_is_not_an_attribute(two_hosts):
     assert not hasattr(two_hosts, "nobody")
     assert getattr(two_hosts, "alfa", None) is None
     with pytest.raises(AttributeError, match="no node 'alfa'; there are alpha, anna, bert, beta"):
@@ -105,7 +105,7 @@ def run(lab: Lab, pair: Pair) -> None:
 """
 
 
-def test_a_misspelt_name_is_no_host_to_a_type_checker(tmp_path):
+def test_a_type_checker_reports_a_misspelt_name(tmp_path):
     file = tmp_path / "scenario.py"
     file.write_text(TYPED)
     argv = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(file)]

@@ -1,4 +1,4 @@
-"""Processes on real hosts, and the limits of what they can make the controller keep."""
+"""Processes on real hosts, and the limits on the memory that their output uses in the controller."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from lab.scenarios.play import play
 pytestmark = pytest.mark.lab
 
 
-def test_a_helper_s_output_comes_to_its_callback_and_not_into_the_timeline(lab_topology):
+def test_a_helper_s_output_goes_to_its_callback_and_not_into_the_timeline(lab_topology):
     events, output = [], bytearray()
     with from_engine(lab_topology.project, events.append) as lab:
         helper = lab.client.helper("echo out; echo err >&2; exec cat", output.extend)
@@ -25,13 +25,13 @@ def test_a_helper_s_output_comes_to_its_callback_and_not_into_the_timeline(lab_t
     assert (bytes(output), helper.errors, events) == (b"out\nquestion\n", "err\n", [])
 
 
-def test_a_helper_that_ends_gives_its_last_line_as_the_reason(lab):
+def test_the_last_line_of_a_helper_that_exits_is_the_reason(lab):
     helper = lab.client.helper("echo no such luck >&2; exit 1", bytearray().extend)
     with pytest.raises(EnvironmentFailure, match=r"kali: can't help: no such luck"):
         helper.wait_until(lambda: False, "can't help", 10)
 
 
-def test_a_helper_that_says_nothing_runs_into_the_deadline(lab):
+def test_a_silent_helper_exceeds_the_deadline(lab):
     helper = lab.client.helper("exec sleep 4721", bytearray().extend)
     with pytest.raises(HostTimeout, match=r"not within 0.2 s"):
         helper.wait_until(lambda: False, "can't help", 0.2)
@@ -78,7 +78,7 @@ def shadowed(lab):
 
 
 @pytest.mark.usefixtures("shadowed")
-def test_a_json_py_in_the_home_directory_stops_no_run(lab_topology, tmp_path):
+def test_a_json_py_in_the_home_directory_does_not_stop_a_run(lab_topology, tmp_path):
     def run(lab):
         lab.link.set(delay=0.01)
         return {"sockets": len(lab.states())}

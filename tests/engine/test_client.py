@@ -1,4 +1,4 @@
-"""The Docker Engine: what it can't do is reported in one line, and a node can't fill the memory."""
+"""The Docker Engine: its errors are reported in one line, and a node can't fill the memory."""
 
 import gc
 import gzip
@@ -23,7 +23,7 @@ def archive(*files):
     return content.getvalue()
 
 
-def test_files_of_an_archive_come_out_by_name():
+def test_files_of_an_archive_are_returned_by_name():
     assert unpacked(archive(("keys/a", b"one"), ("keys/b", b""))) == {"a": b"one", "b": b""}
 
 
@@ -47,7 +47,7 @@ def test_anything_but_a_plain_archive_is_refused(packed):
         unpacked(packed)
 
 
-def test_a_file_that_claims_to_be_huge_is_not_made():
+def test_a_file_that_claims_to_be_huge_is_not_allocated():
     sparse = bytearray(archive(("huge", bytes(512))))
     header = tarfile.TarInfo("huge")
     header.type, header.size = tarfile.GNUTYPE_SPARSE, 512
@@ -77,7 +77,7 @@ def test_a_huge_file_of_a_node_is_refused(lab, lab_topology):
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_no_engine_is_told_in_one_line(monkeypatch, tmp_path):
+def test_a_missing_engine_is_reported_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     with pytest.raises(EnvironmentFailure, match="no Docker Engine answers") as caught:
         Engine()

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def config(folder, *options, **environment):
-    """The project as Compose understands it."""
+    """The project as Compose resolves it."""
     plain = {name: value for name, value in os.environ.items() if name != "COMPOSE_PROJECT_NAME"}
     done = subprocess.run(
         ["docker", "compose", *options, "config", "--format", "json"],

@@ -27,7 +27,7 @@ def ends():
 
 @pytest.mark.parametrize("step", [1, 3, 7, 8, 9, len(WIRE)])
 @pytest.mark.parametrize("limit", [1, 4, 65_536])
-def test_stdout_comes_out_however_it_was_cut(ends, step, limit):
+def test_stdout_is_decoded_from_chunks_of_any_size(ends, step, limit):
     here, there = ends
     stream = ExecStream(here)
     received = b""
@@ -41,7 +41,7 @@ def test_stdout_comes_out_however_it_was_cut(ends, step, limit):
     assert stream.stderr == b"complaint"
 
 
-def test_what_is_sent_goes_out_as_it_is(ends):
+def test_data_is_sent_unchanged(ends):
     here, there = ends
     assert ExecStream(here).send(b"abc") == 3
     assert there.recv(10) == b"abc"
@@ -55,12 +55,12 @@ def test_a_deadline_holds(ends):
 
 
 @pytest.mark.lab
-def test_what_comes_together_with_the_header_is_not_lost(lab_topology, monkeypatch):
+def test_data_received_together_with_the_header_is_not_lost(lab_topology, monkeypatch):
     """A client that is slow to read finds the command's first output right behind the header."""
     begin = http.client.HTTPResponse.begin
 
     def begin_late(response):
-        time.sleep(0.5)  # the machine is busy elsewhere, and meanwhile the command has spoken
+        time.sleep(0.5)  # like a busy machine: meanwhile the command has written output
         begin(response)
 
     with Engine() as engine:

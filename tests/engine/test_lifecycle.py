@@ -1,4 +1,4 @@
-"""Up and down, as processes: nothing of ours is left, and nothing else is touched."""
+"""`lab up` and `lab down` as processes: they remove everything of the lab, and nothing else."""
 
 import os
 import select
@@ -38,7 +38,7 @@ def topology():
 
 @pytest.fixture
 def bystander(client):
-    """A container, a network and a volume of somebody else's, named as a lab would name its own."""
+    """A container, a network and a volume of somebody else, with names like those of a lab."""
     name = f"bystander-{os.getpid()}"
     labels = {"com.docker.compose.project": name}
     network = client.networks.create(f"{name}_clients", labels=labels)
@@ -82,7 +82,7 @@ def left_of(project):
 
 
 def wait_for_stderr(process, text, timeout=30):
-    """Reads stderr up to ``text``: Compose tells there how far it is."""
+    """Reads stderr, in which Compose reports its progress, up to ``text``."""
     seen, deadline = "", time.monotonic() + timeout
     while text not in seen:
         assert select.select([process.stderr], [], [], deadline - time.monotonic())[0], (
@@ -105,7 +105,7 @@ def require_untouched(client, bystander):
     assert client.volumes.get(f"{bystander}_keys")
 
 
-def test_up_logs_in_and_down_leaves_nothing_and_touches_nobody(lab_command, topology, client, bystander):
+def test_up_logs_in_and_down_removes_exactly_what_up_made(lab_command, topology, client, bystander):
     code, out, err = finish(lab_command("up"))
     assert code == 0, err
     assert "lab shell" in out
@@ -119,7 +119,7 @@ def test_up_logs_in_and_down_leaves_nothing_and_touches_nobody(lab_command, topo
     assert finish(lab_command("down"))[:2] == (0, "There was no lab.\n")
 
 
-def test_down_of_a_project_that_is_no_lab_touches_nothing(topology, client, bystander):
+def test_down_of_a_project_that_is_not_a_lab_removes_nothing(topology, client, bystander):
     LabProject.beside(bystander).down(quiet=True)
     require_untouched(client, bystander)
 
@@ -128,7 +128,7 @@ def test_down_of_a_project_that_is_no_lab_touches_nothing(topology, client, byst
 def test_ctrl_c_in_the_middle_of_up_leaves_nothing(lab_command, topology, moment):
     process = lab_command("up")
     wait_for_stderr(process, moment)
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal does: Compose is told too
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: Compose gets the signal too
     code, _, err = finish(process)
     assert code == 130, err
     assert "Traceback" not in err
@@ -146,7 +146,7 @@ def test_after_sigkill_of_up_down_leaves_nothing(lab_command, topology, moment):
     assert left_of(topology.project) == []
 
 
-def test_taken_prefixes_are_told_with_who_has_them(lab_command, topology, lab_topology):
+def test_taken_prefixes_are_reported_with_their_networks(lab_command, topology, lab_topology):
     clash = LabProject(topology.project, lab_topology.prefixes)
     code, _, err = finish(lab_command("up", "-q", of=clash))
     assert code == 3
@@ -156,8 +156,8 @@ def test_taken_prefixes_are_told_with_who_has_them(lab_command, topology, lab_to
     assert left_of(topology.project) == []
 
 
-def test_a_start_that_fails_takes_down_what_it_made(topology, tmp_path):
-    """A host whose health never comes right."""
+def test_a_failed_start_removes_what_it_made(topology, tmp_path):
+    """A host that never becomes healthy."""
     broken = tmp_path / "docker-compose.yml"
     text = (ROOT / "docker-compose.yml").read_text().replace("/usr/lib/socketlab/health", "/bin/false")
     broken.write_text(
@@ -175,7 +175,7 @@ def test_a_lab_that_was_up_survives_a_second_up(topology):
     assert {r.id for r in left_of(topology.project)} == before
 
 
-def test_two_labs_side_by_side_do_not_meet(topology, lab):
+def test_two_labs_side_by_side_are_isolated(topology, lab):
     topology.up(quiet=True)
     with from_engine(topology.project) as other:
         assert other.client.address != lab.client.address

@@ -1,4 +1,4 @@
-"""Names and prefixes: a wrong one is refused by name, before anything is created."""
+"""Names and prefixes: an invalid one is refused by name, before anything is created."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from lab.errors import UsageError
         ({"profile": "dos"}, "no profile 'dos'; there is: windows"),
     ],
 )
-def test_nonsense_is_refused_by_name(options, said):
+def test_an_invalid_option_is_refused_by_name(options, said):
     with pytest.raises(UsageError, match=said):
         LabProject(**options)
 
@@ -50,7 +50,7 @@ def test_the_networks_are_those_of_the_compose_file(tmp_path):
         ("mgmt=fd00:1", "no network 'mgmt' with such a prefix; there are servers, clients"),
     ],
 )
-def test_a_wrong_prefix_option_is_refused(word, said):
+def test_an_invalid_prefix_option_is_refused(word, said):
     with pytest.raises(UsageError, match=said):
         LabProject().with_prefixes([word])
 
@@ -76,20 +76,20 @@ def test_compose_gets_the_lab_s_names_and_the_users_own_environment(monkeypatch)
 
 
 @pytest.mark.lab
-def test_a_lab_beside_takes_prefixes_that_nobody_has(lab_topology):
+def test_a_second_lab_gets_free_prefixes(lab_topology):
     beside = LabProject.beside("another")
     assert not set(map(str, beside.networks())) & set(map(str, lab_topology.networks()))
 
 
 @pytest.mark.lab
-def test_a_lab_that_is_up_is_known_as_it_was_brought_up(lab_topology):
+def test_a_running_lab_is_found_with_its_prefixes_and_profile(lab_topology):
     assert LabProject.of_lab(lab_topology.project) == lab_topology
     assert new_topology(lab_topology.project) == lab_topology
     assert LabProject.of_lab("nobody-has-this") is None
 
 
 @pytest.mark.lab
-def test_another_project_gets_prefixes_of_its_own_unless_some_are_given():
+def test_another_project_gets_other_prefixes_unless_some_are_given():
     plain = LabProject()
     chosen = new_topology("another")
     assert not set(plain.prefixes.items()) & set(chosen.prefixes.items())

@@ -16,7 +16,7 @@ NODES = (*HOSTS, "router")
 
 @dataclass(frozen=True)
 class ComposeLab:
-    """The session's lab as somebody sees it who has Compose and nothing else."""
+    """The session's lab, as seen by a user who has only Compose."""
 
     topology: LabProject
 
@@ -48,7 +48,7 @@ class ComposeLab:
         )
 
     def run(self, node: str, script: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
-        """What `docker compose exec` gives a user: bash, as lab."""
+        """Runs a command as `docker compose exec` does for a user: in bash, as lab."""
         return self.compose("exec", "-T", node, "bash", "-c", script, timeout=timeout)
 
     def ask(self, node: str, script: str) -> str:

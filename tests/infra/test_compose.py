@@ -1,4 +1,4 @@
-"""What docker-compose.yml promises about privileges, limits and labels."""
+"""The privileges, limits and labels in docker-compose.yml."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_the_runner_gains_no_privileges() -> None:
 
 
 @pytest.mark.parametrize("service", ALLOWED)
-def test_a_service_is_limited_and_ends_at_once(service: str) -> None:
+def test_a_service_has_limits_and_stops_at_once(service: str) -> None:
     found = config()["services"][service]
     assert int(found["mem_limit"]) <= 2**30
     assert found["pids_limit"] <= 4096
@@ -52,16 +52,16 @@ def test_a_service_is_limited_and_ends_at_once(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", ALLOWED)
-def test_a_service_opens_nothing_on_the_machine(service: str) -> None:
+def test_a_service_publishes_no_port_and_has_no_docker_socket(service: str) -> None:
     found = config()["services"][service]
     assert "ports" not in found
-    assert "container_name" not in found  # two labs would fight for it
+    assert "container_name" not in found  # two labs would conflict
     assert all("docker.sock" not in str(mount) for mount in found["volumes"])
     writable = {m["target"] for m in found["volumes"] if m["type"] == "bind" and not m.get("read_only")}
     assert writable == ({"/opt/socketlab/runs"} if service == "runner" else set())
 
 
-def test_all_that_a_lab_makes_is_labelled() -> None:
+def test_everything_that_a_lab_makes_is_labelled() -> None:
     found = config()
     for name, service in found["services"].items():
         assert service["labels"]["socketlab.role"] in ("host", "router", "runner"), name
@@ -71,7 +71,7 @@ def test_all_that_a_lab_makes_is_labelled() -> None:
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_labels_tell_a_nodes_addresses(node: str) -> None:
+def test_labels_list_a_nodes_addresses(node: str) -> None:
     service = config()["services"][node]
     labels = service["labels"]
     segments = labels["socketlab.segment"].split()
@@ -82,7 +82,7 @@ def test_labels_tell_a_nodes_addresses(node: str) -> None:
     assert service["environment"]["LAB_NAMES"] == labels["socketlab.names"]
 
 
-def test_the_runner_is_told_what_the_labels_say() -> None:
+def test_the_runner_gets_the_data_of_the_labels() -> None:
     services = config()["services"]
     told = {node["service"]: node for node in json.loads(services["runner"]["environment"]["LAB_HOSTS"])}
     assert set(told) == set(NODES)
@@ -104,7 +104,7 @@ def test_prefixes_move_the_whole_lab() -> None:
         assert stays not in text
 
 
-def test_the_profile_changes_the_server_and_what_is_told_of_it() -> None:
+def test_the_profile_changes_the_server_and_its_labels() -> None:
     plain, windows = config()["services"], config(PROFILE="windows")["services"]
     assert windows["server"]["image"] == "socketlab/windows"
     assert windows["server"]["build"]["target"] == "windows"
@@ -117,7 +117,7 @@ def test_the_profile_changes_the_server_and_what_is_told_of_it() -> None:
     for service in (plain["server"], windows["server"]):
         for key in "image", "build", "labels":
             del service[key]
-    assert windows["server"] == plain["server"]  # no more rights, no other limits
+    assert windows["server"] == plain["server"]  # the same privileges and limits
     assert windows["client"] == plain["client"]
 
 

@@ -1,4 +1,4 @@
-"""A node is healthy only while what it is there for works."""
+"""A node is healthy only while its addresses and routes work."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_a_node_that_is_up_is_healthy(lab: ComposeLab, node: str) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("family", ["-4", "-6"])
-def test_a_host_without_its_route_is_not(lab: ComposeLab, host: str, family: str) -> None:
+def test_a_host_without_its_route_is_unhealthy(lab: ComposeLab, host: str, family: str) -> None:
     try:
         as_root(lab, host, f"ip {family} route del default")
         done = lab.run(host, HEALTH)
@@ -31,7 +31,7 @@ def test_a_host_without_its_route_is_not(lab: ComposeLab, host: str, family: str
     lab.ask(host, HEALTH)
 
 
-def test_a_router_that_lost_an_address_is_not(lab: ComposeLab) -> None:
+def test_a_router_that_lost_an_address_is_unhealthy(lab: ComposeLab) -> None:
     address = f"{lab.environment['LAB_SERVERS_PREFIX']}.2"
     device = lab.ask("router", f"ip -o addr show to {address}").split()[1]
     try:
@@ -44,7 +44,7 @@ def test_a_router_that_lost_an_address_is_not(lab: ComposeLab) -> None:
     lab.ask("router", HEALTH)
 
 
-def test_a_host_whose_address_is_still_checked_is_not(lab: ComposeLab) -> None:
+def test_a_host_whose_address_is_still_tentative_is_unhealthy(lab: ComposeLab) -> None:
     device = lab.ask("client", "ip -4 route show default").split()[4]
     address = f"{lab.environment['LAB_CLIENTS_PREFIX6']}::ffff/64"
     try:

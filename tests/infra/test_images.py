@@ -9,7 +9,7 @@ from .conftest import ROOT
 FLAVOURS = ("server", "client", "router", "runner", "windows")
 LIMIT = 300_000_000
 LIMIT_WITH_WINE = 400_000_000
-# -I leaves out programs that merely know the text; a key begins its file with it.
+# -I skips binaries that contain the text; a key file begins with it.
 FIND_KEYS = "find / -xdev -type f -size -64k -exec grep -lIE '^-----BEGIN ([A-Z]+ )*PRIVATE KEY' {} +"
 
 pytestmark = pytest.mark.lab

@@ -1,4 +1,4 @@
-"""A user is lab: with the tools, without root, and with host keys that must match."""
+"""Users log in as lab: with the tools, without root, and with host keys that must match."""
 
 import pytest
 
@@ -9,19 +9,19 @@ SECRET = "/etc/socketlab/keys"
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_exec_lands_as_lab(lab: ComposeLab, node: str) -> None:
+def test_exec_runs_as_the_user_lab(lab: ComposeLab, node: str) -> None:
     assert lab.ask(node, "whoami; id -u; pwd") == "lab\n1000\n/home/lab"
 
 
 @pytest.mark.parametrize("node", NODES)
 def test_nothing_runs_as_root(lab: ComposeLab, node: str) -> None:
-    # Only the owner is asked for: what lab itself runs in this exec is lab's as well.
+    # Only the owner is checked, because the processes of this exec belong to lab too.
     assert set(lab.ask(node, "ps -eo user=").split()) == {"lab"}
 
 
 @pytest.mark.parametrize("node", NODES)
 @pytest.mark.parametrize("command", ["id", "/usr/lib/socketlab/boot now", "-s", "-u lab id"])
-def test_root_is_for_cabling_only(lab: ComposeLab, node: str, command: str) -> None:
+def test_sudo_refuses_other_commands(lab: ComposeLab, node: str, command: str) -> None:
     assert lab.run(node, f"sudo -n {command}").returncode != 0
 
 
@@ -34,7 +34,7 @@ socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
 """
 
 
-def test_a_raw_socket_is_lent_and_nothing_else(lab: ComposeLab) -> None:
+def test_raw_grants_a_raw_socket_and_no_other_privilege(lab: ComposeLab) -> None:
     done = lab.run("client", f"sudo -n /usr/lib/socketlab/raw python3 -c '{LOOK}'")
     none = str(["0" * 16] * 2)
     assert done.stdout.splitlines() == ["AF_INET SOCK_RAW 1 (1000, 1000, 1000) [1000]", none]
@@ -45,7 +45,7 @@ def test_a_raw_socket_is_lent_and_nothing_else(lab: ComposeLab) -> None:
     ("arguments", "said"),
     [("", "which program is"), ("nothing", "No such file"), ("sudo -n id", "a password is required")],
 )
-def test_who_has_a_raw_socket_is_no_root(lab: ComposeLab, arguments: str, said: str) -> None:
+def test_a_program_with_a_raw_socket_is_not_root(lab: ComposeLab, arguments: str, said: str) -> None:
     done = lab.run("client", f"sudo -n /usr/lib/socketlab/raw {arguments}")
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
@@ -61,7 +61,7 @@ def test_ssh_asks_nothing(lab: ComposeLab, here: str, there: str, answer: str) -
 
 
 @pytest.mark.parametrize("family", [0, 1])
-def test_ssh_knows_addresses_too(lab: ComposeLab, family: int) -> None:
+def test_ssh_has_host_keys_for_addresses_too(lab: ComposeLab, family: int) -> None:
     assert lab.ask("client", f"ssh -o BatchMode=yes {lab.addresses['server'][family]} hostname") == "win10"
 
 
@@ -80,13 +80,13 @@ def test_programs_and_tools_are_on_the_path(lab: ComposeLab, host: str, way: str
     assert [path.rpartition("/")[2] for path in found] == wanted
 
 
-def test_an_interactive_shell_says_what_can_be_done(lab: ComposeLab) -> None:
+def test_an_interactive_shell_lists_what_can_be_done(lab: ComposeLab) -> None:
     out = lab.ask("client", "bash -ic true 2>/dev/null")
     assert "lab-echo" in out
     assert lab.ask("client", "bash -c true") == ""
 
 
-def test_code_of_the_checkout_is_live(lab: ComposeLab) -> None:
+def test_changes_in_the_checkout_take_effect_at_once(lab: ComposeLab) -> None:
     assert (
         lab.ask("client", "python3 -c 'import lab; print(lab.__file__)'") == "/opt/socketlab/lab/__init__.py"
     )
@@ -109,7 +109,7 @@ def test_tcpdump_captures_without_root(lab: ComposeLab) -> None:
 
 @pytest.mark.parametrize("known", ["/dev/null", "/tmp/changed"])
 def test_an_unknown_or_changed_host_key_is_refused(lab: ComposeLab, known: str) -> None:
-    # The client's own key, said to be the server's.
+    # The client's own key, in place of the server's.
     swap = f"sed -n 's/^client,[^ ]*/server,win10/p' {SECRET}/known_hosts >/tmp/changed"
     done = lab.run("client", f"{swap}; ssh -o BatchMode=yes -o UserKnownHostsFile={known} server true")
     assert done.returncode == 255
@@ -131,7 +131,7 @@ def test_a_password_is_not_even_asked_for(lab: ComposeLab) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_thousand_connections_fit_in(lab: ComposeLab, host: str) -> None:
+def test_a_thousand_connections_are_possible(lab: ComposeLab, host: str) -> None:
     assert int(lab.ask(host, "ulimit -n")) >= 4096
     assert (
         int(lab.ask(host, "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null | head -n 1"))

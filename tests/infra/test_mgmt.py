@@ -1,4 +1,4 @@
-"""The out-of-band network lets the controller in, by SSH, and carries nothing else."""
+"""The out-of-band network carries only the controller's SSH connections."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ PORT = 8000
 
 @pytest.fixture(scope="module")
 def listening(lab: ComposeLab) -> Iterator[None]:
-    """Every node listens on all its addresses, so that a refusal is the firewall's."""
+    """Every node listens on all its addresses, so that a refusal comes from the firewall."""
     pids = {}
     for node in NODES:
         pids[node] = lab.ask(node, f"nc -l -k 0.0.0.0 {PORT} >/dev/null 2>&1 </dev/null & echo $!")
@@ -46,7 +46,7 @@ def test_the_controller_reaches_ssh_and_nothing_else(lab: ComposeLab, node: str)
     assert "Connection refused" in out
 
 
-def test_the_runner_has_no_foot_on_a_segment(lab: ComposeLab) -> None:
+def test_the_runner_has_no_interface_on_a_segment(lab: ComposeLab) -> None:
     address = lab.addresses["server"][0]
     out = run_on_mgmt(lab, f"(: </dev/tcp/{address}/22) 2>&1", "getent ahostsv4 server")
     assert "Network is unreachable" in out
@@ -74,7 +74,7 @@ for own_header in 0, 1:
 
 
 def test_a_raw_socket_gets_no_further(lab: ComposeLab) -> None:
-    """To the server by its segment it sends, with a header of its own too; by mgmt it doesn't."""
+    """It can send to the server over the segment, even with a forged header, but not over mgmt."""
     addresses = f"{lab.addresses['server'][0]} {lab.mgmt_address('server')}"
     sent = lab.ask("client", f"sudo -n /usr/lib/socketlab/raw python3 -c '{RAW}' {addresses}")
     assert sent.split() == ["8", "EPERM", "28", "EPERM"]

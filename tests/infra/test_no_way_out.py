@@ -1,4 +1,4 @@
-"""Nothing leaves the lab: not to the internet, not to a resolver, not to the machine that runs it."""
+"""No packet leaves the lab: to the internet, to a resolver or to the machine that runs it."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ from .conftest import HOSTS, NODES, ComposeLab
 
 pytestmark = pytest.mark.lab
 
-# Tries all the addresses at once and prints what became of each.
+# Tries all the addresses at once and prints each result.
 CONNECT = """python3 - <<'END'
 import concurrent.futures, socket
 def attempt(address):
@@ -58,7 +58,7 @@ def test_the_internet_is_unreachable(lab: ComposeLab, node: str) -> None:
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_the_machine_is_out_of_reach(lab: ComposeLab, node: str, machine_port: int) -> None:
+def test_the_machine_is_unreachable(lab: ComposeLab, node: str, machine_port: int) -> None:
     interfaces = lab.ask(node, "ls /sys/class/net").split()
     targets = set()
     for address in machine_addresses() | bridge_addresses(lab):

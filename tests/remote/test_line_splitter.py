@@ -33,7 +33,7 @@ def test_whole_and_byte_by_byte(data, lines):
 
 
 @given(st.text(st.characters(exclude_characters="\r"), max_size=60), st.integers(0, 60))
-def test_a_border_within_the_output_changes_nothing(text, border):
+def test_a_chunk_boundary_within_the_output_changes_nothing(text, border):
     data = text.encode(errors="backslashreplace")
     assert split(data[:border], data[border:]) == split(data)
 

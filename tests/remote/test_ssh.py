@@ -16,7 +16,7 @@ def identity():
     return Identity("lab", paramiko.RSAKey.generate(2048), paramiko.RSAKey.generate(2048))
 
 
-def test_a_carrier_that_breaks_is_told_and_closed(identity):
+def test_a_broken_carrier_is_reported_and_closed(identity):
     here, there = socket.socketpair()
     there.close()
     with pytest.raises(EnvironmentFailure, match="kali: no SSH"):
@@ -48,6 +48,6 @@ def test_a_connection_that_broke_leaves_no_socket_open(lab):
     assert lab.client.run("echo back").stdout == "back\n"
 
 
-def test_known_hosts_without_the_host_is_told():
+def test_a_host_missing_from_known_hosts_is_reported():
     with pytest.raises(EnvironmentFailure, match="known_hosts has no key for it"):
         Identity.of("kali", "", "# nobody\n")

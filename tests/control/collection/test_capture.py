@@ -1,4 +1,4 @@
-"""Captures on a real lab: ready before the traffic, whole after it, bounded, and honest about cuts."""
+"""Captures on a real lab: ready before the traffic, complete after it, bounded; omissions are reported."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def test_a_short_capture_is_kept_whole():
     assert (kept.frames(), kept.cut, kept.settled) == (frames(20), 0, 20)
 
 
-def test_a_long_one_keeps_its_start_and_its_end_within_the_limit():
+def test_a_long_capture_keeps_its_start_and_end_within_the_limit():
     kept = CaptureBuffer(20 * (100 + PER_FRAME))
     for frame in frames(1_000):
         kept.add(frame)
@@ -48,7 +48,7 @@ def test_a_frame_larger_than_the_limit_is_cut_and_counted():
     assert (kept.frames(), kept.cut) == ([], 1)
 
 
-def test_a_filter_can_t_break_out_of_its_word():
+def test_a_filter_can_t_inject_a_command():
     assert command("1.2.3.4", 256, "tcp; reboot").endswith("-- 'tcp; reboot'")
 
 
@@ -61,8 +61,8 @@ def collected(lab, tmp_path, **options):
 
 
 @needs_lab
-def test_every_packet_of_a_burst_is_there_at_once(lab, tmp_path):
-    """The last datagram is asked for as soon as its sender ended: that is what tcpdump would lose."""
+def test_every_packet_of_a_burst_is_available_at_once(lab, tmp_path):
+    """The packets are read as soon as the sender exits, when tcpdump may still hold the last one."""
     with collected(lab, tmp_path) as collector:
         for count in (1, 500, 37):
             before = len(collector.packets().seen("servers", dport=7099))
@@ -94,7 +94,7 @@ def test_segments_are_found_by_address_and_mgmt_is_on_neither(lab, tmp_path):
 
 
 @needs_lab
-def test_files_are_left_that_say_the_same(lab, tmp_path):
+def test_the_files_have_the_same_packets(lab, tmp_path):
     with collected(lab, tmp_path) as collector:
         lab.client.run(["python3", "-c", UDP + f"s.sendto(b'x', ({lab.server.address!r}, 7098))"], check=True)
     nodes = {h.title: {"addresses": h.node.addresses, "addresses6": h.node.addresses6} for h in lab.hosts}
@@ -116,7 +116,7 @@ def test_packets_are_cut_at_snaplen_and_keep_their_length(lab, tmp_path):
 
 
 @needs_lab
-def test_what_was_left_out_of_a_long_capture_is_told(lab, tmp_path):
+def test_packets_omitted_from_a_long_capture_are_reported(lab, tmp_path):
     with collected(lab, tmp_path, limit=20_000) as collector:
         send = f"for n in range(2000): s.sendto(b'%d' % n, ({lab.server.address!r}, 7096))"
         lab.client.run(["python3", "-c", UDP + send], check=True)
@@ -140,7 +140,7 @@ def test_a_host_is_captured_on_request(lab, tmp_path):
 
 
 @needs_lab
-def test_what_can_t_be_captured_is_said_in_one_line(lab):
+def test_an_impossible_capture_is_refused_in_one_line(lab):
     for address, expression, why in (
         ("203.0.113.1", "", "no interface has"),
         (lab.router.address, "tcp prt", "filter"),
@@ -151,7 +151,7 @@ def test_what_can_t_be_captured_is_said_in_one_line(lab):
 
 
 @needs_lab
-def test_a_capture_whose_program_dies_says_so(lab, tmp_path):
+def test_a_capture_whose_program_dies_is_reported(lab, tmp_path):
     with collected(lab, tmp_path) as collector:
         collector.segments[0]._process.signal("KILL")
         collector.segments[0]._process.finish()

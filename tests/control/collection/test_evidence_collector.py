@@ -1,4 +1,4 @@
-"""A played run as a whole: what it shows, what it leaves, and that its end loses nothing."""
+"""The evidence of a whole run: diagnosis, timeline, captures; no packet is lost at its end."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def connect_to_nobody(lab):
     return {"exit_code": lab.client.run("lab-echo send server hello --mode hello --port 7301").exit_code}
 
 
-def test_a_failed_run_says_why_and_shows_what_passed(lab_topology, tmp_path):
+def test_a_failed_run_shows_the_cause_and_the_packets(lab_topology, tmp_path):
     outcome = played(lab_topology, tmp_path, connect_to_nobody, wrong)
     assert "kali was refused by win10" in outcome.diagnosis.text
     shown = io.StringIO()
@@ -74,7 +74,7 @@ def test_everything_is_on_one_timeline_in_order(lab_topology, tmp_path):
     assert connection.handshake == "complete"
 
 
-def test_the_last_packet_of_a_run_gets_its_time_to_come_out(lab_topology, tmp_path):
+def test_a_run_ends_only_after_its_last_packet_left_the_router(lab_topology, tmp_path):
     send = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'last', ('{}', 7303))"
 
     def run(lab):

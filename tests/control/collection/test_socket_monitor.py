@@ -37,12 +37,12 @@ def test_reports_become_events_on_the_controller_s_clock():
 
 
 @pytest.mark.parametrize("fields", [{"local": "nowhere"}, {"state": None}, {"odd": 1}])
-def test_a_line_that_is_no_report_is_refused(fields):
+def test_an_invalid_report_is_refused(fields):
     with pytest.raises(ValueError, match=f"socket event: .*{next(iter(fields)) if 'odd' in fields else ''}"):
         as_event("kali", Clock(), report(**fields))
 
 
-def test_an_offset_that_may_be_none_isn_t_applied():
+def test_an_offset_within_its_uncertainty_isn_t_applied():
     assert Clock(offset=0.002, uncertainty=0.003).correct(10.0) == 10.0
     assert Clock(offset=0.004, uncertainty=0.003).correct(10.0) == pytest.approx(9.996)
     assert Clock(offset=-0.004, uncertainty=0.003).correct(10.0) == pytest.approx(10.004)
@@ -65,7 +65,7 @@ class Known:
         self.begun = clock
 
 
-def test_nodes_of_one_kernel_get_the_best_clock_of_them():
+def test_nodes_of_one_kernel_share_the_most_precise_clock_offset():
     rough, fine, other = Clock(5.2, 0.5), Clock(5.0, 0.01), Clock(1.0, 0.3)
     monitors = [Known("a", rough), Known("a", fine), Known("b", other), Known("", rough)]
     share(monitors)
@@ -101,7 +101,7 @@ def test_states_of_both_ends_from_listen_to_the_end(lab, collector):
             assert ends["kali"].local == ends["win10"].remote
             client.close_stdin()
             client.wait()
-            deadline = time.monotonic() + 10  # the peer's FIN comes in its own time
+            deadline = time.monotonic() + 10  # the peer's FIN may arrive later
             while state_of(collector, ends["kali"]) != "TIME_WAIT":
                 assert time.monotonic() < deadline
     sockets = socket_histories(collector.evidence().events)
@@ -111,7 +111,7 @@ def test_states_of_both_ends_from_listen_to_the_end(lab, collector):
 
 
 @needs_lab
-def test_a_counter_that_moved_is_told_with_its_host(lab, collector):
+def test_a_changed_counter_is_reported_with_its_host(lab, collector):
     send = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('win10', 7202))"
     lab.client.run(["python3", "-c", send], check=True)
     deadline = time.monotonic() + 10
@@ -121,7 +121,7 @@ def test_a_counter_that_moved_is_told_with_its_host(lab, collector):
 
 
 @needs_lab
-def test_the_controller_s_own_sockets_are_left_out(lab, collector):
+def test_the_controller_s_own_sockets_are_not_reported(lab, collector):
     lab.client.run("true", check=True)
     lab.client.run(["ssh", "-o", "BatchMode=yes", "win10", "true"], check=True)
     seen = [s for s in socket_histories(collector.evidence().events) if 22 in (s.port, s.remote_port)]
@@ -131,7 +131,7 @@ def test_the_controller_s_own_sockets_are_left_out(lab, collector):
 
 
 @needs_lab
-def test_a_frozen_host_keeps_nobody_waiting_for_long(lab, collector):
+def test_a_frozen_host_does_not_block_the_collection(lab, collector):
     with lab.server.paused():
         started = time.monotonic()
         collector.evidence()
@@ -141,7 +141,7 @@ def test_a_frozen_host_keeps_nobody_waiting_for_long(lab, collector):
 
 
 @needs_lab
-def test_after_a_power_cut_what_was_is_gone_and_what_comes_is_seen(lab, collector):
+def test_after_a_power_cut_old_sockets_are_closed_and_new_ones_are_reported(lab, collector):
     with lab.server.start("lab-echo serve --mode hello --port 7204"):
         assert any(s.port == 7204 and s.ended is None for s in socket_histories(collector.evidence().events))
         lab.server.power_off()
@@ -156,7 +156,7 @@ def test_after_a_power_cut_what_was_is_gone_and_what_comes_is_seen(lab, collecto
 
 
 @needs_lab
-def test_the_record_tells_the_clocks(lab, collector):
+def test_the_record_has_the_clock_offsets(lab, collector):
     collector.packets()
     clocks = collector.to_dict()["clocks"]
     assert set(clocks) == {host.title for host in lab.hosts}
