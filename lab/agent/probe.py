@@ -115,7 +115,7 @@ def program() -> int:
 
 
 def _receive_until_stop(probe: Probe, sock: ProbeSocket) -> bool:
-    """Receives until the line "stop". Returns False if it doesn't come in time."""
+    """Receives until the line "stop". Returns False if it doesn't arrive in time."""
     deadline = time.monotonic() + LIFETIME
     while (left := deadline - time.monotonic()) > 0:
         ready = select.select([sock, sys.stdin], [], [], left)[0]

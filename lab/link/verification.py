@@ -53,8 +53,8 @@ NAMES = {
 class Check:
     """A requested value and its measurement. The true value is between ``low`` and ``high``.
 
-    ``ok`` is None if it couldn't be judged; ``note`` says why. Shares are in 0–1, durations in seconds, rates
-    in bit/s.
+    ``ok`` is None if it couldn't be judged; ``note`` is the reason. Shares are in 0–1, durations in seconds,
+    rates in bit/s.
     """
 
     what: str

@@ -74,7 +74,7 @@ def _nothing_listens(others: set[int]) -> Message:
 
 
 def unanswered(evidence: Evidence) -> Iterator[Finding]:
-    """No answer to a SYN came back. The place where the packets were last seen shows the cause."""
+    """A SYN wasn't answered. The place where the packets were last seen shows the cause."""
     evidence = evidence.until_failure
     for group in evidence.connection_groups(
         lambda c: c.handshake in ("unanswered", "half") and not c.closed_first
@@ -115,7 +115,7 @@ def _syns_sent(connection: Connection, count: int) -> Message:
 
 
 def _why_undelivered(evidence: Evidence, group: list[Connection]) -> Message:
-    """Why no SYN left the router."""
+    """The reason why no SYN left the router."""
     first = group[0]
     if first.unreachable:
         return _why_unreachable(evidence, first)
@@ -134,7 +134,7 @@ def _why_undelivered(evidence: Evidence, group: list[Connection]) -> Message:
 
 
 def _why_unreachable(evidence: Evidence, connection: Connection) -> Message:
-    """Why a router answered with an ICMP error."""
+    """The reason why a router answered with an ICMP error."""
     server, error = connection.server, connection.unreachable.removeprefix("ICMP ")
     if server not in evidence.traffic.names.values():
         return message(
@@ -161,7 +161,7 @@ def _not_in_arp(evidence: Evidence, address: str) -> bool:
 
 
 def _why_silent(evidence: Evidence, connection: Connection) -> Message:
-    """Why a server didn't answer the SYNs that it was sent."""
+    """The reason why a server didn't answer the SYNs that it received."""
     server = connection.server
     counters = ("TcpExt.ListenOverflows", "TcpExt.TCPReqQFullDrop")
     if any(evidence.counter_change(server, counter) for counter in counters):

@@ -48,7 +48,7 @@ class CaptureInfo:
 class Traffic:
     """The packets of both segments, matched across the router.
 
-    ``names`` gives a node's name by address. If a capture isn't ``complete``, a packet that is missing in it
+    ``names`` maps addresses to node names. If a capture isn't ``complete``, a packet that is missing from it
     may have been sent: a check that needs every packet must assert that it is.
     """
 
