@@ -180,7 +180,7 @@ class Watching:
         return found
 
 
-def test_the_poller_reports_its_addresses_and_clock():
+def test_the_poller_reports_its_boot_id_and_clock():
     with Watching() as watching:
         hello = watching.line()
         assert hello["watching"]
