@@ -12,7 +12,7 @@ from lab.control.host import Host
 
 PORT = 8500
 TIMEOUT = 120.0
-BASE = "python3 that waits"
+BASE = "an idle python3"
 FILE = "/tmp/bench-source"
 FOLDER = "/tmp/bench-copies"
 
@@ -35,12 +35,12 @@ def echo(io_model: str, connections: int, messages: int) -> Case:
     return Case(
         f"lab-echo {io_model}",
         f"lab-echo serve --mode upper --io {io_model} --port {PORT} --max-clients 1000",
-        f"connections at once: {connections:,}; requests on each: {messages}",
+        f"concurrent connections: {connections:,}; requests on each: {messages}",
         lambda client: drive(client, PORT, connections, messages),
     )
 
 
-def at_once(count: int, command: str) -> str:
+def concurrently(count: int, command: str) -> str:
     """``count`` concurrent runs of ``command``, numbered by $i; fails if one of them fails."""
     start = f'for i in $(seq {count}); do {command} & pids="$pids $!"; done'
     return f"{start}; for p in $pids; do wait $p || exit 1; done"
@@ -65,14 +65,14 @@ CASES = (
     Case(
         "lab-command",
         f"lab-command serve --port {PORT}",
-        "8 clients at once, each with a command that puts out 32 MiB",
-        on_client(at_once(8, f"lab-command run --port {PORT} server head -c 32M /dev/zero >/dev/null")),
+        "8 concurrent clients, each with a command that outputs 32 MiB",
+        on_client(concurrently(8, f"lab-command run --port {PORT} server head -c 32M /dev/zero >/dev/null")),
     ),
     Case(
         "lab-transfer",
         f"lab-transfer serve --port {PORT} --root {FOLDER}",
-        "8 clients at once, each with a put of 64 MiB",
-        on_client(at_once(8, f"lab-transfer put --port {PORT} server {FILE} --to $i >/dev/null")),
+        "8 concurrent clients, each with a put of 64 MiB",
+        on_client(concurrently(8, f"lab-transfer put --port {PORT} server {FILE} --to $i >/dev/null")),
     ),
 )
 
