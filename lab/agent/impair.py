@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lab.agent import kernel, queue_process
+from lab.agent import kernel_settings, packet_queue_process
 from lab.agent.packet_queue import COUNTED
 from lab.link import traffic_control as tc
 from lab.link.settings import LinkSettings
@@ -70,13 +70,13 @@ def _handle(request: JsonObject) -> JsonObject:
     if request["op"] == "show":
         return answer
     link = LinkSettings.from_json(request.get("link", {})) if request["op"] == "apply" else LinkSettings()
-    interfaces = kernel.interfaces_with(request.get("interfaces"))
+    interfaces = kernel_settings.interfaces_with(request.get("interfaces"))
     link.check_directions(interfaces.directions)
     previous = before or {}
     seed = _seed(request.get("seed"), previous)
     counted = _counted(request.get("counted"), link, previous)
-    backend = kernel.choose_backend(request.get("backend") or previous.get("backend"), can)
-    if missing := kernel.unsupported(backend, link, can):
+    backend = kernel_settings.choose_backend(request.get("backend") or previous.get("backend"), can)
+    if missing := kernel_settings.unsupported(backend, link, can):
         return answer | {"unsupported": missing, "backend": backend}
     if link.is_nothing:
         _remove_all(interfaces, before)
@@ -97,15 +97,15 @@ def _apply(
     can: JsonObject,
     before: JsonObject | None,
 ) -> JsonObject:
-    """Replaces all settings by ``link``. The decision on packets that are already queued stays."""
+    """Replaces all settings by ``link``. Packets that are already queued keep the decision made on them."""
     queues = _free_queues(link, interfaces, before) if backend == "nfqueue" else {}
     name = secrets.token_hex(8)
     state: JsonObject = {"id": name, "link": link.as_json(), "seed": seed, "backend": backend}
     state |= {"queues": queues, "boot": _boot(), "since": time.time(), "counters": f"counters-{name}"}
-    counters = queue_process.map_counters(STATE / state["counters"], tuple(queues))
+    counters = packet_queue_process.map_counters(STATE / state["counters"], tuple(queues))
     for number, pair in enumerate(counted):
         counters.drop(number)[0], counters.drop(number)[1] = pair
-    worker = queue_process.start(link, seed, queues, counters) if queues else None
+    worker = packet_queue_process.start(link, seed, queues, counters) if queues else None
     try:
         rules = tc.filter_rules(
             link,
@@ -114,10 +114,10 @@ def _apply(
             statistic=backend == "statistic",
             notrack=can["notrack"],
         )
-        kernel.set_rules(rules)
-        kernel.set_qdiscs(link, interfaces, backend, seed)
+        kernel_settings.set_rules(rules)
+        kernel_settings.set_qdiscs(link, interfaces, backend, seed)
     except BaseException:
-        queue_process.send_signal(worker, signal.SIGKILL)
+        packet_queue_process.send_signal(worker, signal.SIGKILL)
         raise
     _dismiss(before, signal.SIGTERM)
     state["worker"] = worker
@@ -127,8 +127,8 @@ def _apply(
 
 def _remove_all(interfaces: Interfaces, before: JsonObject | None) -> None:
     """Removes all settings. The rules are removed first, so that no more packets are queued."""
-    kernel.set_rules({})
-    kernel.set_qdiscs(LinkSettings(), interfaces, "", "")
+    kernel_settings.set_rules({})
+    kernel_settings.set_qdiscs(LinkSettings(), interfaces, "", "")
     _dismiss(before, signal.SIGUSR1)
     (STATE / "link.json").unlink(missing_ok=True)
 
@@ -152,7 +152,7 @@ def _in_force() -> JsonObject | None:
 def _with_counters(state: JsonObject) -> JsonObject:
     """``state`` with its counters and whether its process is alive."""
     worker = state.get("worker")
-    counters = queue_process.map_counters(STATE / state["counters"], tuple(state["queues"]))
+    counters = packet_queue_process.map_counters(STATE / state["counters"], tuple(state["queues"]))
     counts = {
         name: dict(zip(COUNTED, counters.row(name), strict=True)) | {"overflowed": overflowed(number)}
         for name, number in state["queues"].items()
@@ -160,7 +160,7 @@ def _with_counters(state: JsonObject) -> JsonObject:
     drops = [list(counters.drop(n)) for n in range(len(state["link"]["drops"]))]
     if state["backend"] != "nfqueue":
         drops = []  # iptables counts, separately for IPv4 and IPv6
-    alive = worker is None or queue_process.is_alive(worker)
+    alive = worker is None or packet_queue_process.is_alive(worker)
     return state | {"alive": alive, "counts": counts, "drops": drops}
 
 
@@ -175,12 +175,12 @@ def _write_state(state: JsonObject) -> None:
 
 def _dismiss(state: JsonObject | None, number: signal.Signals) -> None:
     if state:
-        queue_process.send_signal(state.get("worker"), number)
+        packet_queue_process.send_signal(state.get("worker"), number)
 
 
 def _boot() -> str:
     """Identifies this start of the router."""
-    return queue_process.start_time(1)
+    return packet_queue_process.start_time(1)
 
 
 def _seed(asked: object, previous: JsonObject) -> str:
@@ -214,7 +214,7 @@ def _capabilities() -> JsonObject:
         known: JsonObject = json.loads(file.read_text())
         if known["boot"] == _boot():
             return known
-    can = {"boot": _boot(), **kernel.capabilities()}
+    can = {"boot": _boot(), **kernel_settings.capabilities()}
     temporary = file.with_suffix(".part")
     temporary.write_text(json.dumps(can))
     temporary.rename(file)

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from lab.link.impairment_model import PROBE_PORT
-from lab.link.probes import LATE, OVERHEAD, PROBE_SIZE, TRAIN_SIZE, build_probe, read_probe
+from lab.link.probe_format import LATE, OVERHEAD, PROBE_SIZE, TRAIN_SIZE, build_probe, read_probe
 from lab.programs.console import FAILED, OK, Console, Failure, Parser, main, port_number
 from lab.sockets.prober import ProbeSocket
 

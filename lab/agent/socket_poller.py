@@ -34,7 +34,7 @@ SHARE = 0.1  # of one core, at most: a slow poll is followed by a longer pause
 COUNTER_INTERVAL = 0.1  # seconds
 MAX_REPORTS = 50_000  # then it prints "cut" and only answers with the clock
 
-Say: TypeAlias = Callable[[dict[str, Any]], None]
+Report: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 def _sockets(diag: sockdiag.SockDiag) -> Iterator[tuple[int, bytes]]:
@@ -47,49 +47,49 @@ def _sockets(diag: sockdiag.SockDiag) -> Iterator[tuple[int, bytes]]:
 class SocketPoller:
     """Polls repeatedly, and answers requests for the clock in between."""
 
-    def __init__(self, addresses: Sequence[str], interval: float, say: Say) -> None:
+    def __init__(self, addresses: Sequence[str], interval: float, report: Report) -> None:
         self._diag = sockdiag.SockDiag()
         self._sockets = SocketTracker(addresses, owner)
         self._counters = CounterTracker(counters())
         self._counters_due = 0.0
         self._interval = interval
-        self._say = say
+        self._report = report
         self._left = MAX_REPORTS
 
     def run(self) -> None:
         """Returns after end of file on standard input, when the last changes have been printed."""
         pause = 0.0
         while self._pause(pause):
-            pause = self._look(final=False)
-        self._look(final=True)
+            pause = self._poll(final=False)
+        self._poll(final=True)
 
-    def _look(self, *, final: bool) -> float:
+    def _poll(self, *, final: bool) -> float:
         """Reports the changes, and returns how many seconds to pause now."""
         started = time.thread_time()  # CPU time: on a busy machine a poll takes long but costs little
         now = time.time()
         if self._left > 0:
-            for report in self._sockets.look(now, _sockets(self._diag)):
-                self._report(report)
+            for report in self._sockets.poll(now, _sockets(self._diag)):
+                self._report_change(report)
         if final or now >= self._counters_due:
             self._counters_due = now + COUNTER_INTERVAL
-            for report in self._counters.look(now, counters()):
-                self._say(report)
+            for report in self._counters.poll(now, counters()):
+                self._report(report)
         sys.stdout.flush()
         return max(self._interval, (time.thread_time() - started) / SHARE)
 
-    def _report(self, report: dict[str, Any]) -> None:
+    def _report_change(self, report: dict[str, Any]) -> None:
         self._left -= 1
         if self._left >= 0:
-            self._say(report)
+            self._report(report)
         if self._left == 0:
-            self._say({"at": report["at"], "cut": MAX_REPORTS})
+            self._report({"at": report["at"], "cut": MAX_REPORTS})
 
     def _pause(self, seconds: float) -> bool:
         """Waits for requests for the clock and answers them. Returns False at end of file."""
         if select.select([0], [], [], seconds)[0]:
             asked = os.read(0, 64)
             for _ in range(asked.count(b"\n")):
-                self._say({"clock": time.time(), "backlog": backlog()})
+                self._report({"clock": time.time(), "backlog": backlog()})
             sys.stdout.flush()
             return bool(asked)
         return True
@@ -113,7 +113,7 @@ def boot_id() -> str:
     return ""
 
 
-def say(report: dict[str, Any]) -> None:
+def print_report(report: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(report) + "\n")
 
 
@@ -122,8 +122,8 @@ def program() -> int | None:
     parser.add_argument("--address", action="append", default=[], help="address of this host on a segment")
     parser.add_argument("--interval", type=console.positive_seconds, default=INTERVAL, help="seconds")
     options = parser.parse_args()
-    poller = SocketPoller(options.address, options.interval, say)
-    say({"watching": boot_id(), "clock": time.time()})
+    poller = SocketPoller(options.address, options.interval, print_report)
+    print_report({"watching": boot_id(), "clock": time.time()})
     sys.stdout.flush()
     poller.run()
     return None

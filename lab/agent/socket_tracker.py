@@ -50,7 +50,7 @@ class SocketTracker:
         self._ignored: set[Any] = set()
         self._count = 0
 
-    def look(self, now: float, sockets: Iterator[tuple[int, bytes]]) -> Iterator[dict[str, Any]]:
+    def poll(self, now: float, sockets: Iterator[tuple[int, bytes]]) -> Iterator[dict[str, Any]]:
         """Reports the sockets that were opened, changed or closed since the previous poll."""
         present = set()
         for protocol, raw in sockets:
@@ -157,7 +157,7 @@ class CounterTracker:
     def __init__(self, values: dict[str, int]) -> None:
         self._values = values
 
-    def look(self, now: float, values: dict[str, int]) -> Iterator[dict[str, Any]]:
+    def poll(self, now: float, values: dict[str, int]) -> Iterator[dict[str, Any]]:
         for name, value in values.items():
             change = value - self._values.get(name, value)
             if change:

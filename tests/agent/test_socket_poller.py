@@ -39,7 +39,7 @@ class Looks:
 
     def __call__(self, *sockets, after=0.005, protocol=TCP):
         self.now += after
-        return list(self.tracker.look(self.now, iter([(protocol, one) for one in sockets])))
+        return list(self.tracker.poll(self.now, iter([(protocol, one) for one in sockets])))
 
 
 def states(reports):
@@ -124,10 +124,10 @@ def test_udp_sockets_have_no_tcp_states():
 
 def test_counters_are_reported_when_they_change():
     tracker = CounterTracker({"Udp.RcvbufErrors": 3})
-    assert list(tracker.look(1.0, {"Udp.RcvbufErrors": 3})) == []
-    (report,) = tracker.look(2.0, {"Udp.RcvbufErrors": 10})
+    assert list(tracker.poll(1.0, {"Udp.RcvbufErrors": 3})) == []
+    (report,) = tracker.poll(2.0, {"Udp.RcvbufErrors": 10})
     assert report == {"at": 2.0, "counter": "Udp.RcvbufErrors", "value": 10, "change": 7}
-    assert list(tracker.look(3.0, {"Udp.RcvbufErrors": 10})) == []
+    assert list(tracker.poll(3.0, {"Udp.RcvbufErrors": 10})) == []
 
 
 def test_this_kernel_has_the_counters():

@@ -1,4 +1,4 @@
-"""The router's kernel: its interfaces, packet filter and queueing disciplines, and which of them work."""
+"""The settings of the router's kernel: packet filter and queueing disciplines, and which backends work."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def unsupported(backend: str, link: LinkSettings, can: Mapping[str, Any]) -> lis
 def _has_qdisc(*words: str) -> bool:
     try:
         run(["tc", "qdisc", "add", "dev", "lo", "root", *words])
-    except Failure:
+    except CommandFailure:
         return False
     run(["tc", "qdisc", "del", "dev", "lo", "root"])
     return True
@@ -114,7 +114,7 @@ def _has_rule(rule: str, table: str = "mangle") -> bool:
         for change in tc.probe_rules(rule, table):
             try:
                 run([f"{command}-restore", "--noflush", "--wait"], change)
-            except Failure:
+            except CommandFailure:
                 works = False
     return works
 
@@ -127,9 +127,20 @@ def _has_queue() -> bool:
     return True
 
 
-def run(argv: list[str], stdin: str = "") -> str:
-    """Runs a command and returns its output. If it fails, raises Failure with its error output."""
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=TIMEOUT)
+class CommandFailure(Failure):
+    """A command exited with an error."""
+
+
+def run(argv: list[str], stdin: str = "", timeout: float = TIMEOUT) -> str:
+    """Runs a command and returns its output.
+
+    Raises CommandFailure with its error output if it fails, and Failure if it takes more than ``timeout``
+    seconds.
+    """
+    try:
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{' '.join(argv)}: not finished within {timeout:g} s", ENVIRONMENT) from None
     if done.returncode != 0:
-        raise Failure(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}", ENVIRONMENT)
+        raise CommandFailure(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}", ENVIRONMENT)
     return done.stdout
