@@ -1,4 +1,4 @@
-"""`lab link`: show the link between the segments, impair it, verify what it does, and clear it."""
+"""`lab link`: show the link between the segments, impair it, verify it, and clear it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lab.locale import Message, _, from_environment, message
 
 app = App(
     name="link",
-    help=_("Impair the link between the segments, and measure what it does."),
+    help=_("Impair the link between the segments, and measure the result."),
     epilog=_(
         "Example: lab link set --delay 20ms --loss 5% · lab link verify · lab link clear\n\n"
         "While a scenario runs, its lab can only be shown: the other commands exit with code 3."
@@ -52,13 +52,13 @@ Backend = Annotated[
 Unverified = Annotated[bool, typer.Option("--no-verify", help=_("Don't measure the link afterwards."))]
 
 
-@app.command(help=_("Show the settings in force, their backend, and what was done to packets so far."))
+@app.command(help=_("Show the settings in force, their backend, and the packet counters."))
 def show(project: Project = None) -> None:
     with _lab(project) as lab:
         _print_status(lab.link.show())
 
 
-@app.command("set", help=_("Impair the link. Replaces the impairment before; a partition and drops stay."))
+@app.command("set", help=_("Impair the link. Replaces the previous impairment; a partition and drops stay."))
 def set_link(
     delay: Annotated[str, typer.Option(help=_("One-way delay, such as 20ms."))] = "0",
     jitter: Annotated[str, typer.Option(help=_("Delays vary by this much up and down, such as 5ms."))] = "0",
@@ -105,7 +105,7 @@ def heal(no_verify: Unverified = False, project: Project = None) -> None:
 
 
 @app.command(
-    help=_("Drop the NTH matching packet from now on. `lab link show` says whether it was dropped already.")
+    help=_("Drop the NTH matching packet from now on. `lab link show` shows whether it was dropped already.")
 )
 def drop(
     nth: Annotated[list[int], typer.Argument(min=1, help=_("Numbers of matching packets, from 1."))],
@@ -185,7 +185,7 @@ def _print_attempt(attempt: Attempt) -> None:
                 )
     stdout.print(table)
     if attempt.wrong:
-        raise LinkFailure(message("the link doesn't do what was asked"))
+        raise LinkFailure(message("the link doesn't behave as requested"))
 
 
 def _print(text: Message) -> None:
@@ -201,7 +201,7 @@ def _number(parse: Callable[[str], T], text: str) -> T:
 
 @contextmanager
 def _lab(project: str | None, *, claimed: bool = False) -> Iterator[Lab]:
-    """The running lab; ``claimed`` keeps it from being changed while a run is on it, and the reverse."""
+    """The running lab. With ``claimed`` it is reserved, which fails during a run and prevents a new one."""
     with errors_in_one_line(), from_engine(LabProject.from_environment(project).project) as lab:
         if not claimed:
             yield lab

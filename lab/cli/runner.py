@@ -1,4 +1,4 @@
-"""The runner container: plays the scenarios that it is given, or lists what can be done here."""
+"""The runner container: plays the given scenarios, or lists the available commands and scenarios."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lab.cli.playing import play_once
+from lab.cli.run_scenarios import play_once
 from lab.cli.view import View
 from lab.control.transport import from_mgmt
 from lab.errors import LabError
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def welcome(nodes: Sequence[Node], language: str) -> str:
-    """The commands to go on with, and the scenarios."""
+    """The next commands to try, and the scenarios."""
     hosts = [node for node in nodes if node.role == "host"]
     entries = [(f"docker compose exec {host.name} bash", _shell(host)) for host in hosts]
     entries += [

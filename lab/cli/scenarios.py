@@ -12,7 +12,7 @@ from rich.table import Table
 from lab.cli import lesson_text
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import Lang, Prefix, Profile, Project, language_of, new_topology
-from lab.cli.playing import play_often, play_once
+from lab.cli.run_scenarios import play_often, play_once
 from lab.cli.view import View
 from lab.control.collection.capture import LIMIT, SNAPLEN
 from lab.control.collection.evidence_collector import Options
@@ -99,7 +99,7 @@ def run(
         chosen = _chosen(names or [], pitfalls, variant)
         language = language_of(lang)
         wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
-        # A lab that is up stays as it is, whatever they want.
+        # A lab that is up stays as it is, even if the scenarios require another profile.
         topology = new_topology(project, prefix, wanted)
         open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
         capture = Options(snaplen, capture_limit << 20)

@@ -137,8 +137,8 @@ class Program(RemoteProcess):
         if line is not None:
             return line
         if not self.ended:
-            raise CommandTimeout(self.result, f"didn't say {text!r} within {timeout:g} s")
-        raise self._failure or CommandFailed(self.result, f"ended without saying {text!r}")
+            raise CommandTimeout(self.result, f"didn't print {text!r} within {timeout:g} s")
+        raise self._failure or CommandFailed(self.result, f"ended without printing {text!r}")
 
     def wait(self, timeout: float = RUN_TIMEOUT) -> Result:
         """Waits for the program to exit. Raises CommandTimeout; the program then still runs."""

@@ -6,7 +6,7 @@ quantiles less than means.
 The error probabilities hold for a whole verification, which measures up to ATTEMPTS times:
 
 * Each check is made at LEVEL, which is ALPHA divided by the number of checks that a verification can make. So
-  a link that does what was asked is rejected by chance with a probability of at most ALPHA (Bonferroni).
+  a link that behaves as requested is rejected by chance with a probability of at most ALPHA (Bonferroni).
 * A measurement is decisive unless three conditions are true: a check failed; the probe processes were not
   scheduled in time, which doesn't depend on the link; and a busy machine can cause each of the wrong values.
   A busy machine delays and loses packets. It can't make them early, duplicate or corrupt them. So a link is
@@ -26,7 +26,7 @@ from statistics import NormalDist
 from typing import Any, TypeAlias
 
 from lab.link.binomial import interval
-from lab.link.probes import OVERHEAD, PROBE_SIZE, Observation
+from lab.link.probe_format import OVERHEAD, PROBE_SIZE, Observation
 from lab.link.settings import Impairment
 from lab.link.units import describe_rate
 from lab.locale import Message, message

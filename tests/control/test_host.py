@@ -67,7 +67,7 @@ def test_a_program_that_ignores_sigterm_is_killed(lab):
 
 def test_a_program_that_ends_before_it_announces_shows_its_output(lab):
     with (
-        pytest.raises(CommandFailed, match=r"(?s)ended without saying.*stderr: no such luck"),
+        pytest.raises(CommandFailed, match=r"(?s)ended without printing.*stderr: no such luck"),
         lab.server.start("echo no such luck >&2; exit 1"),
     ):
         pytest.fail("it never announced itself")
@@ -75,7 +75,7 @@ def test_a_program_that_ends_before_it_announces_shows_its_output(lab):
 
 def test_a_silent_program_exceeds_the_deadline(lab):
     with (
-        pytest.raises(CommandTimeout, match=r"didn't say 'listening on' within 0.3 s"),
+        pytest.raises(CommandTimeout, match=r"didn't print 'listening on' within 0.3 s"),
         lab.server.start("exec sleep 4713", timeout=0.3),
     ):
         pytest.fail("it never announced itself")

@@ -15,7 +15,7 @@ from lab.evidence.diagnosis.diagnose import Diagnosis
 from lab.evidence.events import FaultChanged, LinkChanged, LinkMeasured
 from lab.evidence.packets import pcap
 from lab.evidence.packets.traffic import load
-from lab.evidence.trace import columns, heading, render, timeline
+from lab.evidence.trace import heading, packet_columns, render, timeline
 from lab.evidence.trace.page import collect
 from lab.link.settings import LinkSettings
 from lab.locale import message
@@ -79,11 +79,11 @@ def test_both_sightings_of_a_packet_are_kept(folder):
 def test_a_lost_packet_and_its_retransmission_are_marked(folder):
     packets = collect(lossy(folder).save()).run["packets"]
     assert packets["marks"][:3] == [
-        columns.LOST, columns.LOST | columns.RETRANSMITTED, columns.RETRANSMITTED,
+        packet_columns.LOST, packet_columns.LOST | packet_columns.RETRANSMITTED, packet_columns.RETRANSMITTED,
     ]  # fmt: skip
     assert packets["right"][0] is None
     assert packets["right"][2] == 2_470_100
-    assert packets["marks"][-1] == columns.RESET
+    assert packets["marks"][-1] == packet_columns.RESET
 
 
 def test_a_duplicate_and_a_corrupted_packet_are_marked(folder):
@@ -95,7 +95,7 @@ def test_a_duplicate_and_a_corrupted_packet_are_marked(folder):
     changed[-1] ^= 1
     run.seen("servers", 0.31, bytes(changed))
     page = collect(run.save())
-    assert sorted(page.run["packets"]["marks"]) == [0, columns.DUPLICATE, columns.CHANGED]
+    assert sorted(page.run["packets"]["marks"]) == [0, packet_columns.DUPLICATE, packet_columns.CHANGED]
     assert kept_bytes(page, 2, second=True) == bytes(changed)
 
 
@@ -103,7 +103,7 @@ def test_a_packet_captured_past_the_router_only_is_marked(folder):
     run = hello(folder)
     run.frames["clients"] = [f for f in run.frames["clients"] if f.at > STARTED + 0.511]
     packets = collect(run.save()).run["packets"]
-    assert packets["marks"][0] == columns.UNSENT
+    assert packets["marks"][0] == packet_columns.UNSENT
     assert (packets["route"][0], packets["left"][0], packets["right"][0]) == (0, None, 510_030)
 
 
@@ -133,7 +133,7 @@ def test_address_resolution_is_marked_and_has_no_connection(folder):
     run.udp(0.1, (3000, 2000), b"so that its Ethernet address is known")
     run.seen("clients", 0.2, bytes.fromhex(request))
     found = collect(run.save()).run
-    assert found["packets"]["marks"] == [0, columns.CHORE]
+    assert found["packets"]["marks"] == [0, packet_columns.CHORE]
     assert found["packets"]["route"] == [0, 2]
     assert found["packets"]["connection"] == [0, None]
     assert found["nodes"][found["packets"]["source"][1]]["title"] == "kali"
@@ -143,17 +143,17 @@ def test_address_resolution_is_marked_and_has_no_connection(folder):
 
 
 def test_bytes_past_the_limit_are_cut_and_a_note_says_so(folder, monkeypatch):
-    monkeypatch.setattr(columns, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(packet_columns, "MAX_BYTES", 100_000)
     page = collect(long(folder, 800).save())
     assert len(page.bytes) < 100_000 * 4 / 3 + 4 * 801
     assert "of 400 packets this page has only the first bytes" in notes(page)
     assert min(page.run["packets"]["kept"]) == 54  # an ACK is whole
-    assert max(page.run["packets"]["kept"]) >= columns.LEAST
+    assert max(page.run["packets"]["kept"]) >= packet_columns.LEAST
     assert set(page.run["packets"]["kept2"]) == {None}
 
 
 def test_of_very_many_packets_the_first_and_the_last_are_kept(folder, monkeypatch):
-    monkeypatch.setattr(columns, "MAX_PACKETS", 100)
+    monkeypatch.setattr(packet_columns, "MAX_PACKETS", 100)
     page = collect(long(folder, 400).save())
     assert len(page.run["packets"]["left"]) == 100
     assert "300 packets in the middle of the run are only in the captures" in notes(page)

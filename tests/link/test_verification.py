@@ -7,7 +7,7 @@ import pytest
 
 from lab.link import verification
 from lab.link.binomial import upper_tail
-from lab.link.probes import COUNT, Observation
+from lab.link.probe_format import COUNT, Observation
 from lab.link.settings import Impairment
 from lab.link.verification import ALPHA, ATTEMPTS, LEVEL, Attempt, Check, judge
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lab.control.host import Host
 from lab.control.link.measurement import failures, measure
-from lab.control.link.session import LinkSession
+from lab.control.link.settings_session import LinkSession
 from lab.errors import Unsupported, UsageError
 from lab.evidence.events import LinkMeasured, Note
 from lab.link.errors import ImpairmentError
@@ -149,7 +149,9 @@ class Link(LinkSession):
         attempt = self.verify(probes)
         if attempt.wrong:
             again = "" if attempt.decides else f" (measured {ATTEMPTS} times on a busy machine)"
-            raise self._failed("the link doesn't do what was asked: " + "; ".join(failures(attempt)) + again)
+            raise self._failed(
+                "the link doesn't behave as requested: " + "; ".join(failures(attempt)) + again
+            )
 
     @contextmanager
     def _restored(self, part: str) -> Iterator[None]:

@@ -12,7 +12,7 @@ from typing import Any
 from lab.control.host import Host
 from lab.control.process import agent
 from lab.errors import EnvironmentFailure
-from lab.link.probes import Observation, Plan, longest_transit, plan
+from lab.link.probe_format import Observation, Plan, longest_transit, plan
 from lab.link.settings import LinkSettings
 from lab.link.verification import Attempt, judge
 

@@ -12,7 +12,7 @@ from lab.evidence.diagnosis.phrases import (
     connection_name,
 )
 from lab.evidence.events import FaultChanged
-from lab.evidence.packets.connections import Connection, Way
+from lab.evidence.packets.connections import Connection, Direction
 from lab.locale import Message, message
 
 EXIT_TIME = 0.3  # seconds before its exit in which a failing program closes its connections
@@ -85,7 +85,7 @@ def peer_lost(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _lost_way(
-    evidence: Evidence, group: list[Connection], sender: str, receiver: str, way: Way
+    evidence: Evidence, group: list[Connection], sender: str, receiver: str, way: Direction
 ) -> Iterator[Finding]:
     connection = group[0]
     if way.lost >= 2 and way.retransmissions >= 2 and way.sent > way.bytes:

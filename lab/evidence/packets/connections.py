@@ -16,7 +16,7 @@ Side: TypeAlias = Literal["client", "server"]
 
 
 @dataclass
-class Way:
+class Direction:
     """One direction of a connection. Packets are counted on the sender's segment, before any loss."""
 
     packets: int = 0
@@ -54,8 +54,8 @@ class Connection:
     reset_by: str = ""
     unreachable: str = ""  # the label of an ICMP error about it
     unreachable_from: str = ""  # the node that sent the error
-    from_client: Way = field(default_factory=Way)
-    from_server: Way = field(default_factory=Way)
+    from_client: Direction = field(default_factory=Direction)
+    from_server: Direction = field(default_factory=Direction)
 
     @property
     def port(self) -> int:
@@ -164,13 +164,13 @@ class _TrackedConnection:
         self._handshake(transit, side, way)
         self._ending(transit, side, way)
 
-    def _count_bytes(self, transit: PacketTransit, side: Side, way: Way) -> None:
+    def _count_bytes(self, transit: PacketTransit, side: Side, way: Direction) -> None:
         packet = transit.sent
         way.sent += min(packet.length, self._sent[side].add(packet))
         if transit.fate != "lost" and transit.mark != "corrupted":
             way.bytes += min(packet.length, self._left_router[side].add(packet))
 
-    def _handshake(self, transit: PacketTransit, side: Side, way: Way) -> None:
+    def _handshake(self, transit: PacketTransit, side: Side, way: Direction) -> None:
         packet, connection = transit.sent, self.connection
         left_router = transit.fate != "lost"
         if "S" in packet.flags:
@@ -184,7 +184,7 @@ class _TrackedConnection:
             connection.handshake = "complete"
             connection.connect_seconds = None if self._syn_at is None else round(packet.at - self._syn_at, 6)
 
-    def _ending(self, transit: PacketTransit, side: Side, way: Way) -> None:
+    def _ending(self, transit: PacketTransit, side: Side, way: Direction) -> None:
         packet, connection = transit.sent, self.connection
         who = connection.client if side == "client" else connection.server
         left_router = transit.fate != "lost"

@@ -12,8 +12,8 @@ from typing import Any
 from lab.evidence.event_json import from_json
 from lab.evidence.events import Event
 from lab.evidence.packets.traffic import CaptureInfo, Traffic, load
-from lab.evidence.trace import columns, timeline
-from lab.evidence.trace.columns import FIELDS
+from lab.evidence.trace import packet_columns, timeline
+from lab.evidence.trace.packet_columns import FIELDS
 from lab.evidence.trace.timeline import Clock, Row
 from lab.locale import Message, message
 
@@ -55,7 +55,7 @@ def collect(folder: Path, traffic: Traffic | None = None) -> Page:
     titles = [node["title"] for node in nodes]
     packed = NO_PACKETS
     if traffic is not None:
-        packed = columns.pack(traffic, folder, clock, titles, segments["left"])
+        packed = packet_columns.pack(traffic, folder, clock, titles, segments["left"])
     rows, left_out = timeline.lines(events, clock, titles)
     end = _end(record, rows, packed)
     run = {

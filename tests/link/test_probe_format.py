@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.link import probes
-from lab.link.probes import Observation, build_probe, longest_transit, plan, read_probe
+from lab.link import probe_format
+from lab.link.probe_format import Observation, build_probe, longest_transit, plan, read_probe
 from lab.link.settings import Impairment
 
 
@@ -15,9 +15,9 @@ from lab.link.settings import Impairment
 def test_probes_fit_a_slow_link_and_take_a_few_seconds(rate):
     asked = Impairment(rate=rate)
     chosen = plan(asked)
-    bits = (probes.PROBE_SIZE + probes.OVERHEAD) * 8
-    assert chosen.interval >= bits / ((rate or 1e12) * probes.LINE_SHARE) * 0.999
-    assert chosen.count * chosen.interval <= max(probes.SPAN, probes.FEWEST * chosen.interval)
+    bits = (probe_format.PROBE_SIZE + probe_format.OVERHEAD) * 8
+    assert chosen.interval >= bits / ((rate or 1e12) * probe_format.LINE_SHARE) * 0.999
+    assert chosen.count * chosen.interval <= max(probe_format.SPAN, probe_format.FEWEST * chosen.interval)
     assert longest_transit(asked) < (20 if rate == 8e3 else 4)
 
 

@@ -1,4 +1,4 @@
-"""Plays scenarios and shows them in the terminal: each once, or each many times."""
+"""Plays scenarios and shows them in the terminal, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def play_often(
     seed: int | None = None,
     capture: Options | None = None,
 ) -> int:
-    """Plays each scenario ``times`` in a row; shows each failure at once and the verdicts at the end.
+    """Plays each scenario ``times`` times; shows each failure at once and the verdicts at the end.
 
     Returns the exit code: that of the worst verdict. Raises EnvironmentFailure if the lab can't be reached.
     """

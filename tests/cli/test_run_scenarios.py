@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lab.cli.playing import play_often, play_once
+from lab.cli.run_scenarios import play_often, play_once
 from lab.cli.view import View
 from lab.control.lab import Lab
 from lab.errors import Unsupported
