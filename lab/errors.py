@@ -8,7 +8,7 @@ from lab.locale import Message
 class LabError(Exception):
     """An error that the user can act on. ``exit_code`` is the exit code of a command that fails with it.
 
-    Its text may be a Message; ``str`` gives it in English.
+    Its text may be a Message; ``str`` returns it in English.
     """
 
     exit_code = 1
@@ -26,7 +26,7 @@ class UsageError(LabError):
 
 
 class EnvironmentFailure(LabError):
-    """The machine can't do it: no engine, a subnet that is taken, a host that doesn't come up."""
+    """The environment doesn't allow it: no engine, a subnet that is taken, a host that doesn't come up."""
 
     exit_code = 3
 
@@ -38,6 +38,6 @@ class Unsupported(LabError):
 
 
 class HostTimeout(LabError, TimeoutError):
-    """An operation on a host wasn't finished at its deadline."""
+    """An operation on a host didn't finish by its deadline."""
 
     exit_code = 4

@@ -5,8 +5,8 @@ flight. The server below closes first and exits. One connection remains on its p
 
     win10:PORT ── kali:50500   TIME_WAIT      it belongs to no process, but bind() still finds it
 
-bind() refuses a port that has a connection, unless SO_REUSEADDR says that old connections don't matter. Set
-it before bind(), in every server: on Linux the old socket and the new one both need it.
+bind() refuses a port that has a connection, unless SO_REUSEADDR allows old connections. Set it before
+bind(), in every server: on Linux the old socket and the new one both need it.
 socket.create_server() sets it for you. A port on which another server still listens is refused all the same.
 (On Windows the error is WinError 10048, and SO_REUSEADDR has another meaning: two servers may share one port.
 Don't set it there; SO_EXCLUSIVEADDRUSE is the safe choice.)

@@ -11,8 +11,8 @@ it waits for ever (here it gives up after a second), and the server waits as wel
       │    recv() waits              │
 
 Mark the end of each message. The fixed client ends each with a newline, so the empty message is one byte;
-with a length in front it would be a header that says 0. UDP is different: a datagram without payload is still
-a datagram. It arrives, and recvfrom returns b"".
+with a length in front it would be a header with the value 0. UDP is different: a datagram without payload is
+still a datagram. It arrives, and recvfrom returns b"".
 """
 
 SERVER = """

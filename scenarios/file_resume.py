@@ -1,4 +1,4 @@
-"""A transfer that is cut in the middle goes on where it broke off.
+"""An interrupted transfer resumes at the point where it stopped.
 
 The link is partitioned during a transfer. The sender gives up at its deadline, and the file doesn't appear on
 the receiver, neither complete nor in part. The link is healed, and the server sees the end of the connection

@@ -2,7 +2,7 @@
 
 A connection is state kept separately on each host. When the peer vanishes, our side stays ESTABLISHED: no
 packet arrives, and nothing reports the loss. A program that only reads never finds out, because its kernel
-waits for nothing that could be overdue: `ss --options` shows no timer. Keepalive probes the peer at intervals
+has sent nothing that could time out: `ss --options` shows no timer. Keepalive probes the peer at intervals
 and gives up after a number of probes without an answer:
 
     broken   ESTABLISHED, no timer                                     recv() …

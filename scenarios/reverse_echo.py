@@ -1,4 +1,4 @@
-"""Reverse echo: each line comes back with its characters in reverse, until "quit".
+"""Reverse echo: each line comes back with its characters reversed, until "quit".
 
 A session is many messages over one connection. The server is iterative: it serves one client to the end
 before it calls accept() again, and the same server then serves the second client. It reverses characters, not

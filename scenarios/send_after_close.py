@@ -1,4 +1,4 @@
-"""Sending after the peer has closed: the first send goes well, the second fails.
+"""Sending after the peer has closed: the first send succeeds, the second fails.
 
 send() hands bytes to the kernel, and succeeds until the kernel has learned that the connection is dead. The
 server below closes every connection that it accepts. Its FIN means "I send no more data"; it doesn't forbid

@@ -1,4 +1,4 @@
-"""A character cut in two: recv knows bytes, and 字 is three of them.
+"""A character cut in two: recv returns bytes, and 字 is three of them.
 
 recv(1024) returns at most 1,024 bytes, whatever they mean. In UTF-8 an ASCII letter is one byte and most
 Chinese characters are three, so sooner or later the boundary falls inside a character, and decode() of that

@@ -1,8 +1,8 @@
 """Answers stick together: the tail of one is taken for the beginning of the next.
 
 A remote command line sends its answers without framing, and its client calls recv(1024) for "the answer". An
-answer of 3,893 bytes fills that, and the rest stays in the stream, which has no message boundaries. The next
-recv, meant for the next command, reads that rest. From then on every answer is one command late:
+answer of 3,893 bytes exceeds that, and its rest stays in the stream, which has no message boundaries. The
+next recv, meant for the next command, reads that rest. From then on every answer is one command late:
 
     the stream            1 2 3 … 282 283 284 285 … 539 540 … 999 1000 done
     broken, recv(1024)   └── answer 1 ──┘└── answer 2 ─┘└── answer 3 …

@@ -1,4 +1,4 @@
-"""Hello: a client says its text, the server answers, both print what they heard.
+"""Hello: a client sends a text, the server answers, and both print the text they receive.
 
 The smallest conversation over TCP. The server binds, listens, and then waits in accept(): nothing happens on
 win10 until kali connects.

@@ -1,4 +1,4 @@
-"""A datagram over the path's MTU travels in fragments, and losing one of them loses all.
+"""A datagram over the path's MTU travels in fragments, and losing one fragment loses the whole datagram.
 
 A packet on this path holds at most 1,500 bytes (the MTU): 20 for the IP header, 8 for the UDP header, and
 1,472 for the program's data. A datagram of 4,000 bytes doesn't fit, so IP splits it into three packets, and

@@ -1,8 +1,8 @@
 """A notice: one datagram, no connection, no answer.
 
-UDP doesn't know whether anyone receives. Before a receiver exists, sendto() succeeds just the same, and the
-datagram is lost without an error. A sender may bind a port of its own (3000 here), which the receiver then
-sees; otherwise the system picks an ephemeral port.
+UDP doesn't check whether anyone receives. Before a receiver exists, sendto() still succeeds, and the datagram
+is lost without an error. A sender may bind a fixed port (3000 here), which the receiver then sees; otherwise
+the system picks an ephemeral port.
 """
 
 TEXT = "你好 win10"

@@ -1,4 +1,4 @@
-"""Nothing listens on the UDP port: the sender isn't told, unless its socket is connected.
+"""Nothing listens on the UDP port: the sender gets no error, unless its socket is connected.
 
 UDP has no handshake, so sending to a port without a listener succeeds. The other host does object, with an
 ICMP message, "port unreachable". The sender's kernel receives it but doesn't pass it on: an unconnected

@@ -1,4 +1,4 @@
-"""`lab`: bring the lab up and down, look at it, play scenarios, open a shell on a host."""
+"""`lab`: bring the lab up and down, inspect it, play scenarios, open a shell on a host."""
 
 from __future__ import annotations
 

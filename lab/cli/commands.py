@@ -1,6 +1,6 @@
-"""Typer, with its own words in the reader's language: "Usage", the help of `--help`.
+"""Typer with its fixed texts translated, such as "Usage" and the help of `--help`.
 
-Typer looks its other texts up itself, see ``lab.locale.translate_libraries``.
+Typer translates its other texts itself, see ``lab.locale.translate_libraries``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Command(TyperCommand):
-    """A command whose frame is translated."""
+    """A command with a translated usage line and `--help` option."""
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         _write_usage(self, ctx, formatter)
@@ -27,7 +27,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands whose frame is translated."""
+    """A group of commands with a translated usage line and `--help` option."""
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         _write_usage(self, ctx, formatter)

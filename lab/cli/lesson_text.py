@@ -1,4 +1,4 @@
-"""A lesson in the terminal, after a run or without one (`lab explain`): the reason, and what to change."""
+"""A lesson in the terminal, after a run or without one (`lab explain`): the cause, and what to change."""
 
 from __future__ import annotations
 

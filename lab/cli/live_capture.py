@@ -1,4 +1,4 @@
-"""`lab capture`: the packets of one node while they pass, as text or as a file for Wireshark."""
+"""`lab capture`: the packets of one node as they pass, as text or as a file for Wireshark."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Live:
         self.count = 0  # packets so far
 
     def as_text(self, out: IO[str]) -> None:
-        """Writes a line for each packet, as tcpdump formats it, until KeyboardInterrupt, which is raised."""
+        """Writes tcpdump's line for each packet, until it is interrupted. Raises KeyboardInterrupt."""
         lines = LineSplitter(lambda line: self._show(line, out))
 
         def show(data: bytes) -> None:
@@ -43,11 +43,11 @@ class Live:
     def _show(self, line: str, out: IO[str]) -> None:
         if not line:
             return  # tcpdump ends its output with an empty line
-        self.count += not line.startswith(("\t", " "))  # tcpdump indents what continues a packet
+        self.count += not line.startswith(("\t", " "))  # tcpdump indents the further lines of a packet
         out.write(printable(line) + "\n")
 
     def into(self, file: IO[bytes]) -> None:
-        """Writes whole packets as pcapng, until KeyboardInterrupt, which is raised."""
+        """Writes whole packets as pcapng, until it is interrupted. Raises KeyboardInterrupt."""
         stream, writer = PcapStream(), Writer(file, self._address)
         file.flush()
 

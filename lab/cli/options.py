@@ -1,4 +1,4 @@
-"""Options that several commands have, and the lab that they name."""
+"""Options shared by several commands, and the lab that they select."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Lang = Annotated[
 
 
 def language_of(lang: str | None) -> str:
-    """The language that the option --lang names, or else the environment. Raises UsageError."""
+    """The language of the option --lang, or else of the environment. Raises UsageError."""
     if lang is None:
         return from_environment()
     language = known(lang)
@@ -53,8 +53,8 @@ def new_topology(
 ) -> LabProject:
     """The lab to bring up. Raises UsageError, EnvironmentFailure.
 
-    A lab that exists stays as it is. A new one with a name of its own gets free prefixes, unless some are
-    given.
+    An existing lab stays as it is. A new one gets free prefixes, unless it has the default name or
+    prefixes are given.
     """
     wanted = LabProject.from_environment(project, profile)
     if prefix:

@@ -76,7 +76,7 @@ def _not_found(run: str, runs: Path) -> Message:
 
 
 def page_of(folder: Path, language: str | None = None) -> Path:
-    """The page of the run in ``folder``; it is written if it doesn't exist, or in another language.
+    """The page of the run in ``folder``; it is written if it doesn't exist or is in another language.
 
     Raises UsageError on failure.
     """

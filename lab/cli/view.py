@@ -35,7 +35,7 @@ from lab.scenarios.lessons import lesson
 from lab.scenarios.play import Outcome, Verdict
 from lab.topology.node import Node
 
-MAX_LINES = 40  # shown of one program's output; the run's folder holds all of them
+MAX_LINES = 40  # lines shown of one program's output; the run's folder has all of them
 MAX_CHARACTERS = 240  # shown of one line
 VARIANT_ROWS = 12  # shown of one variant's packets
 COLOURS = ("bright_green", "bright_yellow", "bright_blue", "bright_cyan", "bright_red")  # of nodes, in order
@@ -221,7 +221,7 @@ class View:
 
 
 def show_failure(console: Console, outcome: Outcome, number: int, language: str) -> None:
-    """The run with this number, of many, that didn't pass."""
+    """Shows one of many runs, the one with this ``number``, which didn't pass."""
     style = VERDICT_STYLES[outcome.verdict]
     console.print(
         Text(f"{outcome.scenario.name} {number}: {outcome.verdict}: {printable(outcome.reason)}", style)

@@ -1,6 +1,6 @@
-"""Faults of a host: power, freezing, cable, disk. Each is healed when its context ends, also by an exception.
+"""Faults of a host: power, freezing, cable, disk. Each is healed when its context ends, even by an exception.
 
-Its beginning and its end are events in the timeline.
+The start and the end of a fault are events in the timeline.
 """
 
 from __future__ import annotations

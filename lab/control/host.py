@@ -1,4 +1,4 @@
-"""A node of the lab, as scenarios use it: commands, programs, files, and by Faults its power and cable."""
+"""A node of the lab, as scenarios use it: commands, programs, files, and (through Faults) power and cable."""
 
 from __future__ import annotations
 

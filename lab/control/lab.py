@@ -30,7 +30,7 @@ class NoSuchNode(UsageError, AttributeError):
 class Lab:
     """The nodes of one lab. ``lab.server``, ``lab["win10"]``: a node has several names, and each works.
 
-    A type checker knows ``lab["server"]`` only, since the names come from the topology. To have
+    A type checker accepts only ``lab["server"]``, since the names come from the topology. To have
     ``lab.server`` checked, declare it: ``class Pair(Lab): server: Host``, and annotate with ``Pair``.
 
     ``random`` is for a scenario's random choices; its seed is in the record.
@@ -58,7 +58,9 @@ class Lab:
     if not TYPE_CHECKING:  # else every misspelt attribute would be of type Host
 
         def __getattr__(self, name: str) -> Host:
-            if name.startswith("_"):  # no node has such a name; copy and pickle ask before __init__ has run
+            if name.startswith(
+                "_"
+            ):  # no node has such a name; copy and pickle look up attributes before __init__ has run
                 raise AttributeError(name)
             return self[name]
 

@@ -109,7 +109,7 @@ class RemoteProcess:
         return self._wait_for(lambda: self._ended, timeout)
 
     def _follow(self) -> None:
-        with suppress(Exception):  # it is kept in _failure
+        with suppress(Exception):  # the failure is kept in _failure
             self.follow()
 
     def _receive(self, stream: str, data: bytes) -> None:

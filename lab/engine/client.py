@@ -90,7 +90,7 @@ class Engine:
         return [*containers, *networks, *volumes] if marked else []
 
     def remove(self, project: str) -> int:
-        """Removes all resources of the lab, except busy ones. Returns the number of all of them."""
+        """Removes all resources of the lab, except busy ones. Returns how many there were, busy or not."""
         resources = self.resources(project)
         for resource in resources:
             _remove(resource)

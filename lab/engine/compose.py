@@ -59,7 +59,7 @@ def run_compose(argv: Sequence[str], environment: Mapping[str, str], *, quiet: b
 
 
 def _ended_with_us(argv: Sequence[str]) -> list[str]:
-    """The command, terminated by the kernel if this process is killed: it would go on creating containers."""
+    """The command. The kernel terminates it if this process is killed, so that it creates nothing more."""
     setpriv = shutil.which("setpriv")  # util-linux
     return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else [*argv]
 

@@ -71,7 +71,7 @@ def upgraded(raw: Any) -> tuple[Any, bytes]:
     """The socket behind the SDK's object, and the bytes that were received together with the HTTP header.
 
     The SDK returns the socket below the buffer that the header was read through, and these bytes are lost.
-    Its object is also for reading only. Upstream: docker/docker-py#3332 and #2255, both open.
+    Its object is also read-only. Upstream: docker/docker-py#3332 and #2255, both open.
     """
     socket = getattr(raw, "_sock", raw)  # a unix or TCP socket, a pipe, or an SSH channel
     response = getattr(raw, "_response", None)

@@ -38,7 +38,7 @@ class ContainerPower:
             asked(self._container.unpause)
 
     def restore(self) -> bool:
-        """Brings back a node that was left off or paused. True if it was."""
+        """Brings back a node that was left off or paused. Returns True if it was."""
         status = self._status()
         if status == "paused":
             self.resume()
@@ -58,7 +58,7 @@ def wait_until_up(containers: Iterable[Container], timeout: float) -> None:
         while (state := _state(container)) != "healthy":
             if time.monotonic() > deadline or state not in ("starting", "created"):
                 raise EnvironmentFailure(f"{container.name}: didn't come up: {state}")
-            time.sleep(0.03)  # between two looks
+            time.sleep(0.03)  # between two checks
 
 
 def _state(container: Container) -> str:

@@ -32,17 +32,17 @@ BUILD_TIMEOUT = 600.0  # for an image, on a slow line
 DOWN_TIMEOUT = 60.0
 SETTLE = 1.0  # seconds without a new resource, after an interrupted start
 
-PROFILE_SIZE = "120 MB are fetched, the image has 150 MB more than a plain host's"
+PROFILE_SIZE = "downloads 120 MB; the image is 150 MB larger than a plain host's"
 
 _PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # Compose's own rule
 
 
 @dataclass(frozen=True)
 class LabProject:
-    """Which lab. Networks without a prefix here have the one of the Compose file.
+    """Identifies a lab. A network without a prefix here has its prefix from the Compose file.
 
-    Two labs side by side differ in the project and in all prefixes. Raises UsageError for a name, prefix
-    or profile that is wrong.
+    Two labs side by side differ in the project and in all prefixes. Raises UsageError if a name, prefix
+    or profile is invalid.
     """
 
     project: str = PROJECT
@@ -73,7 +73,7 @@ class LabProject:
 
     @classmethod
     def from_environment(cls, project: str | None = None, profile: str | None = None) -> LabProject:
-        """The lab that the same environment variables name for Compose."""
+        """The lab that Compose would use, by the same environment variables."""
         file = cls().file
         return cls(
             project or os.environ.get("COMPOSE_PROJECT_NAME") or PROJECT,
@@ -133,7 +133,7 @@ class LabProject:
 
     @cached_property
     def file(self) -> ComposeFile:
-        """What the Compose file says. Raises UsageError if it can't be read."""
+        """The parsed Compose file. Raises UsageError if it can't be read."""
         try:
             return ComposeFile.parse(self.compose_file.read_text())
         except (OSError, ValueError) as error:
@@ -174,7 +174,7 @@ class LabProject:
         self._build_profile(quiet)
         try:
             self._run("up", "--detach", *self.file.nodes, quiet=quiet, timeout=UP_TIMEOUT)
-            with Engine() as engine:  # not `up --wait`, which looks only twice a second
+            with Engine() as engine:  # not `up --wait`, which polls only twice a second
                 wait_until_up(engine.nodes(self.project), UP_TIMEOUT)
         except EnvironmentFailure as error:
             logs = self._last_logs()
@@ -277,7 +277,7 @@ class LabProject:
                         left=left,
                     )
                 )
-            time.sleep(0.1)  # between two looks
+            time.sleep(0.1)  # between two checks
 
 
 def _require_known(prefixes: Prefixes, known: Prefixes) -> None:

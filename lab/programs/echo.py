@@ -41,7 +41,7 @@ TIMEOUT = 10.0  # seconds for the connection and for each answer
 
 
 class Server:
-    """Shared by the I/O models: the answers and the printed lines. A model adds only its waits."""
+    """The answers and the printed lines, which the I/O models share. Each model adds only its waits."""
 
     def __init__(self, console: Console, sessions: Callable[[], Session], idle: float) -> None:
         self._console = console
@@ -88,7 +88,7 @@ class PrintedSession:
         self._peer = peer
 
     def reply(self, chunk: bytes) -> bytes:
-        """The answer to ``chunk``. Raises RemoteProtocolError if the session can't go on."""
+        """The answer to ``chunk``. Raises RemoteProtocolError if the session can't continue."""
         send, text = self.session.received(chunk)
         self.answered += bool(send)
         if text is not None:

@@ -36,7 +36,7 @@ def send(options: argparse.Namespace) -> None:
         say_hello(console, options)
     else:
         for text in options.text:
-            as_message(text)  # raises before any is sent if one can't be
+            as_message(text)  # checks all of them before the first is sent
         with blocking.connect(options.host, options.port, options.timeout) as stream:
             ask(console, stream, options)
 

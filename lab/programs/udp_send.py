@@ -57,13 +57,13 @@ def make_payloads(options: argparse.Namespace) -> Iterator[bytes]:
         if options.text:
             raise Failure(_("--size generates its own datagrams: omit TEXT"), USAGE)
         return (filler(number, options.size) for number in range(1, options.count + 1))
-    texts = [encode(text) for text in options.text]  # raises before any is sent if one can't be
+    texts = [encode(text) for text in options.text]  # checks all of them before the first is sent
     source = iter(texts) if texts else typed()
     return (text for text in source for _ in range(options.count))
 
 
 def filler(number: int, size: int) -> bytes:
-    """``size`` bytes, different for each ``number`` if there is room for it."""
+    """``size`` bytes, different for each ``number`` if ``size`` allows it."""
     line = f"datagram {number} of {size} bytes, ".encode()
     return (line * (size // len(line) + 1))[:size]
 

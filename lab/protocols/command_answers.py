@@ -103,7 +103,7 @@ def tutorial_order(protocol: str, stdout_size: int) -> tuple[str, ...]:
 
 
 def tutorial_prefix(protocol: str, size: int, **fields: Any) -> bytes:
-    """What a tutorial protocol sends before ``size`` bytes of answer; ``fields`` are added to its header."""
+    """The bytes before an answer of ``size`` bytes in a tutorial protocol; ``fields`` go into its header."""
     if protocol == "raw":
         return b""
     if protocol == "length":
@@ -136,7 +136,7 @@ class RawAnswerDecoder:
 
 
 class LengthAnswerDecoder:
-    """Length: the bytes are stdout, or stderr if stdout was empty; the protocol doesn't say which."""
+    """Length: the bytes are stdout, or stderr if stdout was empty; the protocol doesn't show which."""
 
     def __init__(self) -> None:
         self._prefix = bytearray()
@@ -182,7 +182,7 @@ class HeaderAnswerDecoder:
         self._frames = framing.Decoder()
 
     def feed(self, data: bytes) -> Iterator[AnswerEvent]:
-        """Raises RemoteProtocolError; after a wrong digest, none of the output yielded before is valid."""
+        """Raises RemoteProtocolError; if the digest is wrong, none of the earlier output is valid."""
         for event in self._frames.feed(data):
             if isinstance(event, framing.Header):
                 self._begin(event)
@@ -202,7 +202,7 @@ class HeaderAnswerDecoder:
         self._encoding = _parse_encoding(header.fields)
         self._digest = hashlib.md5(usedforsecurity=False)
         size = _optional_integer(header.fields, "stdout_size", header.total_size)
-        # A tutorial server doesn't send stdout_size, so stderr can't be told from stdout.
+        # A tutorial server doesn't send stdout_size, so stderr can't be distinguished from stdout.
         self._stdout_left = header.total_size if size is None else size
 
     def _split(self, data: bytes) -> Iterator[Output]:
@@ -224,7 +224,7 @@ class FrameAnswerDecoder:
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[AnswerEvent]:
-        """Raises RemoteProtocolError; after a wrong digest, none of the output yielded before is valid."""
+        """Raises RemoteProtocolError; if the digest is wrong, none of the earlier output is valid."""
         for event in self._frames.feed(data):
             if isinstance(event, framing.Header):
                 self._begin(event)

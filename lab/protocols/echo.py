@@ -2,7 +2,7 @@
 
 There is no framing: a chunk (the result of one recv) counts as one message. TCP preserves the bytes and
 their order but not the boundaries of calls, so this works only while messages are short and each is answered
-before the next is sent. Our client doesn't rely on it: it computes the expected answer and collects chunks
+before the next is sent. Our client doesn't rely on this: it computes the expected answer and collects chunks
 until that answer is complete.
 """
 
@@ -34,7 +34,7 @@ class Session:
     over = False
 
     def received(self, chunk: bytes) -> Reply:
-        """The reply to ``chunk``. Raises RemoteProtocolError if the session can't go on."""
+        """The reply to ``chunk``. Raises RemoteProtocolError if the session can't continue."""
         raise NotImplementedError
 
 

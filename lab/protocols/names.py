@@ -81,7 +81,7 @@ def partial_name(name: str, slot: int) -> str:
 
 
 def is_partial_name(name: str) -> bool:
-    """Whether ``partial_name`` may have made ``name``."""
+    """Whether ``partial_name`` may have produced ``name``."""
     return re.fullmatch(r"\.transfer-[0-9a-f]{24}-\d{1,3}\.part", name) is not None
 
 

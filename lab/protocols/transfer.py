@@ -56,7 +56,7 @@ def _digest(name: str, value: object) -> str:
     return _checks.matching(name, value, "([0-9a-f]{64})?", "a SHA-256 digest in lower-case hex")
 
 
-# A field's name means the same in every message.
+# A field has the same meaning in every message.
 _CHECK_BY_NAME: dict[str, Callable[[str, object], object]] = {
     "path": lambda name, value: check_path(_checks.items(name, value, sys.maxsize)),
     "size": _checks.integer,

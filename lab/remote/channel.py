@@ -1,4 +1,4 @@
-"""The parts of paramiko that are not public, each behind one function or class, with its upstream issue."""
+"""Access to parts of paramiko that aren't public: one function or class each, with its upstream issue."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def exit_signal(channel: paramiko.Channel) -> str | None:
 def send_signal(channel: paramiko.Channel, name: str) -> None:
     """Sends a signal to the command (RFC 4254, section 6.9). Upstream: paramiko/paramiko#203, open.
 
-    A closed channel is left alone: sshd would close the connection, with everything that runs on it.
+    Does nothing on a closed channel: sshd would close the connection, with everything that runs on it.
     """
     message = Message()
     message.add_byte(cMSG_CHANNEL_REQUEST)

@@ -24,7 +24,7 @@ class MgmtTransport:
             ]
             self._key, self._known_hosts = Path(environ["LAB_SSH_KEY"]), Path(environ["LAB_KNOWN_HOSTS"])
         except KeyError as error:
-            raise EnvironmentFailure(f"{error} is not set: it is set in the lab's runner only") from None
+            raise EnvironmentFailure(f"{error} is not set: it is set only in the lab's runner") from None
 
     def nodes(self) -> list[Node]:
         return self._nodes

@@ -51,7 +51,7 @@ class Stream:
         return self.socket.recv_into(buffer)
 
     def recv_exactly(self, count: int, deadline: Deadline = NEVER) -> bytes:
-        """``count`` bytes, or fewer if the stream ends before."""
+        """``count`` bytes, or fewer if the stream ends first."""
         parts = bytearray()
         while len(parts) < count:
             part = self.recv(min(count - len(parts), 1 << 20), deadline)
@@ -89,7 +89,7 @@ class Stream:
         self.socket.sendall(data)
 
     def send_some(self, data: bytes | bytearray | memoryview) -> int:
-        """Passes to the kernel what fits into its buffer, without waiting. Returns the number of bytes."""
+        """Passes as much data to the kernel as its buffer can take now. Returns the number of bytes."""
         self.socket.settimeout(0)
         try:
             return self.socket.send(data)

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 VANISHED_TIMEOUT = 30.0  # seconds after which a connection to an unreachable peer is given up
 
-# Of the servers that serve many clients at once:
+# For servers that serve many clients at once:
 MAX_CLIENTS = 512
 BUSY = b"busy\n"
 BUSY_LINGER = 0.5  # seconds between sending BUSY and closing

@@ -1,4 +1,4 @@
-"""UDP: each datagram arrives complete or not at all, and the sender isn't told which."""
+"""UDP: each datagram arrives complete or not at all, and the sender isn't notified."""
 
 from __future__ import annotations
 

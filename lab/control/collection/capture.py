@@ -1,7 +1,7 @@
 """Captures: tcpdump on a node, streamed over SSH while it runs, and written as pcapng.
 
-tcpdump captures from its "listening on" message on, and discards unread packets when it is stopped: so
-``wait_until_listening`` and ``flush``. The controller's memory is bounded: of a long run a capture keeps the
+tcpdump captures from its "listening on" message on, and discards unread packets when it is stopped, so use
+``wait_until_listening`` and ``flush``. The controller's memory is bounded: in a long run a capture keeps the
 first and the last packets, and counts those that it dropped in between.
 """
 
@@ -101,7 +101,7 @@ class Capture:
         self._process = host.helper(self._command, self._take)
 
     def resume(self) -> None:
-        """Captures again after the host was off. ``about`` notes the gap."""
+        """Captures again after the host was off. ``about`` records the gap."""
         self._stream = PcapStream()
         self._process = self.host.helper(self._command, self._take)
         self.wait_until_listening()

@@ -17,7 +17,7 @@ class Clock:
     shared: bool = False  # the controller's own clock: both run on one kernel
 
     def correct(self, at: float) -> float:
-        """The node's time ``at`` on the controller's clock. An offset within uncertainty is ignored."""
+        """The node's time ``at`` on the controller's clock. An offset below the uncertainty is ignored."""
         return at if abs(self.offset) <= self.uncertainty else at - self.offset
 
     def to_dict(self) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class EvidenceCollector:
         return Traffic(packets, [capture.about for capture in self.segments], names(self.hosts))
 
     def _settle(self) -> None:
-        """Waits for packets that have just entered the router: without it they would count as lost."""
+        """Waits for packets that have just entered the router; otherwise they would count as lost."""
         until = time.time() + MAX_SETTLE
         try:
             while (time_left := _time_left(self.packets())) > 0 and time.time() < until:

@@ -56,7 +56,7 @@ class SocketMonitor:
         return self.host.helper(" ".join([PROGRAM, *words]), self._take)
 
     def wait_until_watching(self, timeout: float = START_TIMEOUT) -> None:
-        """Returns when it polls and its clock has been read. Raises EnvironmentFailure, HostTimeout."""
+        """Returns when it is polling and its clock has been read. Raises EnvironmentFailure, HostTimeout."""
         process, left = self._process, deadline(timeout)
         process.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", left())
         if self.boot_id and self.boot_id == boot_id():
@@ -114,7 +114,7 @@ class SocketMonitor:
     def flush(self) -> None:
         """Returns when all earlier changes have been passed on, or if the host is gone."""
         with suppress(LabError):
-            for _ in range(2):  # the poller looks after the first answer, and reports before the second
+            for _ in range(2):  # it polls after the first answer, and reports before the second
                 self._read_clock(FLUSH_TIMEOUT)
 
     def stop(self) -> None:

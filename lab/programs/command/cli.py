@@ -1,4 +1,4 @@
-"""lab-command: a remote shell with four protocols, from one without framing to one that is verified."""
+"""lab-command: a remote shell with four protocols, from one without framing to one with verified answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.sockets.connection import MAX_CLIENTS
 from lab.sockets.deadline import HEADER_TIMEOUT, IDLE_TIMEOUT
 from lab.sockets.stop import GRACE
 
-MAX_LENGTH = 2**31 - 65_536  # of an answer: fits in an int32, with room for a note of ours
+MAX_LENGTH = 2**31 - 65_536  # of an answer: fits in an int32, with room for a note from the server
 
 
 def main() -> None:

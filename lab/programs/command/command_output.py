@@ -36,7 +36,7 @@ class OutputWriter(Protocol):
         """Accepts the next bytes of ``stream``."""
 
     def flush(self) -> bool:
-        """Passes on as much as possible without waiting. True if it can accept more."""
+        """Passes on as much as possible without waiting. Returns True if it can accept more."""
 
 
 class FrameWriter:
@@ -61,8 +61,9 @@ class FrameWriter:
 
 
 class OutputBuffer:
-    """Keeps output until its size is known, as the tutorial protocols need it; large output in unnamed
-    files.
+    """Keeps the output until its size is known, because the tutorial protocols send the size first.
+
+    Large output is kept in unnamed files.
     """
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ _MOST_AT_ONCE = 10_000  # processes that are listed before they are killed
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of descendants that lose theirs, instead of init (prctl(2))."""
+    """Makes this process, instead of init, adopt its orphaned descendants (prctl(2))."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -44,7 +44,7 @@ def with_descendants(pids: Iterable[int]) -> list[int]:
 
 
 def kill(pids: Iterable[int], until: float) -> int:
-    """Kills ``pids`` and waits for their end, up to the time ``until`` of time.monotonic().
+    """Kills ``pids`` and waits for them to exit, until the time.monotonic() value ``until``.
 
     Returns how many it killed. Processes that had ended or belong to another user (sudo) don't count.
     """

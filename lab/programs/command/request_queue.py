@@ -16,7 +16,7 @@ AMBIGUOUS_GRACE = 0.15  # seconds
 
 
 def first_chunk(stream: Stream, idle_timeout: float) -> bytes:
-    """The first bytes of a session, enough to tell a command from a frame."""
+    """The first bytes of a session, enough to distinguish a command from a frame."""
     chunk = stream.recv_request(MAX_COMMAND + 1, Deadline(idle_timeout))
     deadline = Deadline(AMBIGUOUS_GRACE)
     while chunk and is_frame(chunk) is None:
@@ -31,8 +31,8 @@ def first_chunk(stream: Stream, idle_timeout: float) -> bytes:
 
 
 class RequestQueue:
-    """The requests of a frame session, in order. It also reads while a command runs, to see a
-    cancellation.
+    """The requests of a frame session, in order. It also reads while a command runs, to notice
+    a cancellation.
     """
 
     def __init__(self, stream: Stream, header_timeout: float, idle_timeout: float) -> None:

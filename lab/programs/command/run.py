@@ -25,7 +25,7 @@ from lab.sockets.blocking import connect
 from lab.sockets.deadline import Deadline
 
 ANSWER_GRACE = 10.0  # seconds that an answer may take in addition to the command's time limit
-SLOWEST_SERVER = 100_000.0  # bytes/s; an answer that arrives more slowly is given up
+SLOWEST_SERVER = 100_000.0  # bytes/s; a slower answer is abandoned
 LEAVE = ("exit", "quit")
 
 
@@ -231,7 +231,7 @@ class OutputPrinter:
         self._write_text(output.stream, self._decoders[output.stream].decode(output.data))
 
     def exit(self, command: str, ending: Exit, seconds: float) -> None:
-        """Ends an answer; prints a line if the exit code doesn't describe its end."""
+        """Ends an answer; prints a line if the exit code doesn't show how it ended."""
         for stream, decoder in self._decoders.items():
             self._write_text(stream, decoder.decode(b"", True))
         self._decoders.clear()
@@ -325,7 +325,7 @@ class InteractivePrompt:
             code = status(self._session.ask(command))
         except KeyboardInterrupt:
             if self._session.cancels:
-                raise  # the second time
+                raise  # the second Ctrl-C
             print("\nlab-command: " + _("interrupted; reconnecting"), file=sys.stderr)
             self._session.reconnect()
             code = console.INTERRUPTED

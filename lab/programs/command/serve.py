@@ -46,7 +46,7 @@ from lab.sockets.deadline import IDLE_TIMEOUT, Deadline
 
 logger = logging.getLogger(__name__)
 
-SLOWEST_CLIENT = 100_000.0  # bytes/s; a client that reads an answer more slowly is given up
+SLOWEST_CLIENT = 100_000.0  # bytes/s; a client that reads an answer more slowly is disconnected
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -198,7 +198,7 @@ class Server:
 
 
 def _allow_descriptors(clients: int) -> None:
-    """A client needs up to eight: its socket, the pipes and the buffer files of a command."""
+    """Raises the limit of descriptors. A client needs up to eight: its socket, pipes and buffer files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 8 * clients + 64
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -219,7 +219,7 @@ def _md5(buffer: OutputBuffer, order: tuple[str, ...], note: bytes) -> str:
 
 
 def _join(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Joins ``parts`` to pieces of at least CHUNK bytes, so that a short answer is one segment on the
+    """Joins ``parts`` into pieces of at least CHUNK bytes, so that a short answer is one segment on the
     wire.
     """
     buffer = bytearray()

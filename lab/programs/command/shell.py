@@ -64,7 +64,7 @@ class RunningCommand:
             os.killpg(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        """Kills the command with everything that it has started, and waits until all of it has ended."""
+        """Kills the command with everything that it has started, and waits until all have exited."""
         self._kill_descendants()
         self._supervisor.kill_orphans(self._mark)
 

@@ -1,4 +1,4 @@
-"""The supervisor of lab-command serve: a process that starts the commands and kills all that is left of them.
+"""The supervisor of lab-command serve: it starts the commands and kills the processes that they leave behind.
 
 It is the parent of every command's shell and a child subreaper: processes that lose their parent (daemons)
 become its children. It holds one end of a socket to the server and ends when the other end is closed. So when
@@ -97,7 +97,7 @@ def _main(requests: Channel) -> None:
 
 
 def _replace_standard_streams() -> None:
-    """Lets go of the server's input and output, whose other ends may wait for the end of the server."""
+    """Closes the server's input and output here, so that their other ends notice when the server exits."""
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
@@ -124,7 +124,7 @@ class _Process:
         }  # fmt: skip
 
     def serve(self) -> None:
-        """Until the server closes its end."""
+        """Handles requests until the server closes its end."""
         with contextlib.suppress(OSError):
             while request := self._receive():
                 self._channel.send(pickle.dumps(self._carry_out(*request)))

@@ -1,8 +1,8 @@
 """A pipeline of steps for the blocks of a file, such as hashing and writing, each in its own thread.
 
 hashlib and file I/O release the interpreter's lock. So with two cores, one block is received from the
-network while the previous one is hashed and the one before that is written. A few blocks are reused all the
-time: memory is constant, and they stay in the processor's cache.
+network while the previous one is hashed and the one before that is written. A few blocks are reused, so
+memory is constant and the blocks stay in the processor's cache.
 """
 
 from __future__ import annotations

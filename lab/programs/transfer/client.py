@@ -75,7 +75,7 @@ class Client:
             except Refusal as refusal:
                 if refusal.code != "conflict" or not offset:
                     raise
-                offset = 0  # the server's data is of another file: start again
+                offset = 0  # the server's data belongs to another file: start again
         stored = self._send_content(file, hasher, offset, found.size, on_progress)
         return Outcome(stored.size, stored.digest, offset)
 
@@ -96,16 +96,14 @@ class Client:
             raise self._reason() from None
         stored = self._expect(Stored, work=size - offset)
         if (stored.size, stored.digest) != (size, hasher.hexdigest()):
-            raise RemoteProtocolError("digest-mismatch", "the server stored other data than was sent")
+            raise RemoteProtocolError("digest-mismatch", "the stored data differs from the data sent")
         return stored
 
     def _reason(self) -> ProtocolError:
         """Why the server closed the connection or sent a message while we were sending."""
         try:
             self._expect(Ready)
-        except (
-            ProtocolError
-        ) as reason:  # a Refusal names it; a TruncatedError means that the server just left
+        except ProtocolError as reason:  # a Refusal, or a TruncatedError if the server sent no message
             return reason
         except OSError:
             pass
@@ -119,7 +117,7 @@ class Client:
             with (partials.resume() if resume else None) or partials.begin(0) as partial:
                 content = self._ask_content(path, partial, on_progress)
                 if content.offset != partial.offset:
-                    raise RemoteProtocolError("bad-message", "the server sends another part than requested")
+                    raise RemoteProtocolError("bad-message", "the server sent a part that was not requested")
                 partial.expect(content.size)
                 self._wire.receive_file(partial, content.size, on_progress)
                 digest = self._expect(Digest).digest
@@ -128,14 +126,14 @@ class Client:
 
     def _ask_content(self, path: Path, partial: PartialFile, on_progress: ProgressCallback) -> Content:
         if partial.offset:
-            self.stat(path)  # tells the server to wait while we read our data
+            self.stat(path)  # makes the server wait while we read our data
             try:
                 get = Get(path, partial.offset, partial.hash_prefix(on_progress))
                 return self._ask(get, Content, work=partial.offset)
             except Refusal as refusal:
                 if refusal.code != "conflict":
                     raise
-            partial.start_over(0)  # our data is of another file
+            partial.start_over(0)  # our data belongs to another file
         return self._ask(Get(path), Content)
 
     def stat(self, path: Path, *, digest: bool = False) -> Status:

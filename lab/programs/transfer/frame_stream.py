@@ -49,7 +49,7 @@ class FrameStream:
 
     @property
     def between_frames(self) -> bool:
-        """True if both directions are between two frames, so that the session can go on."""
+        """True if both directions are between two frames, so that the session can continue."""
         return self._file == "none" and self._decoder.between_frames
 
     @property
@@ -74,7 +74,7 @@ class FrameStream:
         return fields
 
     def receive_request(self, deadline: Deadline) -> Fields | None:
-        """As receive, but between two requests, when the stream may end or the server stop: None."""
+        """As receive, between two requests; returns None if the stream ends or the server is stopping."""
         return self._receive(self.stream.recv_request, deadline)
 
     def _receive(self, read: Callable[[int, Deadline], bytes], deadline: Deadline) -> Fields | None:
@@ -100,7 +100,7 @@ class FrameStream:
         """Sends ``header`` and the bytes ``offset`` … ``size`` of ``file``; ``hasher`` sees them too.
 
         Each block is read once for the hash, and then sent from the page cache. Raises ProtocolError if the
-        file is shorter, or if the peer sends something: it doesn't want the rest.
+        file is shorter, or if the peer sends something, because then it doesn't want the rest.
         """
         self._file = "sending"
         self.send(header)
@@ -125,7 +125,7 @@ class FrameStream:
     def receive_file(self, partial: PartialFile, size: int, on_progress: ProgressCallback) -> None:
         """Writes the payload into ``partial`` until that has ``size`` bytes.
 
-        Raises TruncatedError if the stream ends before, TimeoutError, and the errors of writing.
+        Raises TruncatedError if the stream ends too early, TimeoutError, and the errors of writing.
         """
         self._file = "receiving"
         left = size - partial.offset

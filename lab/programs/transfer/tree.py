@@ -146,8 +146,8 @@ class Download:
 def attempt(
     report: Report, name: str, transfer: Callable[[*Arguments], None], *arguments: *Arguments
 ) -> None:
-    """Transfers one file of a tree. An error that concerns only this file is reported, and the rest goes
-    on.
+    """Transfers one file of a tree. An error that concerns only this file is reported, and the others are
+    still transferred.
     """
     try:
         transfer(*arguments)

@@ -153,7 +153,7 @@ def payload(message: bytes) -> bytes:
 
 
 def overflowed(number: int, table: Path = Path("/proc/net/netfilter/nfnetlink_queue")) -> int:
-    """The number of packets that queue ``number`` lost because it was full or we were too slow."""
+    """The number of packets that queue ``number`` lost because it was full or the consumer was too slow."""
     for line in table.read_text().splitlines():
         fields = [int(field) for field in line.split()]
         if fields[0] == number:
