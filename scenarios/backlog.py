@@ -9,7 +9,7 @@ and without a timeout of its own connect() waits for about two minutes:
     client 2 ── handshake ──▶ ┘
     client 3 ── SYN ────────▶ ✗   SYN ──▶ ✗   SYN ──▶ ✗    connect() waits
 
-So a complete connection doesn't mean that a program has seen it. The cure is to accept without delay and to
+So a complete connection doesn't mean that a program has accepted it. The cure is to accept at once and to
 do the work elsewhere, for example in a thread. A larger n (up to net.core.somaxconn) only absorbs a burst:
 clients that come faster than the server accepts lose a SYN, and a second, in the best program. (The SYN
 queue, for half-open handshakes, is a different queue. SYN cookies help when that one overflows; they don't

@@ -1,4 +1,4 @@
-"""One recv is not one message: a megabyte is cut at what had arrived.
+"""One recv is not one message: of a megabyte, it returns only the first packets.
 
 recv(n) waits until some data has arrived and returns that data; n is only an upper limit. Over loopback the
 whole message is often there at once, and the program seems right. Over a slow link it arrives packet by

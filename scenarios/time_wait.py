@@ -1,4 +1,4 @@
-"""A connection for each request: TIME_WAIT piles up where they were closed first.
+"""A connection for each request: TIME_WAIT piles up on the side that closes first.
 
 The side that closes first keeps the connection for a minute, so that a late segment isn't mistaken for part
 of the next connection. With one connection per request, a busy client soon has thousands of them, each with

@@ -1,6 +1,6 @@
 """Nothing listens on the UDP port: the sender gets no error, unless its socket is connected.
 
-UDP has no handshake, so sending to a port without a listener succeeds. The other host does object, with an
+UDP has no handshake, so sending to a port without a listener succeeds. The other host does report it, with an
 ICMP message, "port unreachable". The sender's kernel receives it but doesn't pass it on: an unconnected
 socket sends to any address, and has no way to report an error about one of them. So the program waits for an
 answer that never comes.

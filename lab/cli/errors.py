@@ -1,4 +1,4 @@
-"""How commands report an error: in one line, with an exit code for each kind of failure."""
+"""Error handling of the commands: one line, and an exit code for each kind of failure."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class View:
             self._row(Text(_(" time", self._language), "dim"), heads)
 
     def observe(self, event: Event) -> None:
-        """One event, at once."""
+        """Shows one event at once."""
         if isinstance(event, VariantBegan):
             self._variants[event.variant] = event.at
             self._console.rule(

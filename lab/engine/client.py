@@ -54,7 +54,7 @@ class Engine:
         self._client.close()
 
     def nodes(self, project: str) -> list[Container]:
-        """The containers of the project's hosts and routers, also stopped ones, sorted by service name."""
+        """The containers of the project's hosts and routers, even stopped ones, sorted by service name."""
         labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
         found = asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
         nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c)]

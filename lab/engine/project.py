@@ -246,7 +246,7 @@ class LabProject:
                 self.down(quiet=True)
 
     def _last_logs(self) -> str:
-        """The last lines that the nodes logged: why one of them didn't come up."""
+        """The last lines that the nodes logged, to show why one of them didn't come up."""
         with suppress(OSError, subprocess.SubprocessError):
             logs = self.compose("logs", "--no-color", "--tail", "5")
             done = subprocess.run(logs, env=self.environment(), capture_output=True, text=True, timeout=10)

@@ -86,7 +86,7 @@ def input_lines() -> Iterator[str]:
             yield line.rstrip("\r\n")
         return
     with suppress(ImportError):
-        import readline  # noqa: F401  gives input() line editing
+        import readline  # noqa: F401  enables line editing in input()
     print(_('Type a message; "quit" or Ctrl-D ends.'), file=sys.stderr)
     with suppress(EOFError):
         while True:
@@ -163,7 +163,7 @@ def _wrong(value: str, text: str) -> argparse.ArgumentTypeError:
 
 
 def count(text: str) -> int:
-    """The argparse type of a number of things: 1 to 10^12."""
+    """The argparse type of a count: 1 to 10^12."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:20]) <= 10**12:
         raise _wrong(text, _("{value} is not a count (1 or more)"))
     return int(text)

@@ -56,7 +56,7 @@ def say_hello(console: Console, options: argparse.Namespace) -> None:
 
 
 def receive_hello(stream: Stream, deadline: Deadline) -> bytes:
-    """All data until the server closes, or until it has been open for CLOSE_TIMEOUT after its last answer."""
+    """All data until the server closes, or until CLOSE_TIMEOUT after the first data."""
     answer = b""
     while len(answer) < ANSWER_LIMIT:
         try:

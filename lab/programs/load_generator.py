@@ -21,7 +21,7 @@ from lab.sockets.deadline import Deadline
 
 @dataclass
 class Stats:
-    """The result of a load. ``served_at_once``: the maximum of clients between first and last answer."""
+    """The result of a load. ``served_at_once``: the most clients that were between first and last answer."""
 
     connections: int
     opened: int = 0  # connections open before the first message was sent

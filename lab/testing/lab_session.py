@@ -60,7 +60,7 @@ class LabSession:
         self._exit_stack.close()
 
     def _start(self) -> LabProject:
-        # The process id tells apart the sessions, and the pytest-xdist workers, of one machine.
+        # The process id distinguishes the sessions, and the pytest-xdist workers, of one machine.
         suffix = self._profile and f"-{self._profile}"
         topology = start_beside(f"socketlab-test-{os.getpid()}{suffix}", self._profile)
         self._exit_stack.callback(topology.down, quiet=True)

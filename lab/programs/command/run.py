@@ -289,7 +289,7 @@ class InteractivePrompt:
     def run(self) -> int:
         """Returns the exit code of the last command."""
         with suppress(ImportError):
-            importlib.import_module("readline")  # importing it gives input() line editing and history
+            importlib.import_module("readline")  # importing it enables line editing and history in input()
         print(
             _("Each command runs in its own shell: cd and variables have no effect on the next."),
             file=sys.stderr,
