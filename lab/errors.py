@@ -32,7 +32,7 @@ class EnvironmentFailure(LabError):
 
 
 class Unsupported(LabError):
-    """This lab can't do what the scenario requires. The verdict is ``unsupported``, which isn't a success."""
+    """This lab lacks something that the scenario requires. The verdict is ``unsupported``, not a success."""
 
     exit_code = 3
 

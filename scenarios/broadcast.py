@@ -1,4 +1,4 @@
-"""A broadcast doesn't cross the router: only its own segment hears it.
+"""A broadcast doesn't cross the router: only hosts on the sender's segment receive it.
 
 A datagram to a broadcast address (255.255.255.255, or that of a segment, such as 192.168.40.255) goes to
 every host on the sender's segment and no further. Routers don't forward broadcasts, or each would reach the
@@ -40,7 +40,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
 
 
 def run(lab, variant):
-    """A receiver has heard everything when "over" arrives."""
+    """A receiver has received everything when "over" arrives."""
     program = {"broken": BROKEN, "fixed": FIXED}[variant]
     with (
         lab.router.start_python(RECEIVER) as router,

@@ -1,8 +1,8 @@
 """One "can't connect" for four causes: refused, reset, timed out, unreachable.
 
-Each cause needs another remedy, so a program has to report which one it was. The kernel gives it a number:
-connect_ex() returns it, and connect() raises it as OSError.errno. The packets show what happened on the way,
-and the lab's diagnosis is based on them:
+Each cause needs a different remedy, so a program has to report which one it was. The kernel has a number for
+each: connect_ex() returns it, and connect() raises it as OSError.errno. The packets show what happened on the
+way, and the lab's diagnosis is based on them:
 
     ECONNREFUSED   SYN ──▶  ◀── RST           the host is up, but nothing listens on the port
     ECONNRESET     handshake, then ◀── RST    the server exited before it accepted the connection

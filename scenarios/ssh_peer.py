@@ -1,4 +1,4 @@
-"""The same command and file by OpenSSH: what a real protocol adds.
+"""The same command and file over OpenSSH: the protection that a real protocol adds.
 
 kali logs in to win10 across the router. Before the first byte of the command, SSH has agreed on keys,
 verified the identity of win10 (a strict known_hosts) and authenticated the client; our own protocols do none

@@ -73,7 +73,7 @@ class View:
         self._started = time.time()
 
     def begin(self, scenario: Scenario) -> None:
-        """The heading of a scenario."""
+        """Shows the heading of a scenario."""
         self._shown.clear()
         self._variants.clear()
         self._programs = scenario.programs
@@ -82,7 +82,7 @@ class View:
         self._console.print(f"[bold]▶ {escape(scenario.name)}[/]  {escape(title)}")
 
     def show_nodes(self, nodes: Sequence[Node]) -> None:
-        """The nodes of the lab, whose lines follow: a colour for each, and the heads of the columns."""
+        """Assigns a colour to each node of the lab, and shows the heads of the columns."""
         self._nodes = [node.title for node in nodes]
         if self._wants_columns:
             self._columns = tuple(node.title for node in nodes if node.role == "host")
@@ -107,7 +107,7 @@ class View:
             self._console.print(Text.assemble((prefix, self._colour(event.node)), ("│ ", "dim"), line))
 
     def end(self, outcome: Outcome) -> None:
-        """The verdict, the packets, and the run's folder."""
+        """Shows the verdict, the packets, and the run's folder."""
         style = VERDICT_STYLES[outcome.verdict]
         line = Text.assemble(
             (outcome.verdict.upper(), style),
@@ -130,7 +130,7 @@ class View:
         self._console.print()
 
     def sum_up(self, outcomes: Sequence[Outcome]) -> None:
-        """The verdicts of several scenarios, and the names of those that didn't pass."""
+        """Shows the verdicts of several scenarios, and the names of those that didn't pass."""
         verdicts = Counter(outcome.verdict for outcome in outcomes)
         counts = [
             (f"{verdicts[name]} × {name}  ", style)
@@ -148,7 +148,7 @@ class View:
                 )
 
     def _show_variants(self, outcome: Outcome) -> None:
-        """The outcome of each variant and its packets."""
+        """Shows the outcome of each variant and its packets."""
         told = lesson(outcome.scenario, self._language)
         ends = [*list(self._variants.values())[1:], math.inf]
         for (variant, since), until in zip(self._variants.items(), ends, strict=True):
@@ -231,7 +231,7 @@ def show_failure(console: Console, outcome: Outcome, number: int, language: str)
 
 
 def show_diagnosis(console: Console, diagnosis: Diagnosis, language: str) -> None:
-    """The cause of a failure as far as the evidence shows it, and scenarios in which it can be seen."""
+    """Shows the cause of a failure, as far as it is known, and scenarios that demonstrate it."""
     for sentence in diagnosis.in_language(language):
         console.print(Text(f"  {printable(sentence)}", "yellow"))
     if diagnosis.see_also:

@@ -62,7 +62,7 @@ class RemoteProcess:
         return True
 
     def follow_in_background(self) -> None:
-        """Follows the process in a thread of its own. A failure there is raised to a thread that waits."""
+        """Follows the process in a separate thread. A failure there is raised in a thread that waits."""
         self._thread = threading.Thread(target=self._follow, daemon=True, name=f"follow {self.node}")
         self._thread.start()
 

@@ -5,7 +5,7 @@ The decision is a function of
     the number of the conversation among those with the same values, in order of appearance, and
     the number of the packet in that conversation and direction.
 It doesn't depend on time, addresses, a client's ephemeral port or the traffic of other programs. Each packet
-uses six random numbers whatever the settings are, so changing one setting doesn't affect the others.
+uses six random numbers for any settings, so changing one setting doesn't affect the others.
 """
 
 from __future__ import annotations

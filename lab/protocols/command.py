@@ -5,7 +5,7 @@
     header  command → int32 length, JSON header, stdout, stderr   verified (md5); unframed commands
     frame   framed both ways: run → stdout and stderr frames as they come, then an exit frame
 
-In the three tutorial protocols (raw, length, header) a command is whatever one ``recv`` returned. The answers
+In the three tutorial protocols (raw, length, header) the result of one ``recv`` is a command. The answers
 are in command_answers.
 """
 
@@ -51,7 +51,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Interrupt the running command; the session goes on. Has no effect if no command is running."""
+    """Interrupt the running command; the session continues. Has no effect if no command is running."""
 
 
 Request: TypeAlias = Run | Cancel

@@ -4,7 +4,7 @@
 
 The decoder turns received bytes into events. It checks the length before it stores any byte of the header,
 and the header before it passes on any payload. Payload bytes are passed on as they arrive, so memory is
-bounded by one header and one chunk, whatever length the peer declares. To receive payload from the socket
+bounded by one header and one chunk, for any length that the peer declares. To receive payload from the socket
 directly into a file, a caller reads at most ``wanted`` bytes at a time until the header is complete, and then
 reports the payload bytes that it read itself with ``took()``.
 """

@@ -4,7 +4,7 @@
     get     C: get ──────────► S: content + payload, then digest
     resume  C: find-partial ─► S: partial {offset}; then put or get with an offset and the prefix's digest
     others  C: list, stat, remove, mkdir ─► S: entries … end, status, done
-    any     S: error {code, text} instead; after a refusal the session goes on
+    any     S: error {code, text} instead; after a refusal the session continues
 
 Every message is a frozen dataclass that checks its fields when it is made, whether they are our own or come
 from a peer's header; one table holds the checks. The digest covers the whole file and follows the payload:
@@ -33,7 +33,7 @@ KINDS = ("file", "directory", "symlink", "special", "unnamable")
 
 
 class Refusal(ProtocolError):
-    """The request is valid, but the server refuses it. The session goes on.
+    """The request is valid, but the server refuses it. The session continues.
 
     Codes: name-refused, not-found, exists, not-a-file, not-a-directory, not-empty, symlink, denied,
     conflict, digest-mismatch, no-space, read-only, busy, failed.

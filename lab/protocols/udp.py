@@ -149,7 +149,7 @@ _Key: TypeAlias = tuple[str, bytes]
 
 @dataclass
 class _KnownRequest:
-    """A request that the server has seen: when it arrived, and its answer once there is one."""
+    """A request that the server has received: when it arrived, and its answer once there is one."""
 
     arrived: float
     answer: bytes | None = None

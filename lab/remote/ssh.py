@@ -90,7 +90,7 @@ class Connection:
         except TimeoutError as error:
             raise HostTimeout(f"{self.name}: no answer within {timeout:g} s") from error
         except (paramiko.SSHException, EOFError, OSError) as error:
-            if self.alive:  # paramiko has no exception of its own for a timeout
+            if self.alive:  # paramiko has no separate exception for a timeout
                 raise HostTimeout(f"{self.name}: {error}") from error
             raise EnvironmentFailure(f"{self.name}: the SSH connection broke: {error}") from error
         return Session(channel)

@@ -63,7 +63,7 @@ def title(name: str) -> str:
 
 
 def load(name: str, variant: str | None = None) -> Scenario:
-    """Loads the scenario called ``name``; of a pitfall, only ``variant`` if one is given.
+    """Loads the scenario called ``name``; if ``variant`` is given, only that variant of a pitfall.
 
     Raises UsageError if there is no such scenario or variant, or if the file isn't a valid scenario.
     """

@@ -1,6 +1,6 @@
 """One thread for all clients: asyncio, with the same names as the blocking I/O model.
 
-It uses plain non-blocking sockets and has no buffers of its own. So memory is bounded (a stream takes a few
+It uses plain non-blocking sockets and doesn't buffer data itself. So memory is bounded (a stream takes a few
 hundred bytes), and a client that doesn't read its answers delays only itself.
 """
 

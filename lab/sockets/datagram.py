@@ -101,7 +101,7 @@ Handle: TypeAlias = Callable[[bytes, Address], bytes | None]
 def serve(sock: socket.socket, handle: Handle, stop: Stop) -> None:
     """Calls ``handle`` with each datagram and its sender, and sends its result back, until ``stop``.
 
-    If a datagram can't be handled or answered, the error is logged and the server goes on.
+    If a datagram can't be handled or answered, the error is logged and the server continues.
     """
     with sock, selectors.DefaultSelector() as selector:
         sock.setblocking(False)

@@ -1,6 +1,6 @@
 """The pytest plugin: the fixtures `lab` and `played`, and scenario files collected as tests.
 
-A test session that needs hosts starts a lab of its own, with free prefixes, and takes it down at the end.
+A test session that needs hosts starts its own lab, with free prefixes, and takes it down at the end.
 With pytest-xdist each worker has its own lab; `--dist loadgroup` plays each scenario on one worker only.
 `--lab NAME` uses a lab that is already up. Without a Docker Engine, tests that need a lab fail; they are
 never skipped.
@@ -75,5 +75,5 @@ def windows_lab(request: pytest.FixtureRequest) -> Lab:
 
 @pytest.fixture(scope="session")
 def played(request: pytest.FixtureRequest) -> Callable[..., Outcome]:
-    """Plays a scenario by name, once a session; ``played(name, profile)`` uses the lab with that profile."""
+    """Plays a scenario by name, once per session; ``played(name, profile)`` uses a lab with that profile."""
     return request.config.stash[SESSIONS].play

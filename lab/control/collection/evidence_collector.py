@@ -110,7 +110,7 @@ class EvidenceCollector:
             capture.stop()
 
     def evidence(self, since: float = 0.0) -> Evidence:
-        """The evidence so far; of packets and programs, only those that began after ``since``.
+        """The evidence so far, with only the packets and programs that began after ``since``.
 
         Raises EnvironmentFailure, HostTimeout.
         """

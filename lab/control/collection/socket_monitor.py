@@ -98,13 +98,13 @@ class SocketMonitor:
 
     def resume(self) -> None:
         """Starts the poller again after the host was off. All earlier sockets are reported as gone."""
-        self._bury()
+        self._report_gone()
         self._rest = b""
         self._answers.clear()
         self._process = self._start()
         self._process.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", START_TIMEOUT)
 
-    def _bury(self) -> None:
+    def _report_gone(self) -> None:
         """Reports all sockets of the host as gone."""
         at = self._process.ended_at or time.time()
         for last in self._alive.values():
@@ -121,7 +121,7 @@ class SocketMonitor:
         """Stops the poller, and returns when all its reports have been passed on."""
         if self._process.ended:
             self.ended = self._process.last_words
-            self._bury()
+            self._report_gone()
         self._process.close_stdin()
         if not self._process.finish():
             self.ended = "it had to be killed"

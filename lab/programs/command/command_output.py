@@ -105,7 +105,7 @@ class Limits:
 
 class OutputForwarder:
     """Forwards the output of one command. ``read_requests`` is called when the client sends data; it returns
-    whether it wants to be called again.
+    whether it must be called again.
     """
 
     def __init__(

@@ -123,7 +123,7 @@ def change(options: argparse.Namespace, event: str, ask: Callable[[Client, Path]
 
 @contextlib.contextmanager
 def connected(options: argparse.Namespace) -> Iterator[tuple[Client, Report]]:
-    """A client of the server in ``options``. Errors name the server and say how to resume."""
+    """A client of the server in ``options``. Errors name the server and explain how to resume."""
     report = Report(Console(as_json=options.json), NAME)
     with connect(options.server, options.port) as stream:
         try:

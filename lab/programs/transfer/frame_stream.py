@@ -100,7 +100,7 @@ class FrameStream:
         """Sends ``header`` and the bytes ``offset`` … ``size`` of ``file``; ``hasher`` sees them too.
 
         Each block is read once for the hash, and then sent from the page cache. Raises ProtocolError if the
-        file is shorter, or if the peer sends something, because then it doesn't want the rest.
+        file is shorter, or if the peer sends something, because then it won't read the rest.
         """
         self._file = "sending"
         self.send(header)

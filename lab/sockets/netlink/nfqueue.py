@@ -50,7 +50,7 @@ class Queue:
         """Opens queue ``number`` and receives ``copied`` bytes of each packet, from its IP header on.
 
         With ``whole_bursts`` a TCP burst that the sender's kernel left in one piece (GSO, up to 64 KiB)
-        counts as one packet. That is fast, but wrong if each packet needs a decision of its own.
+        counts as one packet. That is fast, but wrong if each packet needs its own decision.
         Raises PermissionError without CAP_NET_ADMIN, or if the queue has another consumer.
         """
         self.number = number
