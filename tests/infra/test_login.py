@@ -43,7 +43,7 @@ def test_raw_grants_a_raw_socket_and_no_other_privilege(lab: ComposeLab) -> None
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [("", "which program is"), ("nothing", "No such file"), ("sudo -n id", "a password is required")],
+    [("", "no program given"), ("nothing", "No such file"), ("sudo -n id", "a password is required")],
 )
 def test_a_program_with_a_raw_socket_is_not_root(lab: ComposeLab, arguments: str, said: str) -> None:
     done = lab.run("client", f"sudo -n /usr/lib/socketlab/raw {arguments}")

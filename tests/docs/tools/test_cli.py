@@ -105,8 +105,8 @@ def test_a_run_that_passes_is_recorded_once_and_written(gallery, lab_topology, t
 @pytest.mark.parametrize(
     ("run", "exit_code", "said"),
     [
-        ("return {'said': 'bye'}", 1, "trap is not recorded: trap.py:"),
-        ("raise Unsupported('not here')", 3, "trap is not recorded: not here"),
+        ("return {'said': 'bye'}", 1, "trap isn't recorded: trap.py:"),
+        ("raise Unsupported('not here')", 3, "trap isn't recorded: not here"),
     ],
 )
 def test_a_run_that_does_not_pass_is_not_recorded(gallery, lab_topology, tmp_path, run, exit_code, said):
