@@ -120,7 +120,7 @@ def test_what_apt_says_is_shown(machine: Path, setup: SetUp, tmp_path: Path, rel
     refused(done, "Temporary failure resolving the mirror", "could not install docker.io")
 
 
-def test_a_full_disk_is_told_before_anything_is_done(machine: Path, setup: SetUp) -> None:
+def test_a_full_disk_is_reported_before_anything_is_done(machine: Path, setup: SetUp) -> None:
     stand_in(machine, "id", "echo 0")
     stand_in(machine, "df", "echo header; echo /dev/x 100 90 10 90% /")
     stand_in(machine, "apt-get", "exit 100")
@@ -261,14 +261,14 @@ esac"""
         ("", "with_windows;", ["build of the default", "build server of windows"]),
     ],
 )
-def test_the_profiles_image_is_built_where_it_is_wanted_and_its_size_told_before(
+def test_the_profiles_image_is_built_if_it_is_wanted_and_its_size_is_printed_first(
     machine: Path, setup: SetUp, profile: str, options: str, built: list[str]
 ) -> None:
     stand_in(machine, "docker", BUILDS)
     call = f'[[ "$PROFILE" ]] && with_windows; {options} remedy_images'
     lines = setup(call=call, PROFILE=profile).stdout.splitlines()
     assert [" ".join(line.split()) for line in lines if line.startswith("build ")] == built
-    told = [number for number, line in enumerate(lines) if "150 MB more" in line]
+    told = [number for number, line in enumerate(lines) if "150 MB larger" in line]
     assert bool(told) == (len(built) == 2)
     assert all(number < lines.index("build server of windows") for number in told)
 
