@@ -7,7 +7,7 @@ messages.
 """
 
 REQUESTS = [f"request {number}" for number in range(60)]
-SEND = "lab-udp send --mode request --port 9091 --timeout 60 --retry 0.1 --json server"
+SEND = "lab-udp send --mode request --port 9091 --timeout 60 --retry 0.05 --json server"
 
 
 def run(lab):
