@@ -28,7 +28,7 @@ class NoSuchNode(UsageError, AttributeError):
 
 
 class Lab:
-    """The nodes of one lab. ``lab.server``, ``lab["win10"]``: a node has several names, and each works.
+    """The nodes of one lab. ``lab["server"]`` or ``lab.server``; any of a node's names works.
 
     A type checker accepts only ``lab["server"]``, since the names come from the topology. To have
     ``lab.server`` checked, declare it: ``class Pair(Lab): server: Host``, and annotate with ``Pair``.
