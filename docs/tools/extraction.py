@@ -10,7 +10,7 @@ from pathlib import Path
 
 from docs.tools.recording import Part, ProgramOutput, Recording, Step
 from docs.tools.source import fingerprint
-from lab.cli.view import cut, shortened
+from lab.cli.output.view import cut, shortened
 from lab.evidence.event_text import render
 from lab.evidence.events import (
     Event,

@@ -15,7 +15,6 @@ from rich.table import Table
 from lab.cli.commands import App
 from lab.cli.errors import errors_in_one_line
 from lab.cli.link import app as link_app
-from lab.cli.live_capture import Live, file_for
 from lab.cli.options import (
     Prefix,
     Profile,
@@ -25,6 +24,7 @@ from lab.cli.options import (
 )
 from lab.cli.scenarios import EXPLAIN, LIST, RUN, explain, list_scenarios, run
 from lab.cli.trace import TRACE, trace
+from lab.control.collection.live_capture import Live, file_for
 from lab.control.transport import from_engine
 from lab.engine.client import Engine
 from lab.engine.project import LabProject

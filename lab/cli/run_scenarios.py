@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from lab.cli.view import VERDICT_STYLES, View, show_failure
+from lab.cli.output.view import VERDICT_STYLES, View, show_failure
 from lab.control.collection.evidence_collector import Options
 from lab.control.lab import Lab
 from lab.evidence.events import Observe

@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab.cli import lesson_text
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import Lang, Prefix, Profile, Project, language_of, new_topology
+from lab.cli.output import lesson_text
+from lab.cli.output.view import View
 from lab.cli.run_scenarios import play_often, play_once
-from lab.cli.view import View
 from lab.control.collection.capture import LIMIT, SNAPLEN
 from lab.control.collection.evidence_collector import Options
 from lab.control.transport import from_engine

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from lab.cli.app import app
-from lab.cli.view import View
+from lab.cli.output.view import View
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
 from lab.scenarios import catalog

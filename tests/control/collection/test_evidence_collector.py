@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from lab.cli.view import View
+from lab.cli.output.view import View
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
 from lab.evidence.packets.traffic import load

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lab.cli.view import MAX_CHARACTERS, MAX_LINES, View, shortened
+from lab.cli.output.view import MAX_CHARACTERS, MAX_LINES, View, shortened
 from lab.evidence.events import Output, ProgramExited, ProgramStarted, VariantBegan
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import Outcome

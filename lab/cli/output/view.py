@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from lab.cli import lesson_text
+from lab.cli.output import lesson_text
 from lab.evidence.diagnosis.diagnose import Diagnosis
 from lab.evidence.event_text import render
 from lab.evidence.events import (
