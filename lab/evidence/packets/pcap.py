@@ -16,7 +16,6 @@ from typing import IO, Any, NamedTuple
 import dpkt  # type: ignore[import-untyped]
 from dpkt import pcapng
 
-ETHERNET = 1  # the link type
 MAX_FRAME = 262_144  # bytes captured of one frame: the largest snapshot length that tcpdump accepts
 MAX_BLOCK = 16 << 20  # bytes of one pcapng block; libpcap has the same limit
 CHUNK = 1 << 16  # bytes read from a file at a time
