@@ -16,6 +16,7 @@ from docs.tools.escaping import fenced, joined, prose
 from docs.tools.recording import Part, Recording
 from docs.tools.source import fingerprint, playing, text_of
 from lab.errors import LabError
+from lab.evidence.event_text import ending
 from lab.locale import LANGUAGES, Message, _, message, messages
 from lab.scenarios import catalog, lessons
 from lab.scenarios.catalog import Scenario
@@ -24,6 +25,7 @@ from lab.scenarios.lessons import Lesson
 HERE = Path(__file__).parent
 INDEX = "README"  # code hosts show this file with the folder
 VARIANTS = {"broken": message("Broken"), "fixed": message("Fixed")}
+SUCCESS = str(ending(0, None))  # an ending that no transcript shows
 
 
 def all_pages() -> dict[str, str]:
@@ -126,7 +128,7 @@ def _transcripts(part: Part, language: str) -> dict[str, str]:
     for program in part.programs:
         more = messages("… {count} more line", "… {count} more lines", count=program.left_out)
         cut = [more.in_language(language)] if program.left_out else []
-        end = [program.end] if program.end not in ("", "exit code 0") else []
+        end = [program.end] if program.end not in ("", SUCCESS) else []
         printed = [f"$ {program.command}", *program.lines, *cut, *program.last, *end]
         lines.setdefault(program.node, []).extend(printed)
     return {node: "\n".join(printed) for node, printed in lines.items()}

@@ -33,7 +33,7 @@ def unreachable(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _why_unreachable(datagram: Datagram) -> Message:
-    if datagram.unreachable == "ICMP port unreachable":
+    if datagram.port_unreachable:
         return message(
             "nothing listens on UDP port {port} of {receiver}", port=datagram.port, receiver=datagram.receiver
         )

@@ -23,9 +23,8 @@ class Datagram:
     destination: Endpoint
     length: int  # bytes of payload
     sent_at: float
-    arrived_at: (
-        float | None
-    )  # when its last fragment left the router; None if it was lost or didn't have to cross
+    # When its last fragment left the router; None if it was lost or didn't have to cross.
+    arrived_at: float | None
     fate: Fate
     payload: bytes = b""  # the captured part
     copies: int = 0  # duplicates that left the router
@@ -33,6 +32,7 @@ class Datagram:
     fragments_lost: int = 0
     unreachable: str = ""  # the label of an ICMP error about it
     unreachable_from: str = ""  # the node that sent the error
+    port_unreachable: bool = False  # whether the error says that nothing listens on the port
 
     @property
     def port(self) -> int:
@@ -112,5 +112,6 @@ def _add_error(found: list[Datagram], error: Packet, names: dict[str, str]) -> N
     for datagram in reversed(found):
         if datagram.source == source and datagram.destination == destination:
             datagram.unreachable = error.label
+            datagram.port_unreachable = error.is_port_unreachable
             datagram.unreachable_from = names.get(error.source, error.source)
             return

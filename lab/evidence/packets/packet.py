@@ -19,6 +19,7 @@ FLAGS = {"S": "SYN", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG", "E": "ECE",
 _FLAG_BITS = {"S": 0x02, "F": 0x01, "R": 0x04, "P": 0x08, "U": 0x20, "E": 0x40, "C": 0x80, "A": 0x10}
 
 # The errors of ICMP and ICMPv6 (RFC 792, RFC 4443) that reach a program, by (protocol, type, code).
+PORT_UNREACHABLE = (("icmp", 3, 3), ("icmp6", 1, 4))  # protocol, type and code
 ICMP_ERRORS = {
     ("icmp", 3, 0): "network unreachable",
     ("icmp", 3, 1): "host unreachable",
@@ -107,6 +108,11 @@ class Packet:
     def is_error(self) -> bool:
         """Whether this is an ICMP error: a router or a host reports that it dropped a packet."""
         return (self.protocol, *self.icmp) in ICMP_ERRORS
+
+    @property
+    def is_port_unreachable(self) -> bool:
+        """Whether this is the ICMP error of a host on which nothing listens on the port."""
+        return (self.protocol, *self.icmp) in PORT_UNREACHABLE
 
     def _icmp_label(self) -> str:
         kind, code = self.icmp

@@ -71,6 +71,7 @@ def test_port_unreachable_is_noted_with_its_datagram():
     other = udp(0.9, ident=2, client=50002)
     one, two = traffic(crossed(other), crossed(packet), crossed(unreachable(1.1, packet))).datagrams()
     assert (one.unreachable, two.unreachable, two.unreachable_from) == ("", "ICMP port unreachable", "win10")
+    assert (one.port_unreachable, two.port_unreachable) == (False, True)
 
 
 def test_datagrams_are_selected_by_port():
@@ -80,3 +81,9 @@ def test_datagrams_are_selected_by_port():
     assert (plain["payload"], plain["port"], plain["lost"]) == ("中文", 2000, False)
     assert (datagram.source.address, str(datagram.destination)) == (KALI, f"{WIN10}:2000")
     assert everything.plain(2000)["complete"] is True
+
+
+def test_only_an_unreachable_port_is_a_port_unreachable():
+    errors = [("icmp", (3, 3)), ("icmp6", (1, 4)), ("icmp", (3, 1)), ("icmp6", (3, 3)), ("udp", (3, 3))]
+    found = [replace(udp(1.0), protocol=name, icmp=icmp).is_port_unreachable for name, icmp in errors]
+    assert found == [True, True, False, False, False]
