@@ -1,11 +1,49 @@
-"""A node of a lab, as described by the labels of its Compose service."""
+"""A node of a lab: a host or a router, with its names, interfaces and routes. No I/O.
+
+The nodes of a lab are in a JSON file on each of them (``FILE``), which only root can write: `boot` configures
+the network from it, and the controller reads it to learn what is there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from typing import Any
+
+from lab.topology.model import Protocol, Ready
 
 PROFILES = ("windows",)  # the platforms of a host besides linux
+FILE = "/usr/lib/socketlab/topology.json"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """An interface on a segment."""
+
+    segment: str
+    address: str  # "172.28.66.163/24"
+    address6: str = ""  # "fd28:66::163/64"; "" on a segment without IPv6
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route: packets ``to`` a network, or "default", go ``via`` a router's address on a shared segment."""
+
+    to: str
+    via: str
+
+
+@dataclass(frozen=True)
+class PortForward:
+    """Port forwarding: ``port`` on a router leads to ``to`` on the host with these addresses."""
+
+    port: int
+    to: int
+    address: str
+    address6: str = ""
+    protocol: Protocol = "tcp"
 
 
 @dataclass(frozen=True)
@@ -14,28 +52,54 @@ class Node:
 
     name: str  # the Compose service
     role: str  # host | router
-    names: tuple[str, ...]  # the host names that resolve to it; the first is its hostname
-    segments: tuple[str, ...]
-    addresses: tuple[str, ...]  # IPv4, one for each segment
-    addresses6: tuple[str, ...]
+    names: tuple[str, ...]  # the host names that resolve to it; the last is its hostname and its title
+    interfaces: tuple[Interface, ...]
     platform: str = "linux"  # | windows: the command line is that of Wine
+    routes: tuple[Route, ...] = ()
+    nat: tuple[str, ...] = ()  # of a router: the segments behind its address translation
+    forwards: tuple[PortForward, ...] = ()
+    workload: str = ""  # the Compose service of the user's container on this host
+    ready: Ready | None = None  # the condition for the workload
 
     @classmethod
     def from_labels(cls, service: str, labels: Mapping[str, str], prefix: str = "") -> Node:
         """The node described by the labels of a Compose service. Raises KeyError if it has no role."""
 
-        def words(key: str) -> tuple[str, ...]:
-            return tuple(labels.get(prefix + key, "").split())
+        def words(key: str) -> list[str]:
+            return labels.get(prefix + key, "").split()
 
+        pairs = zip_longest(words("segment"), words("address"), words("address6"), fillvalue="")
         return cls(
             name=service,
             role=labels[prefix + "role"],
-            names=words("names"),
-            segments=words("segment"),
-            addresses=words("address"),
-            addresses6=words("address6"),
+            names=tuple(words("names")),
+            interfaces=tuple(
+                Interface(segment, f"{address}/24", address6 and f"{address6}/64")
+                for segment, address, address6 in pairs
+            ),
             platform=labels.get(prefix + "platform", "linux"),
         )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Node:
+        """The node that ``to_json`` described. Raises TypeError or KeyError for anything else."""
+        fields = dict(value)
+        ready = fields.get("ready")
+        return cls(
+            **fields
+            | {
+                "names": tuple(fields["names"]),
+                "interfaces": tuple(Interface(**i) for i in fields["interfaces"]),
+                "routes": tuple(Route(**r) for r in fields.get("routes", ())),
+                "nat": tuple(fields.get("nat", ())),
+                "forwards": tuple(PortForward(**f) for f in fields.get("forwards", ())),
+                "ready": Ready(**ready) if ready else None,
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The node as a JSON object, without the fields that have their default."""
+        return _without_defaults(asdict(self))
 
     @property
     def title(self) -> str:
@@ -43,9 +107,52 @@ class Node:
         return self.names[-1] if self.names else self.name
 
     @property
+    def segments(self) -> tuple[str, ...]:
+        return tuple(interface.segment for interface in self.interfaces)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its IPv4 addresses, in the order of ``segments``."""
+        return tuple(_plain(interface.address) for interface in self.interfaces)
+
+    @property
+    def addresses6(self) -> tuple[str, ...]:
+        """Its IPv6 addresses, in the order of ``segments``; those without IPv6 are left out."""
+        return tuple(_plain(i.address6) for i in self.interfaces if i.address6)
+
+    @property
     def address(self) -> str:
         return self.addresses[0]
 
     @property
     def address6(self) -> str:
-        return self.addresses6[0]
+        """Its first IPv6 address; "" if it has none."""
+        return next(iter(self.addresses6), "")
+
+
+def to_file(nodes: Iterable[Node]) -> str:
+    """The text of ``FILE``: one line for each node."""
+    lines = ",\n".join(f"  {json.dumps(node.to_json())}" for node in nodes)
+    return f'{{"nodes": [\n{lines}\n]}}\n'
+
+
+def from_file(text: str) -> list[Node]:
+    """The nodes in the text of ``FILE``. Raises ValueError, TypeError or KeyError if it isn't valid."""
+    return [Node.from_json(value) for value in json.loads(text)["nodes"]]
+
+
+def _without_defaults(value: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: _plain_value(item) for name, item in value.items()}
+    if kept.get("platform") == "linux":
+        del kept["platform"]
+    return {name: item for name, item in kept.items() if item not in ("", 0, None, [], {})}
+
+
+def _plain_value(item: Any) -> Any:
+    if isinstance(item, dict):
+        return _without_defaults(item)
+    return [_plain_value(i) for i in item] if isinstance(item, (list, tuple)) else item
+
+
+def _plain(address: str) -> str:
+    return address.partition("/")[0]

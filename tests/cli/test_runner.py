@@ -7,11 +7,11 @@ import pytest
 from lab.cli import runner
 from lab.cli.runner import welcome
 from lab.scenarios import catalog
-from lab.topology.node import Node
+from lab.topology.node import Interface, Node
 
 NODES = [
-    Node("web", "host", ("web", "nginx"), ("office",), ("192.0.2.9",), ("2001:db8::9",)),
-    Node("edge", "router", ("edge",), ("office",), ("192.0.2.2",), ("2001:db8::2",)),
+    Node("web", "host", ("web", "nginx"), (Interface("office", "192.0.2.9/24", "2001:db8::9/64"),)),
+    Node("edge", "router", ("edge",), (Interface("office", "192.0.2.2/24", "2001:db8::2/64"),)),
 ]
 
 

@@ -15,7 +15,7 @@ from lab.control.transport import from_engine
 from lab.errors import EnvironmentFailure, UsageError
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import play
-from lab.topology.node import Node
+from lab.topology.node import Interface, Node
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,7 +69,7 @@ def test_a_killed_run_releases_the_lab(lab_topology, holder, tmp_path):
 def two_hosts():
     """A lab without connections to its hosts."""
     nodes = [
-        Node(name, "host", (name, alias), ("net",), (address,), ())
+        Node(name, "host", (name, alias), (Interface("net", f"{address}/24"),))
         for name, alias, address in (("alpha", "anna", "10.0.0.1"), ("beta", "bert", "10.0.0.2"))
     ]
     return Lab([Host(node, NotImplemented, Power, ignore) for node in nodes], ignore, "made up")

@@ -12,12 +12,12 @@ from lab.cli.output.view import MAX_CHARACTERS, MAX_LINES, View, shortened
 from lab.evidence.events import Output, ProgramExited, ProgramStarted, VariantBegan
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import Outcome
-from lab.topology.node import Node
+from lab.topology.node import Interface, Node
 from tests.evidence.forge import handshake, traffic
 
 
 def node(name, role="host"):
-    return Node(name, role, (name,), ("segment",), ("192.0.2.1",), ("2001:db8::1",))
+    return Node(name, role, (name,), (Interface("segment", "192.0.2.1/24", "2001:db8::1/64"),))
 
 
 NODES = [node("kali"), node("router", "router"), node("win10")]

@@ -13,7 +13,7 @@ from lab.control.link.router import LinkFailure
 from lab.control.program import Result
 from lab.errors import EnvironmentFailure, Unsupported, UsageError
 from lab.link.settings import Impairment
-from lab.topology.node import Node
+from lab.topology.node import Interface, Node
 
 NOTHING = "unimpaired"
 
@@ -22,7 +22,9 @@ NOTHING = "unimpaired"
 class Router:
     """Keeps the requested settings. ``broken`` makes the next change fail."""
 
-    node: Node = Node("r", "router", ("r",), ("office", "dmz"), ("10.1.0.2", "10.2.0.2"), ("", ""))
+    node: Node = Node(
+        "r", "router", ("r",), (Interface("office", "10.1.0.2/24"), Interface("dmz", "10.2.0.2/24"))
+    )
     title: str = "r"
     now: dict | None = None
     boot: str = "1"
