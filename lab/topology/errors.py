@@ -1,0 +1,58 @@
+"""Mistakes in the description of a lab: each has a place, a problem and a remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lab.errors import UsageError
+from lab.locale import Message, message
+
+Path: TypeAlias = tuple[str, ...]  # the keys that lead to a value: ("hosts", "web", "address")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake in a description. ``path`` leads to the value that has to change."""
+
+    path: Path
+    problem: Message
+    remedy: Message
+
+    @property
+    def where(self) -> str:
+        return ".".join(self.path)
+
+    @property
+    def text(self) -> Message:
+        """The mistake in one line."""
+        return message(
+            "{where}: {problem}; {remedy}", where=self.where, problem=self.problem, remedy=self.remedy
+        )
+
+
+class TopologyError(UsageError, ValueError):
+    """A topology that can't be planned. Its text has one line for each mistake."""
+
+    def __init__(self, mistake: Mistake, *others: Mistake) -> None:
+        self.mistakes = (mistake, *others)
+        super().__init__(mistake.text)
+
+    def __str__(self) -> str:
+        return self.in_language("en")
+
+    def in_language(self, language: str) -> str:
+        return "\n".join(mistake.text.in_language(language) for mistake in self.mistakes)
+
+    @property
+    def where(self) -> str:
+        """The path to the first mistake: "hosts.web.address"."""
+        return self.mistakes[0].where
+
+    @property
+    def problem(self) -> Message:
+        return self.mistakes[0].problem
+
+    @property
+    def remedy(self) -> Message:
+        return self.mistakes[0].remedy

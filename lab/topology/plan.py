@@ -1,0 +1,198 @@
+"""From a description to a plan: every prefix, address, route and name of the lab. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+from lab.topology.errors import TopologyError
+from lab.topology.model import Attachment, Forward, Host, Router, Topology
+from lab.topology.node import Interface, Node, PortForward, Route
+from lab.topology.planning.addresses import AddressBook, PlannedSegment, segments_with_prefixes
+from lab.topology.planning.expansion import expanded, numbered
+from lab.topology.planning.routes import Hop, Routing, Table, most_used
+from lab.topology.prefixes import Network
+
+__all__ = ["Plan", "PlannedSegment", "TopologyError", "plan"]
+
+WORKLOAD = "-workload"  # the Compose service of a workload: that of its host, and this
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A topology with nothing left open."""
+
+    name: str  # the project's default name
+    segments: tuple[PlannedSegment, ...]
+    nodes: tuple[Node, ...]  # the hosts, then the routers, each in the order of the description
+    hosts: Mapping[str, Host]  # as described, by the name of each of its nodes
+    mgmt: IPv4Network
+    compose: str = ""  # the path of the user's Compose file
+
+    def segment(self, name: str) -> PlannedSegment:
+        """The segment of this name. Raises KeyError."""
+        return {segment.name: segment for segment in self.segments}[name]
+
+    def networks(self) -> list[Network]:
+        """The networks of all segments, and mgmt."""
+        return [*(network for segment in self.segments for network in segment.networks()), self.mgmt]
+
+
+def plan(
+    topology: Topology,
+    *,
+    taken: Iterable[Network] = (),
+    prefixes: Mapping[str, Sequence[Network]] | None = None,
+    seed: str = "",
+) -> Plan:
+    """The plan of a described lab.
+
+    A segment without a prefix gets a free one, which overlaps no network in ``taken``; the search begins at
+    a point that depends on ``seed``. ``prefixes`` replaces the prefixes of a segment (or "mgmt"): addresses
+    keep their host number. Raises TopologyError.
+    """
+    whole = expanded(topology)
+    segments, mgmt = segments_with_prefixes(whole, taken, prefixes or {}, seed)
+    interfaces = _interfaces(whole, segments)
+    routes = _Routes(whole, segments, interfaces)
+    hosts = [_host(host, interfaces[host.name], routes.of_host(host)) for host in whole.hosts]
+    routers = [_router(router, interfaces, routes.of_router(router)) for router in whole.routers]
+    described = {each.name: host for host in topology.hosts for each in numbered(host)}
+    return Plan(topology.name, segments, (*hosts, *routers), described, mgmt, topology.compose)
+
+
+def workload_service(host: str) -> str:
+    """The Compose service of the workload on the host with this name."""
+    return host + WORKLOAD
+
+
+Interfaces = dict[str, tuple[Interface, ...]]  # by the name of the node
+
+
+def _interfaces(topology: Topology, segments: Iterable[PlannedSegment]) -> Interfaces:
+    """The interfaces of each node, in the order of its attachments."""
+    described = {segment.name: segment for segment in topology.segments}
+    assigned = {
+        segment.name: AddressBook(segment, described[segment.name]).assign(
+            _on(segment.name, topology.routers), _on(segment.name, topology.hosts)
+        )
+        for segment in segments
+    }
+    nodes: tuple[Host | Router, ...] = (*topology.hosts, *topology.routers)
+    return {
+        node.name: tuple(assigned[each.segment][node.name] for each in node.attachments) for node in nodes
+    }
+
+
+def _on(segment: str, nodes: Iterable[Host | Router]) -> dict[str, Attachment]:
+    return {node.name: each for node in nodes for each in node.attachments if each.segment == segment}
+
+
+def _host(host: Host, interfaces: tuple[Interface, ...], routes: tuple[Route, ...]) -> Node:
+    workload = host.workload
+    return Node(
+        host.name,
+        "host",
+        (host.name, *host.aliases),
+        interfaces,
+        platform=_platform(host.profile),
+        routes=routes,
+        workload=workload_service(host.name) if workload else "",
+        ready=workload.ready if workload else None,
+    )
+
+
+def _platform(profile: str) -> str:
+    """A profile from an environment variable is left to Compose."""
+    return f"${{{profile[1:]}:-linux}}" if profile.startswith("$") else profile or "linux"
+
+
+def _router(router: Router, interfaces: Interfaces, routes: tuple[Route, ...]) -> Node:
+    inside = [i.segment for i in interfaces[router.name] if i.segment in router.nat]
+    return Node(
+        router.name,
+        "router",
+        (router.name, *router.aliases),
+        interfaces[router.name],
+        routes=routes,
+        nat=router.nat,
+        forwards=tuple(_forward(forward, interfaces[forward.host], inside) for forward in router.forwards),
+    )
+
+
+def _forward(forward: Forward, interfaces: tuple[Interface, ...], inside: Sequence[str]) -> PortForward:
+    """The port forwarding with the addresses of the host, if possible those behind the translation."""
+    to = next((i for i in interfaces if i.segment in inside), interfaces[0])
+    address, address6 = (text.partition("/")[0] for text in (to.address, to.address6))
+    return PortForward(forward.port, forward.to, address, address6, forward.protocol)
+
+
+@dataclass(frozen=True)
+class _Family:
+    """The routing of one IP version: the segments that have it, and the routers' addresses."""
+
+    prefixes: Mapping[str, str]  # by segment
+    routing: Routing
+    gateways: Mapping[Hop, str] = field(default_factory=dict)
+
+    def table(self, node: Host | Router, router: str = "") -> Table:
+        segments = [each.segment for each in node.attachments if each.segment in self.prefixes]
+        return self.routing.table(segments, router)
+
+    def route(self, target: str, hop: Hop) -> Route:
+        return Route(self.prefixes[target], self.gateways[hop])
+
+
+class _Routes:
+    """The routes of each node, first IPv4, then IPv6."""
+
+    def __init__(
+        self, topology: Topology, segments: Iterable[PlannedSegment], interfaces: Interfaces
+    ) -> None:
+        prefixes = {segment.name: str(segment.prefix) for segment in segments}
+        prefixes6 = {segment.name: str(segment.prefix6) for segment in segments if segment.prefix6}
+        routers = {router.name: interfaces[router.name] for router in topology.routers}
+        self._families = (
+            _family(
+                topology, prefixes, {n: {i.segment: i.address for i in own} for n, own in routers.items()}
+            ),
+            _family(
+                topology, prefixes6, {n: {i.segment: i.address6 for i in own} for n, own in routers.items()}
+            ),
+        )
+
+    def of_router(self, router: Router) -> tuple[Route, ...]:
+        """Explicit routes to all segments that it isn't on."""
+        return tuple(
+            family.route(target, hop)
+            for family in self._families
+            for target, hop in family.table(router, router.name).items()
+        )
+
+    def of_host(self, host: Host) -> tuple[Route, ...]:
+        """The default route over the router that leads to most segments, explicit ones for the others."""
+        routes: list[Route] = []
+        for family in self._families:
+            table = family.table(host)
+            default = most_used(table.values())
+            routes += [Route("default", family.gateways[default])] if default else []
+            routes += [family.route(target, hop) for target, hop in table.items() if hop != default]
+        return tuple(routes)
+
+
+def _family(
+    topology: Topology, prefixes: Mapping[str, str], addresses: Mapping[str, Mapping[str, str]]
+) -> _Family:
+    segments = {name: [each for each in own if each in prefixes] for name, own in addresses.items()}
+    routing = Routing(
+        segments,
+        {router.name: router.nat for router in topology.routers if router.nat},
+        {router.name: router.routes for router in topology.routers},
+    )
+    gateways = {
+        Hop(name, segment): addresses[name][segment].partition("/")[0]
+        for name, own in segments.items()
+        for segment in own
+    }
+    return _Family(prefixes, routing, gateways)

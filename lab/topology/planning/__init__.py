@@ -1,0 +1,1 @@
+"""The steps from a description to a plan. No I/O."""

@@ -1,0 +1,49 @@
+"""Spells a description out: a host for each number of a count, each host's segments, the router."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from lab.topology.model import Attachment, Host, Router, Segment, Topology
+
+ROUTER = "router"  # the name of the router in a topology without one
+
+
+def expanded(topology: Topology) -> Topology:
+    """The same topology with one entry for each host, segment and router. Each host is on a segment."""
+    hosts = tuple(each for host in topology.hosts for each in numbered(host))
+    hosts = tuple(host if host.attachments else _on_its_own(host) for host in hosts)
+    segments = tuple(_segments(topology.segments, hosts, topology.routers))
+    routers = topology.routers or tuple(_router(segments))
+    return replace(topology, segments=segments, hosts=hosts, routers=routers)
+
+
+def numbered(host: Host) -> Iterator[Host]:
+    """The hosts that ``host`` stands for. With a count above 1, their names and aliases are numbered."""
+    if host.count == 1:
+        yield host
+        return
+    for number in range(1, host.count + 1):
+        aliases = tuple(f"{alias}-{number}" for alias in host.aliases)
+        yield replace(host, name=f"{host.name}-{number}", aliases=aliases, count=1)
+
+
+def _on_its_own(host: Host) -> Host:
+    return replace(host, attachments=(Attachment(host.name),))
+
+
+def _segments(
+    described: Iterable[Segment], hosts: Iterable[Host], routers: Iterable[Router]
+) -> Iterator[Segment]:
+    """The described segments, and those that only the hosts or routers name."""
+    segments = {segment.name: segment for segment in described}
+    nodes: tuple[Host | Router, ...] = (*hosts, *routers)
+    for attachment in (each for node in nodes for each in node.attachments):
+        segments.setdefault(attachment.segment, Segment(attachment.segment))
+    yield from segments.values()
+
+
+def _router(segments: tuple[Segment, ...]) -> Iterator[Router]:
+    if len(segments) > 1:
+        yield Router(ROUTER, tuple(Attachment(segment.name) for segment in segments))
