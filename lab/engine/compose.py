@@ -6,55 +6,95 @@ import os
 import select
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from tempfile import TemporaryFile
+from typing import IO, TypeAlias
 
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 
+Report: TypeAlias = Callable[[str], None]  # gets each line of progress as it is known
+
 INTERRUPT_TIMEOUT = 15.0  # seconds for Compose to exit after a Ctrl-C
 OUTPUT_LINES = 15  # of a failed command, in the error's text
+# The engine's refusals of a subnet, from its address management and from its bridge driver.
+OVERLAPS = ("Pool overlaps with other one on this address space", "networks have overlapping IPv")
 
 
-def run_compose(argv: Sequence[str], environment: Mapping[str, str], *, quiet: bool, timeout: float) -> None:
-    """Runs Compose. With ``quiet`` its output is shown only if it fails.
+class PrefixTaken(EnvironmentFailure):
+    """The engine refused to create a network: another one has its prefix."""
 
-    If this is interrupted, it returns only after Compose has exited, with all its processes.
-    Raises EnvironmentFailure.
+
+def silent(_: str) -> None:
+    """Reports nothing."""
+
+
+def to_stderr(line: str) -> None:
+    """Prints the line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def run_compose(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    text: str = "",
+    report: Report = silent,
+    timeout: float,
+) -> None:
+    """Runs Compose with ``text`` on its standard input; ``report`` gets each line of its output.
+
+    If this is interrupted, it returns only after Compose has exited, with all its processes. Raises
+    PrefixTaken if the engine refused a prefix, otherwise EnvironmentFailure with the last lines.
     """
-    output = subprocess.PIPE if quiet else None
     # All processes of Compose hold the writing end: end of file means that they have exited.
     alive, held = os.pipe()
     try:
-        child = subprocess.Popen(
-            _ended_with_us(argv),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=[held],
-        )
+        child = _started(argv, environment, text, held)
     except FileNotFoundError as error:
         os.close(alive)
         raise EnvironmentFailure(message("docker is not installed; run scripts/setup")) from error
     finally:
         os.close(held)
+    output: list[str] = []
+    assert child.stdout is not None
     try:
-        stdout, stderr = child.communicate(timeout=timeout)
+        for line in _lines(child.stdout, time.monotonic() + timeout):
+            output.append(line)
+            report(line)
+        child.wait()
     except BaseException as error:
         child.terminate()  # a Ctrl-C in a terminal has reached it already; a second signal does no harm
         select.select([alive], [], [], INTERRUPT_TIMEOUT)
         child.kill()
-        child.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
+        child.wait()
+        if isinstance(error, TimeoutError):
             raise EnvironmentFailure(
                 message("Compose didn't finish within {timeout:g} s", timeout=timeout)
             ) from None
         raise
     finally:
+        child.stdout.close()
         os.close(alive)
     if child.returncode != 0:
-        raise EnvironmentFailure(
-            _last_lines(stdout, stderr) or f"docker compose: exit code {child.returncode}"
+        raise _failure(output, child.returncode)
+
+
+def _started(
+    argv: Sequence[str], environment: Mapping[str, str], text: str, held: int
+) -> subprocess.Popen[bytes]:
+    with TemporaryFile() as stdin:  # a pipe would block if Compose doesn't read it
+        stdin.write(text.encode())
+        stdin.seek(0)
+        return subprocess.Popen(
+            _ended_with_us(argv),
+            env=environment,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[held],
         )
 
 
@@ -64,6 +104,22 @@ def _ended_with_us(argv: Sequence[str]) -> list[str]:
     return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else [*argv]
 
 
-def _last_lines(*outputs: bytes | None) -> str:
-    text = b"".join(filter(None, outputs)).decode(errors="replace").strip()
-    return "\n".join(text.splitlines()[-OUTPUT_LINES:])
+def _lines(stream: IO[bytes], deadline: float) -> Iterator[str]:
+    """The lines of a stream as they arrive. Raises TimeoutError at the deadline."""
+    rest = b""
+    while True:
+        if not select.select([stream], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise TimeoutError
+        data = os.read(stream.fileno(), 1 << 16)
+        *lines, rest = (rest + data).split(b"\n")
+        if not data and rest:
+            lines, rest = [rest], b""
+        yield from (line.decode(errors="replace").rstrip() for line in lines)
+        if not data:
+            return
+
+
+def _failure(output: Sequence[str], code: int) -> EnvironmentFailure:
+    text = "\n".join(output[-OUTPUT_LINES:]).strip() or f"docker compose: exit code {code}"
+    refused = any(words in line for line in output for words in OVERLAPS)
+    return (PrefixTaken if refused else EnvironmentFailure)(text)

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lab.engine.client import Engine
-from lab.engine.compose import run_compose
+from lab.engine.compose import run_compose, silent, to_stderr
 from lab.engine.power import wait_until_up
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import message
@@ -213,7 +213,8 @@ class LabProject:
             return max(found, self._sweep(engine, settle=0.0 if complete else SETTLE))
 
     def _run(self, *words: str, quiet: bool, timeout: float) -> None:
-        run_compose(self.compose(*words), self.environment(), quiet=quiet, timeout=timeout)
+        report = silent if quiet else to_stderr
+        run_compose(self.compose(*words), self.environment(), report=report, timeout=timeout)
 
     def _build_profile(self, quiet: bool) -> None:
         """Builds the profile's image if there is none. The size is printed before the build starts."""
