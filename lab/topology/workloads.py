@@ -1,0 +1,101 @@
+"""The user's containers as Compose services, each in the network namespace of its host. No I/O.
+
+A workload is an image, a folder with a Dockerfile, or a service of the user's own Compose file, which
+lab.topology.user_compose translates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.locale import Message
+from lab.topology.model import Host, Mount, Workload
+from lab.topology.plan import Plan, workload_service
+from lab.topology.user_compose import Service, UserCompose
+
+ROLE, HOST = "socketlab.role", "socketlab.host"  # labels
+SMALL_DISK = "/mnt/small"
+SMALL_DISK_OPTIONS = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,mode=1777"}
+
+
+@dataclass(frozen=True)
+class WorkloadServices:
+    """What the workloads add to the lab's Compose file, in its own terms. A ``$`` is escaped as ``$$``."""
+
+    services: dict[str, Service] = field(default_factory=dict)
+    volumes: dict[str, Any] = field(default_factory=dict)
+    configs: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[Message, ...] = ()  # the parts of the user's Compose file that the lab doesn't use
+
+
+def workload_services(plan: Plan, user_config: Mapping[str, Any] | None = None) -> WorkloadServices:
+    """The Compose services of all workloads of a plan.
+
+    ``user_config`` is the user's Compose file as `docker compose config --format json` prints it. Raises
+    TopologyError if the file lacks a service, or has a setting that is impossible in a lab.
+    """
+    hosts = {name: host for name, host in plan.hosts.items() if host.workload}
+    small = {f"{name}-small": {"driver_opts": dict(SMALL_DISK_OPTIONS)} for name in hosts}
+    theirs = UserCompose(plan, user_config or {}, reserved={"keys", "topology", *small})
+    services = {
+        workload_service(name): _service(name, host, host.workload, theirs)
+        for name, host in hosts.items()
+        if host.workload
+    }
+    return WorkloadServices(
+        services,
+        small | theirs.resources("volumes"),
+        theirs.resources("configs"),
+        theirs.resources("secrets"),
+        tuple(theirs.left_out()),
+    )
+
+
+def _service(name: str, host: Host, workload: Workload, theirs: UserCompose) -> Service:
+    """The service of one workload: as its author describes it, in the namespace of the host ``name``."""
+    service = theirs.service(workload.service, host.name) if workload.service else _own(workload)
+    if workload.command is not None:
+        service["command"] = [escaped(word) for word in workload.command]
+    if workload.environment:
+        added = {variable: escaped(value) for variable, value in workload.environment.items()}
+        service["environment"] = {**service.get("environment", {}), **added}
+    return service | {
+        "network_mode": f"service:{name}",
+        "depends_on": {**service.get("depends_on", {}), name: {"condition": "service_healthy"}},
+        "volumes": [*service.get("volumes", []), *binds(host.mounts), _small_disk(name)],
+        "labels": {**service.get("labels", {}), ROLE: "workload", HOST: name},
+    }
+
+
+def _own(workload: Workload) -> Service:
+    return (
+        {"build": {"context": escaped(workload.build)}}
+        if workload.build
+        else {"image": escaped(workload.image)}
+    )
+
+
+def binds(mounts: Iterable[Mount]) -> list[dict[str, Any]]:
+    """Mounts as Compose volumes. A source that doesn't exist is an error, not a new directory."""
+    return [
+        {
+            "type": "bind",
+            "source": escaped(mount.source),
+            "target": escaped(mount.target),
+            "read_only": mount.read_only,
+            "bind": {"create_host_path": False},
+        }
+        for mount in mounts
+    ]
+
+
+def _small_disk(name: str) -> dict[str, Any]:
+    return {"type": "volume", "source": f"{name}-small", "target": SMALL_DISK}
+
+
+def escaped(text: str) -> str:
+    """A text in which Compose replaces no variable."""
+    return text.replace("$", "$$")
