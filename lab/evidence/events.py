@@ -152,7 +152,10 @@ class PacketPassed(Event):
     length: int  # bytes of payload
     fate: str
     mark: str = ""
-    arrived: float | None = None  # when it was captured past the router
+    arrived: float | None = None  # when it was captured past the last router
+    lost_at: str = ""
+    lost_on: str = ""
+    translated: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,18 @@ from dataclasses import replace
 
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import CaptureInfo, Traffic
-from lab.evidence.packets.transit import Segment
 
 KALI, WIN10 = "192.168.40.129", "172.28.66.163"
 ROUTER = {"clients": "192.168.40.2", "servers": "172.28.66.2"}
 NAMES = {KALI: "kali", WIN10: "win10", ROUTER["clients"]: "router", ROUTER["servers"]: "router"}
-SEGMENTS = [
-    Segment("clients", ("192.168.40.0/24", "fd28:40::/64"), (ROUTER["clients"],)),
-    Segment("servers", ("172.28.66.0/24", "fd28:66::/64"), (ROUTER["servers"],)),
+NETWORKS = {
+    "clients": ("192.168.40.0/24", "fd28:40::/64"),
+    "servers": ("172.28.66.0/24", "fd28:66::/64"),
+}
+CAPTURES = [
+    CaptureInfo(name, f"{name}.pcapng", name, "router", networks=NETWORKS[name], router=(ROUTER[name],))
+    for name in NETWORKS
 ]
-CAPTURES = [CaptureInfo(s.name, f"{s.name}.pcapng", networks=s.networks, router=s.router) for s in SEGMENTS]
 
 
 def tcp(

@@ -34,6 +34,7 @@ _COUNTS = re.compile(
     r"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel"
 )
 _INTERFACE = re.compile(r"inet6? (\S+/\d+)")
+_HARDWARE = re.compile(r"link/ether (\S+)")
 
 
 class CaptureBuffer:
@@ -84,13 +85,18 @@ class Capture:
         name: str,
         address: str,
         *,
+        segment: str = "",
         snaplen: int = SNAPLEN,
         limit: int = LIMIT,
         expression: str = "",
         correct: Callable[[float], float] = lambda at: at,
     ) -> None:
-        """``correct`` turns the node's time into the controller's. ``expression`` is a pcap-filter(7)."""
-        self.about = CaptureInfo(name, f"{name}.pcapng", snaplen=snaplen, filter=expression)
+        """``segment`` is "" if the node isn't a router. ``expression`` is a pcap-filter(7). ``correct`` turns
+        the node's time into the controller's.
+        """
+        self.about = CaptureInfo(
+            name, f"{name}.pcapng", segment, host.title, snaplen=snaplen, filter=expression
+        )
         self.host = host
         self.correct = correct
         self._stream = PcapStream()
@@ -114,6 +120,8 @@ class Capture:
         interfaces = [ipaddress.ip_interface(found) for found in _INTERFACE.findall(process.errors)]
         self.about.networks = tuple(str(interface.network) for interface in interfaces)
         self.about.router = tuple(str(interface.ip) for interface in interfaces)
+        hardware = [*self.about.hardware, *_HARDWARE.findall(process.errors)]
+        self.about.hardware = tuple(dict.fromkeys(hardware))
         found = re.search(r"listening on (\S+),", process.errors)
         self.about.interface = found[1] if found else ""
 
@@ -184,7 +192,7 @@ class Capture:
 
 
 def command(address: str, snaplen: int, expression: str = "", *, output: str = "-w -") -> str:
-    """The shell command: find the interface with ``address``, print its networks, capture on it."""
+    """The shell command: find the interface with ``address``, print its addresses, capture on it."""
     tcpdump = (
         f'exec tcpdump -i "$2" -n --immediate-mode -s {snaplen} -B {KERNEL_BUFFER} -U {output}'
         f" -- {shlex.quote(expression)}"
@@ -192,5 +200,5 @@ def command(address: str, snaplen: int, expression: str = "", *, output: str = "
     return (
         f"set -- $(ip -o address show to {shlex.quote(address)}); "
         f'[ "$2" ] || {{ echo "no interface has {address}" >&2; exit 3; }}; '
-        f'ip -o address show dev "$2" scope global >&2; {tcpdump}'
+        f'ip -o address show dev "$2" scope global >&2; ip -o link show dev "$2" >&2; {tcpdump}'
     )

@@ -1,4 +1,4 @@
-"""Collects the evidence of a run: captures on the router's segments, and socket states on every node."""
+"""Collects the evidence of a run: captures on all segments of all routers, socket states on every node."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
 from lab.link.impairment_model import PROBE_PORT
+from lab.topology.node import Interface
 
+WORKERS = 16  # threads that start and stop captures and monitors
 SETTLE = 0.1  # seconds for a packet to leave the router, if the delay isn't known
 MAX_SETTLE = 2.0
 NO_PROBES = f"not udp port {PROBE_PORT}"  # probes that measure the link aren't traffic of the scenario
@@ -51,15 +53,14 @@ class EvidenceCollector:
 
     def start(self) -> None:
         """Returns when all captures and monitors run. Raises EnvironmentFailure, HostTimeout."""
-        routers = [host for host in self.hosts if host.node.role == "router"]
-        with ThreadPoolExecutor(max_workers=16) as pool:
+        planned = capture_names(self.hosts)
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             starting = [pool.submit(self._monitor, host) for host in self.hosts]
-            for router in routers:
-                for segment, address in zip(router.node.segments, router.node.addresses, strict=True):
-                    starting.append(pool.submit(self._capture_segment, router, segment, address))
+            for name, (router, interface) in planned.items():
+                starting.append(pool.submit(self._capture_segment, name, router, interface))
             for job in starting:
                 job.result()
-        self.segments.sort(key=lambda capture: capture.host.node.segments.index(capture.about.name))
+        self.segments.sort(key=lambda capture: list(planned).index(capture.about.name))
         share(self.monitors)
         clocks = {monitor.host.name: monitor.clock for monitor in self.monitors}
         for capture in self.segments:
@@ -81,15 +82,16 @@ class EvidenceCollector:
         self.monitors.append(monitor)
         monitor.wait_until_watching()
 
-    def _capture_segment(self, router: Host, segment: str, address: str) -> None:
-        capture = self._capture(router, segment, address, NO_PROBES)
+    def _capture_segment(self, name: str, router: Host, interface: Interface) -> None:
+        address = interface.address.partition("/")[0]
+        capture = self._capture(router, name, address, NO_PROBES, segment=interface.segment)
         self.segments.append(capture)
         capture.wait_until_listening()
 
     def packets(self) -> Traffic:
         """All packets that passed before this call. Raises EnvironmentFailure, HostTimeout."""
         routers = [monitor for monitor in self.monitors if monitor.host.node.role == "router"]
-        with ThreadPoolExecutor(max_workers=4) as pool:
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             _each(pool, SocketMonitor.wait_until_quiet, routers)
             _each(pool, Capture.flush, self.segments)
         return self._traffic()
@@ -97,7 +99,9 @@ class EvidenceCollector:
     @contextmanager
     def capture(self, host: Host, expression: str = "") -> Iterator[Capture]:
         """Captures on a host's own segment while the context lasts; the file is in the run's folder."""
-        capture = self._capture(host, host.title, host.address, expression)
+        taken = {capture.about.name for capture in self.segments}
+        name = f"{host.node.segments[0]}@{host.title}" if host.title in taken else host.title
+        capture = self._capture(host, name, host.address, expression)
         monitor = next((monitor for monitor in self.monitors if monitor.host is host), None)
         capture.correct = monitor.clock.correct if monitor else capture.correct
         try:
@@ -114,7 +118,7 @@ class EvidenceCollector:
 
         Raises EnvironmentFailure, HostTimeout.
         """
-        with ThreadPoolExecutor(max_workers=16) as pool:
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             _each(pool, SocketMonitor.flush, self.monitors)
         return Evidence(read_events(self.folder), self.packets()).since(since)
 
@@ -124,7 +128,7 @@ class EvidenceCollector:
             if self._resume in host.returned:
                 host.returned.remove(self._resume)
         self._settle()
-        with ThreadPoolExecutor(max_workers=16) as pool:
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             stopping = pool.map(SocketMonitor.stop, self.monitors)
             _each(pool, Capture.stop, self.segments)
             list(stopping)
@@ -133,19 +137,25 @@ class EvidenceCollector:
         self.traffic = self._traffic()
 
     def to_dict(self) -> dict[str, Any]:
-        """The captures and the clocks, for the record."""
+        """The nodes, the captures and the clocks, for the record."""
         captures = [capture.about.to_dict() for capture in [*self.segments, *self.captures]]
         clocks = {
             monitor.host.title: monitor.clock.to_dict() | {"ended": monitor.ended}
             for monitor in self.monitors
         }
-        return {"captures": captures, "clocks": clocks}
+        return {"topology": self._topology(), "captures": captures, "clocks": clocks}
 
-    def _capture(self, host: Host, name: str, address: str, expression: str = "") -> Capture:
+    def _topology(self) -> list[dict[str, Any]]:
+        return [host.node.to_json() for host in self.hosts]
+
+    def _capture(
+        self, host: Host, name: str, address: str, expression: str = "", *, segment: str = ""
+    ) -> Capture:
         return Capture(
             host,
             name,
             address,
+            segment=segment,
             snaplen=self.options.snaplen,
             limit=self.options.limit,
             expression=expression,
@@ -153,7 +163,8 @@ class EvidenceCollector:
 
     def _traffic(self) -> Traffic:
         packets: list[Packet] = [packet for capture in self.segments for packet in capture.packets()]
-        return Traffic(packets, [capture.about for capture in self.segments], names(self.hosts))
+        captures = [capture.about for capture in self.segments]
+        return Traffic(packets, captures, names(self.hosts), self._topology())
 
     def _settle(self) -> None:
         """Waits for packets that have just entered the router; otherwise they would count as lost."""
@@ -166,12 +177,25 @@ class EvidenceCollector:
 
 
 def _time_left(traffic: Traffic) -> float:
-    """The seconds that the newest packet without a copy behind the router still has to appear there."""
+    """The seconds that the newest packet which hasn't left its last router still has to do so."""
     lost = [transit.sent.at for transit in traffic.transits if transit.fate == "lost"]
     if not lost:
         return 0.0
     delays = [transit.delay for transit in traffic.transits if transit.delay is not None]
     return lost[-1] + max(SETTLE, 2 * max(delays, default=0.0)) - time.time()
+
+
+def capture_names(hosts: Iterable[Host]) -> dict[str, tuple[Host, Interface]]:
+    """The interface of a router by the name of its capture: the segment's name for the first router of a
+    segment, SEGMENT@ROUTER for the others.
+    """
+    found: dict[str, tuple[Host, Interface]] = {}
+    for router in (host for host in hosts if host.node.role == "router"):
+        for interface in router.node.interfaces:
+            segment = interface.segment
+            name = f"{segment}@{router.title}" if segment in found else segment
+            found[name] = router, interface
+    return found
 
 
 def names(hosts: Iterable[Host]) -> dict[str, str]:

@@ -101,8 +101,7 @@ class Evidence:
         return self._with([event for event in self.events if event.at <= last], lambda at: at <= last)
 
     def _with(self, events: list[Event], wanted: Callable[[float], bool]) -> Evidence:
-        packets = [packet for packet in self.traffic.packets if wanted(packet.at)]
-        traffic = Traffic(packets, self.traffic.captures.values(), self.traffic.names)
+        traffic = self.traffic.select(lambda packet: wanted(packet.at))
         return Evidence(events, traffic, self.reason)
 
     def failing_at(self, at: float) -> bool:

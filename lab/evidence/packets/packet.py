@@ -73,6 +73,8 @@ class Packet:
     more_fragments: bool = False
     icmp: tuple[int, int] = (-1, -1)  # type and code
     about: Packet | None = None  # the packet that an ICMP error quotes
+    echo: tuple[int, int] = (-1, -1)  # identifier and sequence number of an echo request or reply
+    ethernet: tuple[str, str] = ("", "")  # the addresses of the sending and the receiving interface
 
     @property
     def flow(self) -> tuple[str, str, int, str, int]:
@@ -156,7 +158,9 @@ def decode(frame: bytes, at: float, size: int, segment: str, number: int) -> Pac
     """
     facts: dict[str, Any] = {}
     try:
-        facts = _network(dpkt.ethernet.Ethernet(frame).data, size - dpkt.ethernet.ETH_HDR_LEN)
+        ethernet = dpkt.ethernet.Ethernet(frame)
+        facts = _network(ethernet.data, size - dpkt.ethernet.ETH_HDR_LEN)
+        facts["ethernet"] = (_hardware(ethernet.src), _hardware(ethernet.dst))
     except (dpkt.UnpackError, ValueError, IndexError):
         pass  # truncated within a header, or not Ethernet
     return Packet(at, segment, number, facts.pop("protocol", "other"), size, **facts)
@@ -198,6 +202,8 @@ def _transport(ip: Any, layer: Any, protocol: int, size: int) -> dict[str, Any]:
     if isinstance(layer, (dpkt.icmp.ICMP, dpkt.icmp6.ICMP6)):
         name = "icmp" if isinstance(layer, dpkt.icmp.ICMP) else "icmp6"
         facts |= {"protocol": name, "icmp": (layer.type, layer.code), "length": max(0, size - 8)}
+        if isinstance(layer.data, (dpkt.icmp.ICMP.Echo, dpkt.icmp6.ICMP6.Echo)):
+            facts["echo"] = (layer.data.id, layer.data.seq)
         return facts | {"about": _quoted(layer.data), "payload": bytes(getattr(layer.data, "data", b""))[:64]}
     return facts | {"protocol": "ip", "length": max(0, size), "payload": bytes(layer)}
 
@@ -218,6 +224,11 @@ def _quoted(message: Any) -> Packet | None:
 @lru_cache(maxsize=4096)
 def _address(raw: bytes) -> str:
     return str(ipaddress.ip_address(raw))
+
+
+@lru_cache(maxsize=4096)
+def _hardware(raw: bytes) -> str:
+    return raw.hex(":")
 
 
 @lru_cache(maxsize=256)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,64 +11,58 @@ from typing import Any
 from lab.evidence.endpoint import ANY, Endpoint
 from lab.evidence.events import Event, Note, PacketPassed
 from lab.evidence.packets import pcap
+from lab.evidence.packets.capture_info import CaptureInfo, from_record
 from lab.evidence.packets.connections import Connection, follow
 from lab.evidence.packets.datagrams import Datagram, gather
+from lab.evidence.packets.network import Network, network
 from lab.evidence.packets.packet import Packet, decode, in_time
-from lab.evidence.packets.transit import PacketTransit, Segment, match
+from lab.evidence.packets.transit import PacketTransit, match
+
+__all__ = ["CaptureInfo", "Traffic", "load", "names_of", "read"]
 
 MAX_EVENTS = 20_000  # packets in events.jsonl; the captures have all
 
 
-@dataclass
-class CaptureInfo:
-    """The record's description of one capture."""
-
-    name: str  # the segment's name, or a host's
-    file: str
-    interface: str = ""
-    networks: tuple[str, ...] = ()
-    router: tuple[str, ...] = ()  # the router's addresses on the segment
-    packets: int = 0  # in the file
-    cut: int = 0  # packets that weren't kept: of a long run the file has the first and the last
-    gap: tuple[float, float] | None = None  # the times of the first and the last of those
-    dropped: int = 0  # packets that the kernel dropped before tcpdump could read them
-    snaplen: int = 0  # bytes kept of each packet
-    filter: str = ""  # a pcap-filter(7) expression; "" captures everything
-    ended: str = ""  # why it ended before the run
-
-    @property
-    def complete(self) -> bool:
-        return not (self.cut or self.dropped or self.ended)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
 class Traffic:
-    """The packets of both segments, matched across the router.
+    """The packets of all segments, each followed across the routers.
 
-    ``names`` maps addresses to node names. If a capture isn't ``complete``, a packet that is missing from it
-    may have been sent: a check that needs every packet must assert that it is.
+    ``names`` maps addresses to node names. ``topology`` has the nodes, as lab.topology.node writes them; old
+    records have none. If a capture isn't ``complete``, a packet that is missing from it may have been sent: a
+    check that needs every packet must assert that it is.
     """
 
     def __init__(
-        self, packets: Iterable[Packet], captures: Iterable[CaptureInfo], names: Mapping[str, str]
+        self,
+        packets: Iterable[Packet],
+        captures: Iterable[CaptureInfo],
+        names: Mapping[str, str],
+        topology: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.packets = in_time(packets)
         self.captures = {capture.name: capture for capture in captures}
         self.names = dict(names)
+        self.topology = topology
+
+    def select(self, wanted: Callable[[Packet], bool]) -> Traffic:
+        """The traffic of the wanted packets only."""
+        packets = filter(wanted, self.packets)
+        return Traffic(packets, self.captures.values(), self.names, self.topology)
+
+    @cached_property
+    def network(self) -> Network:
+        """The nodes and captures, and what each router does with a packet."""
+        return network(self.topology, self.captures.values())
 
     @property
     def complete(self) -> bool:
-        """Whether the captures have every packet of both segments."""
+        """Whether the captures have every packet of all segments."""
         return all(capture.complete for capture in self.captures.values())
 
     @cached_property
     def transits(self) -> list[PacketTransit]:
         """Each packet once, with its fate."""
-        segments = [Segment(c.name, c.networks, c.router) for c in self.captures.values()]
         gaps = [capture.gap for capture in self.captures.values() if capture.gap]
-        return match(self.packets, segments, gaps)
+        return match(self.packets, self.network, gaps)
 
     @cached_property
     def _connections(self) -> list[Connection]:
@@ -107,7 +100,7 @@ class Traffic:
     def events(self) -> Iterator[Event]:
         """The packets as events of the timeline: the first MAX_EVENTS, and a note if there are more."""
         for transit in self.transits[:MAX_EVENTS]:
-            yield _event(transit)
+            yield _event(transit, self.network.node(transit.sent.segment))
         if len(self.transits) > MAX_EVENTS:
             left_out = len(self.transits) - MAX_EVENTS
             yield Note(self.transits[MAX_EVENTS].sent.at, "lab", f"{left_out} more packets passed")
@@ -121,11 +114,11 @@ class Traffic:
         }
 
 
-def _event(transit: PacketTransit) -> PacketPassed:
+def _event(transit: PacketTransit, router: str) -> PacketPassed:
     packet = transit.sent
     return PacketPassed(
         packet.at,
-        "router",
+        router,
         segment=packet.segment,
         number=packet.number,
         protocol=packet.protocol,
@@ -137,6 +130,9 @@ def _event(transit: PacketTransit) -> PacketPassed:
         fate=transit.fate,
         mark=transit.mark,
         arrived=transit.arrived.at if transit.arrived else None,
+        lost_at=transit.lost_at,
+        lost_on=transit.lost_on,
+        translated=transit.translated,
     )
 
 
@@ -152,10 +148,12 @@ def names_of(nodes: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, str]
 def load(folder: Path) -> Traffic:
     """The traffic of the run in ``folder``. Raises OSError or ValueError if it can't be read."""
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    captures = [_captured(about) for about in record.get("captures", [])]
-    segments = [capture for capture in captures if capture.networks]
+    nodes = record.get("nodes", {})
+    names = names_of(nodes)
+    captures = [from_record(about, nodes, names) for about in record.get("captures", [])]
+    segments = [capture for capture in captures if capture.segment and capture.networks]
     packets = [packet for capture in segments for packet in read(folder / capture.file, capture.name)]
-    return Traffic(packets, segments, names_of(record.get("nodes", {})))
+    return Traffic(packets, segments, names, record.get("topology", ()))
 
 
 def read(path: Path, segment: str) -> list[Packet]:
@@ -164,7 +162,3 @@ def read(path: Path, segment: str) -> list[Packet]:
         decode(frame.data, frame.at, frame.size, segment, number)
         for number, frame in enumerate(pcap.read(path), 1)
     ]
-
-
-def _captured(about: Mapping[str, Any]) -> CaptureInfo:
-    return CaptureInfo(**{**about, "networks": tuple(about["networks"]), "router": tuple(about["router"])})

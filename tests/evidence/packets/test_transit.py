@@ -5,9 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from lab.evidence.packets.capture_info import CaptureInfo
+from lab.evidence.packets.network import network
 from lab.evidence.packets.packet import in_time
-from lab.evidence.packets.transit import Segment, match
-from tests.evidence.forge import KALI, ROUTER, SEGMENTS, WIN10, crossed, past, tcp, traffic, udp
+from lab.evidence.packets.transit import match
+from tests.evidence.forge import CAPTURES, KALI, ROUTER, WIN10, crossed, past, tcp, traffic, udp
+
+NETWORK = network([], CAPTURES)
 
 
 def fates(*packets):
@@ -177,13 +181,16 @@ def test_fates_are_right_whatever_is_lost_or_reordered(seed):
             lost.add(n)
         else:
             packets.append(past(packet, chance.uniform(0.001, 0.05)))
-    transits = match(in_time(packets), SEGMENTS)
+    transits = match(in_time(packets), NETWORK)
     assert len(transits) == 500
     assert {p.sent.ident - 1 for p in transits if p.fate == "lost"} == lost
 
 
 def test_without_networks_no_packet_is_lost():
-    assert [p.fate for p in match([tcp(1.0, "S")], [Segment("clients", ())])] == ["stayed"]
+    assert [
+        p.fate
+        for p in match([tcp(1.0, "S")], network([], [CaptureInfo("clients", "clients.pcapng", "clients")]))
+    ] == ["stayed"]
 
 
 def test_every_packet_is_in_one_transit():
@@ -196,8 +203,8 @@ def test_a_packet_that_a_capture_omitted_isn_t_lost():
     """Two captures of a long run never leave out the very same packets."""
     sent = [udp(n * 0.01, ident=n + 1) for n in range(300)]
     came = [past(packet) for n, packet in enumerate(sent) if not 100 <= n < 200 and n != 20]
-    transits = match(in_time([*sent, *came]), SEGMENTS, [(0.991, 2.001)])
+    transits = match(in_time([*sent, *came]), NETWORK, [(0.991, 2.001)])
     lost = [p.sent.ident - 1 for p in transits if p.fate == "lost"]
     unknown = [p.sent.ident - 1 for p in transits if p.fate == "unknown"]
     assert (lost, unknown) == ([20], list(range(100, 200)))
-    assert not any(p.fate == "unknown" for p in match(in_time([*sent, *came]), SEGMENTS))
+    assert not any(p.fate == "unknown" for p in match(in_time([*sent, *came]), NETWORK))

@@ -1,0 +1,249 @@
+"""The network of a run: its routers, and what each of them does with a packet that it captured.
+
+The nodes come from the record (``topology``, as lab.topology.node writes them); a record without them has one
+router, whose addresses are in the descriptions of its captures.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
+
+from lab.evidence.packets.capture_info import CaptureInfo
+from lab.evidence.packets.packet import Packet
+
+IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Kind: TypeAlias = Literal["enters", "leaves", "sent", "received", "local"]
+NEIGHBOUR_DISCOVERY = range(133, 138)  # ICMPv6 types (RFC 4861), which no router forwards
+LIMITED_BROADCAST = "255.255.255.255"
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Port forwarding: packets to ``port`` of the router go to ``to`` of the host with ``addresses``."""
+
+    protocol: str
+    port: int
+    to: int
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NetworkNode:
+    """A host or a router: its address and network on each segment, its routes, its translation."""
+
+    title: str
+    role: str  # host | router
+    interfaces: tuple[tuple[str, str, IPNetwork], ...] = ()  # segment, address, network
+    routes: tuple[tuple[IPNetwork, str], ...] = ()  # destination, address of the next router
+    nat: tuple[str, ...] = ()  # the segments behind its address translation
+    forwards: tuple[Forward, ...] = ()
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        return frozenset(address for _, address, _ in self.interfaces if address)
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(segment for segment, _, _ in self.interfaces))
+
+    @property
+    def translates(self) -> bool:
+        return bool(self.nat or self.forwards)
+
+    def next_hop(self, destination: str) -> tuple[str, str] | None:
+        """The segment to which it sends a packet, and the router's address there ("" if it needs none).
+
+        None if it has no route.
+        """
+        ip = ipaddress.ip_address(destination)
+        direct = [(net.prefixlen, segment, "") for segment, _, net in self.interfaces if ip in net]
+        routed = [(net.prefixlen, self._segment(via), via) for net, via in self.routes if ip in net]
+        if not direct and not routed:
+            return None
+        return max([*direct, *routed], key=lambda way: (way[0], not way[2]))[1:]
+
+    def _segment(self, address: str) -> str:
+        ip = ipaddress.ip_address(address)
+        return next((segment for segment, _, network in self.interfaces if ip in network), "")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> NetworkNode:
+        """The node in a record. Raises ValueError, KeyError or TypeError for any other value."""
+        names = value.get("names") or [value["name"]]
+        interfaces = [
+            (each["segment"], ipaddress.ip_interface(each[family]))
+            for each in value["interfaces"]
+            for family in ("address", "address6")
+            if each.get(family)
+        ]
+        return cls(
+            title=names[-1],
+            role=value["role"],
+            interfaces=tuple((segment, str(found.ip), found.network) for segment, found in interfaces),
+            routes=tuple((_destination(r["to"], r["via"]), r["via"]) for r in value.get("routes", ())),
+            nat=tuple(value.get("nat", ())),
+            forwards=tuple(_forward(each) for each in value.get("forwards", ())),
+        )
+
+
+def _destination(to: str, via: str) -> IPNetwork:
+    if to == "default":
+        return ipaddress.ip_network("0.0.0.0/0" if ipaddress.ip_address(via).version == 4 else "::/0")
+    return ipaddress.ip_network(to)
+
+
+def _forward(value: Mapping[str, Any]) -> Forward:
+    addresses = tuple(value[family] for family in ("address", "address6") if value.get(family))
+    return Forward(value.get("protocol", "tcp"), value["port"], value["to"], addresses)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What the router of a capture does with a packet in it.
+
+    enters    it receives the packet from its segment, and has to forward it
+    leaves    it forwarded the packet to the segment
+    sent      it sent the packet itself
+    received  the packet is addressed to it
+    local     the packet stays on the segment: between two hosts of it, to all, or to another router
+    """
+
+    kind: Kind
+    next: str = ""  # the capture of the router to which the packet leaves; "" if it needs no further router
+    from_router: bool = False  # whether it comes from another router
+
+
+@dataclass
+class Network:
+    """The nodes and captures of a run."""
+
+    nodes: tuple[NetworkNode, ...]
+    captures: tuple[CaptureInfo, ...]
+    routers: dict[str, NetworkNode] = field(default_factory=dict)  # those with a capture, by title
+
+    def __post_init__(self) -> None:
+        known = {node.title: node for node in self.nodes if node.role == "router"}
+        for capture in self.captures:
+            self.routers[capture.node] = known.get(capture.node) or _from_captures(
+                capture.node, [each for each in self.captures if each.node == capture.node]
+            )
+        self._by_name = {capture.name: capture for capture in self.captures}
+        self._on = {(capture.segment, capture.node): capture.name for capture in self.captures}
+        self._owner = {address: title for title, node in self.routers.items() for address in node.addresses}
+        self._by_hardware = {card: c.name for c in self.captures for card in c.hardware}
+        self._attached = {
+            (address, segment)
+            for node in self.nodes
+            for segment in node.segments
+            for address in node.addresses
+        }
+        self._between = lru_cache(maxsize=65536)(self._find)
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The captured segments, in the order of their captures."""
+        return tuple(dict.fromkeys(capture.segment for capture in self.captures))
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The segments with several routers."""
+        return tuple(segment for segment in self.segments if self._is_shared(segment))
+
+    def node(self, capture: str) -> str:
+        """The title of the router that made a capture; "" if there is no such capture."""
+        found = self._by_name.get(capture)
+        return found.node if found else ""
+
+    def segment(self, capture: str) -> str:
+        """The segment of a capture."""
+        found = self._by_name.get(capture)
+        return found.segment if found else capture
+
+    def heading(self, packet: Packet) -> Heading:
+        """What the router that captured the packet does with it."""
+        neighbours = packet.protocol == "icmp6" and packet.icmp[0] in NEIGHBOUR_DISCOVERY
+        if packet.protocol in ("arp", "other") or neighbours or packet.segment not in self._by_name:
+            return Heading("local")
+        return self._between(packet.segment, packet.source, packet.destination, packet.ethernet)
+
+    def _find(self, name: str, source: str, destination: str, ethernet: tuple[str, str]) -> Heading:
+        capture = self._by_name[name]
+        if not (routable(source) and routable(destination)):
+            return Heading("local")
+        if capture.hardware and all(ethernet):
+            return self._by_ethernet(capture, source, destination, ethernet)
+        return self._by_routes(capture, source, destination)
+
+    def _by_ethernet(
+        self, capture: CaptureInfo, source: str, destination: str, ethernet: tuple[str, str]
+    ) -> Heading:
+        """The Ethernet addresses say whether the router sent or received it, whatever its routes are."""
+        own = self.routers[capture.node].addresses
+        sender, receiver = ethernet
+        if sender in capture.hardware:
+            return Heading("sent" if source in own else "leaves", self._by_hardware.get(receiver, ""))
+        if receiver not in capture.hardware:
+            return Heading("local")
+        return Heading(
+            "received" if destination in own else "enters", from_router=sender in self._by_hardware
+        )
+
+    def _by_routes(self, capture: CaptureInfo, source: str, destination: str) -> Heading:
+        """Without Ethernet addresses: a router receives those packets that it would send elsewhere."""
+        router = self.routers[capture.node]
+        if not router.interfaces:
+            return Heading("local")
+        if source in router.addresses:
+            kind: Kind = "local" if destination in router.addresses else "sent"
+            return Heading(kind, self._next(capture, router, destination))
+        here = self._is_here(source, capture)
+        if destination in router.addresses:
+            return Heading("received", from_router=not here)
+        hop = router.next_hop(destination)
+        if hop is None or hop[0] != capture.segment:
+            return Heading("enters", from_router=not here and self._is_shared(capture.segment))
+        return Heading("local") if here else Heading("leaves", self._next(capture, router, destination))
+
+    def _next(self, capture: CaptureInfo, router: NetworkNode, destination: str) -> str:
+        """The capture of the next router on a packet's way."""
+        segment, via = router.next_hop(destination) or ("", "")
+        return self._on.get((capture.segment, self._owner.get(via, "")), "") if segment else ""
+
+    def _is_here(self, address: str, capture: CaptureInfo) -> bool:
+        """Whether a node with this address can send to the segment without a router."""
+        ip = ipaddress.ip_address(address)
+        if any(ip in ipaddress.ip_network(network) for network in capture.networks):
+            return True
+        return (address, capture.segment) in self._attached
+
+    def _is_shared(self, segment: str) -> bool:
+        return sum(capture.segment == segment for capture in self.captures) > 1
+
+
+def _from_captures(title: str, captures: Sequence[CaptureInfo]) -> NetworkNode:
+    """The router as its captures describe it: it reaches only its own segments."""
+    interfaces = []
+    for capture in captures:
+        for network in map(ipaddress.ip_network, capture.networks):
+            own = [a for a in capture.router if ipaddress.ip_address(a) in network]
+            interfaces += [(capture.segment, address, network) for address in own or [""]]
+    return NetworkNode(title, "router", tuple(interfaces))
+
+
+def network(nodes: Iterable[Mapping[str, Any]], captures: Iterable[CaptureInfo]) -> Network:
+    """The network of a record. Raises ValueError, KeyError or TypeError if the nodes aren't valid."""
+    return Network(tuple(NetworkNode.from_json(node) for node in nodes), tuple(captures))
+
+
+@lru_cache(maxsize=65536)
+def routable(address: str) -> bool:
+    """Whether a router may forward a packet from or to this address."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not (ip.is_multicast or ip.is_link_local or ip.is_unspecified or address == LIMITED_BROADCAST)
