@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,11 +23,15 @@ class Mistake:
 
     @property
     def where(self) -> str:
-        return ".".join(self.path)
+        """The path as text: "hosts.web.mounts[0]"."""
+        parts = (f"[{part}]" if part.isdecimal() else f".{part}" for part in self.path)
+        return "".join(parts).removeprefix(".")
 
     @property
     def text(self) -> Message:
         """The mistake in one line."""
+        if not self.path:
+            return message("{problem}; {remedy}", problem=self.problem, remedy=self.remedy)
         return message(
             "{where}: {problem}; {remedy}", where=self.where, problem=self.problem, remedy=self.remedy
         )
@@ -56,3 +62,14 @@ class TopologyError(UsageError, ValueError):
     @property
     def remedy(self) -> Message:
         return self.mistakes[0].remedy
+
+
+def suggestion(name: str, known: Iterable[str]) -> Message:
+    """The remedy for an unknown name: the one that was probably meant, or else all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return message("did you mean {name!r}?", name=close[0])
+    if not names:
+        return message("there are none")
+    return message("there are: {names}", names=", ".join(names))

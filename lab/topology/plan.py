@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from lab.topology.checks.topology import mistakes
 from lab.topology.errors import TopologyError
 from lab.topology.model import Attachment, Forward, Host, Router, Topology
 from lab.topology.node import Interface, Node, PortForward, Route
 from lab.topology.planning.addresses import AddressBook, PlannedSegment, segments_with_prefixes
-from lab.topology.planning.expansion import expanded, numbered
-from lab.topology.planning.routes import Hop, Routing, Table, most_used
+from lab.topology.planning.expansion import expanded, numbered, workload_service
+from lab.topology.planning.routes import Hop, Routing, Table, most_used, routings
 from lab.topology.prefixes import Network
 
-__all__ = ["Plan", "PlannedSegment", "TopologyError", "plan"]
-
-WORKLOAD = "-workload"  # the Compose service of a workload: that of its host, and this
+__all__ = ["Plan", "PlannedSegment", "TopologyError", "plan", "workload_service"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,8 @@ def plan(
     a point that depends on ``seed``. ``prefixes`` replaces the prefixes of a segment (or "mgmt"): addresses
     keep their host number. Raises TopologyError.
     """
+    if wrong := mistakes(topology):
+        raise TopologyError(*wrong)
     whole = expanded(topology)
     segments, mgmt = segments_with_prefixes(whole, taken, prefixes or {}, seed)
     interfaces = _interfaces(whole, segments)
@@ -60,11 +61,6 @@ def plan(
     routers = [_router(router, interfaces, routes.of_router(router)) for router in whole.routers]
     described = {each.name: host for host in topology.hosts for each in numbered(host)}
     return Plan(topology.name, segments, (*hosts, *routers), described, mgmt, topology.compose)
-
-
-def workload_service(host: str) -> str:
-    """The Compose service of the workload on the host with this name."""
-    return host + WORKLOAD
 
 
 Interfaces = dict[str, tuple[Interface, ...]]  # by the name of the node
@@ -124,17 +120,16 @@ def _router(router: Router, interfaces: Interfaces, routes: tuple[Route, ...]) -
 def _forward(forward: Forward, interfaces: tuple[Interface, ...], inside: Sequence[str]) -> PortForward:
     """The port forwarding with the addresses of the host, if possible those behind the translation."""
     to = next((i for i in interfaces if i.segment in inside), interfaces[0])
-    address, address6 = (text.partition("/")[0] for text in (to.address, to.address6))
-    return PortForward(forward.port, forward.to, address, address6, forward.protocol)
+    return PortForward(forward.port, forward.to, _plain(to.address), _plain(to.address6), forward.protocol)
 
 
 @dataclass(frozen=True)
 class _Family:
-    """The routing of one IP version: the segments that have it, and the routers' addresses."""
+    """The routing of one IP version, with the prefix of each segment and the address of each hop."""
 
-    prefixes: Mapping[str, str]  # by segment
     routing: Routing
-    gateways: Mapping[Hop, str] = field(default_factory=dict)
+    prefixes: Mapping[str, str]
+    gateways: Mapping[Hop, str]
 
     def table(self, node: Host | Router, router: str = "") -> Table:
         segments = [each.segment for each in node.attachments if each.segment in self.prefixes]
@@ -150,15 +145,19 @@ class _Routes:
     def __init__(
         self, topology: Topology, segments: Iterable[PlannedSegment], interfaces: Interfaces
     ) -> None:
-        prefixes = {segment.name: str(segment.prefix) for segment in segments}
-        prefixes6 = {segment.name: str(segment.prefix6) for segment in segments if segment.prefix6}
-        routers = {router.name: interfaces[router.name] for router in topology.routers}
+        planned = list(segments)
+        own = [(router.name, each) for router in topology.routers for each in interfaces[router.name]]
+        routing, routing6 = routings(topology)
         self._families = (
-            _family(
-                topology, prefixes, {n: {i.segment: i.address for i in own} for n, own in routers.items()}
+            _Family(
+                routing,
+                {segment.name: str(segment.prefix) for segment in planned},
+                {Hop(name, each.segment): _plain(each.address) for name, each in own},
             ),
-            _family(
-                topology, prefixes6, {n: {i.segment: i.address6 for i in own} for n, own in routers.items()}
+            _Family(
+                routing6,
+                {segment.name: str(segment.prefix6) for segment in planned if segment.prefix6},
+                {Hop(name, each.segment): _plain(each.address6) for name, each in own},
             ),
         )
 
@@ -181,18 +180,5 @@ class _Routes:
         return tuple(routes)
 
 
-def _family(
-    topology: Topology, prefixes: Mapping[str, str], addresses: Mapping[str, Mapping[str, str]]
-) -> _Family:
-    segments = {name: [each for each in own if each in prefixes] for name, own in addresses.items()}
-    routing = Routing(
-        segments,
-        {router.name: router.nat for router in topology.routers if router.nat},
-        {router.name: router.routes for router in topology.routers},
-    )
-    gateways = {
-        Hop(name, segment): addresses[name][segment].partition("/")[0]
-        for name, own in segments.items()
-        for segment in own
-    }
-    return _Family(prefixes, routing, gateways)
+def _plain(address: str) -> str:
+    return address.partition("/")[0]

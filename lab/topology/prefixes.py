@@ -19,6 +19,14 @@ Prefixes: TypeAlias = Mapping[str, str]  # by name of the network
 
 CHOICES = 99  # the number of labs that can run side by side
 EXAMPLE, EXAMPLE6 = "172.28.66", "fd28:66"
+PRIVATE = tuple(
+    map(
+        ipaddress.ip_network,
+        # RFC 1918, RFC 6598, RFC 2544, RFC 5737; RFC 4193, RFC 3849
+        "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 198.18.0.0/15 192.0.2.0/24 198.51.100.0/24"
+        " 203.0.113.0/24 fc00::/7 2001:db8::/32".split(),
+    )
+)
 
 
 class PrefixError(ValueError):
@@ -34,7 +42,7 @@ def network(prefix: str) -> Network:
         raise PrefixError(
             message("{prefix!r} is not a prefix; an example is {example}", prefix=prefix, example=example)
         ) from None
-    if not found.is_private:
+    if not is_usable(found):
         raise PrefixError(
             message(
                 "{prefix} is a public address range; use a private one, such as {example}",
@@ -43,6 +51,15 @@ def network(prefix: str) -> Network:
             )
         )
     return found
+
+
+def is_usable(network: Network) -> bool:
+    """True if a lab may use this network: it belongs to nobody on the Internet."""
+    return any(
+        private.prefixlen <= network.prefixlen and network.network_address in private
+        for private in PRIVATE
+        if private.version == network.version
+    )
 
 
 def prefix_of(network: Network) -> str:

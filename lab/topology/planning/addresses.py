@@ -15,7 +15,7 @@ from lab.topology.node import Interface
 from lab.topology.prefixes import Network, overlap
 
 MGMT = "mgmt"  # the out-of-band network, which every node is on
-CHOICES = 256  # free prefixes in each of the two ranges
+CHOICES = 255  # free prefixes in each of the two ranges
 FIRST_ROUTER = 2  # the bridge has 1
 FIRST_HOST = 10
 
@@ -71,17 +71,16 @@ def _choices(seed: str) -> Iterator[IPv4Network]:
 
 
 def _choices6(prefix: Network, seed: str) -> Iterator[IPv6Network]:
-    """IPv6 prefixes; the first has the digits of an IPv4 prefix that was chosen from ``_choices``."""
-    chosen = any(prefix == choice for choice in _choices(seed))
-    first = [prefix.network_address.packed[2]] if chosen else []
-    for digits in (*first, *_numbers(seed), *range(CHOICES, 2 * CHOICES)):
+    """IPv6 prefixes. The first has the third number of the IPv4 prefix: fd28:66::/64 for 172.28.66.0/24."""
+    third = prefix.network_address.packed[2]
+    for digits in (third or 1, *_numbers(seed), *range(CHOICES + 1, 2 * CHOICES)):
         yield IPv6Network(f"fd28:{digits}::/64")
 
 
 def _numbers(seed: str) -> Iterator[int]:
-    """0 to 255. They begin at a number that depends on ``seed``, so that two labs choose differently."""
+    """1 to 255. They begin at a number that depends on ``seed``, so that two labs choose differently."""
     start = zlib.crc32(seed.encode())
-    return ((start + step) % CHOICES for step in range(CHOICES))
+    return (1 + (start + step) % CHOICES for step in range(CHOICES))
 
 
 def _free(choices: Iterable[Network], used: Sequence[Network], segment: Segment) -> Network:

@@ -8,6 +8,12 @@ from dataclasses import replace
 from lab.topology.model import Attachment, Host, Router, Segment, Topology
 
 ROUTER = "router"  # the name of the router in a topology without one
+WORKLOAD = "-workload"  # the Compose service of a workload: that of its host, and this
+
+
+def workload_service(host: str) -> str:
+    """The Compose service of the workload on the host with this name."""
+    return host + WORKLOAD
 
 
 def expanded(topology: Topology) -> Topology:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
+
+from lab.topology.model import Topology
 
 Segments: TypeAlias = Sequence[str]
 
@@ -41,10 +43,10 @@ class Routing:
     @cached_property
     def behind(self) -> dict[str, set[str]]:
         """The segments behind the address translation of each router, those of further routers included."""
-        return {router: self._connected(segments, router) for router, segments in self.translated.items()}
+        return {router: self.connected(segments, router) for router, segments in self.translated.items()}
 
-    def _connected(self, segments: Segments, without: str) -> set[str]:
-        """The segments that are connected to these by any router but one."""
+    def connected(self, segments: Segments, without: str = "") -> set[str]:
+        """The segments that are connected to these by routers other than ``without``."""
         found = set(segments)
         others = {name: set(each) for name, each in self.routers.items() if name != without}
         while new := {s for each in others.values() if each & found for s in each} - found:
@@ -76,15 +78,16 @@ class Routing:
         return {target: hop for target, hop in hops.items() if hop}
 
     def _hop(self, segments: Segments, target: str, router: str) -> Hop | None:
-        """The next hop to ``target``: the one at the smallest distance, unless the router has an override."""
+        """The next hop to ``target``: the override, if that router is one, or else the closest."""
         distances, wanted = self.distances[target], self.overrides.get(router, {}).get(target)
         candidates = [
             (distances[name], name, segment)
             for segment in segments
             if not self._hidden(target, segment, router)
             for name, there in self.routers.items()
-            if segment in there and name in distances and name != router and wanted in (None, name)
+            if segment in there and name in distances and name != router
         ]
+        candidates = [each for each in candidates if each[1] == wanted] or candidates
         best = min(candidates, default=None, key=lambda each: each[:2])
         return Hop(best[1], best[2]) if best else None
 
@@ -95,6 +98,24 @@ class Routing:
             for name, behind in self.behind.items()
             if name != router
         )
+
+
+def routings(topology: Topology) -> tuple[Routing, Routing]:
+    """The routing of IPv4 and of IPv6, which some segments don't have, in an expanded topology."""
+    names = {segment.name for segment in topology.segments}
+    names6 = {segment.name for segment in topology.segments if segment.ipv6}
+    return _routing(topology, names), _routing(topology, names6)
+
+
+def _routing(topology: Topology, names: Collection[str]) -> Routing:
+    return Routing(
+        {
+            router.name: [each.segment for each in router.attachments if each.segment in names]
+            for router in topology.routers
+        },
+        {router.name: [n for n in router.nat if n in names] for router in topology.routers if router.nat},
+        {router.name: router.routes for router in topology.routers if router.routes},
+    )
 
 
 def most_used(hops: Iterable[Hop]) -> Hop | None:

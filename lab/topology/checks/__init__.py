@@ -1,0 +1,1 @@
+"""Finds the mistakes in a topology. No I/O."""

@@ -1,0 +1,115 @@
+"""Reads the description of a lab, in TOML. docs/topologies.md describes its keys."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lab.errors import UsageError
+from lab.locale import message
+from lab.topology import errors
+from lab.topology.checks.limits import FILE_SIZE
+from lab.topology.checks.topology import mistakes
+from lab.topology.errors import Mistake, TopologyError
+from lab.topology.model import Topology
+from lab.topology.reading.builder import Builder
+from lab.topology.reading.lines import Lines
+
+FILE = "lab.toml"
+
+
+class DescriptionError(TopologyError):
+    """A description with mistakes. Each is one line of the text: FILE:LINE: where: problem; remedy."""
+
+    def __init__(self, file: str, found: Iterable[tuple[int, Mistake]]) -> None:
+        self.file = file
+        self.found = sorted(found, key=lambda each: each[0])
+        super().__init__(*(mistake for _, mistake in self.found))
+
+    def in_language(self, language: str) -> str:
+        return "\n".join(
+            f"{self.file}:{line}: {mistake.text.in_language(language)}" for line, mistake in self.found
+        )
+
+
+def read(path: Path) -> Topology:
+    """The topology that a file describes. Raises UsageError if it can't be read, DescriptionError if it has
+    mistakes.
+
+    A file or folder that it names must exist.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_SIZE + 1)
+        if len(content) > FILE_SIZE:
+            raise UsageError(message("{file} is larger than {size} bytes", file=path, size=FILE_SIZE))
+        text = content.decode()
+    except OSError as error:
+        raise UsageError(message("{file}: {error}", file=path, error=error.strerror or error)) from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            message("{file}:{line}: this isn't UTF-8; save the file as UTF-8", file=path, line=line)
+        ) from None
+    folder = path.absolute().parent
+    default = folder.name if path.name == FILE else path.stem
+    topology = parse(text, file=str(path), folder=folder, name=default)
+    missing = list(_missing(topology))
+    if missing:
+        lines = Lines(text)
+        raise DescriptionError(str(path), ((lines[each.path], each) for each in missing))
+    return topology
+
+
+def parse(text: str, *, file: str = FILE, folder: Path = Path("/"), name: str = "lab") -> Topology:
+    """The topology that ``text`` describes. Raises DescriptionError; ``file`` is the name in its text.
+
+    Relative paths are relative to ``folder``. ``name`` is the lab's name unless the text has one.
+    """
+    try:
+        content = tomllib.loads(text)
+        lines = Lines(text)
+    except RecursionError:
+        raise _not_toml(file, 1, "nested too deeply") from None
+    except ValueError as error:
+        found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
+        line = int(found[1]) if found and found[1] else text.count("\n") + 1
+        raise _not_toml(file, line, str(error)[: found.start()] if found else str(error)) from None
+    builder = Builder(folder)
+    topology = builder.topology(content, name)
+    wrong = builder.mistakes or mistakes(topology)
+    if wrong:
+        raise DescriptionError(file, ((lines[each.path], each) for each in wrong))
+    return topology
+
+
+def _not_toml(file: str, line: int, problem: str) -> DescriptionError:
+    mistake = Mistake(
+        (),
+        message("this isn't TOML: {problem}", problem=problem),
+        message("a string is in quotes, a table's name in brackets"),
+    )
+    return DescriptionError(file, [(line, mistake)])
+
+
+def _missing(topology: Topology) -> Iterator[Mistake]:
+    """The files and folders that a topology names and that don't exist."""
+    if topology.compose and not Path(topology.compose).is_file():
+        yield _no_file(("compose",), topology.compose)
+    for host in topology.hosts:
+        for index, mount in enumerate(host.mounts):
+            if not Path(mount.source).exists():
+                yield _no_file(("hosts", host.name, "mounts", str(index)), mount.source)
+        build = host.workload.build if host.workload else ""
+        if build and not Path(build).is_dir():
+            yield _no_file(("hosts", host.name, "build"), build)
+
+
+def _no_file(path: errors.Path, missing: str) -> Mistake:
+    return Mistake(
+        path,
+        message("{path} doesn't exist", path=missing),
+        message("a relative path begins at the folder of the description"),
+    )
