@@ -68,6 +68,11 @@ def prefix_of(network: Network) -> str:
     return address.removesuffix("::") if network.version == 6 else address.rpartition(".")[0]
 
 
+def variable(network: str, *, ipv6: bool = False) -> str:
+    """The environment variable of a network's prefix."""
+    return f"LAB_{network.upper().replace('-', '_')}_PREFIX{'6' * ipv6}"
+
+
 def is_ipv6(prefix: str) -> bool:
     return ":" in prefix
 

@@ -1,0 +1,165 @@
+"""The Compose file of a planned lab. No I/O except reading the template.
+
+A node is a service with an address on each of its segments. All nodes have topology.json, which describes the
+whole lab. The committed docker-compose.yml takes its prefixes from environment variables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from lab.topology.model import Host, Mount
+from lab.topology.node import Interface, Node
+from lab.topology.plan import Plan
+from lab.topology.prefixes import Network, prefix_of, variable
+from lab.topology.workloads import WorkloadServices, binds, escaped, workload_services
+from lab.topology.yaml import as_yaml, scalar
+
+TEMPLATE = "compose.yml.jinja"
+BASE = "${SERVER_BASE:-debian:trixie-slim}"  # the base image of all nodes that have no other one
+
+
+def render(plan: Plan, root: Path, workloads: WorkloadServices | None = None) -> str:
+    """The Compose file of a user's lab. ``root`` is the checkout, with the images and the nodes' code.
+
+    ``workloads`` is needed if the plan has services of the user's own Compose file.
+    """
+    return _rendered(plan, root=root, workloads=workloads or workload_services(plan))
+
+
+def render_with_variables(plan: Plan, heading: str) -> str:
+    """The text of docker-compose.yml: with a runner, and with prefixes that the environment can replace.
+
+    ``heading`` is its first comment, with a newline. Raises ValueError if a network isn't an IPv4 /24 or an
+    IPv6 /64.
+    """
+    networks = [(segment.name, each) for segment in plan.segments for each in segment.networks()]
+    networks.append(("mgmt", plan.mgmt))
+    text = _rendered(plan, root=".", workloads=WorkloadServices(), networks=[str(n) for _, n in networks])
+    for name, network in networks:
+        text = _with_variable(text, name, network)
+    return f"{heading}\n{text}"
+
+
+@dataclass(frozen=True)
+class _Service:
+    """The service of a node. Without an image it has the usual one of its role."""
+
+    node: Node
+    interfaces: tuple[Interface, ...]
+    image: str = ""
+    target: str = ""
+    base: str = ""
+    environment: Mapping[str, str] | None = None
+    mounts: tuple[Mount, ...] = ()
+
+    @property
+    def binds(self) -> list[dict[str, Any]]:
+        return binds(self.mounts)
+
+
+def _service(node: Node, host: Host | None) -> _Service:
+    interfaces = tuple(
+        replace(i, address=_plain(i.address), address6=_plain(i.address6)) for i in node.interfaces
+    )
+    if host is None:
+        return _Service(node, interfaces)
+    mounts = () if host.workload else host.mounts
+    return _Service(node, interfaces, *_image(host), host.base, host.environment, mounts)
+
+
+def _image(host: Host) -> tuple[str, str]:
+    """The name of a host's image and its target in the Dockerfile, if they aren't the usual ones."""
+    if not host.base:
+        name = "host"
+    elif "$" in host.base:
+        name = host.name  # the base isn't known here
+    else:
+        name = "host-" + re.sub(r"\W+", "-", host.base.lower()).strip("-")
+    if host.profile.startswith("$"):
+        profile = f"${{{host.profile[1:]}:-%s}}"
+        return f"socketlab/{profile % name}", profile % "host"
+    if host.profile:
+        return f"socketlab/{host.profile}", host.profile
+    return f"socketlab/{name}" if host.base else "", ""
+
+
+def _rendered(
+    plan: Plan, *, root: Path | str, workloads: WorkloadServices, networks: Sequence[str] = ()
+) -> str:
+    """The text without a heading. ``networks`` are those with variables; such a file has a runner."""
+    services = [_service(node, plan.hosts.get(node.name)) for node in plan.nodes]
+    topology = _topology(plan.nodes)
+    platforms = {node.platform for node in plan.nodes if "$" in node.platform}
+    version = [hashlib.sha256(topology.encode()).hexdigest()[:12], *networks, *sorted(platforms)]
+    template = _environment().get_template(TEMPLATE)
+    text = template.render(
+        plan=plan,
+        services=services,
+        topology=topology,
+        version=version,
+        base=BASE,
+        root=root,
+        workloads=workloads,
+        runner=bool(networks),
+    )
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters |= {"yaml": as_yaml, "text": lambda text: scalar(escaped(text))}
+    return environment
+
+
+def _with_variable(text: str, name: str, network: Network) -> str:
+    """``text`` in which the environment can replace the prefix of this network."""
+    prefix, ipv6 = prefix_of(network), network.version == 6
+    end = "::" if ipv6 else "."
+    if str(network) != (f"{prefix}::/64" if ipv6 else f"{prefix}.0/24"):
+        raise ValueError(f"{name}: {network} has no prefix that a variable can replace")
+    return re.sub(
+        rf"(?<![\w.:]){re.escape(prefix + end)}",
+        f"${{{variable(name, ipv6=ipv6)}:-{prefix}}}{end}",
+        text,
+    )
+
+
+def _topology(nodes: Iterable[Node]) -> str:
+    """The content of topology.json (``node.to_file``), with one line for each interface and route."""
+    return '{"nodes": [\n' + ",\n".join(map(_node_lines, nodes)) + "\n]}"
+
+
+def _node_lines(node: Node) -> str:
+    if node.ready:
+        node = replace(node, ready=replace(node.ready, text=escaped(node.ready.text)))
+    fields = node.to_json()
+    nested = {name: value for name, value in fields.items() if value and _is_list_of_objects(value)}
+    plain = {name: value for name, value in fields.items() if name not in nested}
+    lines = [json.dumps(plain)[1:-1]]
+    for name, items in nested.items():
+        lines.append(f'"{name}": [\n    ' + ",\n    ".join(json.dumps(item) for item in items) + "]")
+    return " {" + ",\n  ".join(lines) + "}"
+
+
+def _is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and isinstance(value[0], dict)
+
+
+def _plain(address: str) -> str:
+    return address.partition("/")[0]

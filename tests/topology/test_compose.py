@@ -1,0 +1,151 @@
+"""The Compose file of a plan, compared with the project that Compose resolves."""
+
+import json
+import os
+import subprocess
+from dataclasses import replace
+from ipaddress import ip_interface
+from pathlib import Path
+
+import pytest
+
+from lab.topology.compose import render, render_with_variables
+from lab.topology.model import (
+    Attachment,
+    Forward,
+    Host,
+    Mount,
+    Ready,
+    Router,
+    Segment,
+    Topology,
+    Workload,
+)
+from lab.topology.node import from_file
+from lab.topology.plan import plan
+
+ROOT = Path(__file__).parents[2]
+
+ALICE = Host("alice", (Attachment("home"),), count=2, mounts=(Mount("/srv/my $files", "/src", True),))
+NGINX = Workload("nginx:1", ready=Ready("log", 0, "$up"))
+WEB = Host("web", (Attachment("dmz"), Attachment("home")), workload=NGINX)
+OLD = Host("old", (Attachment("dmz"),), base="kalilinux/kali-rolling", environment={"A": "yes: $b"})
+WINDOWS = Host("win", (Attachment("dmz"),), profile="windows")
+FORWARD = Forward(8080, "web", 80)
+EDGE = Router("edge", (Attachment("home"), Attachment("wan")), nat=("home",), forwards=(FORWARD,))
+CORE = Router("core", (Attachment("wan"), Attachment("dmz")))
+SEGMENTS = (Segment("home", "10.1.1.0/24"), Segment("wan", "10.1.2.0/28", ipv6=False), Segment("dmz"))
+CHAIN = Topology("chain", SEGMENTS, (ALICE, WEB, OLD, WINDOWS), (EDGE, CORE))
+
+
+def resolved(text, **environment):
+    """The project as Compose resolves it."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("LAB_", "PROFILE"))}
+    argv = ["docker", "compose", "--project-directory", ROOT, "-f", "-", "config", "--format", "json"]
+    done = subprocess.run(
+        argv, input=text, env=plain | environment, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def check_services(project, planned):
+    """Each node is a service with the addresses of the plan, and each segment a network."""
+    content = project["configs"]["topology"]["content"].replace("$$", "$")
+    assert from_file(content) == list(planned.nodes)
+    for node in planned.nodes:
+        service = project["services"][node.name]
+        assert service["hostname"] == node.title
+        assert service["labels"]["socketlab.role"] == node.role
+        assert service["configs"][0]["source"] == "topology"
+        networks = service["networks"]
+        assert list(networks.pop("mgmt") or {}) == []
+        expected = {}
+        for interface in node.interfaces:
+            expected[interface.segment] = {"ipv4_address": str(ip_interface(interface.address).ip)}
+            if interface.address6:
+                expected[interface.segment]["ipv6_address"] = str(ip_interface(interface.address6).ip)
+        assert networks == expected
+    subnets = {
+        name: [pool["subnet"] for pool in network["ipam"]["config"]]
+        for name, network in project["networks"].items()
+    }
+    assert subnets == {s.name: [str(n) for n in s.networks()] for s in planned.segments} | {
+        "mgmt": [str(planned.mgmt)]
+    }
+    for segment in planned.segments:
+        assert project["networks"][segment.name].get("enable_ipv6", False) == bool(segment.prefix6)
+
+
+@pytest.fixture(scope="module")
+def chain():
+    planned = plan(CHAIN)
+    project = resolved(render(planned, ROOT))
+    return planned, project
+
+
+def test_every_node_and_segment_of_the_plan_is_in_the_file(chain):
+    planned, project = chain
+    check_services(project, planned)
+    assert project["name"] == "chain"
+    assert "runner" not in project["services"]
+
+
+def test_hosts_have_the_images_that_their_description_asks_for(chain):
+    services = chain[1]["services"]
+    assert services["alice-1"]["image"] == services["web"]["image"] == "socketlab/host"
+    assert services["alice-1"]["build"]["target"] == services["old"]["build"]["target"] == "host"
+    assert services["old"]["image"] == "socketlab/host-kalilinux-kali-rolling"
+    assert services["old"]["build"]["args"]["BASE"] == "kalilinux/kali-rolling"
+    assert services["win"]["image"] == "socketlab/windows"
+    assert services["win"]["build"]["target"] == "windows"
+    assert services["edge"]["image"] == "socketlab/router"
+
+
+def test_a_plain_host_has_its_mounts_and_environment(chain):
+    services = chain[1]["services"]
+    mount = next(each for each in services["alice-2"]["volumes"] if each["target"] == "/src")
+    assert (mount["source"], mount["read_only"]) == ("/srv/my $$files", True)
+    assert services["old"]["environment"] == {"A": "yes: $$b"}
+    targets = {each["target"] for each in services["alice-2"]["volumes"]}
+    assert targets == {"/etc/socketlab/keys", "/opt/socketlab/lab", "/opt/socketlab/scenarios", "/src"}
+
+
+def test_the_small_disk_of_a_host_with_a_workload_is_a_volume_that_both_have(chain):
+    project = chain[1]
+    for name in "web", "web-workload":
+        small = [each for each in project["services"][name]["volumes"] if each["target"] == "/mnt/small"]
+        assert [each["source"] for each in small] == ["web-small"]
+    assert not project["services"]["web"].get("tmpfs")
+    assert project["services"]["old"]["tmpfs"] == ["/mnt/small:size=8m"]
+    assert project["services"]["web-workload"]["network_mode"] == "service:web"
+    assert project["volumes"]["web-small"]["driver_opts"]["o"] == "size=8m,mode=1777"
+
+
+def test_only_a_router_that_translates_has_the_settings_of_connection_tracking(chain):
+    services = chain[1]["services"]
+    tracking = {name for name in services if any("conntrack" in s for s in services[name].get("sysctls", {}))}
+    assert tracking == {"edge"}
+    assert services["edge"]["sysctls"]["net.ipv4.ip_forward"] == "1"
+
+
+def test_a_container_is_replaced_if_another_node_changes():
+    def version(topology):
+        project = resolved(render(plan(topology), ROOT))
+        services = project["services"].values()
+        return {each["labels"].get("socketlab.topology") for each in services} - {None}
+
+    before, after = version(CHAIN), version(replace(CHAIN, hosts=CHAIN.hosts[:-1]))
+    assert len(before) == len(after) == 1
+    assert before != after
+
+
+def test_a_path_with_special_characters_is_quoted():
+    project = resolved(render(plan(CHAIN), Path("/a #b/$c")))
+    sources = {each["source"] for each in project["services"]["edge"]["volumes"]}
+    assert "/a #b/$$c/lab" in sources
+
+
+def test_a_prefix_that_no_variable_can_replace_is_refused():
+    with pytest.raises(ValueError, match="wan: 10.1.2.0/28 has no prefix that a variable can replace"):
+        render_with_variables(plan(CHAIN), "")
