@@ -47,7 +47,7 @@ down: ## remove the lab with its networks and keys
 	@docker compose down --volumes --remove-orphans
 
 clean: down ## also remove the images, .venv and caches, but not runs/
-	@docker image rm --force socketlab/server socketlab/client socketlab/router socketlab/runner socketlab/windows
+	@docker image ls --quiet --filter reference='socketlab/*' | sort -u | xargs -r docker image rm --force
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,7 +1,7 @@
-"""This node's interfaces and neighbours, from the kernel and /etc/hosts. Shared by boot and cable.
+"""This node in topology.json, and its interfaces in the kernel. Shared by boot and cable.
 
-An interface belongs to a segment if /etc/hosts has another node in its network; any other interface is
-`mgmt`, which the controller uses. Docker assigns the names of interfaces in any order, so they mean nothing.
+Docker assigns the names of interfaces in any order, so an interface is found by its address. An interface
+without an address of this node is `mgmt`, which the controller uses.
 """
 
 import ipaddress
@@ -10,9 +10,10 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-HOSTS = Path("/etc/hosts")
+TOPOLOGY = Path("/usr/lib/socketlab/topology.json")  # only root can write it
 
 
 def run(*argv: str, stdin: str | None = None) -> str:
@@ -28,33 +29,46 @@ def fail(text: str) -> None:
     sys.exit(f"{os.path.basename(sys.argv[0])}: {text}")
 
 
-def interface_networks(*, include_down: bool) -> dict[str, list]:
-    """The global addresses of each interface, with their networks."""
-    return {
-        link["ifname"]: [
-            ipaddress.ip_interface(f"{address['local']}/{address['prefixlen']}")
-            for address in link["addr_info"]
-            if address.get("scope") == "global"
-        ]
-        for link in json.loads(run("ip", "-j", "addr", "show"))
-        if link["ifname"] != "lo" and (include_down or link["operstate"] != "DOWN")
-    }
+def all_nodes() -> list[dict]:
+    """The nodes of the lab (lab/topology/node.py defines their fields)."""
+    return json.loads(TOPOLOGY.read_text())["nodes"]
 
 
-def peer_names() -> list[tuple]:
-    """The (address, names) of the other nodes. This node's own lines are skipped: Docker adds mgmt."""
-    lines = [line.split() for line in HOSTS.read_text().splitlines() if not line.startswith("#")]
-    me = socket.gethostname()
-    return [(ipaddress.ip_address(w[0]), w[1:]) for w in lines if len(w) > 1 and me not in w[1:]]
+def this_node(nodes: list[dict]) -> dict:
+    """The node that this container is. Exits if there is none."""
+    hostname = socket.gethostname()
+    for node in nodes:
+        if node["names"][-1] == hostname:
+            return node
+    fail(f"{TOPOLOGY} has no node {hostname!r}")
 
 
-def segment_interfaces(networks: dict, peers: list) -> list[str]:
-    """The names of the interfaces on segments. Exits if there are none."""
-    found = [
-        name
-        for name, interfaces in networks.items()
-        if any(address in interface.network for address, _ in peers for interface in interfaces)
-    ]
-    if not found:
-        fail("/etc/hosts names no other node in any of this node's networks")
+def addresses(node: dict) -> Iterator[tuple]:
+    """The addresses of a node with their prefix lengths, each with the name of its segment."""
+    for interface in node["interfaces"]:
+        for key in "address", "address6":
+            if key in interface:
+                yield interface["segment"], ipaddress.ip_interface(interface[key])
+
+
+def routes(node: dict) -> list[tuple]:
+    """The routes of a node, as (to, via, name of the segment that the router is on)."""
+    found = []
+    for route in node.get("routes", []):
+        via = ipaddress.ip_address(route["via"])
+        found += [(route["to"], via, segment) for segment, own in addresses(node) if via in own.network]
+    return found
+
+
+def segment_devices(node: dict) -> dict[str, str]:
+    """The name of the interface on each segment. Exits if one is missing."""
+    owners = {}
+    for link in json.loads(run("ip", "-j", "addr", "show")):
+        for address in link["addr_info"]:
+            owners[ipaddress.ip_address(address["local"])] = link["ifname"]
+    found = {}
+    for segment, own in addresses(node):
+        if own.version == 4 and own.ip not in owners:
+            fail(f"no interface has {own.ip}")
+        found.setdefault(segment, owners.get(own.ip))
     return found

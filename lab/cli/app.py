@@ -26,7 +26,8 @@ from lab.cli.scenarios import EXPLAIN, LIST, RUN, explain, list_scenarios, run
 from lab.cli.trace import TRACE, trace
 from lab.control.collection.live_capture import Live, file_for
 from lab.control.transport import from_engine
-from lab.engine.client import Engine
+from lab.engine.client import SERVICE_LABEL, Engine
+from lab.engine.docker_transport import described_nodes
 from lab.engine.project import LabProject
 from lab.errors import EnvironmentFailure
 from lab.locale import Message, _, from_environment, message, messages, translate_libraries
@@ -95,15 +96,14 @@ def status(project: Project = None) -> None:
         if not nodes:
             raise EnvironmentFailure(_no_lab(topology.project, engine.projects()))
         table = Table(_("node"), _("state"), "IPv4", "IPv6", box=None, header_style="bold")
-        states = {node.name: _state(node.attrs["State"]) for node in nodes}
-        for node in nodes:
-            labels = node.labels
+        states = {node.labels[SERVICE_LABEL]: _state(node.attrs["State"]) for node in nodes}
+        for node in described_nodes(engine, nodes):
             style = "green" if states[node.name] in ("healthy", "running") else "red"
             table.add_row(
-                labels.get("socketlab.names", ""),
+                " ".join(node.names),
                 f"[{style}]{states[node.name]}[/]",
-                labels.get("socketlab.address", "").replace(" ", "\n"),
-                labels.get("socketlab.address6", "").replace(" ", "\n"),
+                "\n".join(node.addresses),
+                "\n".join(node.addresses6),
             )
         stdout.print(table)
         if not all(state in ("healthy", "running") for state in states.values()):

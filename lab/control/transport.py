@@ -36,7 +36,7 @@ def from_engine(project: str, observe: Observe = ignore) -> Iterator[Lab]:
 
 @contextmanager
 def from_mgmt(observe: Observe = ignore, environ: Mapping[str, str] = os.environ) -> Iterator[Lab]:
-    """The lab whose nodes LAB_HOSTS lists. Raises EnvironmentFailure if this isn't the runner."""
+    """The lab that this is the runner of. Raises EnvironmentFailure if this isn't the runner."""
     from lab.remote.mgmt_transport import MgmtTransport
 
     with _opened(MgmtTransport(environ), observe, "runner") as lab:

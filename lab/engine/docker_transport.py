@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from docker.models.containers import Container
 
 from lab.engine.client import SERVICE_LABEL, Engine
@@ -9,7 +11,7 @@ from lab.engine.power import ContainerPower
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 from lab.remote.ssh import Connection, Identity
-from lab.topology.node import Node
+from lab.topology.node import FILE, Node, from_file
 
 KEYS = "/etc/socketlab/keys"
 # The exec stream is relayed to the host's own sshd. `sshd -i` on the stream itself would take seconds: it
@@ -32,10 +34,8 @@ class DockerTransport:
             )
 
     def nodes(self) -> list[Node]:
-        return [
-            Node.from_labels(service, container.labels, prefix="socketlab.")
-            for service, container in self._containers.items()
-        ]
+        """Raises EnvironmentFailure if the lab was started by another version."""
+        return described_nodes(self._engine, self._containers.values())
 
     def dial(self, node: Node) -> Connection:
         """A new SSH connection to the node. Raises EnvironmentFailure."""
@@ -46,3 +46,12 @@ class DockerTransport:
 
     def power(self, node: Node) -> ContainerPower:
         return ContainerPower(self._containers[node.name])
+
+
+def described_nodes(engine: Engine, containers: Iterable[Container]) -> list[Node]:
+    """The nodes that these containers are, running or not. Raises EnvironmentFailure."""
+    by_service = {container.labels[SERVICE_LABEL]: container for container in containers}
+    if not by_service:
+        return []
+    files = engine.read_files(next(iter(by_service.values())), FILE)
+    return [node for text in files.values() for node in from_file(text.decode()) if node.name in by_service]

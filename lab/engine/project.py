@@ -18,12 +18,23 @@ from pathlib import Path
 
 from lab.engine.client import Engine
 from lab.engine.compose import run_compose, silent, to_stderr
+from lab.engine.docker_transport import described_nodes
 from lab.engine.power import wait_until_up
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import message
-from lab.topology.compose_file import ComposeFile, variable
+from lab.topology.compose_file import ComposeFile
 from lab.topology.node import PROFILES
-from lab.topology.prefixes import Network, PrefixError, Prefixes, choose, disjoint, overlap, parse, prefix_of
+from lab.topology.prefixes import (
+    Network,
+    PrefixError,
+    Prefixes,
+    choose,
+    disjoint,
+    overlap,
+    parse,
+    prefix_of,
+    variable,
+)
 
 COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
 PROJECT = "socketlab"  # as `name` in docker-compose.yml
@@ -102,7 +113,7 @@ class LabProject:
         Raises EnvironmentFailure.
         """
         with Engine() as engine:
-            platforms = {node.labels.get("socketlab.platform") for node in engine.nodes(project)}
+            platforms = {node.platform for node in described_nodes(engine, engine.nodes(project))}
             subnets = engine.subnets()
         if not platforms:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Mapping
@@ -10,18 +9,16 @@ from pathlib import Path
 
 from lab.errors import EnvironmentFailure, Unsupported
 from lab.remote.ssh import CONNECT_TIMEOUT, Connection, Identity
-from lab.topology.node import Node
+from lab.topology.node import Node, from_file
 
 
 class MgmtTransport:
-    """The nodes listed in the environment variable LAB_HOSTS."""
+    """The nodes in the file that LAB_TOPOLOGY names."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         """Raises EnvironmentFailure if this isn't the runner."""
         try:
-            self._nodes = [
-                Node.from_labels(entry["service"], entry) for entry in json.loads(environ["LAB_HOSTS"])
-            ]
+            self._nodes = from_file(Path(environ["LAB_TOPOLOGY"]).read_text())
             self._key, self._known_hosts = Path(environ["LAB_SSH_KEY"]), Path(environ["LAB_KNOWN_HOSTS"])
         except KeyError as error:
             raise EnvironmentFailure(f"{error} is not set: it is set only in the lab's runner") from None

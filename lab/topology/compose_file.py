@@ -12,7 +12,7 @@ from dataclasses import dataclass
 # As in ${LAB_OFFICE_PREFIX:-172.28.66} and ${LAB_OFFICE_PREFIX6:-fd28:66}: a variable and its default.
 _PREFIX = re.compile(r"\$\{LAB_(\w+)_PREFIX(6?):-([^}]+)\}")
 _SERVICE = re.compile(r"^  ([\w.-]+):\n((?:    .*\n|\s*\n)+)", re.MULTILINE)
-_NODE = re.compile(r"^      socketlab\.role: (?:host|router)$", re.MULTILINE)
+_NODE = re.compile(r"^    <<: \*(?:host|router)$", re.MULTILINE)
 _PROFILE = re.compile(r"^    image: .*\$\{PROFILE\b", re.MULTILINE)
 
 
@@ -40,8 +40,3 @@ class ComposeFile:
             nodes=tuple(name for name, body in services.items() if _NODE.search(body)),
             profiled=tuple(name for name, body in services.items() if _PROFILE.search(body)),
         )
-
-
-def variable(network: str, *, ipv6: bool = False) -> str:
-    """The environment variable of a network's prefix."""
-    return f"LAB_{network.upper().replace('-', '_')}_PREFIX{'6' * ipv6}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
 from typing import Any
 
 from lab.topology.model import Protocol, Ready
@@ -60,25 +59,6 @@ class Node:
     forwards: tuple[PortForward, ...] = ()
     workload: str = ""  # the Compose service of the user's container on this host
     ready: Ready | None = None  # the condition for the workload
-
-    @classmethod
-    def from_labels(cls, service: str, labels: Mapping[str, str], prefix: str = "") -> Node:
-        """The node described by the labels of a Compose service. Raises KeyError if it has no role."""
-
-        def words(key: str) -> list[str]:
-            return labels.get(prefix + key, "").split()
-
-        pairs = zip_longest(words("segment"), words("address"), words("address6"), fillvalue="")
-        return cls(
-            name=service,
-            role=labels[prefix + "role"],
-            names=tuple(words("names")),
-            interfaces=tuple(
-                Interface(segment, f"{address}/24", address6 and f"{address6}/64")
-                for segment, address, address6 in pairs
-            ),
-            platform=labels.get(prefix + "platform", "linux"),
-        )
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Node:

@@ -1,13 +1,11 @@
-"""The runner's welcome: what can be done on the lab that LAB_HOSTS describes."""
-
-import json
+"""The runner's welcome: what can be done on the lab."""
 
 import pytest
 
 from lab.cli import runner
 from lab.cli.runner import welcome
 from lab.scenarios import catalog
-from lab.topology.node import Interface, Node
+from lab.topology.node import Interface, Node, to_file
 
 NODES = [
     Node("web", "host", ("web", "nginx"), (Interface("office", "192.0.2.9/24", "2001:db8::9/64"),)),
@@ -28,19 +26,20 @@ def test_it_is_in_the_readers_language():
 
 
 @pytest.fixture
-def lab_hosts(monkeypatch, tmp_path):
-    entry = {"service": "web", "role": "host", "names": "web", "segment": "s", "address": "192.0.2.9"}
-    monkeypatch.setenv("LAB_HOSTS", json.dumps([entry]))
+def in_the_runner(monkeypatch, tmp_path):
+    topology = tmp_path / "topology.json"
+    topology.write_text(to_file(NODES))
+    monkeypatch.setenv("LAB_TOPOLOGY", str(topology))
     monkeypatch.setenv("LAB_SSH_KEY", str(tmp_path / "key"))
     monkeypatch.setenv("LAB_KNOWN_HOSTS", str(tmp_path / "known"))
     monkeypatch.delenv("SCENARIO", raising=False)
 
 
-def test_without_a_scenario_the_welcome_is_printed(lab_hosts, capsys):
+def test_without_a_scenario_the_welcome_is_printed(in_the_runner, capsys):
     assert runner.main([]) == 0
-    assert capsys.readouterr().out.startswith("The lab is up: web\n")
+    assert capsys.readouterr().out.startswith("The lab is up: web (nginx) · edge\n")
 
 
-def test_an_unknown_scenario_is_a_usage_error(lab_hosts, capsys):
+def test_an_unknown_scenario_is_a_usage_error(in_the_runner, capsys):
     assert runner.main(["tcp-hallo"]) == 2
     assert capsys.readouterr().err.startswith("runner: no scenario 'tcp-hallo'; did you mean tcp-hello?")

@@ -44,7 +44,7 @@ def bystander(client):
     network = client.networks.create(f"{name}_clients", labels=labels)
     volume = client.volumes.create(f"{name}_keys", labels=labels)
     container = client.containers.create(
-        "socketlab/server", name=f"{name}-server-1", labels=labels, network=network.name
+        "socketlab/host", name=f"{name}-server-1", labels=labels, network=network.name
     )
     yield name
     container.remove(force=True)
@@ -150,8 +150,8 @@ def test_taken_prefixes_are_reported_with_their_networks(lab_command, topology, 
     clash = LabProject(topology.project, lab_topology.prefixes)
     code, _, err = finish(lab_command("up", "-q", of=clash))
     assert code == 3
-    prefix = lab_topology.prefixes["servers"]
-    assert f"{prefix}.0/24 is taken by the network {lab_topology.project}_servers" in err
+    prefix = lab_topology.prefixes["clients"]
+    assert f"{prefix}.0/24 is taken by the network {lab_topology.project}_clients" in err
     assert "--prefix NETWORK=PREFIX" in err
     assert left_of(topology.project) == []
 

@@ -46,8 +46,8 @@ def test_the_networks_are_those_of_the_compose_file(tmp_path):
     [
         ("servers", "'servers' is not NETWORK=PREFIX"),
         ("servers=8.8.8", "8.8.8 is a public address range"),
-        ("office=10.1.2", "no network 'office' with such a prefix; there are servers, clients, mgmt"),
-        ("mgmt=fd00:1", "no network 'mgmt' with such a prefix; there are servers, clients"),
+        ("office=10.1.2", "no network 'office' with such a prefix; there are clients, servers, mgmt"),
+        ("mgmt=fd00:1", "no network 'mgmt' with such a prefix; there are clients, servers"),
     ],
 )
 def test_an_invalid_prefix_option_is_refused(word, said):

@@ -3,9 +3,12 @@
 import json
 import os
 import subprocess
+from ipaddress import ip_interface
 from typing import Any
 
 import pytest
+
+from lab.topology.node import FILE, Node, from_file
 
 from .conftest import NODES, ROOT
 
@@ -70,25 +73,45 @@ def test_everything_that_a_lab_makes_is_labelled() -> None:
             assert made["labels"] == {"socketlab.lab": "1"}, name
 
 
+def nodes(project: dict[str, Any]) -> dict[str, Node]:
+    return {node.name: node for node in from_file(project["configs"]["topology"]["content"])}
+
+
 @pytest.mark.parametrize("node", NODES)
-def test_labels_list_a_nodes_addresses(node: str) -> None:
-    service = config()["services"][node]
-    labels = service["labels"]
-    segments = labels["socketlab.segment"].split()
+def test_the_description_of_a_node_is_that_of_its_service(node: str) -> None:
+    found = config()
+    described, service = nodes(found)[node], found["services"][node]
+    assert described.name == node
+    assert described.names[0] == node
+    assert described.title == service["hostname"]
+    assert described.role == service["labels"]["socketlab.role"]
     networks = service["networks"]
-    assert [networks[s]["ipv4_address"] for s in segments] == labels["socketlab.address"].split()
-    assert [networks[s]["ipv6_address"] for s in segments] == labels["socketlab.address6"].split()
-    assert labels["socketlab.names"].split()[0] == node
-    assert service["environment"]["LAB_NAMES"] == labels["socketlab.names"]
+    assert set(networks) == {*described.segments, "mgmt"}
+    for interface in described.interfaces:
+        pools = found["networks"][interface.segment]["ipam"]["config"]
+        for address, key, pool in zip(
+            (interface.address, interface.address6), ("ipv4_address", "ipv6_address"), pools, strict=True
+        ):
+            assert str(ip_interface(address).ip) == networks[interface.segment][key]
+            assert str(ip_interface(address).network) == pool["subnet"]
 
 
-def test_the_runner_gets_the_data_of_the_labels() -> None:
-    services = config()["services"]
-    told = {node["service"]: node for node in json.loads(services["runner"]["environment"]["LAB_HOSTS"])}
-    assert set(told) == set(NODES)
-    for name, node in told.items():
-        labels = services[name]["labels"]
-        assert {f"socketlab.{key}": value for key, value in node.items() if key != "service"} == labels
+@pytest.mark.parametrize("service", ALLOWED)
+def test_every_container_has_the_description(service: str) -> None:
+    found = config()
+    assert set(nodes(found)) == set(NODES)
+    assert found["services"][service]["configs"] == [{"source": "topology", "target": FILE}]
+
+
+def test_every_container_is_replaced_if_the_description_changes() -> None:
+    plain = config()
+    versions = {service["labels"]["socketlab.topology"] for service in plain["services"].values()}
+    assert len(versions) == 1
+    for change in {"LAB_SERVERS_PREFIX": "10.1.2"}, {"LAB_CLIENTS_PREFIX6": "fd01:1"}, {"PROFILE": "windows"}:
+        changed = config(**change)
+        assert nodes(changed) != nodes(plain)
+        for service in changed["services"].values():
+            assert service["labels"]["socketlab.topology"] not in versions
 
 
 def test_prefixes_move_the_whole_lab() -> None:
@@ -104,21 +127,22 @@ def test_prefixes_move_the_whole_lab() -> None:
         assert stays not in text
 
 
-def test_the_profile_changes_the_server_and_its_labels() -> None:
-    plain, windows = config()["services"], config(PROFILE="windows")["services"]
-    assert windows["server"]["image"] == "socketlab/windows"
-    assert windows["server"]["build"]["target"] == "windows"
-    assert windows["server"]["labels"]["socketlab.platform"] == "windows"
-    for services, platform in (plain, "linux"), (windows, "windows"):
-        told = {
-            n["service"]: n["platform"] for n in json.loads(services["runner"]["environment"]["LAB_HOSTS"])
+def test_the_profile_changes_the_server_only() -> None:
+    plain, windows = config(), config(PROFILE="windows")
+    for found, platform in (plain, "linux"), (windows, "windows"):
+        assert {name: node.platform for name, node in nodes(found).items()} == {
+            "server": platform,
+            "client": "linux",
+            "router": "linux",
         }
-        assert told == {"server": platform, "client": "linux", "router": "linux"}
-    for service in (plain["server"], windows["server"]):
-        for key in "image", "build", "labels":
-            del service[key]
-    assert windows["server"] == plain["server"]  # the same privileges and limits
-    assert windows["client"] == plain["client"]
+    assert windows["services"]["server"]["image"] == "socketlab/windows"
+    assert windows["services"]["server"]["build"]["target"] == "windows"
+    for found in plain, windows:
+        for key in "image", "build":
+            del found["services"]["server"][key]
+        for service in found["services"].values():
+            del service["labels"]["socketlab.topology"]
+    assert windows["services"] == plain["services"]  # the same privileges and limits
 
 
 def test_the_client_can_have_another_base() -> None:

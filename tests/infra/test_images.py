@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import ROOT
 
-FLAVOURS = ("server", "client", "router", "runner", "windows")
+FLAVOURS = ("host", "client", "router", "runner", "windows")
 LIMIT = 300_000_000
 LIMIT_WITH_WINE = 400_000_000
 # -I skips binaries that contain the text; a key file begins with it.
@@ -34,7 +34,7 @@ def test_no_image_holds_a_private_key(flavour: str) -> None:
     assert made.stdout == "/var/key\n"
 
 
-@pytest.mark.parametrize("flavour", ["server", "client", "router", "windows"])
+@pytest.mark.parametrize("flavour", ["host", "client", "router", "windows"])
 def test_a_hosts_image_starts_as_lab(flavour: str) -> None:
     assert (
         docker("image", "inspect", "--format", "{{.Config.User}}", f"socketlab/{flavour}").stdout == "lab\n"

@@ -57,7 +57,10 @@ def test_cabling_twice_changes_nothing(lab: ComposeLab) -> None:
     state = "ip -4 route; ip -6 route; cat /etc/hosts; ip -br addr"
     for node in NODES:
         before = lab.ask(node, state)
-        lab.ask(node, "LAB_ADDRESSES=10.0.0.1 LAB_NAMES=x sudo -n /usr/lib/socketlab/boot")
+        lab.ask(
+            node,
+            "cd /tmp && echo x >topology.json && PYTHONPATH=/tmp HOSTNAME=x sudo -n /usr/lib/socketlab/boot",
+        )
         assert lab.ask(node, state) == before
 
 

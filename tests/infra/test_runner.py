@@ -17,7 +17,7 @@ status = dict(l.split(":", 1) for l in open("/proc/self/status").read().splitlin
 pathlib.Path("/opt/socketlab/runs/left").write_text("by a run")
 print(json.dumps({
     "uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(), "argv": sys.argv[1:],
-    "scenario": os.environ["SCENARIO"], "hosts": json.loads(os.environ["LAB_HOSTS"]),
+    "scenario": os.environ["SCENARIO"], "nodes": len(json.load(open(os.environ["LAB_TOPOLOGY"]))["nodes"]),
     "capabilities": [status[name].strip() for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")],
     "no_new_privileges": status["NoNewPrivs"].strip(),
     "key": pathlib.Path(os.environ["LAB_SSH_KEY"]).read_text()[:35],
@@ -56,7 +56,7 @@ def test_it_runs_as_the_owner_of_the_checkout(lab: ComposeLab, checkout: Path) -
     assert told["argv"] == ["first", "second"]
     assert told["key"].startswith("-----BEGIN OPENSSH PRIVATE KEY")
     assert told["key_mode"] == "0o600"
-    assert told["known"] == len(NODES)
+    assert told["known"] == told["nodes"] == len(NODES)
     left = os.stat(checkout / "runs/left")
     assert (left.st_uid, left.st_gid) == (owner.st_uid, owner.st_gid)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.topology.compose_file import ComposeFile, variable
+from lab.topology.compose_file import ComposeFile
+from lab.topology.prefixes import variable
 
 ROOT = Path(__file__).parents[2]
 

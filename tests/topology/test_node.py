@@ -1,35 +1,25 @@
-"""Nodes as described by the labels of Compose services."""
-
-import pytest
+"""Nodes, and the file that describes them."""
 
 from lab.topology.model import Ready
 from lab.topology.node import Interface, Node, PortForward, Route, from_file, to_file
 
-LABELS = {
-    "role": "router",
-    "names": "router gate",
-    "segment": "office lab",
-    "address": "192.0.2.1 198.51.100.1",
-    "address6": "2001:db8:1::1 2001:db8:2::1",
-}
-
-
-@pytest.mark.parametrize("prefix", ["", "socketlab."])
-def test_a_node_is_read_from_labels(prefix):
-    node = Node.from_labels("router", {prefix + key: value for key, value in LABELS.items()}, prefix)
-    assert (node.name, node.role, node.platform) == ("router", "router", "linux")
-    assert (node.names, node.segments) == (("router", "gate"), ("office", "lab"))
-    assert (node.address, node.address6) == ("192.0.2.1", "2001:db8:1::1")
-    assert node.title == "gate"
-
 
 def test_a_node_without_names_has_the_name_of_its_service():
-    assert Node.from_labels("web", {"role": "host"}).title == "web"
+    assert Node("web", "host", (), ()).title == "web"
 
 
-def test_a_service_without_a_role_is_not_a_node():
-    with pytest.raises(KeyError, match="role"):
-        Node.from_labels("web", {"names": "web"})
+def test_the_title_of_a_node_is_the_last_of_its_names():
+    assert Node("router", "router", ("router", "gate"), ()).title == "gate"
+
+
+def test_a_nodes_addresses_are_in_the_order_of_its_segments():
+    office = Interface("office", "192.0.2.1/24", "2001:db8:1::1/64")
+    node = Node("router", "router", ("router",), (office, Interface("lab", "198.51.100.1/24")))
+    assert node.segments == ("office", "lab")
+    assert node.addresses == ("192.0.2.1", "198.51.100.1")
+    assert node.addresses6 == ("2001:db8:1::1",)
+    assert (node.address, node.address6) == ("192.0.2.1", "2001:db8:1::1")
+    assert node.platform == "linux"
 
 
 def test_the_file_of_nodes_is_read_back_as_it_was_written():
