@@ -13,6 +13,9 @@ from lab.evidence.packets.transit import PacketTransit
 
 Handshake: TypeAlias = Literal["complete", "refused", "unanswered", "half", "unseen"]
 Side: TypeAlias = Literal["client", "server"]
+Ends: TypeAlias = tuple[str, int, str, int]  # source and destination
+
+ROUTER_FIELDS = ("lost_at", "lost_on", "translated")  # only in a record if they aren't empty
 
 
 @dataclass
@@ -20,11 +23,11 @@ class Direction:
     """One direction of a connection. Packets are counted on the sender's segment, before any loss."""
 
     packets: int = 0
-    bytes: int = 0  # of payload that left the router (or stayed on the segment), without repetitions
+    bytes: int = 0  # of payload that left the last router (or stayed on the segment), without repetitions
     sent: int = 0  # bytes of payload that were sent, without repetitions
     retransmissions: int = 0
-    lost: int = 0  # packets that didn't leave the router
-    duplicates: int = 0  # copies that left the router
+    lost: int = 0  # packets that a router didn't send on
+    duplicates: int = 0  # copies that left the last router
     syns: int = 0
     syns_arrived: int = 0
     fin_at: float | None = None  # when the first FIN was sent
@@ -40,6 +43,9 @@ class Connection:
 
     handshake   complete | refused (answered with RST) | unanswered (no answer came back) | half (SYN ACK
                 without its ACK) | unseen (the connection is older than the capture)
+
+    The addresses are those that the client uses. If a router translates them, ``translated`` has those of the
+    client and of the server that the server uses.
     """
 
     client: str  # the side that connected: a node's name, or an unknown address
@@ -54,13 +60,27 @@ class Connection:
     reset_by: str = ""
     unreachable: str = ""  # the label of an ICMP error about it
     unreachable_from: str = ""  # the node that sent the error
+    lost_at: str = ""  # the router that last lost a packet of it
+    lost_on: str = ""  # the segment between two routers on which one was last lost
+    translated: tuple[Endpoint, Endpoint] | None = None
     from_client: Direction = field(default_factory=Direction)
     from_server: Direction = field(default_factory=Direction)
 
     @property
     def port(self) -> int:
-        """The server's port."""
+        """The server's port, as the client uses it."""
         return self.server_address.port
+
+    @property
+    def server_port(self) -> int:
+        """The server's port, as the server uses it."""
+        return self.translated[1].port if self.translated else self.port
+
+    @property
+    def ends(self) -> frozenset[frozenset[Endpoint]]:
+        """The addresses of both ends, as the client uses them, and as the server does."""
+        pairs = [(self.client_address, self.server_address), self.translated]
+        return frozenset(frozenset(pair) for pair in pairs if pair)
 
     @property
     def closed(self) -> bool:
@@ -76,7 +96,8 @@ class Connection:
         """As plain values, for a record."""
         ends = {"client_address": str(self.client_address), "server_address": str(self.server_address)}
         facts = {"port": self.port, "closed": self.closed, "seconds": round(self.seconds, 6)}
-        return asdict(self) | ends | facts
+        plain = asdict(self) | ends | facts | {"translated": list(map(str, self.translated or ()))}
+        return {name: value for name, value in plain.items() if value or name not in ROUTER_FIELDS}
 
 
 class ConnectionTracker:
@@ -84,7 +105,7 @@ class ConnectionTracker:
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names  # a node's name by address
-        self._open: dict[tuple[str, int, str, int], _TrackedConnection] = {}
+        self._open: dict[Ends, _TrackedConnection] = {}  # by each pair of addresses from the client's side
         self.connections: list[Connection] = []
 
     def feed(self, transit: PacketTransit) -> None:
@@ -93,39 +114,53 @@ class ConnectionTracker:
             self._unreachable(packet)
         if packet.protocol != "tcp" or packet.fragment > 0:
             return
-        here = (packet.source, packet.sport, packet.destination, packet.dport)
-        there = (packet.destination, packet.dport, packet.source, packet.sport)
+        here, there = _ends(packet), _reverse(_ends(packet))
         followed = self._open.get(here) or self._open.get(there)
         if followed is None or followed.begins_anew(packet):
-            followed = self._begin(packet)
+            followed = self._begin(transit)
+        elif transit.translated and followed.connection.translated is None:
+            self._translate(followed, transit)
         followed.feed(transit)
 
-    def _begin(self, packet: Packet) -> _TrackedConnection:
-        client = (packet.source, packet.sport)
-        server = (packet.destination, packet.dport)
+    def _begin(self, transit: PacketTransit) -> _TrackedConnection:
+        packet = transit.sent
+        way = _ends(packet)
         if packet.flags == "SA" or ("S" not in packet.flags and packet.sport < packet.dport):
-            client, server = server, client  # older than the capture: servers usually have the lower port
-        followed = _TrackedConnection(self._new(client, server, packet.at), client)
+            way = _reverse(
+                _ends(transit.sightings[-1])
+            )  # older than the capture: servers have the lower port
+        followed = _TrackedConnection(self._new(way, packet.at), way[:2])
         if "S" not in packet.flags:
             followed.connection.handshake = "unseen"
-        self._open.pop((*server, *client), None)
-        self._open[(*client, *server)] = followed
+        self._open.pop(_reverse(way), None)
+        self._open[way] = followed
+        if transit.translated:
+            self._translate(followed, transit)
         self.connections.append(followed.connection)
         return followed
 
-    def _new(self, client: tuple[str, int], server: tuple[str, int], at: float) -> Connection:
+    def _translate(self, followed: _TrackedConnection, transit: PacketTransit) -> None:
+        """Notes the addresses that the server uses."""
+        packet = transit.sent
+        from_client = followed.is_client(packet)
+        way = _ends(transit.sightings[-1]) if from_client else _reverse(_ends(packet))
+        followed.connection.translated = Endpoint(*way[:2]), Endpoint(*way[2:])
+        followed.connection.server = self._names.get(way[2], way[2])
+        self._open[way] = followed
+
+    def _new(self, way: Ends, at: float) -> Connection:
         return Connection(
-            client=self._names.get(client[0], client[0]),
-            server=self._names.get(server[0], server[0]),
-            client_address=Endpoint(*client),
-            server_address=Endpoint(*server),
+            client=self._names.get(way[0], way[0]),
+            server=self._names.get(way[2], way[2]),
+            client_address=Endpoint(*way[:2]),
+            server_address=Endpoint(*way[2:]),
             started=at,
         )
 
     def _unreachable(self, packet: Packet) -> None:
         about = packet.about
         assert about is not None
-        followed = self._open.get((about.source, about.sport, about.destination, about.dport))
+        followed = self._open.get(_ends(about))
         if followed is not None and packet.is_error:
             followed.connection.unreachable = packet.label
             followed.connection.unreachable_from = self._names.get(packet.source, packet.source)
@@ -142,6 +177,10 @@ class _TrackedConnection:
         self._sent = {"client": SequenceTracker(), "server": SequenceTracker()}
         self._left_router = {"client": SequenceTracker(), "server": SequenceTracker()}
 
+    def is_client(self, packet: Packet) -> bool:
+        """Whether the client sent the packet."""
+        return (packet.source, packet.sport) == self._client
+
     def begins_anew(self, packet: Packet) -> bool:
         """Whether ``packet`` opens a new connection between the same addresses and ports."""
         if packet.flags.replace("E", "").replace("C", "") != "S":
@@ -150,14 +189,16 @@ class _TrackedConnection:
 
     def feed(self, transit: PacketTransit) -> None:
         packet, connection = transit.sent, self.connection
-        side: Side = "client" if (packet.source, packet.sport) == self._client else "server"
+        side: Side = "client" if self.is_client(packet) else "server"
         way = connection.from_client if side == "client" else connection.from_server
         if transit.mark == "duplicate":
             way.duplicates += 1
             return
         connection.ended = max(connection.ended, packet.at)
         way.packets += 1
-        way.lost += transit.fate == "lost"
+        if transit.fate == "lost":
+            way.lost += 1
+            connection.lost_at, connection.lost_on = transit.lost_at, transit.lost_on
         way.retransmissions += transit.mark == "retransmission"
         way.zero_windows += packet.window == 0 and not {"R", "S"} & set(packet.flags)
         self._count_bytes(transit, side, way)
@@ -201,6 +242,14 @@ class _TrackedConnection:
             return
         if connection.handshake != "refused":
             connection.closed_first = connection.closed_first or who
+
+
+def _ends(packet: Packet) -> Ends:
+    return packet.source, packet.sport, packet.destination, packet.dport
+
+
+def _reverse(ends: Ends) -> Ends:
+    return (*ends[2:], *ends[:2])
 
 
 def follow(transits: Iterable[PacketTransit], names: dict[str, str]) -> list[Connection]:

@@ -1,4 +1,4 @@
-"""UDP datagrams, reassembled from packets that were matched across the router."""
+"""UDP datagrams, reassembled from packets that were followed across the routers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from lab.evidence.endpoint import Endpoint
+from lab.evidence.packets.connections import ROUTER_FIELDS
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.transit import Fate, PacketTransit
 
@@ -15,7 +16,11 @@ PREVIEW = 64  # bytes of the payload in a record
 
 @dataclass
 class Datagram:
-    """One UDP datagram. It is ``lost`` if any of its fragments didn't leave the router."""
+    """One UDP datagram. It is ``lost`` if a router didn't send on any of its fragments.
+
+    The addresses are those at the sender; if a router translates them, ``translated`` has those at the
+    receiver.
+    """
 
     sender: str  # a node's name, or an unknown address
     receiver: str
@@ -23,16 +28,19 @@ class Datagram:
     destination: Endpoint
     length: int  # bytes of payload
     sent_at: float
-    # When its last fragment left the router; None if it was lost or didn't have to cross.
+    # When its last fragment left the last router; None if it was lost or didn't have to cross one.
     arrived_at: float | None
     fate: Fate
     payload: bytes = b""  # the captured part
-    copies: int = 0  # duplicates that left the router
+    copies: int = 0  # duplicates that left the last router
     fragments: int = 1
     fragments_lost: int = 0
     unreachable: str = ""  # the label of an ICMP error about it
     unreachable_from: str = ""  # the node that sent the error
     port_unreachable: bool = False  # whether the error says that nothing listens on the port
+    lost_at: str = ""  # the router that lost it
+    lost_on: str = ""  # the segment between two routers on which it was lost
+    translated: tuple[Endpoint, Endpoint] | None = None
 
     @property
     def port(self) -> int:
@@ -47,7 +55,9 @@ class Datagram:
         """As plain values, for a record; the start of the payload as text."""
         text = self.payload[:PREVIEW].decode(errors="backslashreplace")
         ends = {"source": str(self.source), "destination": str(self.destination)}
-        return asdict(self) | ends | {"port": self.port, "lost": self.lost, "payload": text}
+        plain = asdict(self) | ends | {"port": self.port, "lost": self.lost, "payload": text}
+        plain |= {"translated": list(map(str, self.translated or ()))}
+        return {name: value for name, value in plain.items() if value or name not in ROUTER_FIELDS}
 
 
 Ident: TypeAlias = tuple[str, str, int]
@@ -63,7 +73,7 @@ def gather(transits: Iterable[PacketTransit], names: dict[str, str]) -> list[Dat
         if packet.about is not None and packet.is_error:
             _add_error(found, packet, names)
         elif transit.mark == "duplicate" and id(packet) in by_packet:
-            by_packet[id(packet)].copies += 1
+            by_packet[id(packet)].copies += transit.fate != "lost"
         elif packet.protocol == "udp":
             datagram = by_packet[id(packet)] = _datagram(transit, names)
             found.append(datagram)
@@ -77,19 +87,30 @@ def gather(transits: Iterable[PacketTransit], names: dict[str, str]) -> list[Dat
 
 
 def _datagram(transit: PacketTransit, names: dict[str, str]) -> Datagram:
-    packet = transit.sent
+    packet, last = transit.sent, transit.sightings[-1]
     return Datagram(
         sender=names.get(packet.source, packet.source),
-        receiver=names.get(packet.destination, packet.destination),
-        source=Endpoint(packet.source, packet.sport),
-        destination=Endpoint(packet.destination, packet.dport),
+        receiver=names.get(last.destination, last.destination),
+        source=_source(packet),
+        destination=_destination(packet),
         length=packet.length,
         sent_at=packet.at,
         arrived_at=transit.arrived.at if transit.arrived else None,
         fate=transit.fate,
         payload=packet.payload,
         fragments_lost=int(transit.fate == "lost"),
+        lost_at=transit.lost_at,
+        lost_on=transit.lost_on,
+        translated=(_source(last), _destination(last)) if transit.translated else None,
     )
+
+
+def _source(packet: Packet) -> Endpoint:
+    return Endpoint(packet.source, packet.sport)
+
+
+def _destination(packet: Packet) -> Endpoint:
+    return Endpoint(packet.destination, packet.dport)
 
 
 def _add(whole: Datagram, transit: PacketTransit) -> None:
@@ -99,6 +120,7 @@ def _add(whole: Datagram, transit: PacketTransit) -> None:
     if transit.fate == "lost":
         whole.fragments_lost += 1
         whole.fate, whole.arrived_at = "lost", None
+        whole.lost_at, whole.lost_on = transit.lost_at, transit.lost_on
     elif transit.arrived is not None and whole.arrived_at is not None:
         whole.arrived_at = max(whole.arrived_at, transit.arrived.at)
 
@@ -108,9 +130,9 @@ def _add_error(found: list[Datagram], error: Packet, names: dict[str, str]) -> N
     about = error.about
     if about is None or about.protocol != "udp":
         return
-    source, destination = Endpoint(about.source, about.sport), Endpoint(about.destination, about.dport)
+    ends = _source(about), _destination(about)
     for datagram in reversed(found):
-        if datagram.source == source and datagram.destination == destination:
+        if ends in ((datagram.source, datagram.destination), datagram.translated):
             datagram.unreachable = error.label
             datagram.port_unreachable = error.is_port_unreachable
             datagram.unreachable_from = names.get(error.source, error.source)

@@ -201,17 +201,18 @@ class Network:
             kind: Kind = "local" if destination in router.addresses else "sent"
             return Heading(kind, self._next(capture, router, destination))
         here = self._is_here(source, capture)
+        from_router = self._is_shared(capture.segment) and (not here or source in self._owner)
         if destination in router.addresses:
-            return Heading("received", from_router=not here)
+            return Heading("received", from_router=from_router)
         hop = router.next_hop(destination)
         if hop is None or hop[0] != capture.segment:
-            return Heading("enters", from_router=not here and self._is_shared(capture.segment))
+            return Heading("enters", from_router=from_router)
         return Heading("local") if here else Heading("leaves", self._next(capture, router, destination))
 
     def _next(self, capture: CaptureInfo, router: NetworkNode, destination: str) -> str:
         """The capture of the next router on a packet's way."""
         segment, via = router.next_hop(destination) or ("", "")
-        return self._on.get((capture.segment, self._owner.get(via, "")), "") if segment else ""
+        return self._on.get((capture.segment, self._owner.get(via or destination, "")), "") if segment else ""
 
     def _is_here(self, address: str, capture: CaptureInfo) -> bool:
         """Whether a node with this address can send to the segment without a router."""

@@ -73,8 +73,11 @@ class Traffic:
         return gather(self.transits, self.names)
 
     def connections(self, port: int | None = None) -> list[Connection]:
-        """TCP connections, and attempts to connect; only those to ``port`` if it is given."""
-        return [c for c in self._connections if port in (None, c.port)]
+        """TCP connections, and attempts to connect; only those to ``port`` if it is given.
+
+        Of a forwarded port, the port of the router and that of the server are meant.
+        """
+        return [c for c in self._connections if port in (None, c.port, c.server_port)]
 
     def datagrams(self, port: int | None = None) -> list[Datagram]:
         """UDP datagrams; only those to ``port`` if it is given."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from lab.evidence.packets.matching import Mark, Matching, Pair
-from lab.evidence.packets.network import Heading, Network
+from lab.evidence.packets.network import Heading, Network, NetworkNode
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.sequence_tracker import SequenceTracker, sequence_space
+from lab.evidence.packets.translation import Translation
 
 Fate: TypeAlias = Literal["crossed", "lost", "stayed", "appeared", "unknown"]
 
@@ -31,7 +32,8 @@ class PacketTransit:
     stayed    it had no router to cross: its destination is on the same segment or is the router (ARP,
               neighbour discovery, a ping of the router), or the router sent it (an ICMP error)
     appeared  captured past a router only (``sent`` is there)
-    unknown   not captured where it should have been, while a capture was incomplete
+    unknown   not captured where it should have been, while a capture was incomplete; or one of several
+              packets that a translation makes equal
     """
 
     sightings: tuple[Packet, ...]
@@ -93,12 +95,28 @@ class _Chains:
     steps: dict[int, _Step] = field(default_factory=dict)
     copies: dict[int, list[Packet]] = field(default_factory=lambda: defaultdict(list))
     followed: set[int] = field(default_factory=set)  # packets that aren't the first of their way
+    undecided: set[int] = field(default_factory=set)  # packets whose translation can't be proved
 
     def match_router(self, title: str, packets: list[Packet]) -> None:
         """Matches the packets that one router captured before it with those past it."""
+        images = self._translate(self.network.routers[title], packets)
         near = [p for p in packets if self.headings[id(p)].kind == "enters"]
-        far = [p for p in packets if self.headings[id(p)].kind == "leaves"]
-        self._add(Matching(near, far, hops=1).run(), title)
+        far = [p for p in packets if self.headings[id(p)].kind in ("leaves", "sent")]
+        matching = Matching(near, far, images, hops=1)
+        self._add(matching.run(), title)
+
+    def _translate(self, router: NetworkNode, packets: list[Packet]) -> dict[int, Packet]:
+        """The packets that leave the router with other addresses, by id() of those that entered it."""
+        if not router.translates:
+            return {}
+        near = [p for p in packets if self.headings[id(p)].kind in ("enters", "received")]
+        far = [p for p in packets if self.headings[id(p)].kind in ("leaves", "sent")]
+        translation = Translation(router, near, far, self.network.segment)
+        for packet in packets:
+            if id(packet) in translation.images:
+                self.headings[id(packet)] = replace(self.headings[id(packet)], kind="enters")
+        self.undecided |= translation.undecided
+        return translation.images
 
     def match_segment(self, packets: Sequence[Packet]) -> None:
         """Matches the packets that routers of a segment sent to each other."""
@@ -145,6 +163,8 @@ class _Chains:
         fate: Fate = "lost" if way.lost else "crossed" if before or way.crossed else "stayed"
         if not (way.lost or before) and self._is_past_a_router(packet):
             fate = "appeared"
+        if fate != "crossed" and not self.undecided.isdisjoint(map(id, way.sightings)):
+            fate, at, on = "unknown", "", ""
         return PacketTransit(
             sightings=(*before, *way.sightings),
             arrived=way.sightings[-1] if fate in ("crossed", "appeared") else None,
@@ -201,8 +221,8 @@ def match(
         kind = chains.headings[id(packet)].kind
         by_router[network.node(packet.segment)].append(packet)
         (local if kind == "local" else by_segment)[network.segment(packet.segment)].append(packet)
-    for title, own in by_router.items():
-        chains.match_router(title, own)
+    for title in network.routers:
+        chains.match_router(title, by_router[title])
     for segment in network.shared:
         chains.match_segment(by_segment[segment])
         chains.match_copies(local[segment])
