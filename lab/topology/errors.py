@@ -64,6 +64,12 @@ class TopologyError(UsageError, ValueError):
         return self.mistakes[0].remedy
 
 
+def overlapping(path: Path, network: object, other: object, name: str) -> Mistake:
+    """Two networks overlap; ``name`` is that of the other one."""
+    problem = message("{network} overlaps {other} of {name}", network=network, other=other, name=name)
+    return Mistake(path, problem, message("choose another prefix"))
+
+
 def suggestion(name: str, known: Iterable[str]) -> Message:
     """The remedy for an unknown name: the one that was probably meant, or else all of them."""
     names = list(known)

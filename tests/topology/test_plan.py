@@ -1,5 +1,6 @@
 """Plans: prefixes, addresses, names and routes of a described lab."""
 
+import re
 from ipaddress import ip_network
 
 import pytest
@@ -148,3 +149,41 @@ def test_a_workload_is_a_service_of_its_own():
     host = Host("web", on("office"), workload=Workload(image="nginx", ready=ready), profile="$PROFILE")
     (node,) = plan(Topology("shop", (OFFICE,), (host,))).nodes
     assert (node.workload, node.ready, node.platform) == ("web-workload", ready, "${PROFILE:-linux}")
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "text"),
+    [
+        ("offce", "10.9.0.0/24", "segments.offce: there is no segment 'offce'; did you mean 'office'?"),
+        ("office", "10.10.2.0/23", "segments.servers: 10.10.2.0/24 overlaps 10.10.2.0/23 of office; choose"),
+        ("mgmt", "10.10.0.0/16", "10.10.0.0/16 overlaps 10.10.1.0/24 of office; choose another prefix"),
+        (
+            "office",
+            "10.9.0.0/25",
+            "segments.office: 10.9.0.0/25 is too small for its nodes; give it a larger",
+        ),
+    ],
+)
+def test_a_replaced_prefix_must_fit(name, prefix, text):
+    hosts = (Host("bob", (Attachment("office", "10.10.1.163"),)), Host("web", on("servers")))
+    with pytest.raises(TopologyError, match=re.escape(text)):
+        plan(Topology("shop", (OFFICE, SERVERS), hosts), prefixes={name: [ip_network(prefix)]})
+
+
+def test_the_prefix_of_mgmt_is_free_given_or_replaced():
+    hosts = (Host("alice"), Host("bob"))
+    assert plan(Topology("shop", hosts=hosts, mgmt="10.9.0.0/24")).mgmt == ip_network("10.9.0.0/24")
+    other = {"mgmt": [ip_network("10.8.0.0/24")]}
+    assert plan(Topology("shop", hosts=hosts, mgmt="10.9.0.0/24"), prefixes=other).mgmt == other["mgmt"][0]
+    free = plan(Topology("shop", hosts=hosts))
+    assert not any(free.mgmt.overlaps(segment.prefix) for segment in free.segments)
+
+
+def test_a_topology_with_mistakes_has_no_plan():
+    with pytest.raises(TopologyError) as raised:
+        plan(Topology("shop", hosts=(Host("Alice"), Host("bob", on("office")))))
+    assert raised.value.exit_code == 2
+    assert [mistake.where for mistake in raised.value.mistakes] == ["hosts.Alice", "hosts.bob.segment"]
+    assert raised.value.where == "hosts.Alice"
+    assert str(raised.value.problem) == "'Alice' is not a host name"
+    assert str(raised.value.remedy).startswith("use small letters")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, NetmaskValueError
 
 from lab.locale import message
-from lab.topology.errors import Mistake, Path
+from lab.topology.errors import Mistake, Path, overlapping
 from lab.topology.model import Attachment, Host, Router, Segment, Topology
 from lab.topology.prefixes import Network, is_usable, overlap
 
@@ -86,12 +86,7 @@ def _overlaps(topology: Topology) -> Iterator[Mistake]:
     given = [(path, _network(text)) for path, text, _ in _prefixes(topology)]
     for (other_path, other), (path, network) in itertools.combinations(given, 2):
         if overlap(network, other):
-            name = ".".join(other_path[:2])
-            yield Mistake(
-                path,
-                message("{network} overlaps {other} of {name}", network=network, other=other, name=name),
-                message("choose another prefix"),
-            )
+            yield overlapping(path, network, other, ".".join(other_path[:2]))
 
 
 def _room(segment: Segment, nodes: int) -> Iterator[Mistake]:

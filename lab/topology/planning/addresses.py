@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from lab.locale import message
-from lab.topology.errors import Mistake, TopologyError
+from lab.topology.errors import Mistake, TopologyError, overlapping, suggestion
 from lab.topology.model import Attachment, Segment, Topology
 from lab.topology.node import Interface
 from lab.topology.prefixes import Network, overlap
@@ -41,7 +41,9 @@ def segments_with_prefixes(
     ``taken`` and no other of the lab. Raises TopologyError if there is no free one.
     """
     described = [*topology.segments, Segment(MGMT, topology.mgmt, ipv6=False)]
+    _check_names(overrides, [segment.name for segment in described])
     fixed = {segment.name: _fixed(segment, overrides.get(segment.name, ())) for segment in described}
+    _check_overlaps(fixed)
     used = [*taken, *(network for networks in fixed.values() for network in networks.values())]
     planned = []
     for segment in described:
@@ -55,6 +57,20 @@ def segments_with_prefixes(
         planned.append(PlannedSegment(segment.name, prefix, prefix6))
     *segments, mgmt = planned
     return tuple(segments), mgmt.prefix
+
+
+def _check_names(overrides: Iterable[str], known: Sequence[str]) -> None:
+    for name in overrides:
+        if name not in known:
+            problem = message("there is no segment {name!r}", name=name)
+            raise TopologyError(Mistake(("segments", name), problem, suggestion(name, known)))
+
+
+def _check_overlaps(fixed: Mapping[str, Mapping[int, Network]]) -> None:
+    networks = [(name, network) for name, each in fixed.items() for network in each.values()]
+    for (other_name, other), (name, network) in itertools.combinations(networks, 2):
+        if overlap(network, other):
+            raise TopologyError(overlapping(("segments", name), network, other, other_name))
 
 
 def _fixed(segment: Segment, overrides: Iterable[Network]) -> dict[int, Network]:
@@ -128,7 +144,15 @@ class AddressBook:
             self._used6.add(_host_part(attachment.address6, self._described.prefix6))
 
     def _number(self, address: str) -> int:
-        return _host_part(address, self._described.prefix)
+        number = _host_part(address, self._described.prefix)
+        if number >= self._segment.prefix.num_addresses - 1:
+            raise self._too_small()
+        return number
+
+    def _too_small(self) -> TopologyError:
+        problem = message("{prefix} is too small for its nodes", prefix=self._segment.prefix)
+        remedy = message("give it a larger prefix")
+        return TopologyError(Mistake(("segments", self._segment.name), problem, remedy))
 
     def _free(self, numbers: Iterable[int]) -> Iterator[int]:
         last = self._segment.prefix.num_addresses - 1
@@ -143,13 +167,7 @@ class AddressBook:
     def _next(self, numbers: Iterator[int]) -> int:
         number = next(numbers, None)
         if number is None:
-            raise TopologyError(
-                Mistake(
-                    ("segments", self._segment.name),
-                    message("{prefix} is too small for its nodes", prefix=self._segment.prefix),
-                    message("give it a larger prefix"),
-                )
-            )
+            raise self._too_small()
         self._used.add(number)
         return number
 

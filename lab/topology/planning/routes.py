@@ -83,7 +83,7 @@ class Routing:
         candidates = [
             (distances[name], name, segment)
             for segment in segments
-            if not self._hidden(target, segment, router)
+            if not self._hidden(target, segment)
             for name, there in self.routers.items()
             if segment in there and name in distances and name != router
         ]
@@ -91,13 +91,9 @@ class Routing:
         best = min(candidates, default=None, key=lambda each: each[:2])
         return Hop(best[1], best[2]) if best else None
 
-    def _hidden(self, target: str, segment: str, router: str) -> bool:
-        """True if the address translation of another router hides ``target`` from ``segment``."""
-        return any(
-            target in behind and segment not in behind
-            for name, behind in self.behind.items()
-            if name != router
-        )
+    def _hidden(self, target: str, segment: str) -> bool:
+        """True if the address translation of a router hides ``target`` from ``segment``."""
+        return any(target in behind and segment not in behind for behind in self.behind.values())
 
 
 def routings(topology: Topology) -> tuple[Routing, Routing]:
