@@ -3,7 +3,7 @@ SHELL := /bin/bash
 python := .venv/bin/python
 workers ?= 2
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint soak docs translations bench up down clean engine-stop
+.PHONY: help setup demo test lint soak docs translations compose bench up down clean engine-stop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ docs: setup ## record runs that are missing or out of date, and write the pages 
 
 translations: setup ## collect the texts to be translated, and compile the catalogs
 	@scripts/translations
+
+compose: setup ## write docker-compose.yml from topologies/default.toml
+	@$(python) scripts/compose.py
 
 bench: setup ## compare the lab's speed with the tools that it replaces
 	@$(python) -m benchmarks

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from ipaddress import ip_interface
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.topology.compose import render, render_with_variables
+from lab.topology.description import read
 from lab.topology.model import (
     Attachment,
     Forward,
@@ -89,6 +91,21 @@ def test_every_node_and_segment_of_the_plan_is_in_the_file(chain):
     check_services(project, planned)
     assert project["name"] == "chain"
     assert "runner" not in project["services"]
+
+
+def test_docker_compose_yml_is_the_default_lab():
+    planned = plan(read(ROOT / "topologies/default.toml"))
+    text = (ROOT / "docker-compose.yml").read_text()
+    linux = tuple(replace(node, platform="linux") for node in planned.nodes)
+    project = resolved(text)
+    check_services(project, replace(planned, nodes=linux))
+    assert set(project["services"]) == {*(node.name for node in linux), "runner"}
+
+
+def test_make_compose_writes_docker_compose_yml(tmp_path):
+    made = tmp_path / "docker-compose.yml"
+    subprocess.run([sys.executable, ROOT / "scripts/compose.py", made], timeout=30, check=True)
+    assert (ROOT / "docker-compose.yml").read_text() == made.read_text()
 
 
 def test_hosts_have_the_images_that_their_description_asks_for(chain):
