@@ -14,6 +14,7 @@ from rich.table import Table
 
 from lab.cli.commands import App
 from lab.cli.errors import errors_in_one_line
+from lab.cli.inventory import app as inventory_app
 from lab.cli.link import app as link_app
 from lab.cli.options import (
     Prefix,
@@ -42,6 +43,7 @@ app = App(
 )
 
 app.add_typer(link_app, name="link")
+app.add_typer(inventory_app, name="inventory")
 
 HOST = _("A host or the router, by any of its names; `lab status` lists them.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,14 @@ Prefix = Annotated[
 ]
 Profile = Annotated[
     str | None, typer.Option(help=_("windows: a host runs commands in Wine's cmd."), show_default=_("none"))
+]
+Inventory = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help=_("Play on the real machines of this file (docs/machines.md)."),
+        show_default=False,
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help=_("Report errors only."))]
 Lang = Annotated[

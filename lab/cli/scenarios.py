@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import Lang, Prefix, Profile, Project, language_of, new_topology
+from lab.cli.options import Inventory, Lang, Prefix, Profile, Project, language_of, new_topology
 from lab.cli.output import lesson_text
 from lab.cli.output.view import View
 from lab.cli.run_scenarios import play_often, play_once
 from lab.control.collection.capture import LIMIT, SNAPLEN
 from lab.control.collection.evidence_collector import Options
-from lab.control.transport import from_engine
+from lab.control.transport import from_engine, from_inventory
 from lab.errors import UsageError
 from lab.locale import _, message
 from lab.protocols.printable import printable
@@ -76,6 +78,7 @@ def run(
     project: Project = None,
     prefix: Prefix = None,
     profile: Profile = None,
+    inventory: Inventory = None,
     columns: Annotated[
         bool, typer.Option("--columns", help=_("Show the output of the hosts side by side."))
     ] = False,
@@ -98,12 +101,17 @@ def run(
     with errors_in_one_line(lang):
         chosen = _chosen(names or [], pitfalls, variant)
         language = language_of(lang)
-        wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
-        # A lab that is up stays as it is, even if the scenarios require another profile.
-        topology = new_topology(project, prefix, wanted)
-        open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
         capture = Options(snaplen, capture_limit << 20)
-        with topology.running(keep=keep, quiet=not stderr.is_terminal):
+        with ExitStack() as stack:
+            if inventory is not None:
+                _refuse_lab_options(project=project, prefix=prefix, profile=profile, keep=keep)
+                open_lab: OpenLab = partial(from_inventory, inventory)
+            else:
+                wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
+                # A lab that is up stays as it is, even if the scenarios require another profile.
+                topology = new_topology(project, prefix, wanted)
+                stack.enter_context(topology.running(keep=keep, quiet=not stderr.is_terminal))
+                open_lab = partial(from_engine, topology.project)
             if repeat > 1:
                 code = play_often(
                     chosen, open_lab, stdout, runs, repeat, language, seed=seed, capture=capture
@@ -112,6 +120,13 @@ def run(
                 view = View(stdout, columns=columns, language=language, story=len(chosen) == 1, acks=acks)
                 code = play_once(chosen, open_lab, view, runs, seed=seed, capture=capture)
     raise typer.Exit(code)
+
+
+def _refuse_lab_options(**given: object) -> None:
+    """Raises UsageError if an option of a lab in containers is given with --inventory."""
+    for name, value in given.items():
+        if value:
+            raise UsageError(message("--{option} and --inventory exclude each other", option=name))
 
 
 def all_pitfalls() -> list[Scenario]:

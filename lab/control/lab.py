@@ -120,7 +120,7 @@ class Lab:
     def restore(self) -> None:
         """Heals the faults left behind by a run that was killed. Raises EnvironmentFailure."""
         with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
-            for _ in pool.map(Host.restore, self.hosts):
+            for _ in pool.map(lambda host: host.restore(), self.hosts):
                 pass
 
     def close(self) -> None:

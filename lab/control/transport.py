@@ -1,4 +1,4 @@
-"""The two ways to open a running lab: through the Docker Engine, or from the runner over mgmt."""
+"""The ways to open a lab: through the Docker Engine, from the runner over mgmt, or as real machines."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from lab.control.faults import Power
 from lab.control.host import Host
 from lab.control.lab import Lab, ignore
+from lab.control.machines import Machine, MachineLab
 from lab.evidence.events import Observe
 from lab.remote.ssh import Connection
 from lab.topology.node import Node
@@ -44,12 +46,27 @@ def from_mgmt(observe: Observe = ignore, environ: Mapping[str, str] = os.environ
 
 
 @contextmanager
-def _opened(transport: Transport, observe: Observe, title: str) -> Iterator[Lab]:
+def from_inventory(path: Path, observe: Observe = ignore) -> Iterator[Lab]:
+    """The machines of the inventory in the file ``path``. Raises UsageError if it isn't valid."""
+    from lab.remote.machine_transport import MachineTransport
+
+    with _opened(MachineTransport(path), observe, path.stem, Machine, MachineLab) as lab:
+        yield lab
+
+
+@contextmanager
+def _opened(
+    transport: Transport,
+    observe: Observe,
+    title: str,
+    host: type[Host] = Host,
+    lab_of: type[Lab] = Lab,
+) -> Iterator[Lab]:
     hosts = [
-        Host(node, partial(transport.dial, node), transport.power(node), observe)
+        host(node, partial(transport.dial, node), transport.power(node), observe)
         for node in transport.nodes()
     ]
-    lab = Lab(hosts, observe, title)
+    lab = lab_of(hosts, observe, title)
     try:
         yield lab
     finally:

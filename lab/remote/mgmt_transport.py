@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.errors import EnvironmentFailure, Unsupported
+from lab.locale import Message
 from lab.remote.ssh import CONNECT_TIMEOUT, Connection, Identity
 from lab.topology.node import Node, from_file
 
@@ -37,14 +38,18 @@ class MgmtTransport:
         return Connection(node.name, carrier, identity)
 
     def power(self, _: Node) -> NoPower:
-        return NoPower()
+        # No container has access to the Docker socket.
+        return NoPower("power needs the engine: play this scenario from outside, with `lab run`")
 
 
 class NoPower:
-    """Refuses: no container has access to the Docker socket, so the runner can't cut a host's power."""
+    """The power of a node that can't be switched. Refuses everything, with the reason."""
+
+    def __init__(self, reason: str | Message) -> None:
+        self._reason = reason
 
     def _refuse(self) -> None:
-        raise Unsupported("power needs the engine: play this scenario from outside, with `lab run`")
+        raise Unsupported(self._reason)
 
     off = on = pause = resume = _refuse
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import paramiko
 
 from lab.errors import EnvironmentFailure, HostTimeout
+from lab.locale import message
 from lab.remote.channel import OutputEvent, SignalTransport, exit_signal, send_signal
 
 # Errors are raised here; paramiko would also log them, with a traceback.
@@ -24,6 +25,8 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 USER = "lab"
 CONNECT_TIMEOUT = 15.0
 CHUNK = 1 << 16
+# The signature algorithms of a key of type ssh-rsa (RFC 8332).
+RSA_SIGNATURES = {"rsa-sha2-512": "ssh-rsa", "rsa-sha2-256": "ssh-rsa"}
 
 
 class ByteStream(Protocol):
@@ -37,11 +40,15 @@ class ByteStream(Protocol):
 
 @dataclass(frozen=True)
 class Identity:
-    """The user, the user's key, and the host key that the host must have."""
+    """The user, the user's key, and the host keys of which the host must have one.
+
+    A host key is a public key, or its fingerprint "SHA256:…". ``source`` says who names them.
+    """
 
     user: str
     key: paramiko.PKey
-    host_key: paramiko.PKey
+    host_keys: tuple[paramiko.PKey | str, ...]
+    source: str = "known_hosts"
 
     @classmethod
     def of(cls, host: str, key: str, known_hosts: str) -> Identity:
@@ -52,8 +59,23 @@ class Identity:
         for line in known_hosts.splitlines():
             entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
             if entry and entry.key is not None and host in (entry.hostnames or ()):
-                return cls(USER, paramiko.Ed25519Key.from_private_key(io.StringIO(key)), entry.key)
+                return cls(USER, paramiko.Ed25519Key.from_private_key(io.StringIO(key)), (entry.key,))
         raise EnvironmentFailure(f"{host}: known_hosts has no key for it")
+
+    def accepts(self, key: paramiko.PKey) -> bool:
+        """Whether the host with this key is the right one."""
+        return key in self.host_keys or key.fingerprint in self.host_keys
+
+    def select(self, supported: Sequence[str]) -> list[str]:
+        """Those of the supported algorithms for which the host's key is known; all, if a fingerprint is."""
+        types = {key if isinstance(key, str) else key.get_name() for key in self.host_keys}
+        if any(name.startswith("SHA256:") for name in types):
+            return list(supported)
+        return [name for name in supported if RSA_SIGNATURES.get(name, name) in types]
+
+
+class SessionRefused(EnvironmentFailure):
+    """The host allows no further session on this connection (MaxSessions in sshd_config(5))."""
 
 
 class Connection:
@@ -65,11 +87,32 @@ class Connection:
         self._transport = SignalTransport(carrier)  # type: ignore[arg-type]  # the stubs require a real socket
         self._files: paramiko.SFTPClient | None = None
         try:
+            options = self._transport.get_security_options()
+            options.key_types = identity.select(options.key_types)
             self._transport.start_client(timeout=CONNECT_TIMEOUT)
-            if self._transport.get_remote_server_key() != identity.host_key:
-                raise EnvironmentFailure(f"{name}: its host key isn't the one in known_hosts")
+            found = self._transport.get_remote_server_key()
+            if not identity.accepts(found):
+                raise EnvironmentFailure(
+                    message(
+                        "{host}: its host key isn't the one in {source}: it is {type} {fingerprint}",
+                        host=name,
+                        source=identity.source,
+                        type=found.get_name(),
+                        fingerprint=found.fingerprint,
+                    )
+                )
             self._transport.auth_publickey(identity.user, identity.key)
             self._transport.set_keepalive(15)
+        except paramiko.AuthenticationException as error:
+            self.close()
+            raise EnvironmentFailure(
+                message(
+                    "{host}: {user} can't log in with this key: {why}",
+                    host=name,
+                    user=identity.user,
+                    why=error,
+                )
+            ) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             self.close()
             raise EnvironmentFailure(f"{name}: no SSH: {error or type(error).__name__}") from error
@@ -89,6 +132,8 @@ class Connection:
             channel.exec_command(command)
         except TimeoutError as error:
             raise HostTimeout(f"{self.name}: no answer within {timeout:g} s") from error
+        except paramiko.ChannelException as error:
+            raise SessionRefused(f"{self.name}: no further session: {error.text}") from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             if self.alive:  # paramiko has no separate exception for a timeout
                 raise HostTimeout(f"{self.name}: {error}") from error
@@ -100,6 +145,8 @@ class Connection:
         if self._files is None:
             try:
                 self._files = paramiko.SFTPClient.from_transport(self._transport)
+            except paramiko.ChannelException as error:
+                raise SessionRefused(f"{self.name}: no SFTP: {error.text}") from error
             except (paramiko.SSHException, EOFError, OSError) as error:
                 raise EnvironmentFailure(f"{self.name}: no SFTP: {error}") from error
         assert self._files is not None

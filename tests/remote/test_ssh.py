@@ -13,7 +13,7 @@ from lab.remote.ssh import Connection, Identity
 
 @pytest.fixture
 def identity():
-    return Identity("lab", paramiko.RSAKey.generate(2048), paramiko.RSAKey.generate(2048))
+    return Identity("lab", paramiko.RSAKey.generate(2048), (paramiko.RSAKey.generate(2048),))
 
 
 def test_a_broken_carrier_is_reported_and_closed(identity):

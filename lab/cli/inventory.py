@@ -1,0 +1,73 @@
+"""`lab inventory`: real machines in place of a lab's containers; checks them, and cleans up on them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from lab.cli.commands import App
+from lab.cli.errors import errors_in_one_line
+from lab.errors import EnvironmentFailure, LabError
+from lab.locale import Message, _, from_environment, message
+from lab.protocols.printable import printable
+from lab.remote.machine_transport import MachineTransport
+from lab.topology.node import Node
+
+app = App(name="inventory", help=_("Real machines in place of the lab's containers (docs/machines.md)."))
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help=_("The inventory: a TOML file."))]
+
+stdout = Console(highlight=False, soft_wrap=True)
+
+
+@app.command(
+    help=_(
+        "Log in to each machine, copy the lab's programs to it, and report in one line whether scenarios can"
+        " be played there. Exit code 3 unless they can on all of them."
+    )
+)
+def check(file: File) -> None:
+    with errors_in_one_line():
+        transport = MachineTransport(file)
+        nodes = transport.nodes()
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            results = list(pool.map(lambda node: _checked(transport, node), nodes))
+        for node, (usable, text) in zip(nodes, results, strict=True):
+            _show(node, usable, text)
+        if not all(usable for usable, _text in results):
+            raise typer.Exit(EnvironmentFailure.exit_code)
+
+
+@app.command(help=_("Remove the lab's programs from the machines."))
+def clean(file: File) -> None:
+    with errors_in_one_line():
+        transport = MachineTransport(file)
+        for node in transport.nodes():
+            transport.remove(node)
+            _show(node, True, _("clean"))
+
+
+def _checked(transport: MachineTransport, node: Node) -> tuple[bool, str]:
+    """Whether scenarios can be played on the machine, and a line about it."""
+    language = from_environment()
+    try:
+        connection = transport.dial(node)
+    except LabError as error:
+        return False, error.in_language(language).removeprefix(f"{node.title}: ")
+    connection.close()
+    return True, _able(connection.survey.capture).in_language(language)
+
+
+def _able(capture: str) -> Message:
+    if capture:
+        return message("ready; packets can't be captured: {why}", why=capture)
+    return message("ready; packets can be captured")
+
+
+def _show(node: Node, usable: bool, text: str) -> None:
+    stdout.print(Text.assemble((f"{node.title:12} ", "green" if usable else "red"), printable(text)))

@@ -1,0 +1,107 @@
+"""Real machines as hosts of a lab: what nothing here can do to them is unsupported, with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from lab.control.host import Command, Host
+from lab.control.lab import CLAIM, Lab
+from lab.control.program import CommandFailed, Program, Result
+from lab.errors import EnvironmentFailure, Unsupported
+from lab.evidence.events import Observe
+from lab.locale import message
+from lab.remote.machine_connection import ARGV0
+
+IMAGE = "/usr/lib/socketlab/"  # the programs of our images, which run as root
+# The shell's message about a program that isn't there: "socketlab: line 1: ss: command not found".
+MISSING = re.compile(rf"^{ARGV0}: (?:line )?\d+: (\S+): (?:command )?not found$", re.MULTILINE)
+
+
+class Machine(Host):
+    """A machine of an inventory, with the user's own permissions."""
+
+    def run(self, command: Command, **options: Any) -> Result:
+        """As ``Host.run``. Raises Unsupported if a program that the command needs isn't installed."""
+        try:
+            result = super().run(command, **options)
+        except CommandFailed as error:
+            self._require_programs(error.result)
+            raise
+        self._require_programs(result)
+        return result
+
+    @contextmanager
+    def cable_pulled(self) -> Iterator[None]:
+        raise Unsupported(
+            message("{machine} is a real machine: its cable can't be pulled", machine=self.title)
+        )
+        yield
+
+    @contextmanager
+    def disk_full(self, free: int = 0) -> Iterator[str]:
+        raise Unsupported(
+            message("{machine} is a real machine: its disk can't be filled", machine=self.title)
+        )
+        yield
+
+    def restore(self) -> None:
+        """Does nothing: no fault of a machine is left behind."""
+
+    @contextmanager
+    def _started(
+        self, command: Command, announce: str, timeout: float, observe: Observe
+    ) -> Iterator[Program]:
+        with ExitStack() as stack:
+            try:
+                program = stack.enter_context(super()._started(command, announce, timeout, observe))
+            except CommandFailed as error:
+                self._require_programs(error.result)
+                raise
+            yield program
+
+    def _execute(self, command: Command, timeout: float, observe: Observe) -> Program:
+        if IMAGE in (command if isinstance(command, str) else " ".join(command)):
+            raise Unsupported(
+                message(
+                    "{machine} is a real machine: the programs that need root are only in the lab's images",
+                    machine=self.title,
+                )
+            )
+        return super()._execute(command, timeout, observe)
+
+    def _require_programs(self, result: Result) -> None:
+        if found := MISSING.search(result.stderr):
+            raise Unsupported(message("{machine} has no {program}", machine=self.title, program=found[1]))
+
+
+class NoSuchMachine(Unsupported, AttributeError):
+    """The scenario needs a host that the inventory doesn't have. An AttributeError, as NoSuchNode."""
+
+
+class MachineLab(Lab):
+    """The machines of an inventory. They have no router whose link could be impaired."""
+
+    def __getitem__(self, name: str) -> Host:
+        if name not in self._by_name:
+            raise NoSuchMachine(
+                message(
+                    "the inventory has no machine {name!r}; it has {known}",
+                    name=name,
+                    known=", ".join(sorted(self._by_name)),
+                )
+            )
+        return super().__getitem__(name)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Reserves all machines for this run. Raises EnvironmentFailure if another run uses one of them."""
+        with ExitStack() as stack:
+            for host in self.hosts:
+                if not stack.enter_context(host.claimed(CLAIM)):
+                    raise EnvironmentFailure(
+                        message("{machine}: another run uses it: wait until it ends", machine=host.title)
+                    )
+            yield

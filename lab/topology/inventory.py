@@ -1,0 +1,207 @@
+"""An inventory: real machines in place of a lab's containers, as TOML. No I/O.
+
+user = "alice"                       # keys at the top apply to every machine that has none of its own
+key = "~/.ssh/id_ed25519"
+
+[machines.client]
+address = "192.0.2.10"
+
+[machines.server]
+address = "192.0.2.20"
+host_key = "SHA256:…"                # without it, known_hosts must have the machine's key
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.errors import UsageError
+from lab.locale import Message, message
+from lab.topology.node import Interface, Node
+
+# The keys of a machine that may also stand at the top, with their defaults; None: there is no default.
+SHARED: Mapping[str, str | int | None] = {
+    "user": None,
+    "key": "~/.ssh/id_ed25519",
+    "known_hosts": "~/.ssh/known_hosts",
+    "port": 22,
+    "python": "python3",
+    "segment": "lan",
+}
+OWN: Mapping[str, str | list[str] | None] = {
+    "address": None,
+    "address6": "",
+    "aliases": [],
+    "ssh": "",
+    "host_key": "",
+}
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+HOST_KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?|(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]+=*( .*)?")
+KINDS = {str: message("a string"), int: message("a number"), list: message("a list of strings")}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine: its node, and how the controller logs in to it.
+
+    ``host_key`` is a fingerprint ("SHA256:…") or a public key ("ssh-ed25519 AAAA…"). If it is "", the file
+    ``known_hosts`` must have the key. Paths are as written in the inventory.
+    """
+
+    node: Node
+    ssh: str  # the name or address of its SSH server
+    port: int
+    user: str
+    key: str
+    known_hosts: str
+    host_key: str
+    python: str  # the interpreter
+
+
+class InventoryError(UsageError, ValueError):
+    """A mistake in an inventory: "FILE:LINE: problem; remedy"."""
+
+
+def parse(text: str, file: str) -> tuple[Machine, ...]:
+    """The machines of the inventory ``text``, in its order. Raises InventoryError."""
+    return _Inventory(text, file).machines()
+
+
+class _Inventory:
+    def __init__(self, text: str, file: str) -> None:
+        self._text, self._file = text, file
+
+    def machines(self) -> tuple[Machine, ...]:
+        content = self._toml()
+        tables = content.pop("machines", None)
+        if not isinstance(tables, dict) or not tables:
+            raise self._mistake(
+                (), message("it has no machine"), message('add [machines.NAME] with address = "…"')
+            )
+        shared = self._checked((), content, SHARED)
+        machines = tuple(self._machine(name, table, shared) for name, table in tables.items())
+        self._refuse_duplicates(machines)
+        return machines
+
+    def _toml(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self._text)
+        except tomllib.TOMLDecodeError as error:
+            found = re.search(r"line (\d+)", str(error))
+            line = found[1] if found else self._text.count("\n") + 1
+            raise InventoryError(f"{self._file}:{line}: {error}") from None
+
+    def _machine(self, name: str, table: object, shared: Mapping[str, Any]) -> Machine:
+        place = ("machines", name)
+        if not isinstance(table, dict):
+            raise self._mistake(
+                place, message("it isn't a table"), message("write [machines.{name}]", name=name)
+            )
+        values = {**SHARED, **OWN, **shared, **self._checked(place, table, {**SHARED, **OWN})}
+        for key in ("address", "user"):
+            if not values[key]:
+                raise self._mistake(
+                    place, message("{key} is missing", key=key), message('add {key} = "…"', key=key)
+                )
+        self._check_values(place, values)
+        return Machine(
+            node=_node(name, values),
+            ssh=values["ssh"] or values["address"].partition("/")[0],
+            **{key: values[key] for key in ("port", "user", "key", "known_hosts", "host_key", "python")},
+        )
+
+    def _checked(
+        self, place: tuple[str, ...], table: Mapping[str, Any], known: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The table; each of its keys is known and has a value of the right type."""
+        for key, value in table.items():
+            if key not in known:
+                remedy = message("the keys are {known}", known=", ".join(known))
+                raise self._mistake((*place, key), message("unknown key {key!r}", key=key), remedy)
+            kind = type(known[key] if known[key] is not None else "")
+            items = value if isinstance(value, list) else []
+            if type(value) is not kind or not all(isinstance(item, str) for item in items):
+                problem = message("{key} isn't {kind}", key=key, kind=KINDS[kind])
+                raise self._mistake(
+                    (*place, key), problem, message("the default is {value!r}", value=known[key])
+                )
+        return dict(table)
+
+    def _check_values(self, place: tuple[str, ...], values: Mapping[str, Any]) -> None:
+        def require(key: str, valid: bool, remedy: Message) -> None:
+            if not valid:
+                problem = message("{key} {value!r} isn't valid", key=key, value=values[key])
+                raise self._mistake((*place, key), problem, remedy)
+
+        require("address", _is_address(values["address"], 4), message('write an IPv4 address: "192.0.2.10"'))
+        six = values["address6"]
+        require("address6", not six or _is_address(six, 6), message('write an IPv6 address: "2001:db8::10"'))
+        require("port", 0 < values["port"] < 65536, message("a port is 1 to 65535"))
+        host_key = values["host_key"]
+        require(
+            "host_key",
+            not host_key or bool(HOST_KEY.fullmatch(host_key)),
+            message('write its fingerprint, "SHA256:…", or its public key, "ssh-ed25519 AAAA…"'),
+        )
+        for name in (place[-1], *values["aliases"]):
+            if not NAME.fullmatch(name):
+                problem = message("{name!r} isn't a host name", name=name)
+                raise self._mistake(place, problem, message("use a-z, 0-9 and hyphens"))
+
+    def _refuse_duplicates(self, machines: Iterable[Machine]) -> None:
+        for attribute in ("names", "addresses", "addresses6"):
+            owners: dict[str, str] = {}
+            for machine in machines:
+                for value in getattr(machine.node, attribute):
+                    if value in owners:
+                        problem = message(
+                            "{value} belongs to {name} already", value=value, name=owners[value]
+                        )
+                        remedy = message("each name and each address is that of one machine")
+                        raise self._mistake(("machines", machine.node.name), problem, remedy)
+                    owners[value] = machine.node.name
+
+    def _mistake(self, place: tuple[str, ...], problem: Message, remedy: Message) -> InventoryError:
+        return InventoryError(
+            message(
+                "{file}:{line}: {place}{problem}; {remedy}",
+                file=self._file,
+                line=_line(self._text, place),
+                place=f"{'.'.join(place[:2])}: " if place[:1] == ("machines",) else "",
+                problem=problem,
+                remedy=remedy,
+            )
+        )
+
+
+def _node(name: str, values: Mapping[str, Any]) -> Node:
+    interface = Interface(values["segment"], values["address"], values["address6"])
+    names = tuple(Counter([name, *values["aliases"]]))  # each once, in this order
+    return Node(name=name, role="host", names=names, interfaces=(interface,))
+
+
+def _is_address(text: str, version: int) -> bool:
+    """Whether it is an address of one host; a prefix length may follow."""
+    try:
+        return ipaddress.ip_interface(text).version == version
+    except ValueError:
+        return False
+
+
+def _line(text: str, place: tuple[str, ...]) -> int:
+    """The line of a key, here or at the top; or of the table that should have it; 1 if there is none."""
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+            table = tuple(part.strip(" \"'") for part in header[1].split("."))
+            lines.setdefault(table, number)
+        elif key := re.match(r"""\s*["']?([\w-]+)["']?\s*=""", line):
+            lines.setdefault((*table, key[1]), number)
+    return next((lines[there] for there in (place, place[-1:], place[:-1]) if there in lines), 1)
