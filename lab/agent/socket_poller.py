@@ -7,8 +7,8 @@ answered, all changes before the first one have been printed.
 
     python3 -P -m lab.agent.socket_poller --address 192.168.40.129
 
-It doesn't report the controller's connection (port 22, except on the addresses given), the probes that
-measure the link, or Docker's resolver.
+It doesn't report the controller's connection (the port of SSH_CONNECTION, except on the addresses given),
+the probes that measure the link, or Docker's resolver.
 Exit codes: 0 ok, 2 invalid use, 3 no sock_diag in this kernel.
 """
 
@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lab.agent.socket_tracker import CounterTracker, SocketTracker, counters, owner
+from lab.agent.socket_tracker import SSH_PORT, CounterTracker, SocketTracker, counters, owner
 from lab.programs import console
 from lab.sockets.netlink import sockdiag
 
@@ -49,7 +49,7 @@ class SocketPoller:
 
     def __init__(self, addresses: Sequence[str], interval: float, report: Report) -> None:
         self._diag = sockdiag.SockDiag()
-        self._sockets = SocketTracker(addresses, owner)
+        self._sockets = SocketTracker(addresses, owner, ssh_port())
         self._counters = CounterTracker(counters())
         self._counters_due = 0.0
         self._interval = interval
@@ -104,6 +104,12 @@ def backlog() -> int:
         lines = Path("/proc/net/softnet_stat").read_text().splitlines()
         return sum(int(line.split()[11], 16) for line in lines)
     return 0
+
+
+def ssh_port() -> int:
+    """The port of the SSH server that started this program; see SSH_CONNECTION in ssh(1)."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    return int(words[3]) if len(words) == 4 else SSH_PORT
 
 
 def boot_id() -> str:

@@ -16,7 +16,7 @@ from lab.sockets.netlink import sockdiag
 from lab.sockets.netlink.sockdiag import Sample
 
 QUEUE_INTERVAL = 0.05  # seconds between two reports of a socket's queues while its state stays the same
-SSH_PORT = 22
+SSH_PORT = 22  # of the controller's connection, unless it is given
 RESOLVER = "127.0.0.11"  # Docker's
 
 COUNTERS = (
@@ -43,8 +43,14 @@ class SocketSnapshot:
 class SocketTracker:
     """Compares the sockets with those of the previous poll. No I/O: time and sockets are arguments."""
 
-    def __init__(self, addresses: Sequence[str], owner: Callable[[int], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        owner: Callable[[int], dict[str, Any]],
+        ssh_port: int = SSH_PORT,
+    ) -> None:
         self._addresses = frozenset(addresses)
+        self._ssh_port = ssh_port
         self._owner = owner
         self._known: dict[Any, SocketSnapshot] = {}
         self._ignored: set[Any] = set()
@@ -82,7 +88,7 @@ class SocketTracker:
     def _concerns_the_lab(self, sample: Sample) -> bool:
         if sample.local[0] == RESOLVER or sample.local[1] == PROBE_PORT:
             return False
-        return SSH_PORT not in (sample.local[1], sample.remote[1]) or sample.local[0] in self._addresses
+        return self._ssh_port not in (sample.local[1], sample.remote[1]) or sample.local[0] in self._addresses
 
     def _held_by(self, sample: Sample) -> dict[str, Any]:
         """The process that has a listening or UDP socket open. The search takes a millisecond."""

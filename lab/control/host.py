@@ -38,6 +38,8 @@ Command: TypeAlias = str | Sequence[str]
 class Host(Faults):
     """A node with an SSH connection, which is made when first needed, and again after a power cut."""
 
+    ssh_for_scenarios = True  # its SSH server; the controller has an address of its own for it
+
     def __init__(self, node: Node, dial: Callable[[], Connection], power: Power, observe: Observe) -> None:
         self.node = node
         self.name = node.name
@@ -162,6 +164,16 @@ class Host(Faults):
                 raise EnvironmentFailure(f"{self.name}: {path} has {size} bytes; the limit is {MAX_OUTPUT}")
             file.prefetch(size)
             return file.read()
+
+    def capture_problem(self) -> str:
+        """Why packets can't be captured on it; "" if they can."""
+        return ""
+
+    def capture_filter(self, addresses: Sequence[str]) -> str:
+        """A pcap-filter(7) for the lab's packets, if its interfaces have others too. ``addresses``: of all
+        nodes.
+        """
+        return ""
 
     def connect(self) -> Connection:
         """The connection; it is made if there is none. Raises EnvironmentFailure."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from lab.control.program import CommandFailed, Program, Result
 from lab.errors import EnvironmentFailure, Unsupported
 from lab.evidence.events import Observe
 from lab.locale import message
-from lab.remote.machine_connection import ARGV0
+from lab.remote.machine_connection import ARGV0, MachineConnection, Survey
 
 IMAGE = "/usr/lib/socketlab/"  # the programs of our images, which run as root
 # The shell's message about a program that isn't there: "socketlab: line 1: ss: command not found".
@@ -22,6 +22,8 @@ MISSING = re.compile(rf"^{ARGV0}: (?:line )?\d+: (\S+): (?:command )?not found$"
 
 class Machine(Host):
     """A machine of an inventory, with the user's own permissions."""
+
+    ssh_for_scenarios = False  # the controller uses the same address as the programs
 
     def run(self, command: Command, **options: Any) -> Result:
         """As ``Host.run``. Raises Unsupported if a program that the command needs isn't installed."""
@@ -46,6 +48,22 @@ class Machine(Host):
             message("{machine} is a real machine: its disk can't be filled", machine=self.title)
         )
         yield
+
+    def capture_problem(self) -> str:
+        return self._survey().capture
+
+    def capture_filter(self, addresses: Sequence[str]) -> str:
+        """Packets between the machines of the inventory, and errors about them; not the controller's own."""
+        source, destination = (" or ".join(f"{end} host {a}" for a in addresses) for end in ("src", "dst"))
+        errors = " or ".join(f"icmp[icmptype] = {kind}" for kind in ("icmp-unreach", "icmp-timxceed"))
+        lab = f"({source}) and ({destination} or ether multicast) or {errors}"
+        controller, _, _, port = self._survey().controller
+        return f"({lab}) and not (tcp port {port} and host {controller})"
+
+    def _survey(self) -> Survey:
+        connection = self.connect()
+        assert isinstance(connection, MachineConnection)
+        return connection.survey
 
     def restore(self) -> None:
         """Does nothing: no fault of a machine is left behind."""

@@ -1,4 +1,7 @@
-"""Collects the evidence of a run: captures on all segments of all routers, socket states on every node."""
+"""Collects the evidence of a run: captures on all segments of all routers, socket states on every node.
+
+In a lab without routers the hosts capture their own packets, if all of them can.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ from typing import Any, TypeVar
 from lab.control.collection.capture import LIMIT, SNAPLEN, Capture
 from lab.control.collection.socket_monitor import SocketMonitor, share
 from lab.control.host import Host
-from lab.errors import LabError
+from lab.errors import LabError, Unsupported
 from lab.evidence.diagnosis.diagnose import Evidence
-from lab.evidence.events import Observe
+from lab.evidence.events import Note, Observe
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
 from lab.link.impairment_model import PROBE_PORT
+from lab.locale import message
 from lab.topology.node import Interface
 
 WORKERS = 16  # threads that start and stop captures and monitors
@@ -49,11 +53,12 @@ class EvidenceCollector:
     segments: list[Capture] = field(default_factory=list)
     captures: list[Capture] = field(default_factory=list)  # of hosts, on request
     monitors: list[SocketMonitor] = field(default_factory=list)
+    uncaptured: str = ""  # why no packets are captured
     traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))  # of the whole run, once stopped
 
     def start(self) -> None:
         """Returns when all captures and monitors run. Raises EnvironmentFailure, HostTimeout."""
-        planned = capture_names(self.hosts)
+        planned = self._plan()
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             starting = [pool.submit(self._monitor, host) for host in self.hosts]
             for name, (router, interface) in planned.items():
@@ -62,11 +67,27 @@ class EvidenceCollector:
                 job.result()
         self.segments.sort(key=lambda capture: list(planned).index(capture.about.name))
         share(self.monitors)
-        clocks = {monitor.host.name: monitor.clock for monitor in self.monitors}
-        for capture in self.segments:
-            capture.correct = clocks[capture.host.name].correct
+        self._correct_clocks()
         for host in self.hosts:
             host.returned.append(self._resume)
+
+    def _plan(self) -> dict[str, tuple[Host, Interface]]:
+        """The captures to start; none if one host can't capture: the others have half of each way."""
+        planned = capture_names(self.hosts)
+        problems = [(host, host.capture_problem()) for host, _ in planned.values()]
+        self.uncaptured = next((f"{host.title}: {why}" for host, why in problems if why), "")
+        if self.uncaptured:
+            self.observe(Note(time.time(), "lab", f"no packets are captured: {self.uncaptured}"))
+        return {} if self.uncaptured else planned
+
+    def _correct_clocks(self) -> None:
+        """Brings the captures to the controller's clock. Nodes of one kernel have no error between them."""
+        monitors = {monitor.host.name: monitor for monitor in self.monitors}
+        kernels = {monitors[capture.host.name].boot_id for capture in self.segments}
+        for capture in self.segments:
+            clock = monitors[capture.host.name].clock
+            capture.correct = clock.correct
+            capture.about.clock_error = 2 * clock.uncertainty if len(kernels) > 1 else 0.0
 
     def _resume(self, host: Host) -> None:
         """Restarts the monitor and the captures of a host after its power was off."""
@@ -89,16 +110,24 @@ class EvidenceCollector:
         capture.wait_until_listening()
 
     def packets(self) -> Traffic:
-        """All packets that passed before this call. Raises EnvironmentFailure, HostTimeout."""
-        routers = [monitor for monitor in self.monitors if monitor.host.node.role == "router"]
+        """All packets that passed before this call.
+
+        Raises EnvironmentFailure, HostTimeout, and Unsupported if no packets are captured.
+        """
+        if self.uncaptured:
+            raise Unsupported(message("no packets are captured: {why}", why=self.uncaptured))
+        capturing = {capture.host.name for capture in self.segments}
+        monitors = [monitor for monitor in self.monitors if monitor.host.name in capturing]
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-            _each(pool, SocketMonitor.wait_until_quiet, routers)
+            _each(pool, SocketMonitor.wait_until_quiet, monitors)
             _each(pool, Capture.flush, self.segments)
         return self._traffic()
 
     @contextmanager
     def capture(self, host: Host, expression: str = "") -> Iterator[Capture]:
         """Captures on a host's own segment while the context lasts; the file is in the run's folder."""
+        if problem := host.capture_problem():
+            raise Unsupported(message("{host} can't capture: {why}", host=host.title, why=problem))
         taken = {capture.about.name for capture in self.segments}
         name = f"{host.node.segments[0]}@{host.title}" if host.title in taken else host.title
         capture = self._capture(host, name, host.address, expression)
@@ -151,6 +180,8 @@ class EvidenceCollector:
     def _capture(
         self, host: Host, name: str, address: str, expression: str = "", *, segment: str = ""
     ) -> Capture:
+        addresses = [a for each in self.hosts for a in (*each.node.addresses, *each.node.addresses6)]
+        filters = [f"({part})" for part in (expression, host.capture_filter(addresses)) if part]
         return Capture(
             host,
             name,
@@ -158,7 +189,7 @@ class EvidenceCollector:
             segment=segment,
             snaplen=self.options.snaplen,
             limit=self.options.limit,
-            expression=expression,
+            expression=" and ".join(filters) if len(filters) > 1 else expression,
         )
 
     def _traffic(self) -> Traffic:
@@ -187,10 +218,11 @@ def _time_left(traffic: Traffic) -> float:
 
 def capture_names(hosts: Iterable[Host]) -> dict[str, tuple[Host, Interface]]:
     """The interface of a router by the name of its capture: the segment's name for the first router of a
-    segment, SEGMENT@ROUTER for the others.
+    segment, SEGMENT@ROUTER for the others. Without a router: those of the hosts.
     """
     found: dict[str, tuple[Host, Interface]] = {}
-    for router in (host for host in hosts if host.node.role == "router"):
+    hosts = list(hosts)
+    for router in [host for host in hosts if host.node.role == "router"] or hosts:
         for interface in router.node.interfaces:
             segment = interface.segment
             name = f"{segment}@{router.title}" if segment in found else segment

@@ -51,7 +51,8 @@ class SocketMonitor:
 
     def _start(self) -> HelperProcess:
         node = self.host.node
-        words = [f"--address {address}" for address in (*node.addresses, *node.addresses6)]
+        addresses = (*node.addresses, *node.addresses6) if self.host.ssh_for_scenarios else ()
+        words = [f"--address {address}" for address in addresses]
         words += [f"--interval {ROUTER_INTERVAL}"] if node.role == "router" else []
         return self.host.helper(" ".join([PROGRAM, *words]), self._take)
 

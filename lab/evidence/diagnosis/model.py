@@ -157,7 +157,12 @@ class Evidence:
         ]
 
     def sent_nothing(self, program: Run) -> bool:
-        """Whether no TCP or UDP packet of the program's node was seen while the program ran."""
+        """Whether no TCP or UDP packet of the program's node was seen while the program ran.
+
+        False if no packets were captured.
+        """
+        if not self.traffic.captures:
+            return False
         until, names = program.ended or self.end, self.traffic.names
         return not any(
             names.get(packet.source) == program.node and program.started <= packet.at <= until

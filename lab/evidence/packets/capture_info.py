@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass
 class CaptureInfo:
-    """One capture: of a router's interface on a segment, or of a host on request."""
+    """One capture: of a router's interface on a segment, or of a host on request.
+
+    In a lab without routers the hosts' own interfaces are captured, and named as those of routers.
+    """
 
     name: str  # SEGMENT, SEGMENT@ROUTER for the further routers of a segment, or a host's
     file: str
@@ -26,6 +29,7 @@ class CaptureInfo:
     snaplen: int = 0  # bytes kept of each packet
     filter: str = ""  # a pcap-filter(7) expression; "" captures everything
     ended: str = ""  # why it ended before the run
+    clock_error: float = 0.0  # seconds by which the times may be wrong
 
     @property
     def complete(self) -> bool:

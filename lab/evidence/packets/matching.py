@@ -61,13 +61,15 @@ class Matching:
     """Pairs the packets ``near`` with those ``far``; what is left over stays in both lists.
 
     ``hops`` is 1 for a router, which decreases the time to live, and 0 for a segment. ``images`` has, by
-    id(), those packets of ``near`` that are expected with other addresses: translated.
+    id(), those packets of ``near`` that are expected with other addresses: translated. ``slack`` is the time
+    by which a packet may seem to arrive before it was sent.
     """
 
     near: list[Packet]
     far: list[Packet]
     images: Mapping[int, Packet] = field(default_factory=dict)
     hops: int = 0
+    slack: float = SLACK
     typical: float = 0.0  # seconds
     done: list[Pair] = field(default_factory=list)
 
@@ -102,13 +104,13 @@ class Matching:
         in_step = len(near) == len(far)
         for packet in far:
             index = 0 if in_step else _closest(times, packet.at - self.typical)
-            while index >= 0 and times and times[index] > packet.at + SLACK:
+            while index >= 0 and times and times[index] > packet.at + self.slack:
                 index -= 1
             if index >= 0 and times:
                 self.done.append(Pair(waiting.pop(index), (packet,), mark))
                 del times[index]
-            elif near[0].at <= packet.at + SLACK:
-                earlier = max((p for p in near if p.at <= packet.at + SLACK), key=lambda p: p.at)
+            elif near[0].at <= packet.at + self.slack:
+                earlier = max((p for p in near if p.at <= packet.at + self.slack), key=lambda p: p.at)
                 self.done.append(Pair(earlier, (packet,), "duplicate"))
             else:
                 self.far.append(packet)
@@ -130,7 +132,7 @@ class Matching:
         times = [p.at for p in sent]
         parts: dict[int, list[Packet]] = defaultdict(list)
         for piece in pieces:
-            for index in range(bisect_right(times, piece.at + SLACK) - 1, -1, -1):
+            for index in range(bisect_right(times, piece.at + self.slack) - 1, -1, -1):
                 if _overlap(sent[index], piece):
                     parts[index].append(piece)
                     break
@@ -148,7 +150,7 @@ class Matching:
         left = []
         for packet in self.far:
             original = sent.get(_without_ident(packet))
-            if original is not None and original.at <= packet.at + SLACK:
+            if original is not None and original.at <= packet.at + self.slack:
                 self.done.append(Pair(original, (packet,), "duplicate"))
             else:
                 left.append(packet)

@@ -1,4 +1,4 @@
-"""The network of a run: its routers, and what each of them does with a packet that it captured.
+"""The network of a run: its nodes with a capture, and what each of them does with a packet in it.
 
 The nodes come from the record (``topology``, as lab.topology.node writes them); a record without them has one
 router, whose addresses are in the descriptions of its captures.
@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from lab.evidence.packets.capture_info import CaptureInfo
+from lab.evidence.packets.matching import SLACK
 from lab.evidence.packets.packet import Packet
 
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -103,7 +104,7 @@ def _forward(value: Mapping[str, Any]) -> Forward:
 
 @dataclass(frozen=True)
 class Heading:
-    """What the router of a capture does with a packet in it.
+    """What the node of a capture does with a packet in it: a router, or a host if there is no router.
 
     enters    it receives the packet from its segment, and has to forward it
     leaves    it forwarded the packet to the segment
@@ -113,8 +114,8 @@ class Heading:
     """
 
     kind: Kind
-    next: str = ""  # the capture of the router to which the packet leaves; "" if it needs no further router
-    from_router: bool = False  # whether it comes from another router
+    next: str = ""  # the capture of the node to which the packet leaves; "" if it has none
+    from_router: bool = False  # whether it comes from another node with a capture
 
 
 @dataclass
@@ -127,7 +128,12 @@ class Network:
 
     def __post_init__(self) -> None:
         known = {node.title: node for node in self.nodes if node.role == "router"}
+        hosts = {node.title: node for node in self.nodes if node.role == "host"}
+        self._hosts = {c.name: hosts[c.node] for c in self.captures if c.node in hosts}
+        self._of_host = {address: name for name, node in self._hosts.items() for address in node.addresses}
         for capture in self.captures:
+            if capture.name in self._hosts:
+                continue
             self.routers[capture.node] = known.get(capture.node) or _from_captures(
                 capture.node, [each for each in self.captures if each.node == capture.node]
             )
@@ -163,6 +169,16 @@ class Network:
         found = self._by_name.get(capture)
         return found.segment if found else capture
 
+    def is_at_host(self, capture: str) -> bool:
+        """Whether a host made the capture, and not a router."""
+        return capture in self._hosts
+
+    @property
+    def slack(self) -> float:
+        """Seconds by which a packet between two captures may seem to arrive before it was sent."""
+        errors = sorted(capture.clock_error for capture in self.captures)
+        return SLACK + sum(errors[-2:])
+
     def heading(self, packet: Packet) -> Heading:
         """What the router that captured the packet does with it."""
         neighbours = packet.protocol == "icmp6" and packet.icmp[0] in NEIGHBOUR_DISCOVERY
@@ -174,9 +190,20 @@ class Network:
         capture = self._by_name[name]
         if not (routable(source) and routable(destination)):
             return Heading("local")
+        if name in self._hosts:
+            return self._at_host(self._hosts[name], source, destination)
         if capture.hardware and all(ethernet):
             return self._by_ethernet(capture, source, destination, ethernet)
         return self._by_routes(capture, source, destination)
+
+    def _at_host(self, host: NetworkNode, source: str, destination: str) -> Heading:
+        """A host sends and receives only its own packets, whatever routers are between it and the others."""
+        if source in host.addresses:
+            kind: Kind = "local" if destination in host.addresses else "sent"
+            return Heading(kind, self._of_host.get(destination, "") if kind == "sent" else "")
+        if destination in host.addresses:
+            return Heading("received", from_router=source in self._of_host)
+        return Heading("local")
 
     def _by_ethernet(
         self, capture: CaptureInfo, source: str, destination: str, ethernet: tuple[str, str]

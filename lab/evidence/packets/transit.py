@@ -63,10 +63,14 @@ class PacketTransit:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A pair, and where it was matched: the router that the packet crossed, or "" on a segment."""
+    """A pair, and where it was matched: the router that the packet crossed, or "" between two nodes.
+
+    ``crosses``: whether it is the way from one host to another, or a part of it.
+    """
 
     pair: Pair
     router: str
+    crosses: bool
 
 
 @dataclass
@@ -74,13 +78,13 @@ class _Way:
     """The way of one packet: its last piece in each capture, and the places in which a piece was lost."""
 
     sightings: list[Packet]
-    crossed: bool = False  # whether it crossed a router
+    crossed: bool = False  # whether it crossed a router, or the way from host to host
     mark: Mark = ""
     missing: int = 0
     lost: list[tuple[str, str]] = field(default_factory=list)  # router, or segment
 
     def add(self, step: _Step) -> None:
-        self.crossed = self.crossed or bool(step.router)
+        self.crossed = self.crossed or step.crosses
         self.mark = self.mark or step.pair.mark
         self.missing += step.pair.missing
         self.lost += [(step.router, "")] if step.pair.missing else []
@@ -103,7 +107,7 @@ class _Chains:
         near = [p for p in packets if self.headings[id(p)].kind == "enters"]
         far = [p for p in packets if self.headings[id(p)].kind in ("leaves", "sent")]
         matching = Matching(near, far, images, hops=1)
-        self._add(matching.run(), title)
+        self._add(matching.run(), title, crosses=True)
 
     def _translate(self, router: NetworkNode, packets: list[Packet]) -> dict[int, Packet]:
         """The packets that leave the router with other addresses, by id() of those that entered it."""
@@ -118,12 +122,18 @@ class _Chains:
         self.undecided |= translation.undecided
         return translation.images
 
+    def match_hosts(self, packets: Sequence[Packet]) -> None:
+        """Matches the packets that hosts captured at both ends, without a router's capture between them."""
+        near = [p for p in packets if self.headings[id(p)].next]
+        far = [p for p in packets if self.headings[id(p)].from_router]
+        self._add(Matching(near, far, slack=self.network.slack).run(), crosses=True)
+
     def match_segment(self, packets: Sequence[Packet]) -> None:
         """Matches the packets that routers of a segment sent to each other."""
         for name in dict.fromkeys(packet.segment for packet in packets):
             near = [p for p in packets if self.headings[id(p)].next == name]
             far = [p for p in packets if p.segment == name and self.headings[id(p)].from_router]
-            self._add(Matching(near, far).run(), "")
+            self._add(Matching(near, far).run())
 
     def match_copies(self, packets: Sequence[Packet]) -> None:
         """Matches the captures of a packet that several routers of its segment saw without a part in it."""
@@ -133,16 +143,16 @@ class _Chains:
         seen: list[Packet] = []
         for found in by_capture.values():
             matching = Matching(seen, found)
-            self._add((pair for pair in matching.run() if pair.mark != "duplicate"), "")
+            self._add(pair for pair in matching.run() if pair.mark != "duplicate")
             seen = sorted([*matching.near, *found], key=lambda p: p.at)
 
-    def _add(self, pairs: Iterable[Pair], router: str) -> None:
+    def _add(self, pairs: Iterable[Pair], router: str = "", *, crosses: bool = False) -> None:
         for pair in pairs:
             self.followed.update(map(id, pair.far))
             if pair.mark == "duplicate":
                 self.copies[id(pair.near)] += pair.far
             else:
-                self.steps[id(pair.near)] = _Step(pair, router)
+                self.steps[id(pair.near)] = _Step(pair, router, crosses)
 
     def transits(self, packets: Iterable[Packet]) -> Iterator[PacketTransit]:
         """The way of each packet, and of each further copy of it."""
@@ -220,7 +230,9 @@ def match(
     for packet in packets:
         kind = chains.headings[id(packet)].kind
         by_router[network.node(packet.segment)].append(packet)
-        (local if kind == "local" else by_segment)[network.segment(packet.segment)].append(packet)
+        if kind == "local" or not network.is_at_host(packet.segment):
+            (local if kind == "local" else by_segment)[network.segment(packet.segment)].append(packet)
+    chains.match_hosts([packet for packet in packets if network.is_at_host(packet.segment)])
     for title in network.routers:
         chains.match_router(title, by_router[title])
     for segment in network.shared:
