@@ -126,7 +126,8 @@ def _refuse_lab_options(**given: object) -> None:
     """Raises UsageError if an option of a lab in containers is given with --inventory."""
     for name, value in given.items():
         if value:
-            raise UsageError(message("--{option} and --inventory exclude each other", option=name))
+            both = {"first": f"--{name}", "second": "--inventory"}
+            raise UsageError(message("{first} and {second} exclude each other", **both))
 
 
 def all_pitfalls() -> list[Scenario]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import os
 import socket
 from functools import partial
@@ -99,22 +100,25 @@ class MachineTransport:
 
 
 def _public_key(machine: Machine) -> paramiko.PKey:
-    entry = paramiko.hostkeys.HostKeyEntry.from_line(f"host {machine.host_key}")
-    if entry is None or entry.key is None:
-        raise UsageError(message("{machine}: host_key isn't a public key", machine=machine.node.title))
-    return entry.key
+    kind, encoded = machine.host_key.split()[:2]
+    try:
+        return paramiko.PKey.from_type_string(kind, binascii.a2b_base64(encoded))
+    except (paramiko.SSHException, paramiko.pkey.UnknownKeyType, ValueError) as error:
+        raise UsageError(
+            message("{machine}: host_key isn't a public key", machine=machine.node.title)
+        ) from error
 
 
 def _private_key(title: str, path: Path) -> paramiko.PKey:
     try:
         return paramiko.PKey.from_path(path)
-    except paramiko.PasswordRequiredException as error:
+    except (paramiko.PasswordRequiredException, TypeError) as error:  # TypeError: from cryptography
         raise EnvironmentFailure(
             message("{machine}: the key {path} has a passphrase; name one without", machine=title, path=path)
         ) from error
     except OSError as error:
         raise EnvironmentFailure(f"{title}: {path}: {error.strerror}") from error
-    except (paramiko.SSHException, ValueError, TypeError) as error:
+    except (paramiko.SSHException, ValueError) as error:
         raise EnvironmentFailure(
             message("{machine}: {path} isn't a private key", machine=title, path=path)
         ) from error

@@ -24,6 +24,7 @@ from typing import Any
 from lab.errors import UsageError
 from lab.locale import Message, message
 from lab.topology.node import Interface, Node
+from lab.topology.reading.lines import Lines
 
 # The keys of a machine that may also stand at the top, with their defaults; None: there is no default.
 SHARED: Mapping[str, str | int | None] = {
@@ -109,7 +110,7 @@ class _Inventory:
                 raise self._mistake(
                     place, message("{key} is missing", key=key), message('add {key} = "…"', key=key)
                 )
-        self._check_values(place, values)
+        self._check_values(place, values, table)
         return Machine(
             node=_node(name, values),
             ssh=values["ssh"] or values["address"].partition("/")[0],
@@ -133,11 +134,15 @@ class _Inventory:
                 )
         return dict(table)
 
-    def _check_values(self, place: tuple[str, ...], values: Mapping[str, Any]) -> None:
+    def _check_values(
+        self, place: tuple[str, ...], values: Mapping[str, Any], own: Mapping[str, Any]
+    ) -> None:
+        """Checks the values of a machine, of which ``own`` aren't those of all machines."""
+
         def require(key: str, valid: bool, remedy: Message) -> None:
             if not valid:
                 problem = message("{key} {value!r} isn't valid", key=key, value=values[key])
-                raise self._mistake((*place, key), problem, remedy)
+                raise self._mistake((*place, key) if key in own else (key,), problem, remedy)
 
         require("address", _is_address(values["address"], 4), message('write an IPv4 address: "192.0.2.10"'))
         six = values["address6"]
@@ -172,7 +177,7 @@ class _Inventory:
             message(
                 "{file}:{line}: {place}{problem}; {remedy}",
                 file=self._file,
-                line=_line(self._text, place),
+                line=Lines(self._text)[place],
                 place=f"{'.'.join(place[:2])}: " if place[:1] == ("machines",) else "",
                 problem=problem,
                 remedy=remedy,
@@ -192,16 +197,3 @@ def _is_address(text: str, version: int) -> bool:
         return ipaddress.ip_interface(text).version == version
     except ValueError:
         return False
-
-
-def _line(text: str, place: tuple[str, ...]) -> int:
-    """The line of a key, here or at the top; or of the table that should have it; 1 if there is none."""
-    lines: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
-            table = tuple(part.strip(" \"'") for part in header[1].split("."))
-            lines.setdefault(table, number)
-        elif key := re.match(r"""\s*["']?([\w-]+)["']?\s*=""", line):
-            lines.setdefault((*table, key[1]), number)
-    return next((lines[there] for there in (place, place[-1:], place[:-1]) if there in lines), 1)

@@ -216,3 +216,9 @@ def test_an_invalid_interval_is_refused_in_one_line():
     argv = [sys.executable, "-m", "lab.agent.socket_poller", "--interval", "-1"]
     done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+def test_the_controller_s_connection_is_not_reported_whatever_its_port():
+    sockets = [(TCP, raw("ESTABLISHED", (ME, 2222), ("192.0.2.1", 50000))), (TCP, raw("LISTEN", (ME, 22)))]
+    reports = list(SocketTracker([], lambda inode: {}, ssh_port=2222).poll(1.0, iter(sockets)))
+    assert [report["local"] for report in reports] == [f"{ME}:22"]

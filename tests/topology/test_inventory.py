@@ -83,7 +83,7 @@ MISTAKES = {
     ),
     "port": (
         'user = "a"\nport = 0\n[machines.x]\naddress = "192.0.2.1"',
-        "m.toml:2: machines.x: port 0 isn't valid; a port is 1 to 65535",
+        "m.toml:2: port 0 isn't valid; a port is 1 to 65535",
     ),
     "host key": (
         'user = "a"\n[machines.x]\naddress = "192.0.2.1"\nhost_key = "any"',
