@@ -1,41 +1,46 @@
-"""Impairs the link, on the router, as root: one JSON request on stdin, one JSON answer on stdout."""
+"""Impairs the links of the router, as root: one JSON request on stdin, one JSON answer on stdout."""
 
 from __future__ import annotations
 
 import fcntl
 import json
-import secrets
 import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, TypeAlias
 
-from lab.agent import kernel_settings, packet_queue_process
-from lab.agent.packet_queue import COUNTED
+from lab.agent import kernel_settings, packet_queue_process, router_state
+from lab.agent.packet_queue import QueueWorker
+from lab.agent.router_state import STATE, RouterState
 from lab.link import traffic_control as tc
+from lab.link.partition import MAX_PARTITIONS, Partition
 from lab.link.settings import LinkSettings
 from lab.link.traffic_control import Interfaces
 from lab.programs.console import ENVIRONMENT, USAGE, Failure, Parser, main
-from lab.sockets.netlink.nfqueue import overflowed
 
 JsonObject: TypeAlias = dict[str, Any]
 
-STATE = Path("/run/socketlab")  # writable for root only
 MAX_REQUEST = 1 << 20  # characters
+MAX_QUEUE = 60_000  # of 65,535: the numbers from here on are for trials
 
 HELP = """\
 Reads one request, answers it and exits. The settings stay in force.
   {"op": "show"}
   {"op": "clear", "interfaces": {SEGMENT: ADDRESS, ...}}
-  {"op": "apply", "interfaces": ..., "link": ..., "seed": "7", "backend": null, "counted": null}
-"interfaces" maps each segment to the router's address on it. lab/link/settings.py defines "link".
+  {"op": "apply", "interfaces": ..., "between": [SEGMENT, SEGMENT], "link": ..., "seed": "7",
+   "backend": null, "counted": null, "nat": false}
+  {"op": "partition", "interfaces": ..., "partition": {"sets": [[ADDRESS, ...], ...], "one_way": false}}
+  {"op": "heal", "interfaces": ..., "id": ID}
+"interfaces" maps each segment to the router's address on it. "apply" replaces the settings of the link
+between two segments; the other links stay as they are. lab/link/settings.py defines "link",
+lab/link/partition.py "partition"; "heal" ends one partition.
 "backend" is netem, nfqueue or statistic; null keeps the current one, or selects the best one that works.
 A null "seed" keeps the current seed. "counted" lists the initial counters of each drop, [matched, dropped];
-null keeps the counters of the drops that stay.
-The answer has the capabilities of the kernel ("can"), the settings before ("before") and after ("now").
+null keeps the counters of the drops that stay. "nat": the router translates addresses.
+The answer has the capabilities of the kernel ("can"), and the links with settings and the partitions before
+("before") and after ("now").
 
 Example:  echo '{"op": "show"}' | sudo /usr/lib/socketlab/impair
 Exit codes: 0 done · 2 invalid request · 3 not possible on this kernel: see "unsupported" in the answer
@@ -58,129 +63,151 @@ def _read_request() -> JsonObject:
         request = json.loads(text)
     except (ValueError, RecursionError):
         raise Failure("the request is not JSON", USAGE) from None
-    if not isinstance(request, dict) or request.get("op") not in ("show", "apply", "clear"):
-        raise Failure("the request has no op: expected show, apply or clear", USAGE)
+    if not isinstance(request, dict) or request.get("op") not in ("show", *_CHANGES):
+        raise Failure(f"the request has no op: expected show, {', '.join(_CHANGES)}", USAGE)
     return request
 
 
 def _handle(request: JsonObject) -> JsonObject:
     can = _capabilities()
-    before = _in_force()
-    answer: JsonObject = {"can": can, "before": before, "now": before}
+    before = router_state.read(can)
+    shown = before.as_json()
+    answer: JsonObject = {"can": can, "before": shown, "now": shown}
     if request["op"] == "show":
         return answer
-    link = LinkSettings.from_json(request.get("link", {})) if request["op"] == "apply" else LinkSettings()
     interfaces = kernel_settings.interfaces_with(request.get("interfaces"))
-    link.check_directions(interfaces.directions)
-    previous = before or {}
+    try:
+        now = _CHANGES[request["op"]](request, interfaces, before)
+    except _Unsupported as error:
+        return answer | {"unsupported": error.missing, "backend": error.backend}
+    now.write()
+    return answer | {"now": now.as_json()}
+
+
+def _apply(request: JsonObject, interfaces: Interfaces, before: RouterState) -> RouterState:
+    """Replaces the settings of one link. Packets that are already queued keep the decision made on them."""
+    between = _between(request.get("between"), interfaces)
+    own = interfaces.between(between)
+    link = LinkSettings.from_json(request.get("link", {}))
+    link.check_directions(own.directions)
+    old = before.link(between)
+    previous = router_state.link_with_counters(old) if old else {}
     seed = _seed(request.get("seed"), previous)
     counted = _counted(request.get("counted"), link, previous)
-    backend = kernel_settings.choose_backend(request.get("backend") or previous.get("backend"), can)
-    if missing := kernel_settings.unsupported(backend, link, can):
-        return answer | {"unsupported": missing, "backend": backend}
-    if link.is_nothing:
-        _remove_all(interfaces, before)
-        return answer | {"now": None}
+    backend = kernel_settings.choose_backend(request.get("backend") or previous.get("backend"), before.can)
+    if missing := kernel_settings.unsupported(backend, link, own, before.can):
+        raise _Unsupported(missing, backend)
+    others = replace(before.without(old), nat=request.get("nat") is True)
+    with _all_removed_on_failure(interfaces, before):
+        if link.is_nothing:
+            kernel_settings.set_rules(others.rules(interfaces))  # first, so that no more packets are queued
+            kernel_settings.set_qdiscs(own, {})
+            _dismiss(old, signal.SIGUSR1)
+            return others
+        queues = _free_queues(link, own, before) if backend == "nfqueue" else {}
+        new = router_state.new_link(between, link, seed, backend, queues)
+        new["worker"] = _start_worker(new, link, own, counted)
+        now = replace(others, links=(*others.links, new))
+        try:
+            kernel_settings.set_rules(now.rules(interfaces))
+            kernel_settings.set_qdiscs(own, router_state.qdiscs_of(new, own))
+        except BaseException:
+            _dismiss(new, signal.SIGKILL)
+            raise
+        _dismiss(old, signal.SIGTERM)
+        return now
+
+
+def _partition(request: JsonObject, interfaces: Interfaces, before: RouterState) -> RouterState:
+    """Adds a partition to those in force."""
+    partition = Partition.from_json(request.get("partition"))
+    if len(before.partitions) >= MAX_PARTITIONS:
+        raise Failure(f"there are {MAX_PARTITIONS} partitions already", USAGE)
+    now = replace(before, partitions=(*before.partitions, router_state.new_partition(partition)))
+    return _with_rules(now, interfaces, before)
+
+
+def _heal(request: JsonObject, interfaces: Interfaces, before: RouterState) -> RouterState:
+    """Ends one partition, if it is still in force."""
+    gone = next((state for state in before.partitions if state["id"] == request.get("id")), None)
+    return _with_rules(before.without(gone), interfaces, before)
+
+
+def _clear(_: JsonObject, interfaces: Interfaces, before: RouterState) -> RouterState:
+    """Removes all settings and partitions. The rules go first, so that no more packets are queued."""
+    kernel_settings.set_rules({})
+    kernel_settings.remove_qdiscs(interfaces)
+    for link in before.links:
+        _dismiss(link, signal.SIGUSR1)
+    now = RouterState(before.can)
+    now.write()
+    return now
+
+
+_CHANGES: dict[str, Callable[[JsonObject, Interfaces, RouterState], RouterState]] = {
+    "apply": _apply,
+    "clear": _clear,
+    "partition": _partition,
+    "heal": _heal,
+}
+
+
+class _Unsupported(Exception):
+    """The backend doesn't support these settings here."""
+
+    def __init__(self, missing: list[str], backend: str) -> None:
+        self.missing, self.backend = missing, backend
+
+
+def _with_rules(now: RouterState, interfaces: Interfaces, before: RouterState) -> RouterState:
+    with _all_removed_on_failure(interfaces, before):
+        kernel_settings.set_rules(now.rules(interfaces))
+    return now
+
+
+@contextmanager
+def _all_removed_on_failure(interfaces: Interfaces, before: RouterState) -> Iterator[None]:
+    """If a change fails half-way, nothing is in force, instead of something that nobody asked for."""
     try:
-        return answer | {"now": _apply(link, interfaces, backend, seed, counted, can, before)}
+        yield
     except BaseException:
-        _remove_all(interfaces, before)
+        _clear({}, interfaces, before)
         raise
 
 
-def _apply(
-    link: LinkSettings,
-    interfaces: Interfaces,
-    backend: str,
-    seed: str,
-    counted: list[list[int]],
-    can: JsonObject,
-    before: JsonObject | None,
-) -> JsonObject:
-    """Replaces all settings by ``link``. Packets that are already queued keep the decision made on them."""
-    queues = _free_queues(link, interfaces, before) if backend == "nfqueue" else {}
-    name = secrets.token_hex(8)
-    state: JsonObject = {"id": name, "link": link.as_json(), "seed": seed, "backend": backend}
-    state |= {"queues": queues, "boot": _boot(), "since": time.time(), "counters": f"counters-{name}"}
-    counters = packet_queue_process.map_counters(STATE / state["counters"], tuple(queues))
+def _between(asked: object, interfaces: Interfaces) -> list[str]:
+    """The two segments of the link, in the order of the router's interfaces."""
+    if not isinstance(asked, list) or not all(isinstance(segment, str) for segment in asked):
+        raise Failure("the request has no two segments to link", USAGE)
+    interfaces.between(asked)  # raises if there is no such link
+    return sorted(asked, key=list(interfaces.by_segment).index)
+
+
+def _start_worker(
+    new: JsonObject, link: LinkSettings, interfaces: Interfaces, counted: list[list[int]]
+) -> packet_queue_process.Worker | None:
+    """Starts the process that serves the link's queues, if there are any."""
+    counters = router_state.counters_of(new)
     for number, pair in enumerate(counted):
         counters.drop(number)[0], counters.drop(number)[1] = pair
-    worker = packet_queue_process.start(link, seed, queues, counters) if queues else None
-    try:
-        rules = tc.filter_rules(
-            link,
-            interfaces,
-            queues=queues if backend == "nfqueue" else None,
-            statistic=backend == "statistic",
-            notrack=can["notrack"],
-        )
-        kernel_settings.set_rules(rules)
-        kernel_settings.set_qdiscs(link, interfaces, backend, seed)
-    except BaseException:
-        packet_queue_process.send_signal(worker, signal.SIGKILL)
-        raise
-    _dismiss(before, signal.SIGTERM)
-    state["worker"] = worker
-    _write_state(state)
-    return _with_counters(state)
-
-
-def _remove_all(interfaces: Interfaces, before: JsonObject | None) -> None:
-    """Removes all settings. The rules are removed first, so that no more packets are queued."""
-    kernel_settings.set_rules({})
-    kernel_settings.set_qdiscs(LinkSettings(), interfaces, "", "")
-    _dismiss(before, signal.SIGUSR1)
-    (STATE / "link.json").unlink(missing_ok=True)
-
-
-def _free_queues(link: LinkSettings, interfaces: Interfaces, before: JsonObject | None) -> dict[str, int]:
-    """Queue numbers that the current process doesn't use: it still runs when the new one starts."""
-    used = max(before["queues"].values(), default=0) if before else 0
-    first = 1 if used > 60_000 else used + 1
-    return {name: first + n for n, name in enumerate(tc.queued_directions(link, interfaces.directions))}
-
-
-def _in_force() -> JsonObject | None:
-    """The current settings; None if none were applied since the router started."""
-    try:
-        state = json.loads((STATE / "link.json").read_text())
-    except (FileNotFoundError, ValueError):
+    if not new["queues"]:
         return None
-    return _with_counters(state) if state["boot"] == _boot() else None
+    queues, priority = new["queues"], interfaces.priority
+    return packet_queue_process.start(lambda: QueueWorker(link, new["seed"], queues, counters, priority))
 
 
-def _with_counters(state: JsonObject) -> JsonObject:
-    """``state`` with its counters and whether its process is alive."""
-    worker = state.get("worker")
-    counters = packet_queue_process.map_counters(STATE / state["counters"], tuple(state["queues"]))
-    counts = {
-        name: dict(zip(COUNTED, counters.row(name), strict=True)) | {"overflowed": overflowed(number)}
-        for name, number in state["queues"].items()
-    }
-    drops = [list(counters.drop(n)) for n in range(len(state["link"]["drops"]))]
-    if state["backend"] != "nfqueue":
-        drops = []  # iptables counts, separately for IPv4 and IPv6
-    alive = worker is None or packet_queue_process.is_alive(worker)
-    return state | {"alive": alive, "counts": counts, "drops": drops}
+def _free_queues(link: LinkSettings, interfaces: Interfaces, before: RouterState) -> dict[str, int]:
+    """Queue numbers that no process uses: the link's old one still runs when the new one starts."""
+    last = max(before.queues, default=0)
+    free = (
+        number for number in (*range(last + 1, MAX_QUEUE), *range(1, last)) if number not in before.queues
+    )
+    return dict(zip(tc.queued_directions(link, interfaces.directions), free, strict=False))
 
 
-def _write_state(state: JsonObject) -> None:
-    temporary = STATE / "link.json.part"
-    temporary.write_text(json.dumps(state))
-    temporary.rename(STATE / "link.json")
-    for old in STATE.glob("counters-*"):
-        if old.name != state["counters"]:
-            old.unlink()
-
-
-def _dismiss(state: JsonObject | None, number: signal.Signals) -> None:
-    if state:
-        packet_queue_process.send_signal(state.get("worker"), number)
-
-
-def _boot() -> str:
-    """Identifies this start of the router."""
-    return packet_queue_process.start_time(1)
+def _dismiss(link: JsonObject | None, number: signal.Signals) -> None:
+    if link:
+        packet_queue_process.send_signal(link.get("worker"), number)
 
 
 def _seed(asked: object, previous: JsonObject) -> str:
@@ -212,9 +239,9 @@ def _capabilities() -> JsonObject:
     file = STATE / "can.json"
     with suppress(FileNotFoundError, ValueError):
         known: JsonObject = json.loads(file.read_text())
-        if known["boot"] == _boot():
+        if known["boot"] == router_state.boot():
             return known
-    can = {"boot": _boot(), **kernel_settings.capabilities()}
+    can = {"boot": router_state.boot(), **kernel_settings.capabilities()}
     temporary = file.with_suffix(".part")
     temporary.write_text(json.dumps(can))
     temporary.rename(file)

@@ -8,9 +8,11 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from lab.link import packet_filter
 from lab.link import traffic_control as tc
+from lab.link.packet_filter import FAMILIES
 from lab.link.settings import MAX_SEGMENTS, LinkSettings, directions_to
-from lab.link.traffic_control import BACKENDS, FAMILIES, Interfaces
+from lab.link.traffic_control import BACKENDS, Interfaces
 from lab.programs.console import ENVIRONMENT, USAGE, Failure
 from lab.sockets.netlink.nfqueue import Queue
 
@@ -41,30 +43,48 @@ def _owner(owners: Mapping[Any, str], address: object) -> str:
         raise Failure(f"no interface has {address!r}", USAGE) from None
 
 
-def set_rules(rules: Mapping[str, list[str]]) -> None:
-    """Replaces our rules by ``rules``, for IPv4 and IPv6."""
-    for command in FAMILIES.values():
-        if changes := tc.replacement(run([f"{command}-save"]), rules):
+def set_rules(rules: Mapping[int, Mapping[str, list[str]]]) -> None:
+    """Replaces our rules by ``rules``, which are by IP version and table."""
+    for version, command in FAMILIES.items():
+        if changes := packet_filter.replacement(run([f"{command}-save"]), rules.get(version, {})):
             run([f"{command}-restore", "--noflush", "--wait"], changes)
 
 
-def set_qdiscs(link: LinkSettings, interfaces: Interfaces, backend: str, seed: str) -> None:
-    """Sets the queueing disciplines, and removes those that are no longer needed."""
-    if backend == "netem":
-        commands = tc.netem_argv(link, interfaces, int.from_bytes(seed.encode()) % 2**63)
-    else:
-        commands = tc.tbf_argv(link, interfaces)
-    for name in set(interfaces.by_segment.values()):
-        wanted = {argv[argv.index("root") + 1] for argv in commands if name in argv}
-        if _qdiscs(name) & {"netem", "tbf"} - wanted:
-            run(["tc", "qdisc", "del", "dev", name, "root"])
-    for argv in commands:
-        run(argv)
+def saved_rules(version: int) -> str:
+    """The rules in the table mangle, with their counters."""
+    return run([f"{FAMILIES[version]}-save", "-c", "-t", "mangle"])
 
 
-def _qdiscs(interface: str) -> set[str]:
-    listed = json.loads(run(["tc", "-j", "qdisc", "show", "dev", interface]) or "[]")
-    return {entry["kind"] for entry in listed if entry.get("root")}
+def set_qdiscs(interfaces: Interfaces, wanted: Mapping[str, list[str]]) -> None:
+    """Sets the queueing disciplines of a link, and removes those that are no longer needed.
+
+    ``wanted`` has the arguments for tc of each direction with a qdisc. The other links of the router keep
+    theirs.
+    """
+    for direction in interfaces.directions:
+        device, parent = interfaces.leaving(direction), interfaces.parent(direction)
+        words = wanted.get(direction, [])
+        present = _qdiscs(device)
+        if present.get(parent) in {"netem", "tbf"} - set(words[:1]):
+            others = present.keys() - {tc.ROOT, parent}
+            run(tc.remove_qdisc_argv(device, parent, others))
+            present = _qdiscs(device)
+        if words:
+            for argv in tc.set_qdisc_argv(device, parent, words, present.get(tc.ROOT, "")):
+                run(argv)
+
+
+def remove_qdiscs(interfaces: Interfaces) -> None:
+    """Removes the queueing disciplines of all links of the router."""
+    for device in set(interfaces.by_segment.values()):
+        if _qdiscs(device).get(tc.ROOT) in ("netem", "tbf", "htb"):
+            run(["tc", "qdisc", "del", "dev", device, "root"])
+
+
+def _qdiscs(device: str) -> dict[str, str]:
+    """The kind of the device's qdiscs by their place: "root", or a class such as "1:2"."""
+    listed = json.loads(run(["tc", "-j", "qdisc", "show", "dev", device]) or "[]")
+    return {tc.ROOT if entry.get("root") else entry.get("parent", ""): entry["kind"] for entry in listed}
 
 
 def capabilities() -> dict[str, bool]:
@@ -75,6 +95,7 @@ def capabilities() -> dict[str, bool]:
         "statistic": _has_rule("-m statistic --mode random --probability 0.5 -j DROP"),
         "tbf": _has_qdisc("tbf", "rate", "10gbit", "burst", "1mb", "limit", "10mb"),
         "notrack": _has_rule("-j CT --notrack", "raw"),
+        "classes": _has_qdisc("htb") and _has_rule("-j CLASSIFY --set-class 1:2"),
     }
 
 
@@ -88,15 +109,23 @@ def choose_backend(asked: object, can: Mapping[str, Any]) -> str:
     return str(asked or "none")
 
 
-def unsupported(backend: str, link: LinkSettings, can: Mapping[str, Any]) -> list[str]:
-    """The settings that ``backend`` doesn't support here. netem supports all of them."""
+def unsupported(
+    backend: str, link: LinkSettings, interfaces: Interfaces, can: Mapping[str, Any]
+) -> list[str]:
+    """The settings that ``backend`` doesn't support here.
+
+    netem supports all of them, but if several links share an interface it needs a class for each, as a rate
+    does.
+    """
     if link.is_nothing:
         return []
-    if not can.get(backend):
+    without_classes = bool(interfaces.classes) and not can["classes"]
+    if not can.get(backend) or backend == "netem" and without_classes:
         return [f"backend {backend}"]
-    if backend == "nfqueue":
-        return tc.nfqueue_gaps(link, has_tbf=can["tbf"])
-    return tc.statistic_gaps(link, has_tbf=can["tbf"]) if backend == "statistic" else []
+    if backend == "netem":
+        return []
+    gaps = tc.nfqueue_gaps if backend == "nfqueue" else tc.statistic_gaps
+    return gaps(link, has_tbf=can["tbf"] and not without_classes)
 
 
 def _has_qdisc(*words: str) -> bool:
@@ -111,7 +140,7 @@ def _has_qdisc(*words: str) -> bool:
 def _has_rule(rule: str, table: str = "mangle") -> bool:
     works = True
     for command in FAMILIES.values():
-        for change in tc.probe_rules(rule, table):
+        for change in packet_filter.probe_rules(rule, table):
             try:
                 run([f"{command}-restore", "--noflush", "--wait"], change)
             except CommandFailure:

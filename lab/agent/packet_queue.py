@@ -1,7 +1,7 @@
 """The router's packet queues: receives packets from the kernel, and drops, changes or delays each of them.
 
-One process serves all directions. If it dies, the link is cut: the kernel drops the packets of a queue that
-has no consumer.
+One process serves both directions of a link. If it dies, the link is cut: the kernel drops the packets of a
+queue that has no consumer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import select
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from lab.link.impairment_model import HEADERS, DropRule, ImpairmentModel, flip_bit, parse
@@ -58,8 +58,9 @@ class DirectionQueue:
         seed: str,
         drop_rules: Sequence[DropRule],
         counters: memoryview[int],
-        injector: Injector,
+        priority: int = 0,
     ) -> None:
+        """``priority`` is that of copies of duplicated packets: it puts them into a class of the qdisc."""
         asked = link[direction]
         self.direction = direction
         self._delay = asked.delay
@@ -68,18 +69,23 @@ class DirectionQueue:
         self._model = ImpairmentModel(asked, seed, direction)
         self._drop_rules = drop_rules
         self._counters = counters
-        self._injector = injector
         self._line: deque[tuple[float, int]] = deque()  # (due, id), if packets leave in order of arrival
         self._heap: list[tuple[float, int]] = []  # (due, id), if packets may overtake each other
         self._corrupted: dict[int, bytes] = {}
         self._duplicated: dict[int, bytes] = {}
-        self._queue = Queue(number, copied=_copied(asked, self._alike), whole_bursts=self._alike)
+        self._injector = Injector(priority)
+        try:
+            self._queue = Queue(number, copied=_copied(asked, self._alike), whole_bursts=self._alike)
+        except BaseException:
+            self._injector.close()
+            raise
 
     def fileno(self) -> int:
         return self._queue.fileno()
 
     def close(self) -> None:
         self._queue.close()
+        self._injector.close()
 
     def next_due(self) -> float | None:
         """The time at which the next packet must leave; None if no packet is held."""
@@ -177,16 +183,22 @@ class DirectionQueue:
 class QueueWorker:
     """Serves the queues of a link, in a separate process."""
 
-    def __init__(self, link: LinkSettings, seed: str, queues: Mapping[str, int], counters: Counters) -> None:
+    def __init__(
+        self,
+        link: LinkSettings,
+        seed: str,
+        queues: Mapping[str, int],
+        counters: Counters,
+        priority: Callable[[str], int],
+    ) -> None:
         """Opens the queues; packets may arrive from now on. Raises OSError."""
         self._stop, self._flush = Stop(), False
         rules = [DropRule(drop, counters.drop(n)) for n, drop in enumerate(link.drops)]
-        self._injector = Injector()
         self._queues: list[DirectionQueue] = []
         try:
             for direction, number in queues.items():
                 row = counters.row(direction)
-                queue = DirectionQueue(direction, number, link, seed, rules, row, self._injector)
+                queue = DirectionQueue(direction, number, link, seed, rules, row, priority(direction))
                 self._queues.append(queue)
         except BaseException:
             self.close()
@@ -203,7 +215,6 @@ class QueueWorker:
     def close(self) -> None:
         for queue in self._queues:
             queue.close()
-        self._injector.close()
         self._stop.close()
 
     def _turn(self) -> None:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import mmap
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from lab.agent.packet_queue import Counters, QueueWorker
-from lab.link.settings import LinkSettings
 from lab.programs.console import ENVIRONMENT, Failure
 
 Worker: TypeAlias = dict[str, Any]  # pid and start time
 
 
-def start(link: LinkSettings, seed: str, queues: Mapping[str, int], counters: Counters) -> Worker:
+def start(open_queues: Callable[[], QueueWorker]) -> Worker:
     """Forks the process and waits until it has opened its queues. Raises Failure if it can't."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _become(link, seed, queues, counters, writer)
+        _become(open_queues, writer)
     os.close(writer)
     with open(reader, "rb") as report:
         answer = report.read()
@@ -33,9 +32,7 @@ def start(link: LinkSettings, seed: str, queues: Mapping[str, int], counters: Co
     return {"pid": child, "started": start_time(child)}
 
 
-def _become(
-    link: LinkSettings, seed: str, queues: Mapping[str, int], counters: Counters, writer: int
-) -> None:
+def _become(open_queues: Callable[[], QueueWorker], writer: int) -> None:
     """Runs in the child and never returns."""
     code = 1
     try:
@@ -44,7 +41,7 @@ def _become(
         os.setsid()  # the processes of the request's session get a signal when it ends
         os.closerange(3, writer)  # including the lock
         os.closerange(writer + 1, 1024)
-        worker = QueueWorker(link, seed, queues, counters)
+        worker = open_queues()
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(null, stream)

@@ -13,10 +13,14 @@ from lab.link.probe_format import LATE, OVERHEAD, PROBE_SIZE, TRAIN_SIZE, build_
 from lab.programs.console import FAILED, OK, Console, Failure, Parser, main, port_number
 from lab.sockets.prober import ProbeSocket
 
+OPENER = b"open"  # makes a router on the way that translates addresses admit the peer's packets
+OPENER_INTERVAL = 0.05  # seconds
+
 LIFETIME = 60.0  # seconds after which it exits even without "stop"
 
 EPILOG = f"""\
-It announces its address and reads a plan, one line of JSON on stdin:
+It announces its address. With --open it then sends datagrams until the peer has answered, which it announces;
+this is necessary if only answers can reach this host. It reads a plan, one line of JSON on stdin:
   {{"count": 2000, "interval": 0.0005, "train": 0}}
 Then "train" more datagrams of {TRAIN_SIZE} bytes follow back to back.
 After the line "stop" it reports what has arrived.
@@ -37,6 +41,7 @@ class Probe:
         self.corrupted: set[bytes] = set()
         self.train: list[tuple[int, int]] = []  # (arrival in ns, bytes of the Ethernet frame)
         self.offered = 0.0  # bit/s
+        self.opened = False  # the peer's OPENER has arrived
         self.late = 0  # probes that were sent late, because this process wasn't scheduled in time
 
     def send(self, plan: dict[str, Any]) -> None:
@@ -56,6 +61,10 @@ class Probe:
                 self._drain()
         if train:
             self.offered = train * (TRAIN_SIZE + OVERHEAD) * 8 / (time.monotonic() - began)
+
+    def open(self) -> None:
+        """Sends one OPENER."""
+        self._socket.send(OPENER)
 
     def receive(self, until: float) -> None:
         """Receives until that time of the monotonic clock."""
@@ -83,7 +92,9 @@ class Probe:
     def _drain(self) -> None:
         while (datagram := self._socket.receive()) is not None:
             data, at = datagram
-            if len(data) > PROBE_SIZE:
+            if data == OPENER:
+                self.opened = True
+            elif len(data) > PROBE_SIZE:
                 self.train.append((at, len(data) + OVERHEAD))
             elif (probe := read_probe(data)) is None:
                 self.corrupted.add(data)
@@ -94,6 +105,7 @@ class Probe:
 def program() -> int:
     parser = Parser(prog="probe", description=__doc__, epilog=EPILOG)
     parser.add_argument("peer", help="the other host")
+    parser.add_argument("--open", action="store_true", help="send until the peer answers, then read the plan")
     parser.add_argument("--port", type=port_number, default=PROBE_PORT, help="on both (default %(default)s)")
     options = parser.parse_args()
     console = Console(as_json=True)
@@ -101,7 +113,7 @@ def program() -> int:
     try:
         console.say("listening", "", host=sock.address[0], port=sock.address[1])
         probe = Probe(sock)
-        plan = _read_line()
+        plan = _wait_for_plan(probe, sock, console, opens=options.open)
         try:
             probe.send(json.loads(plan))
         except (ValueError, TypeError, KeyError) as error:
@@ -112,6 +124,26 @@ def program() -> int:
         return OK if stopped else FAILED
     finally:
         sock.close()
+
+
+def _wait_for_plan(probe: Probe, sock: ProbeSocket, console: Console, *, opens: bool) -> str:
+    """Reads the plan. Until then it reports the peer's first OPENER.
+
+    With ``opens`` it sends OPENER until one arrives; without, it answers each.
+    """
+    reported = False
+    while True:
+        if opens and not probe.opened:
+            probe.open()
+        ready = select.select([sock, sys.stdin], [], [], OPENER_INTERVAL)[0]
+        probe.receive(0.0)
+        if probe.opened and not reported:
+            console.say("opened", "")
+            reported = True
+        if probe.opened and not opens and sock in ready:
+            probe.open()
+        if sys.stdin in ready:
+            return _read_line()
 
 
 def _receive_until_stop(probe: Probe, sock: ProbeSocket) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lab.control.collection.capture import Capture
 from lab.control.collection.evidence_collector import EvidenceCollector
 from lab.control.host import Host
-from lab.control.link.link import Link
+from lab.control.link.links import Links
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
 from lab.evidence.events import Event, Note, Observe, VariantBegan
@@ -41,7 +41,7 @@ class Lab:
         self.title = title
         self.random = random.Random()
         self.collector: EvidenceCollector | None = None  # while a scenario is played
-        self.link = Link(self.hosts, observe)
+        self.link = Links(self.hosts, observe)
         self._observe = observe
         self._by_name = {name: host for host in self.hosts for name in {host.name, *host.node.names}}
 

@@ -53,11 +53,11 @@ def describe(event: Event, names: Mapping[str, str] = NO_NAMES) -> Message | str
         case FaultChanged():
             return _fault(event)
         case LinkChanged():
-            return message("link: {settings}", settings=event.asked)
+            return _of_link(event.link, message("link: {settings}", settings=event.asked))
         case LinkMeasured():
-            return _measured(event.measured)
+            return _of_link(event.link, _measured(event.measured))
         case LinkFailed():
-            return message("link: {reason}", reason=event.reason)
+            return _of_link(event.link, message("link: {reason}", reason=event.reason))
         case Note():
             return event.text
         case VariantBegan():
@@ -85,16 +85,29 @@ def ending(exit_code: int | None, signal: str | None) -> Message:
 
 def _fault(event: FaultChanged) -> Message | str:
     """ "power cut" at the beginning of the fault, "power on" at its end."""
+    partition, _, sets = event.fault.partition(": ")
+    if partition == "partition":
+        begin_of = message("partition: {sets}", sets=sets)
+        return begin_of if event.edge == "begin" else message("partition healed: {sets}", sets=sets)
     unknown = event.fault, message("{fault}: over", fault=event.fault)
     begin, end = FAULTS.get(event.fault, unknown)
     return begin if event.edge == "begin" else end
+
+
+def _of_link(name: str, text: Message) -> Message:
+    """``text`` with the name of the link, if it has one."""
+    return message("{link} {text}", link=name, text=text) if name else text
 
 
 def _measured(checks_by_way: Measured) -> Message:
     """The measured values that matter, by direction."""
     ways = []
     for way, checks in checks_by_way.items():
-        values = [f"{check.what} {check.show(check.measured)}" for check in checks if check.matters]
+        values = [
+            f"{check.what} {check.show(check.measured)}" if check.is_known else check.note
+            for check in checks
+            if check.matters
+        ]
         ways.append(f"{way} {', '.join(values)}")
     if any(check.ok is False for checks in checks_by_way.values() for check in checks):
         return message("link measured: {values} – not as asked", values="; ".join(ways))

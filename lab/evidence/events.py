@@ -70,27 +70,33 @@ class FaultChanged(Event):
 
 @dataclass(frozen=True)
 class LinkChanged(Event):
-    """The link's settings were changed. ``backend`` is "" if nothing impairs the link."""
+    """A link's settings were changed. ``backend`` is "" if nothing impairs the link.
+
+    ``link`` is its name, as in the following classes, or "" if its router has no other link.
+    """
 
     kind = "link"
     asked: LinkSettings
     backend: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
 class LinkMeasured(Event):
-    """The link was measured."""
+    """A link was measured."""
 
     kind = "measurement"
     measured: Measured
+    link: str = ""
 
 
 @dataclass(frozen=True)
 class LinkFailed(Event):
-    """The link doesn't behave as requested."""
+    """A link doesn't behave as requested."""
 
     kind = "link-failure"
     reason: str
+    link: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,48 @@
-"""Converts the settings of a link to commands for iptables and tc. No I/O.
+"""Converts the settings of a link to commands for tc, and knows what each backend supports. No I/O.
 
-All rules are in separate chains, which are replaced in one step (iptables-restore). A packet passes
-    raw/PREROUTING   no connection tracking: it would drop packets that overtake the first of a connection
-    mangle/FORWARD   the cut, then the drops, then the loss or the queue
-    the qdisc of the outgoing interface: the rate, or with netem all settings
+If a router has two segments, the qdisc of an interface serves one direction and is its root qdisc. If it has
+more, packets from several segments leave by the same interface: then the root is HTB, with a class for each
+direction that has a qdisc. A rule (packet_filter.py) puts each packet into the class of its direction.
+Packets without a class pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from lab.link.impairment_model import PROBE_PORT
-from lab.link.settings import TO, Drop, Impairment, LinkSettings, directions_to, flag_bits
+from lab.link.errors import ImpairmentError
+from lab.link.settings import TO, Impairment, LinkSettings, directions_to
 
 BACKENDS = ("netem", "nfqueue", "statistic")  # the best first
 
-CHAIN = "SOCKETLAB-LINK"
-DROPS = "SOCKETLAB-DROPS"
 LINE_BUFFER = 0.2  # seconds of packets that are queued for a line with a rate; the excess is dropped
 NETEM_LIMIT = 32_768  # packets
-ONCE = 2**31 - 1  # a period that is never reached
-
-FAMILIES = {4: "iptables", 6: "ip6tables"}
-_HOOKS = {"raw": "PREROUTING", "mangle": "FORWARD"}
+ROOT = "root"
+MAJOR = 1  # of the classes of HTB
 
 
 @dataclass(frozen=True)
 class Interfaces:
-    """The router's interface on each segment."""
+    """The interfaces of a router, or of one link of it, by segment.
+
+    ``classes`` has the number of each direction's HTB class if other links share the interfaces.
+    """
 
     by_segment: Mapping[str, str]
+    classes: Mapping[str, int] = field(default_factory=dict)
+
+    def between(self, segments: Sequence[str]) -> Interfaces:
+        """The interfaces of the link between two segments. Raises ImpairmentError."""
+        if len(set(segments)) != 2 or not set(segments) <= self.by_segment.keys():
+            listed = ", ".join(self.by_segment)
+            raise ImpairmentError("between", f"no link between {segments!r}: this router joins {listed}")
+        first, second = segments
+        pair = {segment: self.by_segment[segment] for segment in segments}
+        if len(self.by_segment) == 2:
+            return Interfaces(pair)
+        number = {segment: n for n, segment in enumerate(self.by_segment, start=1)}
+        return Interfaces(pair, {TO + first: number[second], TO + second: number[first]})
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -44,6 +56,16 @@ class Interfaces:
         """The (incoming, outgoing) interfaces of packets of this direction."""
         leaving = self.leaving(direction)
         return [(name, leaving) for name in self.by_segment.values() if name != leaving]
+
+    def parent(self, direction: str) -> str:
+        """The place of this direction's qdisc: "root", or a class such as "1:2"."""
+        number = self.classes.get(direction)
+        return ROOT if number is None else f"{MAJOR}:{number:x}"
+
+    def priority(self, direction: str) -> int:
+        """The priority (SO_PRIORITY) that puts a packet of the router's own into the class; 0 without one."""
+        number = self.classes.get(direction)
+        return 0 if number is None else MAJOR << 16 | number
 
 
 def nfqueue_gaps(link: LinkSettings, *, has_tbf: bool) -> list[str]:
@@ -73,26 +95,28 @@ def queued_directions(link: LinkSettings, directions: Iterable[str]) -> list[str
     ]
 
 
-def netem_argv(link: LinkSettings, interfaces: Interfaces, seed: int) -> list[list[str]]:
-    """The tc commands of the netem backend (tc-netem(8)). ``seed`` needs Linux 6.6 and iproute2 6.6."""
-    commands = []
-    for direction in interfaces.directions:
-        asked = link[direction]
-        if asked.is_nothing:
-            continue
-        words = ["tc", "qdisc", "replace", "dev", interfaces.leaving(direction), "root", "netem"]
-        words += ["limit", str(NETEM_LIMIT), "seed", str(seed)]
-        if asked.delay:
-            words += ["delay", f"{asked.delay * 1e6:.0f}us"] + [f"{asked.jitter * 1e6:.0f}us"] * bool(
-                asked.jitter
-            )
-        for name, word in _NETEM_WORDS.items():
-            if share := getattr(asked, name):
-                words += [word, f"{share * 100:.6g}%"]
-        if asked.rate is not None:
-            words += ["rate", f"{asked.rate:.0f}bit"]
-        commands.append(words)
-    return commands
+def qdiscs(link: LinkSettings, interfaces: Interfaces, backend: str, seed: int) -> dict[str, list[str]]:
+    """The arguments that describe the qdisc of each direction that needs one: ["tbf", "rate", …]."""
+    kind = _netem if backend == "netem" else _tbf
+    found = {direction: kind(link[direction], seed) for direction in interfaces.directions}
+    return {direction: words for direction, words in found.items() if words}
+
+
+def _netem(asked: Impairment, seed: int) -> list[str]:
+    """tc-netem(8). ``seed`` needs Linux 6.6 and iproute2 6.6."""
+    if asked.is_nothing:
+        return []
+    words = ["netem", "limit", str(NETEM_LIMIT), "seed", str(seed)]
+    if asked.delay:
+        words += ["delay", f"{asked.delay * 1e6:.0f}us"] + [f"{asked.jitter * 1e6:.0f}us"] * bool(
+            asked.jitter
+        )
+    for name, word in _NETEM_WORDS.items():
+        if share := getattr(asked, name):
+            words += [word, f"{share * 100:.6g}%"]
+    if asked.rate is not None:
+        words += ["rate", f"{asked.rate:.0f}bit"]
+    return words
 
 
 _NETEM_WORDS = {
@@ -103,17 +127,13 @@ _NETEM_WORDS = {
 }  # behind delay: tc accepts "reorder" only there
 
 
-def tbf_argv(link: LinkSettings, interfaces: Interfaces) -> list[list[str]]:
-    """The tc commands for a rate without netem (tc-tbf(8))."""
-    commands = []
-    for direction in interfaces.directions:
-        rate = link[direction].rate
-        if rate is not None:
-            words = ["tc", "qdisc", "replace", "dev", interfaces.leaving(direction), "root", "tbf"]
-            # A bucket of one packet, or of 1 ms if packets arrive faster than a kernel timer can expire.
-            words += ["rate", f"{rate:.0f}bit", "burst", str(max(2000, int(rate / 8 * 0.001)))]
-            commands.append([*words, "limit", str(line_buffer(rate))])
-    return commands
+def _tbf(asked: Impairment, _: int) -> list[str]:
+    """tc-tbf(8): a rate without netem."""
+    if asked.rate is None:
+        return []
+    # A bucket of one packet, or of 1 ms if packets arrive faster than a kernel timer can expire.
+    burst = max(2000, int(asked.rate / 8 * 0.001))
+    return ["tbf", "rate", f"{asked.rate:.0f}bit", "burst", str(burst), "limit", str(line_buffer(asked.rate))]
 
 
 def line_buffer(rate: float) -> int:
@@ -121,122 +141,22 @@ def line_buffer(rate: float) -> int:
     return max(65_536 + 2000, int(rate / 8 * LINE_BUFFER))
 
 
-def filter_rules(
-    link: LinkSettings,
-    interfaces: Interfaces,
-    *,
-    queues: Mapping[str, int] | None = None,
-    statistic: bool = False,
-    notrack: bool = True,
-) -> dict[str, list[str]]:
-    """The rules for each table; they are the same for IPv4 and IPv6.
-
-    ``queues`` maps each queued direction to its queue number; its consumer then does the drops too. Without
-    queues, rules do the drops and, with ``statistic``, the loss.
-    """
-    mangle = [
-        f"-A {CHAIN} {path} -j DROP"
-        for direction in interfaces.directions
-        if direction in link.cut
-        for path in _paths(interfaces, direction)
-    ]
-    if queues is None:
-        mangle += _drop_rules(link.drops, interfaces)
-    for direction in interfaces.directions:
-        loss = link[direction].loss
-        target = ""
-        if queues and direction in queues:
-            target = f"-j NFQUEUE --queue-num {queues[direction]}"
-        elif statistic and loss:
-            target = f"-m statistic --mode random --probability {loss:.9f} -j DROP"
-        mangle += [f"-A {CHAIN} {path} {target}" for path in _paths(interfaces, direction) if target]
-    raw = [f"-A {CHAIN} -i {name} -j CT --notrack" for name in interfaces.by_segment.values()]
-    return {"raw": raw if notrack and mangle else [], "mangle": mangle}
+def set_qdisc_argv(device: str, parent: str, words: Sequence[str], root: str) -> list[list[str]]:
+    """The commands that set a qdisc at ``parent``. ``root`` is the kind of the present root qdisc."""
+    if parent == ROOT:
+        return [["tc", "qdisc", "replace", "dev", device, ROOT, *words]]
+    commands = []
+    if root != "htb":
+        commands.append(["tc", "qdisc", "add", "dev", device, ROOT, "handle", f"{MAJOR}:", "htb"])
+    # The class is only a place for the qdisc; the rate is that of the qdisc.
+    of_class = ["parent", f"{MAJOR}:", "classid", parent, "htb", "rate", "100gbit", "quantum", "60000"]
+    commands.append(["tc", "class", "replace", "dev", device, *of_class])
+    commands.append(["tc", "qdisc", "replace", "dev", device, "parent", parent, *words])
+    return commands
 
 
-def replacement(saved: str, rules: Mapping[str, Iterable[str]]) -> str:
-    """The input for ``iptables-restore --noflush`` that replaces the contents of our chains by ``rules``.
-
-    ``saved`` is the output of iptables-save. Returns "" if nothing has to change.
-    """
-    parts = []
-    for table, hook in _HOOKS.items():
-        wanted = list(rules.get(table, ()))
-        present = _section(saved, table)
-        old = {line.split()[0][1:] for line in present if line.startswith(":SOCKETLAB-")}
-        new = {line.split()[1] for line in wanted}
-        if not old and not new:
-            continue
-        jump = f"{hook} -j {CHAIN}"
-        lines = [f":{chain} - [0:0]" for chain in sorted(old | new)]
-        if new and f"-A {jump}" not in present:
-            lines.append(f"-A {jump}")
-        if not new and f"-A {jump}" in present:
-            lines.append(f"-D {jump}")
-        lines += wanted
-        lines += [f"-X {chain}" for chain in sorted(old - new)]
-        parts.append("\n".join([f"*{table}", *lines, "COMMIT", ""]))
-    return "".join(parts)
-
-
-def probe_rules(rule: str, table: str = "mangle") -> tuple[str, str]:
-    """Two inputs for iptables-restore: the first adds ``rule`` in an unused chain, the second removes it."""
-    chain = "SOCKETLAB-PROBE"
-    begin = f"*{table}\n:{chain} - [0:0]\n"
-    return f"{begin}-A {chain} {rule}\nCOMMIT\n", f"{begin}-X {chain}\nCOMMIT\n"
-
-
-def _drop_rules(drops: Iterable[Drop], interfaces: Interfaces) -> list[str]:
-    """The rules for the drops. IPv4 and IPv6 are counted separately; a GSO burst counts as one packet."""
-    rules = []
-    for number, drop in enumerate(drops):
-        chain = f"SOCKETLAB-DROP{number}"
-        for direction in filter(drop.applies_to, interfaces.directions):
-            for path in _paths(interfaces, direction):
-                rules += [f"-A {DROPS} {path} {match}-j {chain}" for match in _matches(drop)]
-        for before, nth in enumerate(sorted(set(drop.nth))):
-            # The later rules don't count a packet that an earlier one has dropped.
-            count = f"--mode nth --every {ONCE} --packet {nth - 1 - before}"
-            rules.append(f"-A {chain} -m statistic {count} -j DROP")
-    if rules:
-        probes = f"-A {DROPS} -p udp -m multiport --ports {PROBE_PORT} -j RETURN"
-        rules = [f"-A {CHAIN} -j {DROPS}", probes, *rules]
-    return rules
-
-
-def _matches(drop: Drop) -> list[str]:
-    protocols = (
-        ["tcp"] if drop.flags else [drop.protocol] if drop.protocol else ["tcp", "udp"] if drop.port else []
-    )
-    if not protocols:
-        return [""]
-    return [
-        f"-p {'ipv6-icmp' if protocol == 'icmp6' else protocol} {_flag_match(drop)}{_port_match(drop)}"
-        for protocol in protocols
-    ]
-
-
-def _flag_match(drop: Drop) -> str:
-    if drop.flags is None:
-        return ""
-    names = [
-        name for name in ("FIN", "SYN", "RST", "PSH", "ACK", "URG") if flag_bits(name) & flag_bits(drop.flags)
-    ]
-    judged = sorted({"SYN", "ACK", "FIN", "RST", *names})
-    return f"--tcp-flags {','.join(judged)} {','.join(names)} "
-
-
-def _port_match(drop: Drop) -> str:
-    return f"-m multiport --ports {drop.port} " if drop.port is not None else ""
-
-
-def _paths(interfaces: Interfaces, direction: str) -> list[str]:
-    return [f"-i {coming} -o {leaving}" for coming, leaving in interfaces.paths(direction)]
-
-
-def _section(saved: str, table: str) -> list[str]:
-    lines = saved.splitlines()
-    if f"*{table}" not in lines:
-        return []
-    begin = lines.index(f"*{table}")
-    return lines[begin : lines.index("COMMIT", begin)]
+def remove_qdisc_argv(device: str, parent: str, others: Iterable[str]) -> list[str]:
+    """The command that removes the qdisc at ``parent``. ``others`` are the other classes of the device."""
+    if parent == ROOT or not list(others):
+        return ["tc", "qdisc", "del", "dev", device, ROOT]
+    return ["tc", "class", "del", "dev", device, "classid", parent]

@@ -85,6 +85,11 @@ class Check:
             return self.measured > self.asked
         return self.what in ("reordering", "rate") and self.measured < self.asked
 
+    @property
+    def is_known(self) -> bool:
+        """False if nothing was measured."""
+        return self.ok is not None or (self.low, self.high) != (0.0, 1.0)
+
     def show(self, value: float) -> str:
         """Formats ``value`` in this check's unit."""
         if self.what in ("delay", "jitter"):
@@ -145,6 +150,11 @@ def judge(asked: Impairment, seen: Observation, *, cut: bool = False, level: flo
     if asked.rate is not None and seen.offered:
         checks.append(_judge_rate(asked.rate, seen))
     return checks
+
+
+def unmeasured(asked: Impairment, cut: bool, note: str) -> Check:
+    """The check of a direction in which no probe could be sent. ``note`` is the reason."""
+    return Check("loss", 1.0 if cut else asked.loss, 0.0, 0.0, 1.0, None, note)
 
 
 def _judge_delays(asked: Impairment, delays: Sequence[float], level: float) -> list[Check]:

@@ -36,6 +36,8 @@ def test_arguments_are_refused_and_help_lists_exit_codes():
         {"op": "apply", "interfaces": {"clients": "10.99.99.99", "servers": "10.99.99.98"}},
         {"op": "apply", "interfaces": None, "link": {"to-servers": {"delay": "1; reboot"}}},
         {"op": "apply", "link": {"to-servers": {"delay": -1}}},
+        {"op": "apply", "between": ["clients", "office"]},
+        {"op": "partition", "partition": {"sets": [["10.1.1.1"]]}},
         {"op": "apply", "backend": "tc"},
         {"op": "apply", "seed": 7},
         {"op": "apply", "link": {"to-office": {"delay": 1}}},
@@ -46,7 +48,8 @@ def test_arguments_are_refused_and_help_lists_exit_codes():
 )
 def test_a_request_with_invalid_settings_changes_nothing(lab, request_):
     own = dict(zip(lab.router.node.segments, lab.router.node.addresses, strict=True))
-    request_ = {"interfaces": own} | request_ if request_["op"] == "apply" and len(request_) > 1 else request_
+    if request_["op"] != "clear" and len(request_) > 1:
+        request_ = {"interfaces": own, "between": list(own)} | request_
     done = lab.router.ask("sudo -n /usr/lib/socketlab/impair", stdin=json.dumps(request_) + "\n")
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("impair: ")

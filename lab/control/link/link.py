@@ -1,20 +1,21 @@
-"""``lab.link``, the interface for scenarios: impairs the link on the router, and verifies it by measuring.
+"""A link, the interface for scenarios: impairs it on its router, and verifies that by measuring.
 
-Settings are data (lab/link/settings.py). `impair` on the router applies them with the best backend that its
-kernel supports.
+A link is a pair of segments that a router joins. Settings are data (lab/link/settings.py). `impair` on the
+router applies them with the best backend that its kernel supports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from lab.control.host import Host
 from lab.control.link.measurement import failures, measure
-from lab.control.link.settings_session import LinkSession
-from lab.errors import Unsupported, UsageError
+from lab.control.link.probing import Probing
+from lab.control.link.router import Status
+from lab.control.link.settings_session import Change, LinkSession
+from lab.errors import UsageError
 from lab.evidence.events import LinkMeasured, Note
 from lab.link.errors import ImpairmentError
 from lab.link.settings import BOTH, Drop, Impairment, LinkSettings, expand
@@ -23,12 +24,68 @@ from lab.link.verification import ATTEMPTS, Attempt
 QUICK = 200  # probes that show whether a direction is cut
 
 
-@dataclass
-class Link(LinkSession):
-    """``lab.link``. Each impairment replaces the previous one; a partition and drops are independent of it.
+class Link:
+    """One link. Each impairment replaces the previous one; a partition and drops are independent of it.
 
     Without settings the router only forwards. The link is cleared at the end of a run.
     """
+
+    def __init__(self, session: LinkSession, probing: Callable[[LinkSession], Probing]) -> None:
+        """``probing`` selects the hosts that measure the link. It raises Unsupported if there are none."""
+        self._own = session
+        self._probing = probing
+
+    @property
+    def _session(self) -> LinkSession:
+        return self._own
+
+    @property
+    def segments(self) -> tuple[str, str]:
+        """The two segments that it joins."""
+        return self._session.pair
+
+    @property
+    def name(self) -> str:
+        """ "office–servers"."""
+        return self._session.name or "–".join(self.segments)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Its directions: "to-SEGMENT" for each of its segments."""
+        return self._session.directions
+
+    @property
+    def settings(self) -> LinkSettings:
+        """The settings that were requested last."""
+        return self._session.settings
+
+    @property
+    def changes(self) -> list[Change]:
+        """The settings of this run so far."""
+        return self._session.changes
+
+    @property
+    def failure(self) -> str:
+        """The first problem of its router in this run."""
+        return self._session.router.failure
+
+    @property
+    def seed(self) -> str | None:
+        """The seed of all random choices; None keeps the current one."""
+        return self._session.seed
+
+    @seed.setter
+    def seed(self, seed: str | None) -> None:
+        self._session.seed = seed
+
+    @property
+    def backend(self) -> str | None:
+        """The backend to use; None keeps the current one, or selects the best one that works."""
+        return self._session.backend
+
+    @backend.setter
+    def backend(self, backend: str | None) -> None:
+        self._session.backend = backend
 
     def set(
         self,
@@ -43,13 +100,12 @@ class Link(LinkSession):
         direction: str = BOTH,
         verify: bool = True,
     ) -> None:
-        """Impairs the link from now on. If one direction is named, the others are not impaired.
+        """Impairs the link from now on. If one direction is named, the other is not impaired.
 
         Durations are in seconds, shares in 0–1, the rate in bit/s. A direction is "to-SEGMENT". With
         ``verify`` the link is measured, which takes about 2 s. Raises UsageError for an invalid setting,
         Unsupported if no available backend supports it, and LinkFailure if the measurement contradicts it.
         """
-        self._require_router()
         with _invalid_settings():
             asked = Impairment(delay, jitter, loss, duplication, reordering, corruption, rate)
             impairments = dict.fromkeys(expand(direction, self.directions), asked)
@@ -57,7 +113,6 @@ class Link(LinkSession):
 
     def set_each(self, impairments: Mapping[str, Impairment], *, verify: bool = True) -> None:
         """Like ``set``, with an Impairment for each direction; a direction without one is not impaired."""
-        self._require_router()
         with _invalid_settings():
             LinkSettings(impairments).check_directions(self.directions)
         every = {way: impairments.get(way, Impairment()) for way in self.directions}
@@ -65,7 +120,6 @@ class Link(LinkSession):
 
     def partition(self, direction: str = BOTH, *, verify: bool = True) -> None:
         """Cuts the link in both directions or in one, until ``heal``. Replaces an earlier partition."""
-        self._require_router()
         with _invalid_settings():
             cut = frozenset(expand(direction, self.directions))
         self._apply(replace(self.settings, cut=cut), verify=verify, probes=QUICK)
@@ -88,12 +142,15 @@ class Link(LinkSession):
         ``flags`` "SYN" or "SYN+ACK" matches TCP packets with exactly these of SYN, ACK, FIN and RST. The
         numbers of packets that matched and were dropped are in ``show().delivered`` and in the record.
         """
-        self._require_router()
         with _invalid_settings():
             numbers = (nth,) if isinstance(nth, int) else tuple(nth)
             drop = Drop(numbers, protocol, port, flags, direction)
             expand(direction, self.directions)
         self._apply(replace(self.settings, drops=(drop,)), verify=False, counted=[[0, 0]])
+
+    def clear(self) -> None:
+        """Removes all settings: the impairment, the partition and the drops."""
+        self._session.request(LinkSettings())
 
     @contextmanager
     def impaired(self, **asked: Any) -> Iterator[None]:
@@ -116,23 +173,29 @@ class Link(LinkSession):
             self.drop(nth, **match)
             yield
 
+    def show(self) -> Status:
+        """The settings in force. Raises LinkFailure if those of its router differ from the requested ones."""
+        return self._session.show()
+
     def verify(self, probes: int | None = None) -> Attempt:
         """Measures the link, repeatedly if the machine is busy, and returns the decisive attempt.
 
         All attempts are kept. The attempt's ``wrong`` lists the checks that failed. Raises LinkFailure if the
-        settings were changed, and LabError if the probes can't be sent.
+        settings were changed, Unsupported if no two hosts can measure this link, and LabError if the probes
+        can't be sent.
         """
-        asked = self.settings
+        session, asked = self._session, self.settings
+        probing = self._probing(session)
         for number in range(ATTEMPTS):
-            attempt = measure(self._receivers(), asked, probes)
+            attempt = measure(probing, asked, probes)
             if self.changes and self.changes[-1].asked == asked:
                 self.changes[-1].attempts.append(attempt)
-            self._tell(LinkMeasured, attempt.measured)
+            session.tell(LinkMeasured, attempt.measured, session.name)
             self.show()
             if attempt.decides:
                 break
             if number < ATTEMPTS - 1:
-                self._tell(Note, "link: the machine was too busy for the probes; it is measured again")
+                session.tell(Note, "link: the machine was too busy for the probes; it is measured again")
         return attempt
 
     def _apply(
@@ -143,15 +206,16 @@ class Link(LinkSession):
         probes: int | None = None,
         counted: list[list[int]] | None = None,
     ) -> None:
-        self._request(asked, counted, keep=True)
+        if verify:
+            self._probing(self._session)  # raises before anything changes
+        self._session.request(asked, counted)
         if not verify:
             return
         attempt = self.verify(probes)
         if attempt.wrong:
             again = "" if attempt.decides else f" (measured {ATTEMPTS} times on a busy machine)"
-            raise self._failed(
-                "the link doesn't behave as requested: " + "; ".join(failures(attempt)) + again
-            )
+            why = "the link doesn't behave as requested: " + "; ".join(failures(attempt)) + again
+            raise self._session.router.failed(why, self.segments)
 
     @contextmanager
     def _restored(self, part: str) -> Iterator[None]:
@@ -162,20 +226,7 @@ class Link(LinkSession):
         finally:
             if getattr(self.settings, part) != before:
                 restored = replace(self.settings, **{part: before})
-                self._apply(restored, verify=False, counted=self._counted_before(restored))
-
-    def _receivers(self) -> dict[str, Host]:
-        """A host for each direction, on the segment that its packets go to."""
-        router = self._require_router()
-        hosts = [host for host in self.hosts if host.node.role == "host"]
-        found = {
-            way: next((host for host in hosts if segment in host.node.segments), None)
-            for way, segment in zip(self.directions, router.segments, strict=True)
-        }
-        receivers = {way: host for way, host in found.items() if host is not None}
-        if len(receivers) != 2 or len(found) != 2:
-            raise Unsupported("measuring the link takes a router with two segments and a host on each")
-        return receivers
+                self._apply(restored, verify=False, counted=self._session.counted_before(restored))
 
 
 @contextmanager

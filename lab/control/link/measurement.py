@@ -10,43 +10,57 @@ from dataclasses import replace
 from typing import Any
 
 from lab.control.host import Host
+from lab.control.link.probing import Probing
 from lab.control.process import agent
-from lab.errors import EnvironmentFailure
-from lab.link.probe_format import Observation, Plan, longest_transit, plan
+from lab.errors import EnvironmentFailure, HostTimeout
+from lab.link.probe_format import INTERVAL, Observation, Plan, longest_transit, plan
 from lab.link.settings import LinkSettings
-from lab.link.verification import Attempt, judge
+from lab.link.verification import Attempt, Check, judge, unmeasured
 
 START_TIMEOUT = 10.0
+OPEN_TIMEOUT = 2.0  # for a packet to cross a router that translates addresses
 SEND_TIMEOUT = 30.0
+NOTHING = Plan(0, INTERVAL, 0)
+NOT_OPENED = "not measured: a router translates addresses, and no packet from behind it has arrived"
 
 
-def measure(receivers: Mapping[str, Host], asked: LinkSettings, probes: int | None = None) -> Attempt:
+def measure(probing: Probing, asked: LinkSettings, probes: int | None = None) -> Attempt:
     """Sends probes in both directions at once, and compares the arrivals with ``asked``.
 
-    ``receivers`` maps each direction to the host that receives its packets; the other host sends them.
     ``probes`` limits their number. Raises EnvironmentFailure, or HostTimeout, if the probes can't be sent.
     """
     started = time.time()
-    (first, host), (second, peer) = receivers.items()
-    plans = {way: _plan(asked, way, probes) for way in receivers}
-    with _probe(host, peer.address) as at_host, _probe(peer, host.address) as at_peer:
-        senders = {first: at_peer, second: at_host}
-        for side in senders.values():
-            side.wait_for("listening", START_TIMEOUT)
-        for way, side in senders.items():
-            side.send_line(json.dumps(plans[way].as_json()))
-        sent = {way: side.wait_for("sent", SEND_TIMEOUT) for way, side in senders.items()}
-        # There is no event to wait for: the last packets may be in transit for this long.
-        time.sleep(max(longest_transit(asked[way]) for way in receivers))
-        for side in senders.values():
-            side.send_line("stop")
-        arrived = {
-            first: at_host.wait_for("arrived", START_TIMEOUT),
-            second: at_peer.wait_for("arrived", START_TIMEOUT),
-        }
-    seen = {way: _observation(plans[way], sent[way], arrived[way]) for way in receivers}
-    measured = {way: judge(asked[way], seen[way], cut=way in asked.cut) for way in receivers}
+    directions = sorted(
+        (probing.out, probing.back), key=[*asked.impairments, probing.out, probing.back].index
+    )
+    plans = {way: _plan(asked, way, probes) for way in directions}
+    transit = max(longest_transit(asked[way]) for way in directions)
+    with _probe(probing.second, probing.source) as second:
+        second.wait_for("listening", START_TIMEOUT)
+        opening = " --open" if probing.translated else ""
+        with _probe(probing.first, f"{probing.target}{opening}") as first:
+            first.wait_for("listening", START_TIMEOUT)
+            if probing.translated and not second.hears("opened", OPEN_TIMEOUT + transit):
+                plans[probing.back] = NOTHING
+            senders = {probing.out: first, probing.back: second}
+            for way, side in senders.items():
+                side.send_line(json.dumps(plans[way].as_json()))
+            sent = {way: side.wait_for("sent", SEND_TIMEOUT) for way, side in senders.items()}
+            # There is no event to wait for: the last packets may be in transit for this long.
+            time.sleep(transit)
+            for side in senders.values():
+                side.send_line("stop")
+            receivers = {probing.out: second, probing.back: first}
+            arrived = {way: side.wait_for("arrived", START_TIMEOUT) for way, side in receivers.items()}
+    seen = {way: _observation(plans[way], sent[way], arrived[way]) for way in directions}
+    measured = {way: _judge(asked, way, seen[way]) for way in directions}
     return Attempt(started, measured, any(observation.is_disturbed for observation in seen.values()))
+
+
+def _judge(asked: LinkSettings, way: str, seen: Observation) -> list[Check]:
+    if not seen.sent:
+        return [unmeasured(asked[way], way in asked.cut, NOT_OPENED)]
+    return judge(asked[way], seen, cut=way in asked.cut)
 
 
 def failures(attempt: Attempt) -> list[str]:
@@ -61,9 +75,17 @@ def failures(attempt: Attempt) -> list[str]:
 class _Side:
     """The probe on one host."""
 
-    def __init__(self, host: Host, peer: str) -> None:
+    def __init__(self, host: Host, arguments: str) -> None:
         self._text = bytearray()
-        self._process = host.helper(f"{agent('probe')} {peer}", self._text.extend)
+        self._process = host.helper(f"{agent('probe')} {arguments}", self._text.extend)
+
+    def hears(self, event: str, timeout: float) -> bool:
+        """True if the probe reports ``event`` within ``timeout`` seconds."""
+        try:
+            self.wait_for(event, timeout)
+        except HostTimeout:
+            return False
+        return True
 
     def send_line(self, line: str) -> None:
         self._process.send(line.encode() + b"\n")
@@ -90,8 +112,8 @@ class _Side:
 
 
 @contextmanager
-def _probe(host: Host, peer: str) -> Iterator[_Side]:
-    side = _Side(host, peer)
+def _probe(host: Host, arguments: str) -> Iterator[_Side]:
+    side = _Side(host, arguments)
     try:
         yield side
     finally:

@@ -1,19 +1,16 @@
-"""The link during a run: at every step the requested settings are compared with those in force.
-
-This detects changes from outside the run. The effect of each setting is kept for the record.
-"""
+"""One link during a run: the settings that were requested, and the effect of each for the record."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.control.host import Host
-from lab.control.link.router import LinkFailure, RouterLink, Status, difference
-from lab.errors import LabError, Unsupported, UsageError
-from lab.evidence.events import Event, LinkChanged, LinkFailed, Measured, Note, Observe
+from lab.control.link.router import LinkFailure, Pair, RouterStatus, Status
+from lab.control.link.router_session import RouterSession
+from lab.errors import UsageError
+from lab.evidence.events import Event, LinkChanged, Measured
 from lab.link.settings import Drop, LinkSettings, directions_to
 from lab.link.traffic_control import BACKENDS
 from lab.link.verification import Attempt
@@ -27,6 +24,7 @@ class Change:
     asked: LinkSettings
     backend: str
     seed: str
+    link: str = ""  # its name, if the lab has several
     attempts: list[Attempt] = field(default_factory=list)  # at measuring it; the last one was decisive
     delivered: dict[str, Any] | None = None
 
@@ -38,6 +36,7 @@ class Change:
         attempts = [attempt.as_json() for attempt in self.attempts]
         return {
             "at": self.at,
+            **({"link": self.link} if self.link else {}),
             "backend": self.backend,
             "seed": self.seed,
             "asked": self.asked.as_json(),
@@ -47,144 +46,86 @@ class Change:
         }
 
 
-@dataclass
 class LinkSession:
-    """The settings of one link during a run."""
+    """The settings of one link, between two segments of a router, during a run."""
 
-    hosts: Sequence[Host]
-    observe: Observe
-    seed: str | None = None  # of all random choices; None keeps the current one
-    backend: str | None = None  # None keeps the current one, or selects the best one that works
-    changes: list[Change] = field(default_factory=list)
-    failure: str = ""  # the first problem of the link in this run
-    _settings: LinkSettings | None = None  # None: not known yet
-    _in_force: Status | None = None  # the router's last answer; None: unknown
-    _counted: dict[tuple[Drop, ...], list[list[int]]] = field(default_factory=dict)
-    _backend: str = ""
+    def __init__(self, router: RouterSession, pair: Pair) -> None:
+        self.router = router
+        self.pair = pair
+        self.seed: str | None = None  # of all random choices; None keeps the current one
+        self.backend: str | None = None  # None keeps the current one, or selects the best one that works
+        self.changes: list[Change] = []
+        self._settings: LinkSettings | None = None  # None: not known yet
+        self._counted: dict[tuple[Drop, ...], list[list[int]]] = {}
+        router.effects.append(self._keep_effect)
 
-    def show(self) -> Status:
-        """The settings in force. Raises LinkFailure if they differ from the requested ones."""
-        found = self._require_router().show()
-        self._compare(found)
-        self._note_backend(found)
-        return found
+    @property
+    def name(self) -> str:
+        """ "office–servers"; "" if the lab has no other link."""
+        return self.router.names.get(self.pair, "")
 
-    def clear(self) -> None:
-        """Removes all settings: the impairment, the partition and the drops."""
-        self._request(LinkSettings(), keep=True)
+    @property
+    def used_backend(self) -> str:
+        """The backend that applies its settings; "" if the router hasn't answered yet."""
+        return self.backend or (Status(self.router.can, None).backend if self.router.can else "")
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """The directions of this lab: "to-SEGMENT" for each segment of the router."""
-        router = self._router()
-        return directions_to(router.node.segments) if router else ()
+        return directions_to(self.pair)
 
     @property
     def settings(self) -> LinkSettings:
         """The settings that were requested last."""
         if self._settings is None:
-            self._settings = self.show().settings
+            self._settings = self.router.current().link(self.pair).settings
         return self._settings
 
     def begin(self, seed: str) -> None:
-        """Begins a run: clears settings that are left over from an earlier one."""
-        self.seed, self.backend, self.changes, self.failure = seed, None, [], ""
-        self._settings, self._in_force, self._counted = LinkSettings(), None, {}
-        if self._router() is not None and self.show().now:
-            self._request(LinkSettings())
-            self._tell(LinkChanged, LinkSettings())
-            self._tell(Note, "link: an earlier run had left its settings; they were cleared")
+        """Begins a run, in which the link has no settings yet."""
+        self.seed, self.backend, self.changes = seed, None, []
+        self._settings, self._counted = LinkSettings(), {}
 
-    def end(self) -> None:
-        """Ends a run: compares the settings a last time and clears them. ``failure`` is set on a problem."""
-        if self._router() is None:
-            return
-        if self._in_force is not None and self.settings.is_nothing:
-            self._keep_failure(self._compare_last)
-        if self._in_force is None or not self.settings.is_nothing:
-            self._keep_failure(self.clear)
+    def show(self) -> Status:
+        """The settings in force. Raises LinkFailure if those of the router differ from the requested ones."""
+        return self.router.show().link(self.pair)
 
-    def to_dict(self) -> dict[str, Any] | None:
-        """The link's part of the record. None if the lab has no router."""
-        if self._router() is None:
-            return None
-        return {"backend": self._backend, "changes": [change.to_dict() for change in self.changes]}
-
-    def _request(
-        self, asked: LinkSettings, counted: list[list[int]] | None = None, *, keep: bool = False
-    ) -> None:
+    def request(self, asked: LinkSettings, counted: list[list[int]] | None = None) -> None:
         """Applies ``asked``. Raises LinkFailure if somebody else changed the settings before it."""
-        router = self._require_router()
         if self.backend not in (None, *BACKENDS):
             raise UsageError(f"link: no backend {self.backend!r}: expected {', '.join(BACKENDS)}")
-        seed = None if self.seed is None else f"{self.seed}/{len(self.changes)}"
+        words = [self.seed, self.name, str(len(self.changes))]
+        seed = None if self.seed is None else "/".join(word for word in words if word)
         try:
-            before, now = router.apply(asked, backend=self.backend, seed=seed, counted=counted)
-        except Unsupported:
+            self.router.apply(self.pair, asked, backend=self.backend, seed=seed, counted=counted)
+        except LinkFailure:  # somebody else's settings: ``asked`` has replaced them
+            self.changed(asked)
             raise
-        except LabError as error:  # the settings in force are unknown now
-            self._in_force, self.failure = None, self.failure or str(error)
-            raise
-        try:
-            self._compare(before)
-        finally:
-            self._settings, self._in_force = asked, now
-            self._note_backend(now)
-            if keep:
-                backend, made = (now.backend, now.now["seed"]) if now.now else ("", "")
-                self.changes.append(Change(time.time(), asked, backend, made))
-                self._tell(LinkChanged, asked, backend)
+        self.changed(asked)
 
-    def _compare_last(self) -> None:
-        """``show``, which is unnecessary if nothing was in force and nothing is."""
-        nothing = self._in_force is not None and self._in_force.now is None
-        if not nothing or self._require_router().has_settings():
-            self.show()
+    def changed(self, asked: LinkSettings) -> None:
+        """Notes that these settings are in force now."""
+        status = self.router.in_force.link(self.pair) if self.router.in_force else None
+        backend, seed = (status.backend, status.now["seed"]) if status and status.now else ("", "")
+        self._settings = asked
+        self.changes.append(Change(time.time(), asked, backend, seed, self.name))
+        self.tell(LinkChanged, asked, backend, self.name)
 
-    def _counted_before(self, settings: LinkSettings) -> list[list[int]] | None:
+    def counted_before(self, settings: LinkSettings) -> list[list[int]] | None:
         """The last counters of ``settings.drops``; None if these drops are in force now."""
         if self._settings is not None and self._settings.drops == settings.drops:
             return None
         return self._counted.get(settings.drops)
 
-    def _compare(self, found: Status) -> None:
-        """Records the effect of the settings so far. Raises LinkFailure if they aren't in force any more."""
-        asked, self._in_force = self._in_force, found
-        if asked is None:
+    def tell(self, kind: Callable[..., Event], *fields: Any) -> None:
+        """Reports an event of the router."""
+        self.router.observe(kind(time.time(), self.router.title, *fields))
+
+    def _keep_effect(self, asked: RouterStatus, found: RouterStatus) -> None:
+        """Keeps the counters of the settings that were requested last, if they are still in force."""
+        status = found.link(self.pair)
+        if not status.now or status.id != asked.link(self.pair).id:
             return
-        if found.now and found.id == asked.id:
-            if self.changes:
-                self.changes[-1].delivered = found.delivered
-            if len(found.now["drops"]) == len(found.settings.drops):
-                self._counted[found.settings.drops] = found.now["drops"]
-        if why := difference(asked, found):
-            self._in_force = None  # reported once
-            raise self._failed(why)
-
-    def _keep_failure(self, step: Callable[[], object]) -> None:
-        try:
-            step()
-        except LabError as error:
-            self.failure = self.failure or str(error)
-
-    def _note_backend(self, status: Status) -> None:
-        self._backend = self.backend or Status(status.can, None).backend
-
-    def _failed(self, why: str) -> LinkFailure:
-        self.failure = self.failure or why
-        self._tell(LinkFailed, why)
-        return LinkFailure(why)
-
-    def _tell(self, kind: Callable[..., Event], *fields: Any) -> None:
-        """Reports an event of the router, or of the lab if it has no router."""
-        router = self._router()
-        self.observe(kind(time.time(), router.title if router else "lab", *fields))
-
-    def _router(self) -> Host | None:
-        return next((host for host in self.hosts if host.node.role == "router"), None)
-
-    def _require_router(self) -> RouterLink:
-        router = self._router()
-        if router is None:
-            raise Unsupported("this lab has no router whose link could be impaired")
-        return RouterLink(router)
+        if self.changes:
+            self.changes[-1].delivered = status.delivered
+        if len(status.now["drops"]) == len(status.settings.drops):
+            self._counted[status.settings.drops] = status.now["drops"]

@@ -174,8 +174,10 @@ class Injector:
 
     MARK = 0x50C7
 
-    def __init__(self) -> None:
-        """Raises PermissionError without CAP_NET_RAW and CAP_NET_ADMIN."""
+    def __init__(self, priority: int = 0) -> None:
+        """``priority`` may name the class of a qdisc. Raises PermissionError without CAP_NET_RAW and
+        CAP_NET_ADMIN.
+        """
         self._sockets: list[socket.socket] = []
         try:
             for family, level, option in _HEADER_INCLUDED:
@@ -183,6 +185,7 @@ class Injector:
                 self._sockets.append(sock)
                 sock.setsockopt(level, option, 1)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, self.MARK)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, priority)
                 sock.setblocking(False)
         except BaseException:
             self.close()

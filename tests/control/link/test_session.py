@@ -1,71 +1,19 @@
 """The link's settings as a scenario makes them: what is asked, restored and noticed, without an engine.
 
-The router is played by an object that answers requests as images/router/impair does.
+The router is played by an object: played_router.py.
 """
-
-import json
-from dataclasses import dataclass, field
 
 import pytest
 
-from lab.control.link.link import Link
+from lab.control.link.links import Links
 from lab.control.link.router import LinkFailure
-from lab.control.program import Result
 from lab.errors import EnvironmentFailure, Unsupported, UsageError
 from lab.link.settings import Impairment
-from lab.topology.node import Interface, Node
+from tests.control.link.played_router import NO_IMPAIRMENT, Router
 
 NOTHING = "unimpaired"
 
 
-@dataclass
-class Router:
-    """Keeps the requested settings. ``broken`` makes the next change fail."""
-
-    node: Node = Node(
-        "r", "router", ("r",), (Interface("office", "10.1.0.2/24"), Interface("dmz", "10.2.0.2/24"))
-    )
-    title: str = "r"
-    now: dict | None = None
-    boot: str = "1"
-    broken: bool = False
-    requests: list = field(default_factory=list)
-    started: int = 0  # how often impair was started
-    count: int = 0
-
-    def ask(self, command, *, stdin="", timeout):
-        if command.startswith("test -e"):
-            return Result(command, self.title, exit_code=0 if self.now else 1)
-        self.started += 1
-        request = json.loads(stdin)
-        before = self.now
-        if request["op"] == "apply":
-            self.requests.append(request)
-            if self.broken:
-                self.now = None
-                return Result(command, self.title, errors=bytearray(b"iptables: no"), exit_code=3)
-            self.apply(request["link"], request["seed"], request["counted"])
-        can = {"netem": False, "nfqueue": True, "statistic": True, "boot": self.boot}
-        answer = {"can": can, "before": before, "now": self.now}
-        return Result(command, self.title, output=bytearray(json.dumps(answer).encode()), exit_code=0)
-
-    def apply(self, link, seed="0", counted=None):
-        self.count += 1
-        drops = counted or [[0, 0] for _ in link["drops"]]
-        asked = (
-            link["cut"] or link["drops"] or any(link[way] != NO_IMPAIRMENT for way in link if "to-" in way)
-        )
-        state = {"id": str(self.count), "link": link, "seed": seed, "backend": "nfqueue"}
-        self.now = {**state, "alive": True, "counts": {}, "drops": drops} if asked else None
-
-    def restart(self):
-        self.now, self.boot = None, "2"
-
-
-NO_IMPAIRMENT = {
-    "delay": 0.0, "jitter": 0.0, "loss": 0.0, "duplication": 0.0, "reordering": 0.0, "corruption": 0.0,
-    "rate": None,
-}  # fmt: skip
 SOMEBODY_ELSES = {"to-dmz": NO_IMPAIRMENT | {"delay": 0.001}, "cut": [], "drops": []}
 
 
@@ -76,7 +24,7 @@ def router():
 
 @pytest.fixture
 def link(router):
-    link = Link([router], lambda event: None)
+    link = Links([router], lambda event: None)
     link.begin("1")
     return link
 
@@ -224,7 +172,7 @@ def test_the_same_settings_applied_by_somebody_else_are_detected(link, router):
 
 def test_a_link_that_somebody_else_cleared_is_not_blamed_on_a_restart(link, router):
     link.set(delay=0.01, verify=False)
-    router.now = None
+    router.clear()
     link.end()
     assert link.failure == "somebody else changed the link: asked both ways: 10 ms, found unimpaired"
 
@@ -274,7 +222,7 @@ def test_an_unknown_direction_is_refused_with_those_of_the_lab(link):
 
 
 def test_a_lab_without_a_router_has_no_link():
-    link = Link([], lambda event: None)
+    link = Links([], lambda event: None)
     link.begin("1")
     for change in (link.set, link.partition, link.heal, link.clear, link.show, lambda: link.drop(1)):
         with pytest.raises(Unsupported):
