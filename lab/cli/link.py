@@ -1,4 +1,4 @@
-"""`lab link`: show the link between the segments, impair it, verify it, and clear it."""
+"""`lab link`: show the links between the segments, impair one, verify it, and clear them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from lab.locale import Message, _, from_environment, message
 
 app = App(
     name="link",
-    help=_("Impair the link between the segments, and measure the result."),
+    help=_("Impair a link between two segments, and measure the result."),
     epilog=_(
         "Example: lab link set --delay 20ms --loss 5% · lab link verify · lab link clear\n\n"
+        "If the lab has several links, --between SEGMENT SEGMENT chooses one; `lab link show` lists them.\n\n"
         "While a scenario runs, its lab can only be shown: the other commands exit with code 3."
     ),
 )
@@ -49,13 +50,27 @@ Seed = Annotated[
 Backend = Annotated[
     str | None, typer.Option(help=_("netem, nfqueue or statistic."), show_default=_("the best one"))
 ]
+Between = Annotated[
+    tuple[str, str],
+    typer.Option(
+        metavar="A B",
+        help=_("Two segments, or a host on each: the link between them."),
+        show_default=_("the only link"),
+    ),
+]
+ONLY = ("", "")  # --between isn't given
 Unverified = Annotated[bool, typer.Option("--no-verify", help=_("Don't measure the link afterwards."))]
 
 
 @app.command(help=_("Show the settings in force, their backend, and the packet counters."))
-def show(project: Project = None) -> None:
+def show(between: Between = ONLY, project: Project = None) -> None:
     with _lab(project) as lab:
-        _print_status(lab.link.show())
+        if between == ONLY and len(lab.link.links) > 1:
+            _print_all(lab)
+        else:
+            _print_status(_chosen(lab, between).show())
+        for sets in lab.link.partitions_in_force:
+            _print(message("partition: {sets}", sets=sets))
 
 
 @app.command("set", help=_("Impair the link. Replaces the previous impairment; a partition and drops stay."))
@@ -70,6 +85,7 @@ def set_link(
         str | None, typer.Option(help=_("Rate of the line, such as 10Mbit."), show_default=_("unlimited"))
     ] = None,
     direction: Direction = BOTH,
+    between: Between = ONLY,
     seed: Seed = None,
     backend: Backend = None,
     no_verify: Unverified = False,
@@ -85,23 +101,28 @@ def set_link(
             "corruption": _number(parse_share, corruption),
         }
         bits = None if rate is None else _number(parse_rate, rate)
-        link = lab.link
+        link = _chosen(lab, between)
         link.seed, link.backend = seed, backend
         _change(link, lambda: link.set(**asked, rate=bits, direction=direction, verify=False), no_verify)
 
 
 @app.command(help=_("Cut the link in both directions or in one."))
 def partition(
-    direction: DirectionArgument = BOTH, no_verify: Unverified = False, project: Project = None
+    direction: DirectionArgument = BOTH,
+    between: Between = ONLY,
+    no_verify: Unverified = False,
+    project: Project = None,
 ) -> None:
     with _lab(project, claimed=True) as lab:
-        _change(lab.link, lambda: lab.link.partition(direction, verify=False), no_verify)
+        link = _chosen(lab, between)
+        _change(link, lambda: link.partition(direction, verify=False), no_verify)
 
 
 @app.command(help=_("End the partition. An impairment stays."))
-def heal(no_verify: Unverified = False, project: Project = None) -> None:
+def heal(between: Between = ONLY, no_verify: Unverified = False, project: Project = None) -> None:
     with _lab(project, claimed=True) as lab:
-        _change(lab.link, lambda: lab.link.heal(verify=False), no_verify)
+        link = _chosen(lab, between)
+        _change(link, lambda: link.heal(verify=False), no_verify)
 
 
 @app.command(
@@ -113,26 +134,41 @@ def drop(
     port: Annotated[int | None, typer.Option(help=_("Port at either end."))] = None,
     flags: Annotated[str | None, typer.Option(help=_("TCP flags: SYN, SYN+ACK, FIN+ACK, RST."))] = None,
     direction: Direction = BOTH,
+    between: Between = ONLY,
     project: Project = None,
 ) -> None:
     with _lab(project, claimed=True) as lab:
-        lab.link.drop(nth, protocol=protocol, port=port, flags=flags, direction=direction)
-        _print_status(lab.link.show())
+        link = _chosen(lab, between)
+        link.drop(nth, protocol=protocol, port=port, flags=flags, direction=direction)
+        _print_status(link.show())
 
 
-@app.command(help=_("End everything: impairment, partition, drops."))
-def clear(project: Project = None) -> None:
+@app.command(help=_("End everything: impairment, partition, drops. Without --between, on all links."))
+def clear(between: Between = ONLY, project: Project = None) -> None:
     with _lab(project, claimed=True) as lab:
-        lab.link.clear()
-        stdout.print(_("The link is unimpaired."))
+        several = between == ONLY and len(lab.link.links) > 1
+        (lab.link if between == ONLY else lab.link(*between)).clear()
+        stdout.print(_("All links are unimpaired.") if several else _("The link is unimpaired."))
 
 
 @app.command(
     help=_("Measure the link and compare it with its settings. Exits with code 1 if there is a difference.")
 )
-def verify(project: Project = None) -> None:
+def verify(between: Between = ONLY, project: Project = None) -> None:
     with _lab(project, claimed=True) as lab:
-        _print_attempt(lab.link.verify())
+        _print_attempt(_chosen(lab, between).verify())
+
+
+def _chosen(lab: Lab, between: tuple[str, str]) -> Link:
+    """The link that --between names, or the only one. Raises UsageError."""
+    if between != ONLY:
+        return lab.link(*between)
+    if len(lab.link.links) > 1:
+        names = ", ".join(link.name for link in lab.link.links)
+        raise UsageError(
+            message("this lab has several links: choose one with --between A B: {links}", links=names)
+        )
+    return lab.link
 
 
 def _change(link: Link, change: Callable[[], None], no_verify: bool) -> None:
@@ -142,9 +178,22 @@ def _change(link: Link, change: Callable[[], None], no_verify: bool) -> None:
         _print_attempt(link.verify())
 
 
+def _print_all(lab: Lab) -> None:
+    """The settings of each link in a line, and its counters."""
+    for name, status in lab.link.status().items():
+        _print(message("{link}: {settings}", link=name, settings=status.settings))
+        if status.now:
+            _print(message("backend  {backend}", backend=status.backend))
+            _print_counters(status)
+
+
 def _print_status(status: Status) -> None:
     _print(message("backend  {backend}", backend=status.backend))
     _print(message("link     {settings}", settings=status.settings))
+    _print_counters(status)
+
+
+def _print_counters(status: Status) -> None:
     if not status.alive:
         raise LinkFailure(message("its process has died, so the link is cut; `lab link clear` ends that"))
     for direction, counts in status.delivered.get("counts", {}).items():
@@ -179,7 +228,7 @@ def _print_attempt(attempt: Attempt) -> None:
                     direction,
                     check.name.in_language(language),
                     asked,
-                    check.show(check.measured),
+                    check.show(check.measured) if check.is_known else "–",
                     interval,
                     verdict,
                 )

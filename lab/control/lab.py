@@ -13,6 +13,7 @@ from lab.control.collection.capture import Capture
 from lab.control.collection.evidence_collector import EvidenceCollector
 from lab.control.host import Host
 from lab.control.link.links import Links
+from lab.control.link.partition import Partition
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
 from lab.evidence.events import Event, Note, Observe, VariantBegan
@@ -71,6 +72,21 @@ class Lab:
     def begin(self, variant: str) -> None:
         """Marks the following events in the timeline as those of this variant of the scenario."""
         self._observe(VariantBegan(time.time(), "lab", variant))
+
+    def partition(
+        self, *sets: Iterable[Host | str] | Host | str, one_way: bool = False, verify: bool = True
+    ) -> AbstractContextManager[Partition]:
+        """Routers drop all packets between hosts of different sets while the context lasts.
+
+        Established connections get no answer, and no reset. With ``one_way``, only packets from the first set
+        to the second are dropped. Partitions may overlap, and links keep their settings. With ``verify``,
+        each host sends a datagram to those that it must not reach; LinkFailure is raised if one passes.
+        Raises UsageError if two such hosts share a segment, and Unsupported if no router sees the addresses
+        of both.
+        """
+        members = [[each] if isinstance(each, Host | str) else list(each) for each in sets]
+        hosts = [[self[each] if isinstance(each, str) else each for each in group] for group in members]
+        return self.link.separate(hosts, one_way=one_way, verify=verify)
 
     def packets(self) -> Traffic:
         """The packets between the hosts so far in this run. Raises UsageError if there is no run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -46,6 +46,11 @@ class Partition:
     def drops(self, source: str, target: str) -> bool:
         """True if it drops packets from the address ``source`` to the address ``target``."""
         return any(source in self.sets[first] and target in self.sets[second] for first, second in self.cuts)
+
+    def describe(self, names: Mapping[str, str]) -> str:
+        """ "alice, bob | carol"; with one way "alice, bob → carol". ``names`` are those of the addresses."""
+        sets = [dict.fromkeys(names.get(address, address) for address in members) for members in self.sets]
+        return (" → " if self.one_way else " | ").join(", ".join(members) for members in sets)
 
     def members(self, number: int, version: int) -> list[str]:
         """The addresses of a set with this IP version."""

@@ -60,10 +60,10 @@ def impair(between, backend=None, **settings):
     return ask("apply", between=between, link=link, backend=backend, seed="1")["now"]
 
 
-def ping(source, target, count=20, version=4):
+def ping(source, target, count=10, version=4):
     """(received, duplicates, the median round trip in ms)."""
     address = (HOSTS if version == 4 else HOSTS6)[target]
-    argv = f"ip netns exec {source} ping -{version} -n -c {count} -i 0.01 -W 1 {address}".split()
+    argv = f"ip netns exec {source} ping -{version} -n -c {count} -i 0.03 -W 1 {address}".split()
     text = subprocess.run(argv, capture_output=True, text=True).stdout
     times = sorted(float(t) for t in re.findall(r"time=([\d.]+)", text))
     return len(times), text.count("DUP!"), times[len(times) // 2] if times else None

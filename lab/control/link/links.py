@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import combinations
 from typing import Any
 
 from lab.control.host import Host
 from lab.control.link.link import Link
+from lab.control.link.partition import Partition, Sets, partitioned, planned, titles
 from lab.control.link.probing import Probing, hosts_of_link
 from lab.control.link.router import Status
 from lab.control.link.router_session import RouterSession
 from lab.control.link.settings_session import Change, LinkSession
 from lab.errors import Unsupported, UsageError
 from lab.evidence.events import LinkChanged, Note, Observe
+from lab.link.partition import Partition as Settings
 from lab.link.settings import LinkSettings
 from lab.locale import message
 
-NO_ROUTER = "this lab has no router whose link could be impaired"
+NO_ROUTER = message("this lab has no router whose link could be impaired")
 
 
 class Links(Link):
@@ -34,6 +37,7 @@ class Links(Link):
         self.sessions = [
             LinkSession(router, pair) for router in self.routers for pair in combinations(router.segments, 2)
         ]
+        self.partitions: list[Partition] = []  # of this run
         self._probing = self._hosts_of
         if len(self.sessions) > 1:
             for session in self.sessions:
@@ -88,6 +92,13 @@ class Links(Link):
             )
         return self.sessions[0]
 
+    def separate(self, sets: Sets, *, one_way: bool, verify: bool) -> AbstractContextManager[Partition]:
+        """``lab.partition``: the hosts of different sets can't reach each other while the context lasts."""
+        if not self.routers:
+            raise Unsupported(NO_ROUTER)
+        self.partitions.append(planned(sets, self.hosts, self.routers, one_way=one_way))
+        return partitioned(self.partitions[-1], self.hosts, verify=verify)
+
     def clear(self) -> None:
         """Removes all settings of all links, and all partitions."""
         if not self.sessions:
@@ -100,8 +111,16 @@ class Links(Link):
         shown = {router: router.show() for router in self.routers}
         return {self._name(each): shown[each.router].link(each.pair) for each in self.sessions}
 
+    @property
+    def partitions_in_force(self) -> list[str]:
+        """The partitions of the routers' last answers, by the titles of their hosts: "alice | bob"."""
+        states = [state for router in self.routers for state in router.current().partitions.values()]
+        found = (Settings.from_json(state["partition"]).describe(titles(self.hosts)) for state in states)
+        return list(dict.fromkeys(found))
+
     def begin(self, seed: str) -> None:
         """Begins a run: clears settings that are left over from an earlier one."""
+        self.partitions = []
         for router in self.routers:
             left = router.begin()
             for session in self._of(router):
@@ -123,7 +142,9 @@ class Links(Link):
         if not self.sessions:
             return None
         backend = next((session.used_backend for session in self.sessions if session.used_backend), "")
-        return {"backend": backend, "changes": [change.to_dict() for change in self.changes]}
+        about = {"backend": backend, "changes": [change.to_dict() for change in self.changes]}
+        partitions = [partition.to_dict() for partition in self.partitions]
+        return about | ({"partitions": partitions} if partitions else {})
 
     def _clear(self, router: RouterSession) -> None:
         """Clears one router, and notes it for each of its links that had settings."""
@@ -166,7 +187,7 @@ class Links(Link):
         ends = {"a": ", ".join(first), "b": ", ".join(second)}
         if len(found) > 1:
             text = message(
-                "several links join {a} and {b}: {links}; choose with segments or router=",
+                "several links join {a} and {b}: {links}; choose one by its segments or by router=",
                 **ends,
                 links=self._listed(found),
             )

@@ -46,13 +46,14 @@ def hosts_of_link(hosts: Sequence[Host], session: LinkSession, sessions: Sequenc
     Raises Unsupported if there are none, or if something else on their way affects their packets: then the
     result would not be that of this link.
     """
-    reason: Message = message("no two hosts send packets across it")
+    reasons = []
     for candidate in sorted(_candidates(hosts, session), key=partial(_rank, session.directions)):
         obstacle = _obstacle(candidate, session, sessions)
         if obstacle is None:
             return candidate.probing
-        reason = obstacle
+        reasons.append(obstacle)
     name = "–".join(session.pair)
+    reason = reasons[0] if reasons else message("no two hosts send packets across it")
     raise Unsupported(message("the link {name} can't be measured: {reason}", name=name, reason=reason))
 
 

@@ -29,6 +29,7 @@ class RouterSession:
         self.can: dict[str, Any] = {}  # the capabilities of its kernel, once it has answered
         self.in_force: RouterStatus | None = None  # the router's last answer; None: unknown
         self.effects: list[Callable[[RouterStatus, RouterStatus], None]] = []  # called with each answer
+        self.partition_effects: list[Callable[[str, dict[str, dict[str, Any]]], None]] = []  # the same
 
     @property
     def title(self) -> str:
@@ -115,6 +116,8 @@ class RouterSession:
             return
         for effect in self.effects:
             effect(asked, found)
+        for keep in self.partition_effects:
+            keep(self.title, found.partitions)
         for pair, why in differences(asked, found):
             self.in_force = None  # reported once
             raise self.failed(why, pair)

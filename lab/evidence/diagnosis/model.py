@@ -128,9 +128,9 @@ class Evidence:
                 if event.edge == "begin":
                     active[event.node, event.fault] = event
             elif isinstance(event, LinkChanged | LinkFailed):
-                active.pop(("link",), None)
+                active.pop(("link", event.link), None)
                 if isinstance(event, LinkFailed) or not event.asked.is_nothing:
-                    active[("link",)] = event
+                    active["link", event.link] = event
         return sorted(active.values(), key=lambda fault: -fault.at)
 
     def node_faults(self, node: str, at: float) -> list[FaultChanged]:

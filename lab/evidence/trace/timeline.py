@@ -155,7 +155,8 @@ def bands(events: Sequence[Event], clock: Clock, nodes: Sequence[str], end: int)
 def _edges(event: Event) -> tuple[str, str]:
     """The names of the bands that begin and end with an event; "" for none."""
     if isinstance(event, LinkChanged):
-        return ("" if event.asked.is_nothing else "link"), "link"
+        link = f"link {event.link}"
+        return ("" if event.asked.is_nothing else link), link
     if isinstance(event, FaultChanged):
         return (event.fault, "") if event.edge == "begin" else ("", event.fault)
     return "", ""

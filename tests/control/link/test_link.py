@@ -164,7 +164,8 @@ def test_a_dropped_syn_is_retransmitted_a_second_later(lab, link):
 
 def test_the_same_seed_and_packets_get_the_same_decisions_on_a_real_link(lab, link):
     def answered(seed):
-        link.seed, link.changes = seed, []
+        link.seed = seed
+        link.changes.clear()
         link.set(loss=0.5, direction="to-servers", verify=False)
         said = lab.client.run("ping -4 -n -c 40 -i 0.005 -W 1 server").lines
         return [line.split("icmp_seq=")[1].split()[0] for line in said if "icmp_seq=" in line]
