@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README", "docs/profiles", "docs/protocols", "docs/machines"]
+PAGES = ["README", "docs/profiles", "docs/protocols", "docs/machines", "docs/topologies"]
 FENCED = re.compile(r"^```\w*\n.*?^```$", re.MULTILINE | re.DOTALL)
 
 
