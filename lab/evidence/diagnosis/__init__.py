@@ -5,14 +5,14 @@ Their order is their rank: if two findings have a common subject, that of the ea
 
 from __future__ import annotations
 
-from lab.evidence.diagnosis import closing, connecting, datagrams, program_output, stalled
+from lab.evidence.diagnosis import closing, connecting, datagrams, program_output, routing, stalled
 from lab.evidence.diagnosis.model import Rule
 
 RULES: tuple[Rule, ...] = (
     program_output.address_in_use, program_output.unknown_name, program_output.wrong_host,
     program_output.own_address,
-    connecting.refused, connecting.unanswered, program_output.no_route,
-    closing.reset, stalled.not_reading, closing.peer_lost,
+    connecting.refused, routing.fallback, connecting.unanswered, program_output.no_route,
+    closing.reset, stalled.not_reading, routing.small_mtu, closing.peer_lost,
     datagrams.overrun, datagrams.unreachable, datagrams.lost,
     program_output.undecodable, stalled.not_accepted, stalled.never_read, stalled.no_answer,
     closing.closed_early,

@@ -10,6 +10,7 @@ from lab.evidence.diagnosis.phrases import (
     active_fault,
     byte_count,
     connection_name,
+    missed,
 )
 from lab.evidence.events import FaultChanged
 from lab.evidence.packets.connections import Connection, Direction
@@ -50,6 +51,8 @@ def _is_cause(evidence: Evidence, connection: Connection) -> bool:
 
 
 def _why_reset(evidence: Evidence, connection: Connection) -> tuple[Message, tuple[str, ...]]:
+    if connection.reset_by not in (connection.client, connection.server):
+        return message("it has no translation for the connection, or none any more"), ()
     own, peer, other = connection.from_client, connection.from_server, connection.server
     if connection.reset_by == connection.server:
         own, peer, other = peer, own, connection.client
@@ -91,10 +94,11 @@ def _lost_way(
     if way.lost >= 2 and way.retransmissions >= 2 and way.sent > way.bytes:
         sentence = message(
             "{sender} sent {bytes} and retransmitted them ({retransmissions} retransmissions), but none of "
-            "these packets left the router: the link is cut, and both ends keep the connection open{fault}.",
+            "these packets {missed}: the link is cut, and both ends keep the connection open{fault}.",
             sender=sender,
             bytes=byte_count(way.sent - way.bytes),
             retransmissions=way.retransmissions,
+            missed=missed(evidence, way),
             fault=active_fault(evidence, connection, evidence.end),
         )
         yield Finding(sentence, connection.ended, subjects(group), ("half-open",))

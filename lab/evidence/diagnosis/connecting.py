@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.evidence.diagnosis.model import Evidence, Finding, listed, subjects
-from lab.evidence.diagnosis.phrases import active_fault, node_state
+from lab.evidence.diagnosis.phrases import (
+    active_fault,
+    last_router,
+    missed,
+    node_state,
+    router_name,
+)
+from lab.evidence.diagnosis.routing import no_mapping, no_way_back, other_family, why_not_routed
 from lab.evidence.packets.connections import Connection
 from lab.locale import Message, message, messages
 
@@ -39,7 +46,9 @@ def _succeeded_later(evidence: Evidence, connection: Connection) -> bool:
 
 
 def _why_refused(evidence: Evidence, connection: Connection) -> tuple[Message, tuple[str, ...]]:
-    port, server, at = connection.port, connection.server, connection.started
+    port, server, at = connection.server_port, connection.server, connection.started
+    if why := no_mapping(evidence, "tcp", connection.server_address):
+        return why, ()
     listening = evidence.listeners(server, at)
     here = [socket for socket in listening if socket.port == port]
     if any(socket.local.is_loopback for socket in here):
@@ -79,25 +88,29 @@ def unanswered(evidence: Evidence) -> Iterator[Finding]:
     for group in evidence.connection_groups(
         lambda c: c.handshake in ("unanswered", "half") and not c.closed_first
     ):
-        first, about, accept = group[0], subjects(group), f"accept {group[0].server}:{group[0].port}"
+        first, about, accept = group[0], subjects(group), f"accept {group[0].server}:{group[0].server_port}"
+        if other_family(evidence, first):
+            continue  # the client reached the server in spite of it
         sent = _syns_sent(first, sum(connection.from_client.syns for connection in group))
         if not (arrived := sum(connection.from_client.syns_arrived for connection in group)):
-            sentence = message("{sent}: {why}.", sent=sent, why=_why_undelivered(evidence, group))
+            sentence = message("{sent}: {why}.", sent=sent, why=why_undelivered(evidence, group))
             yield Finding(sentence, first.started, about, ("connect-errors",))
         elif not any(connection.from_server.syns for connection in group):
             sentence = message(
-                "{sent}, of which {arrived} left the router, but {server} didn't answer: {why}.",
+                "{sent}, of which {arrived} left {router}, but {server} didn't answer: {why}.",
                 sent=sent,
                 arrived=arrived,
+                router=last_router(evidence, first),
                 server=first.server,
                 why=_why_silent(evidence, first),
             )
             yield Finding(sentence, first.started, about | {accept}, ("connect-errors", "backlog"))
         elif not any(connection.from_server.syns_arrived for connection in group):
             sentence = message(
-                "{sent} and {server} answered, but no SYN ACK left the router: the way back is cut{fault}.",
+                "{sent} and {server} answered, but no SYN ACK {missed}: the way back is cut{fault}.",
                 sent=sent,
                 server=first.server,
+                missed=missed(evidence, first.from_server),
                 fault=active_fault(evidence, first, first.ended),
             )
             yield Finding(sentence, first.started, about, ("connect-errors",))
@@ -114,40 +127,52 @@ def _syns_sent(connection: Connection, count: int) -> Message:
     )
 
 
-def _why_undelivered(evidence: Evidence, group: list[Connection]) -> Message:
-    """The reason why no SYN left the router."""
+def why_undelivered(evidence: Evidence, group: list[Connection]) -> Message:
+    """The reason why no SYN reached the server's segment."""
     first = group[0]
     if first.unreachable:
         return _why_unreachable(evidence, first)
-    if _not_in_arp(evidence, first.server_address.address):
+    if _not_in_arp(evidence, (first.translated or (None, first.server_address))[1].address):
         return message(
             "{server} doesn't answer ARP, so its power is off or its cable is unplugged", server=first.server
         )
+    count = sum(connection.from_client.syns for connection in group)
+    way, fault = first.from_client, active_fault(evidence, first, first.ended)
+    if way.lost_on:
+        return messages(
+            "it never reached the next router on the segment {segment}{fault}",
+            "none reached the next router on the segment {segment}{fault}",
+            count=count,
+            segment=way.lost_on,
+            fault=fault,
+        )
     return messages(
-        "it reached the router and never left it on the other segment: the link is cut, as in a "
+        "it reached {router} and never left it on the next segment: the link is cut, as in a "
         "partition{fault}",
-        "they reached the router and none left it on the other segment: the link is cut, as in a "
+        "they reached {router} and none left it on the next segment: the link is cut, as in a "
         "partition{fault}",
-        count=sum(connection.from_client.syns for connection in group),
-        fault=active_fault(evidence, first, first.ended),
+        count=count,
+        router=router_name(evidence, way.lost_at),
+        fault=fault,
     )
 
 
 def _why_unreachable(evidence: Evidence, connection: Connection) -> Message:
     """The reason why a router answered with an ICMP error."""
     server, error = connection.server, connection.unreachable.removeprefix("ICMP ")
+    answered = message("{router} answered “{error}”", router=connection.unreachable_from, error=error)
     if server not in evidence.traffic.names.values():
         return message(
-            "{router} answered “{error}”: {server} is no host of the lab, and the lab has no way out",
-            router=connection.unreachable_from,
-            error=error,
+            "{answered}: {server} is no host of the lab, and the lab has no way out",
+            answered=answered,
             server=server,
         )
+    if why := why_not_routed(evidence, connection.icmp_error, connection.unreachable_from, server):
+        return message("{answered}: {why}", answered=answered, why=why)
     unknown = message("its power is off or its cable is unplugged")
     return message(
-        "{router} answered “{error}”, because {server} doesn't answer on its segment: {state}",
-        router=connection.unreachable_from,
-        error=error,
+        "{answered}, because {server} doesn't answer on its segment: {state}",
+        answered=answered,
         server=server,
         state=node_state(evidence, server, connection.ended) or unknown,
     )
@@ -170,4 +195,4 @@ def _why_silent(evidence: Evidence, connection: Connection) -> Message:
             "accept()"
         )
     state = node_state(evidence, server, connection.ended)
-    return state or message("it is down, or a firewall on it drops them")
+    return state or no_way_back(evidence, connection) or message("it is down, or a firewall on it drops them")

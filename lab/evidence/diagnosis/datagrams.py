@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from lab.evidence.diagnosis.model import Evidence, Finding
-from lab.evidence.diagnosis.phrases import datagram_count
+from lab.evidence.diagnosis.model import Evidence, Finding, listed
+from lab.evidence.diagnosis.phrases import datagram_count, router_name
+from lab.evidence.diagnosis.routing import no_mapping, why_not_routed
 from lab.evidence.events import CounterChanged
 from lab.evidence.packets.datagrams import Datagram
 from lab.locale import Message, message, messages
@@ -27,17 +28,23 @@ def unreachable(evidence: Evidence) -> Iterator[Finding]:
             receiver=receiver,
             port=port,
             error=error.removeprefix("ICMP "),
-            why=_why_unreachable(group[0]),
+            why=_why_unreachable(evidence, group[0]),
         )
         yield Finding(sentence, group[0].sent_at, _subject(receiver, port), ("udp-refused",))
 
 
-def _why_unreachable(datagram: Datagram) -> Message:
+def _why_unreachable(evidence: Evidence, datagram: Datagram) -> Message:
+    router, error = datagram.unreachable_from, datagram.icmp_error
     if datagram.port_unreachable:
+        if why := no_mapping(evidence, "udp", datagram.destination):
+            return why
         return message(
-            "nothing listens on UDP port {port} of {receiver}", port=datagram.port, receiver=datagram.receiver
+            "nothing listens on UDP port {port} of {receiver}",
+            port=datagram.server_port,
+            receiver=datagram.receiver,
         )
-    return message("{router} couldn't forward it", router=datagram.unreachable_from)
+    why = why_not_routed(evidence, error, router, datagram.receiver)
+    return why or message("{router} couldn't forward it", router=router)
 
 
 def overrun(evidence: Evidence) -> Iterator[Finding]:
@@ -59,7 +66,7 @@ def overrun(evidence: Evidence) -> Iterator[Finding]:
 
 
 def lost(evidence: Evidence) -> Iterator[Finding]:
-    """Datagrams entered the router and didn't leave it."""
+    """Datagrams entered a router and didn't leave it, or were lost between two routers."""
     groups: dict[tuple[str, str, int], list[Datagram]] = defaultdict(list)
     for datagram in evidence.traffic.datagrams():
         groups[datagram.sender, datagram.receiver, datagram.port].append(datagram)
@@ -69,17 +76,30 @@ def lost(evidence: Evidence) -> Iterator[Finding]:
             continue
         partial = [datagram for datagram in missing if datagram.fragments > datagram.fragments_lost]
         sentence = message(
-            "{sender} sent {datagrams} to {receiver}:{port}, of which {lost} entered the router and never "
-            "left it{fragments}. UDP doesn't report the loss.",
+            "{sender} sent {datagrams} to {receiver}:{port}, of which {lost} {place}{fragments}. UDP doesn't "
+            "report the loss.",
             sender=sender,
             datagrams=datagram_count(len(group)),
             receiver=receiver,
             port=port,
             lost=len(missing),
+            place=_places(evidence, missing),
             fragments=_fragments(len(partial)),
         )
         see_also = ("udp-mtu",) if partial else ("udp-reliable",)
         yield Finding(sentence, missing[0].sent_at, _subject(receiver, port), see_also)
+
+
+def _places(evidence: Evidence, missing: list[Datagram]) -> Message:
+    """The place in which datagrams were lost, or the number of each place."""
+    places = Counter((datagram.lost_at, datagram.lost_on) for datagram in missing)
+    if len(places) > 1:
+        counts = (f"{router or segment}: {count}" for (router, segment), count in places.items())
+        return message("were lost on the way ({counts})", counts=listed(counts))
+    (((router, segment), _),) = places.items()
+    if segment:
+        return message("never reached the next router on the segment {segment}", segment=segment)
+    return message("entered {router} and never left it", router=router_name(evidence, router))
 
 
 def _fragments(count: int) -> Message | str:

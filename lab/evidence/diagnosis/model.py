@@ -22,6 +22,7 @@ from lab.evidence.events import (
     ProgramStarted,
 )
 from lab.evidence.packets.connections import Connection
+from lab.evidence.packets.network import Way
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
 from lab.locale import Message
@@ -76,9 +77,25 @@ class Evidence:
 
     @cached_property
     def routers(self) -> set[str]:
-        """The names of the routers, by their addresses on the captured segments."""
-        captures = self.traffic.captures.values()
-        return {self.traffic.names.get(address, "") for capture in captures for address in capture.router}
+        """The names of the routers."""
+        return set(self.traffic.network.routers)
+
+    def way(self, connection: Connection) -> Way | None:
+        """The routers and segments between the ends of a connection, in both directions; None if unknown."""
+        pairs = [
+            (connection.client_address, connection.server_address),
+            *filter(None, [connection.translated]),
+        ]
+        ends = [
+            pair
+            for one, other in pairs
+            for pair in ((one.address, other.address), (other.address, one.address))
+        ]
+        ways = [way for way in (self.traffic.network.way(*pair) for pair in ends) if way]
+        if not ways:
+            return None
+        routers = dict.fromkeys(router for way in ways for router in way.routers)
+        return Way(tuple(routers), tuple({segment for way in ways for segment in way.segments}))
 
     @cached_property
     def end(self) -> float:
@@ -117,20 +134,25 @@ class Evidence:
             if isinstance(event, Output) and pattern.search(event.line):
                 yield event, programs.get(event.program)
 
-    def faults(self, at: float, *nodes: str) -> list[Fault]:
-        """The faults of the link, the routers and ``nodes`` that were active at ``at``, the latest first."""
+    def faults(self, at: float, *nodes: str, way: Way | None = None) -> list[Fault]:
+        """The faults of links, routers and ``nodes`` that were active at ``at``, the latest first.
+
+        If ``way`` is given, only those of the routers and links on it.
+        """
         active: dict[tuple[str, ...], Fault] = {}
+        concerned = {*nodes, *(way.routers if way else self.routers)}
         for event in self.events:
             if event.at > at:
                 break
-            if isinstance(event, FaultChanged) and event.node in {*nodes, *self.routers}:
+            if isinstance(event, FaultChanged) and event.node in concerned:
                 active.pop((event.node, event.fault), None)
                 if event.edge == "begin":
                     active[event.node, event.fault] = event
-            elif isinstance(event, LinkChanged | LinkFailed):
-                active.pop(("link", event.link), None)
+            elif isinstance(event, LinkChanged | LinkFailed) and _is_on(event, way):
+                link = ("link", event.node, event.link)
+                active.pop(link, None)
                 if isinstance(event, LinkFailed) or not event.asked.is_nothing:
-                    active["link", event.link] = event
+                    active[link] = event
         return sorted(active.values(), key=lambda fault: -fault.at)
 
     def node_faults(self, node: str, at: float) -> list[FaultChanged]:
@@ -180,8 +202,14 @@ class Evidence:
 
     def sockets_of(self, connection: Connection) -> list[SocketHistory]:
         """The sockets at both ends of a connection."""
-        ends = {connection.client_address, connection.server_address}
-        return [socket for socket in self.sockets if {socket.local, socket.remote} == ends]
+        ends = connection.ends
+        return [socket for socket in self.sockets if frozenset((socket.local, socket.remote)) in ends]
+
+    def shares_a_segment(self, node: str) -> bool:
+        """Whether other hosts are on a segment of the node: no capture has the packets between them."""
+        hosts = [each for each in self.traffic.network.nodes if each.role == "host"]
+        own = {segment for each in hosts if each.title == node for segment in each.segments}
+        return any(own & set(each.segments) for each in hosts if each.title != node)
 
     def unread_bytes(self, connection: Connection, node: str) -> int:
         """The bytes in the receive queue of a connection's socket on ``node``, when last seen."""
@@ -204,6 +232,14 @@ class Finding:
 
 
 Rule: TypeAlias = Callable[[Evidence], Iterator[Finding]]
+
+
+def _is_on(event: LinkChanged | LinkFailed, way: Way | None) -> bool:
+    """Whether the link, named SEGMENT–SEGMENT or "", is on a way; if that is unknown, it may be."""
+    if way is None:
+        return True
+    segments = set(filter(None, event.link.split("–")))
+    return event.node in way.routers and segments <= set(way.segments)
 
 
 def subjects(connections: Iterable[Connection]) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.evidence.diagnosis.model import Evidence
 from lab.evidence.event_text import describe
-from lab.evidence.packets.connections import Connection
+from lab.evidence.packets.connections import Connection, Direction
 from lab.locale import Message, message, messages
 
 # The state of a node during a fault. A node still answers during a fault that isn't listed here.
@@ -41,5 +41,25 @@ def node_state(evidence: Evidence, node: str, at: float) -> Message | None:
 
 def active_fault(evidence: Evidence, connection: Connection, at: float) -> Message | str:
     """The latest fault between the ends of a connection in parentheses; empty if there was none."""
-    faults = evidence.faults(at, connection.client, connection.server)
+    faults = evidence.faults(at, connection.client, connection.server, way=evidence.way(connection))
     return message(" ({fault})", fault=describe(faults[0])) if faults else ""
+
+
+def router_name(evidence: Evidence, title: str) -> Message | str:
+    """The router's name, if there are several."""
+    return title if title and len(evidence.routers) > 1 else message("the router")
+
+
+def last_router(evidence: Evidence, connection: Connection) -> Message | str:
+    """The last router on the way to the server."""
+    server = connection.translated[1] if connection.translated else connection.server_address
+    client = connection.translated[0] if connection.translated else connection.client_address
+    way = evidence.traffic.network.way(server.address, client.address)
+    return router_name(evidence, way.routers[0] if way and way.routers else "")
+
+
+def missed(evidence: Evidence, way: Direction) -> Message:
+    """ "left the router", "left r1", "reached the next router on the segment middle": after "none"."""
+    if way.lost_on:
+        return message("reached the next router on the segment {segment}", segment=way.lost_on)
+    return message("left {router}", router=router_name(evidence, way.lost_at))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
-from lab.evidence.diagnosis.model import Evidence, Finding, listed, subjects
+from lab.evidence.diagnosis.model import Evidence, Finding, Run, listed, subjects
+from lab.evidence.diagnosis.phrases import node_state
 from lab.evidence.events import Output
 from lab.evidence.socket_history import SocketHistory
 from lab.locale import Message, message, messages
@@ -78,8 +80,8 @@ def unknown_name(evidence: Evidence) -> Iterator[Finding]:
 def own_address(evidence: Evidence) -> Iterator[Finding]:
     """A connection was refused, and no packet left: the host connected to itself."""
     for event, program in evidence.output_matching(REFUSED):
-        if program is None or not evidence.sent_nothing(program):
-            continue
+        if program is None or not evidence.sent_nothing(program) or evidence.shares_a_segment(event.node):
+            continue  # packets to a neighbour are in no capture
         sentence = message(
             "{node} was refused and no packet left it: it connected to an address of its own. 127.0.0.1, "
             "localhost and a host's own name mean the host itself; use the address of the other host.",
@@ -94,8 +96,10 @@ def wrong_host(evidence: Evidence) -> Iterator[Finding]:
     for program in evidence.failed:
         connections = evidence.connections_of(program)
         named = nodes & set(re.split(r"[\s:/@]+", program.command))
+        names = evidence.traffic.names
+        asked = {names.get(c.server_address.address, "") for c in connections}  # perhaps of a forwarded port
         reached = {connection.server for connection in connections}
-        if named and reached and not named & reached:
+        if named and reached and not named & (reached | asked):
             sentence = message(
                 "The command on {node} names {named}, but it connected to {reached}: the name resolves to "
                 "the wrong host.",
@@ -107,15 +111,38 @@ def wrong_host(evidence: Evidence) -> Iterator[Finding]:
 
 
 def no_route(evidence: Evidence) -> Iterator[Finding]:
-    """The host had no route, so it sent nothing."""
+    """The host had no route, or no answer to ARP on its own segment; so it sent nothing."""
     for event, program in evidence.output_matching(NO_ROUTE):
         if program is not None and evidence.sent_nothing(program):
-            sentence = message(
-                "{node} has no route to the address ({error}), so it sent no packet.",
-                node=event.node,
-                error=_error(event),
-            )
+            if silent := _silent_neighbour(evidence, program):
+                sentence = message(
+                    "{node} got no answer to ARP from {neighbour} on its own segment ({error}): {state}.",
+                    node=event.node,
+                    neighbour=silent,
+                    error=_error(event),
+                    state=node_state(evidence, silent, event.at)
+                    or message("its power is off or its cable is unplugged"),
+                )
+            else:
+                sentence = message(
+                    "{node} has no route to the address ({error}), so it sent no packet.",
+                    node=event.node,
+                    error=_error(event),
+                )
             yield Finding(sentence, event.at, frozenset({f"program {program.number}"}), ("connect-errors",))
+
+
+def _silent_neighbour(evidence: Evidence, program: Run) -> str:
+    """The host for whose address the program's node repeated its ARP request; "" if there is none."""
+    names, until = evidence.traffic.names, program.ended or evidence.end
+    asked = Counter(
+        names.get(packet.destination, "")
+        for packet in (transit.sent for transit in evidence.traffic.transits)
+        if packet.protocol == "arp" and names.get(packet.source) == program.node
+        if program.started <= packet.at <= until
+    )
+    ((name, count),) = asked.most_common(1) or [("", 0)]
+    return name if count > 1 else ""
 
 
 def undecodable(evidence: Evidence) -> Iterator[Finding]:

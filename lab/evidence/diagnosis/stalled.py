@@ -119,12 +119,13 @@ def _nothing_returned(connection: Connection, quiet: float, state: Message | Non
 
 def _last_data(evidence: Evidence, connection: Connection) -> float:
     """The time of the last packet with data on this connection, or of its first packet."""
-    ends = {connection.client_address, connection.server_address}
+    ends = connection.ends
     times = [
         packet.at
         for packet in (transit.sent for transit in evidence.traffic.transits)
         if packet.protocol == "tcp" and packet.length and packet.at > connection.started
-        if {Endpoint(packet.source, packet.sport), Endpoint(packet.destination, packet.dport)} == ends
+        if frozenset((Endpoint(packet.source, packet.sport), Endpoint(packet.destination, packet.dport)))
+        in ends
     ]
     return max(times, default=connection.started)
 

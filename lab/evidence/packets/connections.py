@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -15,7 +15,7 @@ Handshake: TypeAlias = Literal["complete", "refused", "unanswered", "half", "uns
 Side: TypeAlias = Literal["client", "server"]
 Ends: TypeAlias = tuple[str, int, str, int]  # source and destination
 
-ROUTER_FIELDS = ("lost_at", "lost_on", "translated")  # only in a record if they aren't empty
+ROUTER_FIELDS = ("lost_at", "lost_on", "translated", "icmp_error")  # only in a record if they aren't empty
 
 
 @dataclass
@@ -35,6 +35,8 @@ class Direction:
     reset_at: float | None = None
     reset_arrived: bool = False
     zero_windows: int = 0  # packets with a window of 0: this side's receive buffer was full
+    lost_at: str = ""  # the router that lost the last of the lost packets
+    lost_on: str = ""  # the segment on which it was lost, between two routers
 
 
 @dataclass
@@ -57,11 +59,10 @@ class Connection:
     connect_seconds: float | None = None  # from the last SYN to the ACK of its answer
     ended: float = 0.0  # the time of its last packet
     closed_first: str = ""  # the node that sent the first FIN or RST; "" if neither did
-    reset_by: str = ""
+    reset_by: str = ""  # a router, if it has no translation for the connection
     unreachable: str = ""  # the label of an ICMP error about it
     unreachable_from: str = ""  # the node that sent the error
-    lost_at: str = ""  # the router that last lost a packet of it
-    lost_on: str = ""  # the segment between two routers on which one was last lost
+    icmp_error: tuple[str, int, int] | None = None  # its protocol, type and code
     translated: tuple[Endpoint, Endpoint] | None = None
     from_client: Direction = field(default_factory=Direction)
     from_server: Direction = field(default_factory=Direction)
@@ -129,7 +130,7 @@ class ConnectionTracker:
             way = _reverse(
                 _ends(transit.sightings[-1])
             )  # older than the capture: servers have the lower port
-        followed = _TrackedConnection(self._new(way, packet.at), way[:2])
+        followed = _TrackedConnection(self._new(way, packet.at), {way[:2]}, self._names)
         if "S" not in packet.flags:
             followed.connection.handshake = "unseen"
         self._open.pop(_reverse(way), None)
@@ -146,6 +147,7 @@ class ConnectionTracker:
         way = _ends(transit.sightings[-1]) if from_client else _reverse(_ends(packet))
         followed.connection.translated = Endpoint(*way[:2]), Endpoint(*way[2:])
         followed.connection.server = self._names.get(way[2], way[2])
+        followed.client.add(way[:2])
         self._open[way] = followed
 
     def _new(self, way: Ends, at: float) -> Connection:
@@ -164,14 +166,18 @@ class ConnectionTracker:
         if followed is not None and packet.is_error:
             followed.connection.unreachable = packet.label
             followed.connection.unreachable_from = self._names.get(packet.source, packet.source)
+            followed.connection.icmp_error = (packet.protocol, *packet.icmp)
 
 
 class _TrackedConnection:
     """A connection and the state that is needed to track it."""
 
-    def __init__(self, connection: Connection, client: tuple[str, int]) -> None:
+    def __init__(
+        self, connection: Connection, client: set[tuple[str, int]], names: Mapping[str, str]
+    ) -> None:
         self.connection = connection
-        self._client = client
+        self.client = client  # its addresses and ports; translated ones too
+        self._names = names
         self._syn_at: float | None = None
         self._syn_seq: int | None = None
         self._sent = {"client": SequenceTracker(), "server": SequenceTracker()}
@@ -179,7 +185,7 @@ class _TrackedConnection:
 
     def is_client(self, packet: Packet) -> bool:
         """Whether the client sent the packet."""
-        return (packet.source, packet.sport) == self._client
+        return (packet.source, packet.sport) in self.client
 
     def begins_anew(self, packet: Packet) -> bool:
         """Whether ``packet`` opens a new connection between the same addresses and ports."""
@@ -198,7 +204,7 @@ class _TrackedConnection:
         way.packets += 1
         if transit.fate == "lost":
             way.lost += 1
-            connection.lost_at, connection.lost_on = transit.lost_at, transit.lost_on
+            way.lost_at, way.lost_on = transit.lost_at, transit.lost_on
         way.retransmissions += transit.mark == "retransmission"
         way.zero_windows += packet.window == 0 and not {"R", "S"} & set(packet.flags)
         self._count_bytes(transit, side, way)
@@ -227,7 +233,7 @@ class _TrackedConnection:
 
     def _ending(self, transit: PacketTransit, side: Side, way: Direction) -> None:
         packet, connection = transit.sent, self.connection
-        who = connection.client if side == "client" else connection.server
+        who = self._names.get(packet.source, packet.source)
         left_router = transit.fate != "lost"
         if "R" in packet.flags:
             if connection.handshake == "unanswered" and side == "server" and left_router:

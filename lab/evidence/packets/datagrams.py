@@ -38,14 +38,20 @@ class Datagram:
     unreachable: str = ""  # the label of an ICMP error about it
     unreachable_from: str = ""  # the node that sent the error
     port_unreachable: bool = False  # whether the error says that nothing listens on the port
+    icmp_error: tuple[str, int, int] | None = None  # the error's protocol, type and code
     lost_at: str = ""  # the router that lost it
     lost_on: str = ""  # the segment between two routers on which it was lost
     translated: tuple[Endpoint, Endpoint] | None = None
 
     @property
     def port(self) -> int:
-        """The receiver's port."""
+        """The receiver's port, as the sender uses it."""
         return self.destination.port
+
+    @property
+    def server_port(self) -> int:
+        """The receiver's port, as the receiver uses it."""
+        return self.translated[1].port if self.translated else self.port
 
     @property
     def lost(self) -> bool:
@@ -135,5 +141,6 @@ def _add_error(found: list[Datagram], error: Packet, names: dict[str, str]) -> N
         if ends in ((datagram.source, datagram.destination), datagram.translated):
             datagram.unreachable = error.label
             datagram.port_unreachable = error.is_port_unreachable
+            datagram.icmp_error = (error.protocol, *error.icmp)
             datagram.unreachable_from = names.get(error.source, error.source)
             return

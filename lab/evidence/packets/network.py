@@ -55,6 +55,10 @@ class NetworkNode:
     def translates(self) -> bool:
         return bool(self.nat or self.forwards)
 
+    def forwarded_ports(self, protocol: str) -> set[int]:
+        """The ports of a protocol that it forwards."""
+        return {forward.port for forward in self.forwards if forward.protocol == protocol}
+
     def next_hop(self, destination: str) -> tuple[str, str] | None:
         """The segment to which it sends a packet, and the router's address there ("" if it needs none).
 
@@ -118,6 +122,15 @@ class Heading:
     from_router: bool = False  # whether it comes from another node with a capture
 
 
+@dataclass(frozen=True)
+class Way:
+    """The way of a packet by the routes of the nodes."""
+
+    routers: tuple[str, ...]
+    segments: tuple[str, ...]
+    no_route_at: str = ""  # the node that has no route to its destination
+
+
 @dataclass
 class Network:
     """The nodes and captures of a run."""
@@ -178,6 +191,27 @@ class Network:
         """Seconds by which a packet between two captures may seem to arrive before it was sent."""
         errors = sorted(capture.clock_error for capture in self.captures)
         return SLACK + sum(errors[-2:])
+
+    def way(self, source: str, destination: str) -> Way | None:
+        """The way from a node's address to another address; None if the node isn't known.
+
+        It ends at a router that translates the destination.
+        """
+        nodes = {address: node for node in self.nodes for address in node.addresses}
+        node, routers, segments = nodes.get(source), list[str](), list[str]()
+        if node is None:
+            return None
+        while len(routers) <= len(self.nodes) and destination not in node.addresses:
+            hop = node.next_hop(destination)
+            if hop is None:
+                return Way(tuple(routers), tuple(segments), node.title)
+            segment, via = hop
+            segments.append(segment)
+            if via not in nodes:
+                break
+            node = nodes[via]
+            routers.append(node.title)
+        return Way(tuple(routers), tuple(segments))
 
     def heading(self, packet: Packet) -> Heading:
         """What the router that captured the packet does with it."""

@@ -18,8 +18,12 @@ TEXT_PREVIEW, HEX_PREVIEW = 12, 4  # characters, or bytes, of a payload that a p
 FLAGS = {"S": "SYN", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG", "E": "ECE", "C": "CWR", "A": "ACK"}
 _FLAG_BITS = {"S": 0x02, "F": 0x01, "R": 0x04, "P": 0x08, "U": 0x20, "E": 0x40, "C": 0x80, "A": 0x10}
 
-# The errors of ICMP and ICMPv6 (RFC 792, RFC 4443) that reach a program, by (protocol, type, code).
-PORT_UNREACHABLE = (("icmp", 3, 3), ("icmp6", 1, 4))  # protocol, type and code
+# The errors of ICMP and ICMPv6 (RFC 792, RFC 4443) that reach a program: protocol, type and code.
+PORT_UNREACHABLE = (("icmp", 3, 3), ("icmp6", 1, 4))
+NO_ROUTE = (("icmp", 3, 0), ("icmp6", 1, 0))
+PROHIBITED = (("icmp", 3, 9), ("icmp", 3, 10), ("icmp", 3, 13), ("icmp6", 1, 1))
+TOO_BIG = (("icmp", 3, 4), ("icmp6", 2, 0))
+TIME_EXCEEDED = (("icmp", 11, 0), ("icmp6", 3, 0))
 ICMP_ERRORS = {
     ("icmp", 3, 0): "network unreachable",
     ("icmp", 3, 1): "host unreachable",
