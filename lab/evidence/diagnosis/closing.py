@@ -98,7 +98,7 @@ def _lost_way(
             sender=sender,
             bytes=byte_count(way.sent - way.bytes),
             retransmissions=way.retransmissions,
-            missed=missed(evidence, way),
+            missed=missed(evidence, way, receiver),
             fault=active_fault(evidence, connection, evidence.end),
         )
         yield Finding(sentence, connection.ended, subjects(group), ("half-open",))

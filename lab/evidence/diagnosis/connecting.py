@@ -9,6 +9,7 @@ from lab.evidence.diagnosis.phrases import (
     active_fault,
     last_router,
     missed,
+    next_node,
     node_state,
     router_name,
 )
@@ -110,7 +111,7 @@ def unanswered(evidence: Evidence) -> Iterator[Finding]:
                 "{sent} and {server} answered, but no SYN ACK {missed}: the way back is cut{fault}.",
                 sent=sent,
                 server=first.server,
-                missed=missed(evidence, first.from_server),
+                missed=missed(evidence, first.from_server, first.client),
                 fault=active_fault(evidence, first, first.ended),
             )
             yield Finding(sentence, first.started, about, ("connect-errors",))
@@ -140,9 +141,10 @@ def why_undelivered(evidence: Evidence, group: list[Connection]) -> Message:
     way, fault = first.from_client, active_fault(evidence, first, first.ended)
     if way.lost_on:
         return messages(
-            "it never reached the next router on the segment {segment}{fault}",
-            "none reached the next router on the segment {segment}{fault}",
+            "it never reached {node} on the segment {segment}{fault}",
+            "none reached {node} on the segment {segment}{fault}",
             count=count,
+            node=next_node(evidence, first.server),
             segment=way.lost_on,
             fault=fault,
         )

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from lab.evidence.diagnosis.model import Evidence, Finding, listed
-from lab.evidence.diagnosis.phrases import datagram_count, router_name
+from lab.evidence.diagnosis.phrases import datagram_count, next_node, router_name
 from lab.evidence.diagnosis.routing import no_mapping, why_not_routed
 from lab.evidence.events import CounterChanged
 from lab.evidence.packets.datagrams import Datagram
@@ -98,7 +98,8 @@ def _places(evidence: Evidence, missing: list[Datagram]) -> Message:
         return message("were lost on the way ({counts})", counts=listed(counts))
     (((router, segment), _),) = places.items()
     if segment:
-        return message("never reached the next router on the segment {segment}", segment=segment)
+        node = next_node(evidence, missing[0].receiver)
+        return message("never reached {node} on the segment {segment}", node=node, segment=segment)
     return message("entered {router} and never left it", router=router_name(evidence, router))
 
 

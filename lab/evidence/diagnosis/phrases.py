@@ -58,8 +58,14 @@ def last_router(evidence: Evidence, connection: Connection) -> Message | str:
     return router_name(evidence, way.routers[0] if way and way.routers else "")
 
 
-def missed(evidence: Evidence, way: Direction) -> Message:
+def next_node(evidence: Evidence, receiver: str) -> Message | str:
+    """The node that captures a packet next after a router, or after the sender if there are no routers."""
+    return message("the next router") if evidence.routers else receiver
+
+
+def missed(evidence: Evidence, way: Direction, receiver: str) -> Message:
     """ "left the router", "left r1", "reached the next router on the segment middle": after "none"."""
     if way.lost_on:
-        return message("reached the next router on the segment {segment}", segment=way.lost_on)
+        node = next_node(evidence, receiver)
+        return message("reached {node} on the segment {segment}", node=node, segment=way.lost_on)
     return message("left {router}", router=router_name(evidence, way.lost_at))

@@ -65,7 +65,7 @@ def _place(evidence: Evidence, connection: Connection) -> Message:
         return message("{router} answered “{error}”", router=connection.unreachable_from, error=error)
     for way in (there, back):
         if way.lost_on:
-            return message("lost between two routers on the segment {segment}", segment=way.lost_on)
+            return message("lost on the segment {segment}", segment=way.lost_on)
         if way.lost:
             return message("lost at {router}", router=router_name(evidence, way.lost_at))
     return message("no packet was lost on the way to {server}", server=connection.server)
@@ -114,12 +114,10 @@ def no_mapping(evidence: Evidence, protocol: str, address: Endpoint) -> Message 
     if address.port in ports:
         return None
     if not ports:
-        return message(
-            "{router} forwards no ports, and nothing on {router} itself listens there", router=router.title
-        )
+        return message("{router} forwards no ports, and no program on it listens there", router=router.title)
     return messages(
-        "{router} forwards port {ports} but not this one, and nothing on {router} itself listens there",
-        "{router} forwards the ports {ports} but not this one, and nothing on {router} itself listens there",
+        "{router} forwards port {ports} but not this one, and no program on it listens there",
+        "{router} forwards the ports {ports} but not this one, and no program on it listens there",
         count=len(ports),
         router=router.title,
         ports=listed(map(str, ports)),
@@ -191,11 +189,11 @@ def _too_big(evidence: Evidence) -> Message:
     """The fate of the ICMP errors that report the MTU."""
     errors = [t for t in evidence.traffic.transits if (t.sent.protocol, *t.sent.icmp) in TOO_BIG]
     if not errors:
-        return message(", and no ICMP error told the sender so")
+        return message(", and no ICMP error reported this to the sender")
     lost = next((transit for transit in errors if transit.fate == "lost"), None)
     if lost is None:
-        return message(", and the sender ignored the ICMP error that told it so")
+        return message(", and the sender ignored the ICMP error that reported this")
     return message(
-        ", but the ICMP error that tells the sender so was lost at {place}",
+        ", but the ICMP error that reports this was lost at {place}",
         place=lost.lost_at or lost.lost_on,
     )

@@ -167,7 +167,7 @@ def test_a_port_that_the_translating_router_doesn_t_forward(home):
     (sentence,) = sentences([], home.traffic(syn, reset))
     assert sentence == (
         "bob was refused by edge: its SYN to port 81 was answered with RST, because edge forwards port 8080 "
-        "but not this one, and nothing on edge itself listens there."
+        "but not this one, and no program on it listens there."
     )
 
 
@@ -262,13 +262,14 @@ def test_large_packets_that_a_router_loses(row):
         "r2 sent on the packets of alice up to 59 bytes and lost the larger ones (3, of"
     )
     assert sentence.endswith(
-        "at least 1454 bytes): the MTU of the next segment is smaller, and no ICMP error told the sender so."
+        "at least 1454 bytes): the MTU of the next segment is smaller, and no ICMP error reported this to "
+        "the sender."
     )
 
 
 def test_the_icmp_error_about_a_large_packet_may_be_lost(row):
     (sentence,) = sentences([], row.traffic(*large(row), too_big(row, lost_at="r1")))
-    assert sentence.endswith("but the ICMP error that tells the sender so was lost at r1.")
+    assert sentence.endswith("but the ICMP error that reports this was lost at r1.")
 
 
 def test_path_mtu_discovery_that_works_is_no_cause(row):
@@ -303,7 +304,7 @@ def test_a_neighbour_that_doesn_t_answer_arp(home, requests, named):
     frame = dpkt.ethernet.Ethernet(src=b"\2" * 6, dst=b"\xff" * 6, type=dpkt.ethernet.ETH_TYPE_ARP)
     frame.data = dpkt.arp.ARP(spa=socket.inet_aton(alice), tpa=socket.inet_aton(web))
     asked = [home.decode(1.1 + n / 10, frame, "office") for n in range(requests)]
-    events = failing("alice", "connect", "OSError: [Errno 113] No route to host")
+    events = failing("alice", "connect", "OSError: No route to host")
     off = FaultChanged(0.5, "web", "power cut", "begin")
     (sentence,) = sentences([*events, off], home.traffic(asked))
     assert named == (
