@@ -24,14 +24,17 @@ from lab.evidence.events import (
     ProgramStarted,
     VariantBegan,
 )
+from lab.evidence.lanes import lanes
+from lab.evidence.packet_path import SLOW
 from lab.evidence.packets import traffic
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
-from lab.evidence.sequence_diagram import SLOW, Row, arrows, ends, hidden_acks, lanes
+from lab.evidence.sequence_rows import Row, arrows, ends, hidden_acks
 from lab.protocols.printable import printable
 from lab.scenarios.catalog import Scenario
 
 ROWS = 20  # arrows in one diagram
+ACTIVE = (ProgramEvent, FaultChanged)  # events of nodes that take part in a run
 FIRST, LAST = 16, 4  # lines kept of one program's output
 
 
@@ -41,6 +44,7 @@ def keep(scenario: Scenario, folder: Path) -> Recording:
     events, passed = read_events(folder), traffic.load(folder)
     begun = [(event.variant, event.at) for event in events if isinstance(event, VariantBegan)] or [("", 0.0)]
     borders = [*(at for _, at in begun[1:]), math.inf]
+    columns = list(lanes(passed, {event.node for event in events if isinstance(event, ACTIVE)}).shown)
     return Recording(
         scenario=scenario.name,
         fingerprint=fingerprint(scenario),
@@ -50,21 +54,27 @@ def keep(scenario: Scenario, folder: Path) -> Recording:
         backend=about["impairment"]["backend"] if about["impairment"]["changes"] else "",
         versions=about["versions"] | {"kernel": about["versions"]["kernel"].partition("-")[0]},
         record=about["record"],
-        lanes=lanes(passed),
+        lanes=columns,
         parts=[
-            _part(scenario, variant, events, passed, since, until)
+            _part(scenario, variant, events, passed, columns, since, until)
             for (variant, since), until in zip(begun, borders, strict=True)
         ],
     )
 
 
 def _part(
-    scenario: Scenario, variant: str, events: Sequence[Event], passed: Traffic, since: float, until: float
+    scenario: Scenario,
+    variant: str,
+    events: Sequence[Event],
+    passed: Traffic,
+    columns: Sequence[str],
+    since: float,
+    until: float,
 ) -> Part:
     within = [event for event in events if since <= event.at < until]
     said = [_said(scenario, event, events) for event in within if isinstance(event, ProgramStarted)]
-    found = arrows(passed, since, until, acks=scenario.acks)
-    hidden = 0 if scenario.acks else hidden_acks(passed, since, until)
+    found = arrows(passed, columns, since, until, acks=scenario.acks)
+    hidden = 0 if scenario.acks else hidden_acks(passed, columns, since, until)
     return Part(variant, said, _steps(found, within), hidden)
 
 
@@ -109,12 +119,14 @@ def _arrow(row: Row, first: float) -> Step:
     delay = row.transit.delay or 0.0
     return Step(
         round(row.transit.sent.at - first, 4),
-        row.source,
-        row.destination,
+        row.path.sender,
+        row.path.receiver or row.path.nodes[-1],
         row.label,
         row.transit.fate,
         row.transit.mark,
         round(delay, 4) if delay >= SLOW else 0.0,
+        lost_at=row.path.lost_at,
+        translation=row.translation,
     )
 
 

@@ -43,6 +43,20 @@ Lang = Annotated[
     str | None,
     typer.Option(metavar="en|zh", help=_("The language of the output."), show_default=_("by LANG")),
 ]
+Nodes = Annotated[
+    str | None,
+    typer.Option(
+        "--nodes",
+        metavar="NAME,…",
+        help=_("Show columns for these nodes only."),
+        show_default=_("those that take part"),
+    ),
+]
+
+
+def names_in(nodes: str | None) -> list[str]:
+    """The names in the value of the option --nodes."""
+    return [name.strip() for name in (nodes or "").split(",") if name.strip()]
 
 
 def language_of(lang: str | None) -> str:

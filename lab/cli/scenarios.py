@@ -12,7 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import Inventory, Lang, Prefix, Profile, Project, language_of, new_topology
+from lab.cli.options import (
+    Inventory,
+    Lang,
+    Nodes,
+    Prefix,
+    Profile,
+    Project,
+    language_of,
+    names_in,
+    new_topology,
+)
 from lab.cli.output import lesson_text
 from lab.cli.output.view import View
 from lab.cli.run_scenarios import play_often, play_once
@@ -82,6 +92,7 @@ def run(
     columns: Annotated[
         bool, typer.Option("--columns", help=_("Show the output of the hosts side by side."))
     ] = False,
+    nodes: Nodes = None,
     acks: Annotated[
         bool, typer.Option("--acks", help=_("Also show the TCP segments that only acknowledge."))
     ] = False,
@@ -117,7 +128,14 @@ def run(
                     chosen, open_lab, stdout, runs, repeat, language, seed=seed, capture=capture
                 )
             else:
-                view = View(stdout, columns=columns, language=language, story=len(chosen) == 1, acks=acks)
+                view = View(
+                    stdout,
+                    columns=columns,
+                    language=language,
+                    story=len(chosen) == 1,
+                    acks=acks,
+                    nodes=names_in(nodes),
+                )
                 code = play_once(chosen, open_lab, view, runs, seed=seed, capture=capture)
     raise typer.Exit(code)
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import webbrowser
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
 
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import language_of
+from lab.cli.options import Nodes, language_of, names_in
 from lab.errors import UsageError
 from lab.evidence import trace as page
+from lab.evidence.lanes import titles_of
 from lab.locale import Message, _, message
 
 TRACE = _(
     "Open a run's page: packets, output and socket states of all hosts on one timeline.\n\n"
     "lab trace\n"
-    "lab trace tcp-hello --no-open"
+    "lab trace tcp-hello --no-open\n"
+    "lab trace tcp-hello --nodes client,server"
 )
 
 stdout = Console(highlight=False, soft_wrap=True)
@@ -41,13 +45,17 @@ def trace(
             "--lang", metavar="en|zh", help=_("The language of the page."), show_default=_("the browser's")
         ),
     ] = None,
+    nodes: Nodes = None,
     no_open: Annotated[bool, typer.Option("--no-open", help=_("Only print the page's path."))] = False,
 ) -> None:
     with errors_in_one_line():
         language = None if lang is None else language_of(lang)
-        path = page_of(find(run, runs), language)
-    opened = not no_open and webbrowser.open(path.as_uri())
-    stdout.print(str(path), markup=False)
+        folder = find(run, runs)
+        titles = titles_of(names_in(nodes), names_of_nodes(folder)) if nodes else ()
+        path = page_of(folder, language)
+    address = path.as_uri() + (f"#nodes={','.join(map(quote, titles))}" if titles else "")
+    opened = not no_open and webbrowser.open(address)
+    stdout.print(address if titles else str(path), markup=False)
     if not (no_open or opened):
         stderr.print(_("No browser could be started: open this file in one."), markup=False)
 
@@ -61,6 +69,17 @@ def find(run: str, runs: Path) -> Path:
     if newest is None:
         raise UsageError(_not_found(run, runs))
     return newest.parent.resolve()
+
+
+def names_of_nodes(folder: Path) -> dict[str, list[str]]:
+    """The names of each node of a run, by its title. Raises UsageError if the record can't be read."""
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        return {title: list(node.get("names", ())) for title, node in record["nodes"].items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UsageError(
+            message("the record of {folder} can't be read: {error}", folder=folder, error=error)
+        ) from error
 
 
 def _not_found(run: str, runs: Path) -> Message:

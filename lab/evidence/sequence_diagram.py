@@ -4,37 +4,36 @@
        │─ SYN → 8001 ────────▶│─────────────────────▶│
        │◀─────────────────────│◀─────────── SYN ACK ─│
 
-ARP and neighbour discovery are omitted. Pure ACKs are omitted unless requested; the last line has their
-number. Consecutive packets of the same kind become one arrow. The result is text; each span has the name of a
-style, for which the terminal's view selects the colours.
+The result is text; each span has the name of a style, for which the terminal's view selects the colours. The
+last lines name the lanes and count the packets that aren't shown.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from lab.evidence.packets.packet import Packet
+from lab.evidence.lanes import Lanes, is_between, lanes, packets_by_node, packets_by_path
+from lab.evidence.packet_path import SLOW, Leg, Path
 from lab.evidence.packets.traffic import Traffic
-from lab.evidence.packets.transit import PacketTransit
+from lab.evidence.sequence_rows import Row, arrows, ends, folded_packets, hidden_acks
 from lab.locale import Message, _, message, messages
 
 MAX_ROWS = 24
 LEG = 30  # cells from one lane to the next
 MIN_LEG = 16
+FEW = 3  # up to this number of lanes, legs shrink further instead of lanes being folded
+TIME = 9  # cells of the column with the times
+MAX_NAMES = 8  # folded nodes that are named
 MARKS = {
     "retransmission": message("again"),
     "probe": message("probe"),
     "corrupted": message("corrupted"),
 }
 LOST = message("lost")
-SLOW = 0.0015  # seconds in the router; a delay of at least this is shown
-BREAK = 0.03  # seconds; packets that are further apart aren't merged into one arrow
 
 
 class Span(NamedTuple):
@@ -42,38 +41,6 @@ class Span(NamedTuple):
 
     text: str
     style: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arrow: a packet, or several consecutive ones of the same kind."""
-
-    transit: PacketTransit  # the first
-    source: str  # lanes
-    destination: str
-    label: str
-    count: int = 1
-    bytes: int = 0
-    until: float = 0.0  # when the last packet was sent
-
-    @property
-    def ordinary(self) -> bool:
-        """Whether it was delivered and has no mark, so that it can be merged with its neighbours."""
-        return self.transit.fate in ("crossed", "stayed") and not self.transit.mark
-
-
-def arrows(traffic: Traffic, since: float = 0.0, until: float = math.inf, *, acks: bool = False) -> list[Row]:
-    """The arrows of the packets sent between ``since`` and ``until`` (as of time.time()), in order of time.
-
-    Pure ACKs are included if ``acks`` is true.
-    """
-    rows = _rows(traffic, lanes(traffic), acks)
-    return list(_merged(row for row in rows if since <= row.transit.sent.at < until))
-
-
-def hidden_acks(traffic: Traffic, since: float = 0.0, until: float = math.inf) -> int:
-    """The number of pure ACKs that ``arrows`` omits."""
-    return sum(_is_routine_ack(transit) and since <= transit.sent.at < until for transit in traffic.transits)
 
 
 def sequence(
@@ -85,29 +52,28 @@ def sequence(
     *,
     acks: bool = False,
     language: str = "en",
+    active: Collection[str] = (),
+    nodes: Collection[str] = (),
 ) -> list[list[Span]]:
-    """The lines to print, at most ``width`` cells wide; none if there were no packets in that time."""
-    found = arrows(traffic, since, until, acks=acks)
-    if not found:
+    """The lines to print, at most ``width`` cells wide; none if there were no packets in that time.
+
+    ``active`` are nodes that take part for another reason than their packets. If ``nodes`` are given, only
+    these get lanes.
+    """
+    columns = _fitting(lanes(traffic, active, nodes), packets_by_path(traffic), width)
+    found = arrows(traffic, columns.shown, since, until, acks=acks)
+    left_out = folded_packets(traffic, columns.shown, since, until) if columns.folded else 0
+    if not found and not left_out:
         return []
-    names = lanes(traffic)
-    room = width - 10 - cell_len(names[-1])  # without the time and the last lane's name
-    leg = max(MIN_LEG, min(LEG, room // max(1, len(names) - 1)))
-    first = found[0].transit.sent.at
-    lines = [_heading(names, leg)]
-    shown, left_out = ends(found, rows)
-    for row in shown:
-        if row is None:
-            lines.append([Span(f"{'…':>8}  {_summary(left_out, language)}", "dim")])
-        else:
-            lines.append(
-                [Span(f"{row.transit.sent.at - first:8.3f} ", "time"), *_arrow(row, names, leg, language)]
-            )
-    lines += [[Span(f"{'':9}{caveat.in_language(language)}", "lost")] for caveat in _caveats(traffic)]
-    hidden = 0 if acks else hidden_acks(traffic, since, until)
-    if hidden:
-        lines.append([Span(f"{'':9}{acks_note(hidden).in_language(language)}", "dim")])
-    return lines
+    drawing = _Drawing(columns.shown, _leg_width(columns.shown, width), language)
+    lines = [drawing.heading(), *_drawn(drawing, found, rows, language)]
+    notes: list[tuple[Message, str]] = [(caveat, "lost") for caveat in _caveats(traffic)]
+    hidden = 0 if acks else hidden_acks(traffic, columns.shown, since, until)
+    notes += [(acks_note(hidden), "dim")] * bool(hidden)
+    notes += [(_folded_note(columns.folded, left_out, language), "dim")] * bool(columns.folded)
+    for note, style in notes:
+        lines += [[Span(" " * TIME + line, style)] for line in _wrapped(note.in_language(language), width)]
+    return [_fit(line, width) for line in lines]
 
 
 def acks_note(count: int) -> Message:
@@ -119,101 +85,73 @@ def acks_note(count: int) -> Message:
     )
 
 
-def lanes(traffic: Traffic) -> list[str]:
-    """The nodes from left to right: the first segment's hosts, the router, the other segments' hosts."""
-    sides: list[list[str]] = []
-    router = ""
-    for capture in traffic.captures.values():
-        router = next((traffic.names[a] for a in capture.router if a in traffic.names), router)
-    for capture in traffic.captures.values():
-        named = {name for address, name in traffic.names.items() if _is_on(address, capture.networks)}
-        sides.append(sorted(named - {router}))
-    return [*(sides[0] if sides else []), *([router] if router else []), *(n for s in sides[1:] for n in s)]
-
-
-def _is_on(address: str, networks: Sequence[str]) -> bool:
-    return any(ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in networks)
-
-
-def _rows(traffic: Traffic, lanes: list[str], acks: bool) -> Iterator[Row]:
-    names = traffic.names
-    for transit in traffic.transits:
-        packet = transit.sent
-        source = names.get(packet.source, "")
-        destination = names.get(packet.destination, "")
-        if source not in lanes or _is_chatter(packet) or (not acks and _is_routine_ack(transit)):
-            continue
-        if destination not in lanes:  # an unknown node: the arrow points away from the sender
-            far = lanes[-1] if source != lanes[-1] else lanes[0]
-            destination = next_to(source, far, lanes) if transit.fate == "stayed" else far
-        yield Row(transit, source, destination, _label(packet), bytes=packet.length, until=packet.at)
-
-
-def next_to(source: str, far: str, lanes: Sequence[str]) -> str:
-    """The lane next to ``source`` in the direction of ``far``."""
-    here, there = lanes.index(source), lanes.index(far)
-    return lanes[here + (there > here) - (there < here)]
-
-
-def _is_chatter(packet: Packet) -> bool:
-    """Whether it belongs to ARP, neighbour discovery or the like."""
-    if packet.protocol in ("tcp", "udp", "ip"):
-        return False
-    return not (packet.is_error or "echo" in packet.label)
-
-
-def _is_routine_ack(transit: PacketTransit) -> bool:
-    """Whether it is a pure ACK that was delivered normally; a lost or repeated one is always shown."""
-    return transit.sent.is_pure_ack and transit.fate == "crossed" and not transit.mark
-
-
-def _label(packet: Packet) -> str:
-    preview = f" {packet.preview}" if packet.preview else ""
-    if packet.protocol == "tcp":
-        ports = f" → {packet.dport}" if packet.flags == "S" else ""
-        words = packet.label.replace("PSH ACK ", "").replace("ACK ", "") if packet.length else packet.label
-        return f"{words}{ports}{preview}"
-    if packet.protocol == "udp":
-        return f"{packet.label} → {packet.dport}{preview}"
-    return packet.label
-
-
-def _merged(rows: Iterable[Row]) -> Iterator[Row]:
-    """Merges consecutive rows that are alike: data in one direction, or packets with the same label."""
-    held: Row | None = None
-    for row in rows:
-        if held is not None and _alike(held, row):
-            count, size = held.count + 1, held.bytes + row.bytes
-            label = (
-                f"{size:,} bytes in {count} packets".replace(",", " ") if size else f"{count} × {row.label}"
-            )
-            held = replace(held, label=label, count=count, bytes=size, until=row.until)
-            continue
-        if held is not None:
-            yield held
-        held = row
-    if held is not None:
-        yield held
-
-
-def _alike(held: Row, row: Row) -> bool:
-    first, packet = held.transit.sent, row.transit.sent
-    both_data = first.length > 0 and packet.length > 0
-    return (
-        held.ordinary
-        and row.ordinary
-        and first.flow == packet.flow
-        and (both_data or first.label == packet.label)
-        and packet.at - held.until < BREAK
+def _folded_note(folded: Sequence[str], packets: int, language: str) -> Message:
+    names = _(", ", language).join(folded[:MAX_NAMES])
+    if len(folded) > MAX_NAMES:
+        more = message("{count} more", count=len(folded) - MAX_NAMES)
+        names = _(", ", language).join((names, more.in_language(language)))
+    if not packets:
+        return message("without a column: {names}; --nodes selects columns", names=names)
+    return messages(
+        "without a column: {names} ({count} packet isn't shown); --nodes selects columns",
+        "without a column: {names} ({count} packets aren't shown); --nodes selects columns",
+        names=names,
+        count=packets,
     )
 
 
-def ends(rows: list[Row], most: int) -> tuple[list[Row | None], list[Row]]:
-    """At most ``most`` rows from both ends, with None for a gap between them; and the omitted rows."""
-    if len(rows) <= most:
-        return list(rows), []
-    head, tail = most * 2 // 3, most - most * 2 // 3
-    return [*rows[:head], None, *rows[-tail:]], rows[head:-tail]
+# --- width -----------------------------------------------------------------------------------------
+
+
+def _fitting(columns: Lanes, counts: Mapping[Path, int], width: int) -> Lanes:
+    """The lanes for which there is room. Those with the fewest packets are folded first."""
+    while len(columns.shown) > FEW and _leg_width(columns.shown, width) < MIN_LEG:
+        between = {path: count for path, count in counts.items() if is_between(path, columns.shown)}
+        packets = packets_by_node(between)
+        columns = columns.without([min(reversed(columns.shown), key=lambda name: packets[name])])
+    return columns
+
+
+def _leg_width(names: Sequence[str], width: int) -> int:
+    """The cells from lane to lane, so that the time, the lanes and the last lane's name fit."""
+    legs = max(1, len(names) - 1)
+    room = width - TIME - len(names) + 1 - max(1, cell_len(names[-1]))
+    return max(6, min(LEG, room // legs))
+
+
+def _fit(spans: list[Span], width: int) -> list[Span]:
+    """The line, cut off at ``width`` cells."""
+    fitting, used = [], 0
+    for text, style in spans:
+        room = width - used
+        fitting.append(Span(text if cell_len(text) <= room else set_cell_size(text, max(0, room)), style))
+        used += cell_len(text)
+    return fitting
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """The text of a note in lines, broken at spaces."""
+    lines = [""]
+    for word in text.split(" "):
+        line = f"{lines[-1]} {word}".strip()
+        if cell_len(line) <= width - TIME:
+            lines[-1] = line
+        else:
+            lines.append(word)
+    return [line for line in lines if line]
+
+
+# --- lines -----------------------------------------------------------------------------------------
+
+
+def _drawn(drawing: _Drawing, found: list[Row], most: int, language: str) -> Iterator[list[Span]]:
+    shown, left_out = ends(found, most)
+    for row in shown:
+        if row is None:
+            yield [Span(f"{'…':>8}  {_summary(left_out, language)}", "dim")]
+        else:
+            for at, spans in drawing.lines(row):
+                yield [Span(f"{at - found[0].transit.sent.at:8.3f} ", "time"), *spans]
 
 
 def _summary(rows: list[Row], language: str) -> str:
@@ -226,52 +164,136 @@ def _summary(rows: list[Row], language: str) -> str:
     return message("{packets} (lab trace shows all of them)", packets=text).in_language(language)
 
 
-def _heading(lanes: list[str], leg: int) -> list[Span]:
-    return [
-        Span(" " * 9, "time"),
-        *(Span(set_cell_size(_cut(lane, leg + 1), leg + 1), lane) for lane in lanes),
-    ]
+class _Stretch(NamedTuple):
+    """One leg of an arrow, in lanes."""
+
+    leg: Leg
+    start: int
+    end: int
+
+    @property
+    def rightward(self) -> bool:
+        return self.end > self.start
 
 
-def _arrow(row: Row, lanes: list[str], leg: int, language: str) -> list[Span]:
-    """One line: the arrow runs from lane to lane; the arrow of a lost packet ends past the router."""
-    start, end = lanes.index(row.source), lanes.index(row.destination)
-    rightward = end > start
-    low, high = min(start, end), max(start, end)
-    spans: list[Span] = []
-    for lane in range(len(lanes)):
-        spans.append(Span("│", "lane"))
-        if lane == len(lanes) - 1:
-            break
-        if not low <= lane < high:
-            spans.append(Span(" " * leg, "lane"))
-            continue
-        number = lane - start if rightward else start - 1 - lane  # of this leg, counted from the sender
-        spans.append(_leg(row, number, leg, rightward, language))
-    return spans
+class _Drawing:
+    """Draws rows over lanes that are ``leg`` cells apart."""
 
+    def __init__(self, names: Sequence[str], leg: int, language: str) -> None:
+        self._names, self._leg, self._language = names, leg, language
 
-def _leg(row: Row, number: int, width: int, rightward: bool, language: str) -> Span:
-    transit = row.transit
-    if transit.fate == "lost" and number > 0:
-        word = f" ✗ {LOST.in_language(language)} " if number == 1 else ""
-        space = " " * (width - cell_len(word))
+    def heading(self) -> list[Span]:
+        leg = self._leg
+        titles = [set_cell_size(_cut(name, leg), leg + 1) for name in self._names[:-1]]
+        return [Span(" " * TIME, "time"), *map(Span, (*titles, self._names[-1]), self._names)]
+
+    def lines(self, row: Row) -> Iterator[tuple[float, list[Span]]]:
+        """The lines of one row with their times: one, or more if the packet turns round at a router."""
+        stretches = self._stretches(row)
+        start = 0
+        for number in range(1, len(stretches) + 1):
+            if number < len(stretches) and stretches[number].rightward == stretches[start].rightward:
+                continue
+            yield self._line(row, stretches[start:number], start, number == len(stretches))
+            start = number
+
+    def _stretches(self, row: Row) -> list[_Stretch]:
+        """The legs between lanes. A leg to or from a node without a lane ends at the next lane."""
+        legs = row.path.among(self._names).legs
+        far = row.path.receiver if row.path.receiver in self._names else ""
+        found = []
+        for leg in legs:
+            start, end = self._lane(leg.source), self._lane(leg.target)
+            if start is None:
+                continue
+            if end is None:
+                end = self._beside(start, self._lane(far))
+            if start != end:
+                found.append(_Stretch(leg, start, end))
+        return found
+
+    def _lane(self, name: str) -> int | None:
+        return self._names.index(name) if name in self._names else None
+
+    def _beside(self, start: int, far: int | None) -> int:
+        """The lane next to ``start`` in the direction of ``far``, or of the other end of the diagram."""
+        last = len(self._names) - 1
+        there = far if far is not None else (last if start < last else 0)
+        return start + (there > start) - (there < start)
+
+    def _line(
+        self, row: Row, stretches: Sequence[_Stretch], number: int, is_last: bool
+    ) -> tuple[float, list[Span]]:
+        """The stretches in one direction; ``number`` of the row's stretches come before them."""
+        first, last = stretches[0], stretches[-1]
+        texts = {
+            s.start if s.rightward else s.end: self._text(row, s, number + n, n == 0)
+            for n, s in enumerate(stretches)
+        }
+        if is_last and row.path.lost_at and (gap := self._gap_beyond(last)) is not None:
+            texts[gap] = self._cross(last.rightward, bool(row.path.lost_on))
+        lengths = {min(s.start, s.end): abs(s.end - s.start) for s in stretches}
+        spans, lane = [Span("│", "lane")], 0
+        while lane < len(self._names) - 1:
+            spans += [texts.get(lane, Span(" " * self._leg, "lane")), Span("│", "lane")]
+            lane += lengths.get(lane, 1)
+        return row.transit.sightings[first.leg.first].at, spans
+
+    def _gap_beyond(self, last: _Stretch) -> int | None:
+        """The gap behind the router at which a packet was lost; None if no lane is there."""
+        gap = last.end if last.rightward else last.end - 1
+        return gap if 0 <= gap < len(self._names) - 1 else None
+
+    def _cross(self, rightward: bool, past_router: bool) -> Span:
+        """The mark of a packet that the router didn't pass on, or that was lost on the next segment."""
+        word = f" ✗ {LOST.in_language(self._language)} "
+        if past_router:
+            word = f"──{word}" if rightward else f"{word}──"
+        space = " " * (self._leg - cell_len(word))
         return Span(word + space if rightward else space + word, "lost")
-    style = "mark" if transit.mark else row.source
-    if transit.mark == "duplicate":  # sent once, but it left the router twice
-        return Span(_dashes(_("copy", language), width, rightward) if number == 1 else " " * width, style)
-    if number == 0:
-        mark = f" {MARKS[transit.mark].in_language(language)}" if transit.mark in MARKS else ""
-        return Span(_dashes(row.label, width, rightward, mark), style)
-    slow = transit.delay is not None and transit.delay >= SLOW and number == 1
-    return Span(_dashes(f"{(transit.delay or 0) * 1000:.0f} ms" if slow else "", width, rightward), style)
 
+    def _text(self, row: Row, stretch: _Stretch, number: int, turned: bool) -> Span:
+        """A stretch of the arrow, the ``number``-th of its row; ``turned`` if it is the first of a line."""
+        transit, lost = row.transit, bool(row.path.lost_at)
+        width = abs(stretch.end - stretch.start) * (self._leg + 1) - 1
+        style = "mark" if transit.mark else row.path.sender
+        if transit.mark == "duplicate":  # sent once, but it left the router twice
+            if stretch.leg.first == 0:
+                return Span(" " * width, style)
+            label, mark = _("copy", self._language) if stretch.leg.first == 1 else "", ""
+        elif number == 0:
+            label, mark = row.label, self._mark(row, lost and self._gap_beyond(stretch) is None)
+        else:
+            label, mark = self._passing(row, stretch.leg), ""
+            if turned:  # a new line, which begins at the router
+                label = f"↳ {row.label}{', ' if label else ''}{label}"
+        return Span(self._dashes(label, width, stretch.rightward, mark), style)
 
-def _dashes(label: str, width: int, rightward: bool, mark: str = "") -> str:
-    """An arrow of ``width`` cells with its label and its mark at the sender's end."""
-    text = f" {_cut(label, width - 5 - cell_len(mark))}{mark} " if label else ""
-    line = "─" * (width - 2 - cell_len(text))
-    return f"─{text}{line}▶" if rightward else f"◀{line}{text}─"
+    def _mark(self, row: Row, with_cross: bool) -> str:
+        mark = row.transit.mark
+        text = f" {MARKS[mark].in_language(self._language)}" if mark in MARKS else ""
+        return f"{text} ✗ {LOST.in_language(self._language)}" if with_cross else text
+
+    def _passing(self, row: Row, leg: Leg) -> str:
+        """What happened to the packet at the router where the leg begins: translation and delay."""
+        seen = row.transit.sightings
+        before = next((other.last for other in row.path.legs if other.target == leg.source), leg.first)
+        delay = seen[leg.first].at - seen[before].at
+        translated = leg.first > 0 and seen[leg.first].flow != seen[leg.first - 1].flow
+        parts = [f"NAT {row.translation}"] * bool(translated and row.translation)
+        parts += [f"{delay * 1000:.0f} ms"] * (delay >= SLOW)
+        return ", ".join(parts)
+
+    def _dashes(self, label: str, width: int, rightward: bool, mark: str = "") -> str:
+        """An arrow of ``width`` cells with its label and its mark at the sender's end.
+
+        It crosses the lanes of the nodes that it passes.
+        """
+        text = f" {_cut(label, width - 5 - cell_len(mark))}{mark} " if label or mark else ""
+        size = width - 2 - cell_len(text)
+        offset = 1 + cell_len(text) if rightward else 1
+        line = "".join("┼" if (offset + n + 1) % (self._leg + 1) == 0 else "─" for n in range(size))
+        return f"─{text}{line}▶" if rightward else f"◀{line}{text}─"
 
 
 def _caveats(traffic: Traffic) -> Iterator[Message]:

@@ -112,7 +112,7 @@ class Page:
         """A point on a packet's arrow: on its last part, which has no label."""
         return tuple(
             self.run(
-                "const p = wayOnScreen(arguments[0], ...heights(arguments[0])).points;"
+                "const p = wayOnScreen(arguments[0]).points;"
                 "const [[x1, y1], [x2, y2]] = p.slice(-2); return [(x1 + x2) / 2, (y1 + y2) / 2];",
                 packet,
             )

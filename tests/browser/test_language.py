@@ -18,7 +18,7 @@ CHINESE = {
     "{source} to {target}": "{source} 到 {target}",
     "fate": "结果",
     "paused": "已暂停",
-    "lost between the segments": "在网段之间丢失",
+    "lost in {router}": "在 {router} 中丢失",
     "search lines, flags, ports and payload (/)": "搜索输出、标志、端口和数据 (/)",
     "link by {backend}: {settings}": "链路由 {backend} 模拟：{settings}",
     "took {seconds:.2f} s": "用时 {seconds:.2f} 秒",
@@ -83,7 +83,7 @@ def test_open_details_follow_the_language(show, catalog):
     page = show(lossy)
     page.run("select({kind: 'packet', index: 0}, {open: true})")
     page.find("#language option[value=zh-CN]").click()
-    assert "结果\n在网段之间丢失" in page.panel()
+    assert "结果\n在 router 中丢失" in page.panel()
     assert "链路由 netem 模拟：to-servers: 20 ms, 20% loss" in page.find(".about").text
 
 

@@ -40,7 +40,7 @@ def test_each_host_has_a_lane_with_its_address(show):
     assert page.texts(".head.left") == ["kali\n192.168.40.129"]
     assert page.texts(".head.right") == ["win10\n172.28.66.163"]
     assert page.texts(".head.segment") == ["clients\n192.168.40.2", "servers\n172.28.66.2"]
-    lanes = page.run("return [0, 1, 2].map((node) => laneOf(node, run.nodes[node].side, view.layout))")
+    lanes = page.run("return [0, 1, 2].map((node) => view.layout.columns[node].lane)")
     assert lanes == sorted(lanes)
 
 
@@ -105,10 +105,10 @@ def test_a_field_marks_its_bytes(show):
 def test_a_lost_packet_ends_inside_the_router(show):
     page = show(lossy)
     page.run("select({kind: 'packet', index: 0}, {open: true})")
-    assert "lost between the segments" in page.panel()
+    assert "lost in router" in page.panel()
     assert "on servers\nnot seen" in page.panel()
-    edges = page.run("return view.layout.edges")
-    x, y = page.run("const p = wayOnScreen(0, ...heights(0)).points; return p[p.length - 1]")
+    edges = page.run("return view.layout.columns[1]")
+    x, y = page.run("return wayOnScreen(0).points.at(-1)")
     assert edges["left"] < x < edges["right"]
     page.frame()
     red, green, blue, _ = page.run(
@@ -288,9 +288,9 @@ def test_order_is_kept_whatever_the_scale(show):
 def test_labels_have_room(show):
     page = show(lossy)
     page.frame()
-    for way in (0, 1):
-        sent = "view.shown.filter((i) => packets.route[i] === arguments[0])"
-        side = page.run(f"return {sent}.map((i) => view.first[i])", way)
+    for rightward in (True, False):
+        sent = "view.shown.filter((i) => isRightward(i) === arguments[0])"
+        side = page.run(f"return {sent}.map((i) => view.first[i])", rightward)
         assert all(after - before >= 15 for before, after in zip(side, side[1:], strict=False))
 
 
@@ -363,7 +363,7 @@ def test_twenty_thousand_packets_open_and_can_be_used(show):
     page.press("p")
     page.until(lambda: page.find("#counts").text.startswith("20 of 20,010 packets"))
     panel = page.click_packet(page.run("return view.shown[0]"))
-    assert "lost between the segments" in panel
+    assert "lost in router" in panel
 
 
 def test_a_narrow_window_cuts_nothing_off(show):

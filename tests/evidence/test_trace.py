@@ -31,14 +31,12 @@ def notes(page):
     return "\n".join(map(str, page.notes))
 
 
-def kept_bytes(page, index, second=False):
+def kept_bytes(page, index, second=0):
     """A packet's bytes, found as data.js finds them."""
     packets = page.run["packets"]
-    offset = 0
-    for number in range(index + 1):
-        first, other = packets["kept"][number], packets["kept2"][number] or 0
-        start, length = (offset + -(-first // 3) * 3, other) if second else (offset, first)
-        offset += -(-first // 3) * 3 + -(-other // 3) * 3
+    before = [n for kept in packets["kept"][:index] for n in kept] + packets["kept"][index][:second]
+    start = sum(-(-(kept or 0) // 3) * 3 for kept in before)
+    length = packets["kept"][index][second]
     return base64.b64decode(page.bytes[start // 3 * 4 : -(-(start + length) // 3) * 4])[:length]
 
 
@@ -50,10 +48,11 @@ def test_packets_have_routes_times_and_nodes(folder):
     packets = run["packets"]
     titles = [node["title"] for node in run["nodes"]]
     assert titles == ["kali", "router", "win10"]
-    assert [node["side"] for node in run["nodes"]] == ["left", "router", "right"]
-    assert packets["route"] == [0, 1, 0, 0, 1, 1, 0, 1, 0, 1]
-    assert (packets["left"][0], packets["right"][0]) == (510_000, 510_030)
-    assert (packets["left"][1], packets["right"][1]) == (510_140, 510_110)
+    assert [node["role"] for node in run["nodes"]] == ["host", "router", "host"]
+    there, back = ([[0, 1, 0, 0], [1, 2, 1, 1]], [[2, 1, 0, 0], [1, 0, 1, 1]])
+    assert [way["legs"] for way in run["ways"]] == [there, back]
+    assert packets["way"] == [0, 1, 0, 0, 1, 1, 0, 1, 0, 1]
+    assert packets["seen"][:2] == [[510_000, 510_030], [510_110, 510_140]]
     assert (titles[packets["source"][1]], titles[packets["target"][1]]) == ("win10", "kali")
     assert run["labels"][packets["label"][0]] == "SYN"
     assert packets["size"][3] == 15
@@ -71,18 +70,21 @@ def test_both_sightings_of_a_packet_are_kept(folder):
     clients = [frame.data for frame in pcap.read(folder / "clients.pcapng")]
     servers = [frame.data for frame in pcap.read(folder / "servers.pcapng")]
     assert kept_bytes(page, 0) == clients[0]
-    assert kept_bytes(page, 0, second=True) == servers[0]
+    assert kept_bytes(page, 0, second=1) == servers[0]
     assert kept_bytes(page, 1) == servers[1]
     assert notes(page) == ""
 
 
 def test_a_lost_packet_and_its_retransmission_are_marked(folder):
-    packets = collect(lossy(folder).save()).run["packets"]
+    run = collect(lossy(folder).save()).run
+    packets = run["packets"]
     assert packets["marks"][:3] == [
         packet_columns.LOST, packet_columns.LOST | packet_columns.RETRANSMITTED, packet_columns.RETRANSMITTED,
     ]  # fmt: skip
-    assert packets["right"][0] is None
-    assert packets["right"][2] == 2_470_100
+    assert len(packets["seen"][0]) == 1
+    lost = run["ways"][packets["way"][0]]
+    assert (lost["legs"], lost["lost"]) == ([[0, 1, 0, 0]], 1)
+    assert packets["seen"][2][1] == 2_470_100
     assert packets["marks"][-1] == packet_columns.RESET
 
 
@@ -96,15 +98,16 @@ def test_a_duplicate_and_a_corrupted_packet_are_marked(folder):
     run.seen("servers", 0.31, bytes(changed))
     page = collect(run.save())
     assert sorted(page.run["packets"]["marks"]) == [0, packet_columns.DUPLICATE, packet_columns.CHANGED]
-    assert kept_bytes(page, 2, second=True) == bytes(changed)
+    assert kept_bytes(page, 2, second=1) == bytes(changed)
 
 
 def test_a_packet_captured_past_the_router_only_is_marked(folder):
     run = hello(folder)
     run.frames["clients"] = [f for f in run.frames["clients"] if f.at > STARTED + 0.511]
-    packets = collect(run.save()).run["packets"]
-    assert packets["marks"][0] == packet_columns.UNSENT
-    assert (packets["route"][0], packets["left"][0], packets["right"][0]) == (0, None, 510_030)
+    found = collect(run.save()).run
+    way = found["ways"][found["packets"]["way"][0]]
+    assert found["packets"]["marks"][0] == packet_columns.UNSENT
+    assert (way["legs"], way["unsent"], found["packets"]["seen"][0]) == ([[1, 2, 0, 0]], True, [510_030])
 
 
 def test_a_reused_port_is_another_connection(folder):
@@ -134,7 +137,7 @@ def test_address_resolution_is_marked_and_has_no_connection(folder):
     run.seen("clients", 0.2, bytes.fromhex(request))
     found = collect(run.save()).run
     assert found["packets"]["marks"] == [0, packet_columns.CHORE]
-    assert found["packets"]["route"] == [0, 2]
+    assert found["ways"][found["packets"]["way"][1]]["legs"] == [[0, 1, 0, 0]]
     assert found["packets"]["connection"] == [0, None]
     assert found["nodes"][found["packets"]["source"][1]]["title"] == "kali"
 
@@ -147,18 +150,19 @@ def test_bytes_past_the_limit_are_cut_and_a_note_says_so(folder, monkeypatch):
     page = collect(long(folder, 800).save())
     assert len(page.bytes) < 100_000 * 4 / 3 + 4 * 801
     assert "of 400 packets this page has only the first bytes" in notes(page)
-    assert min(page.run["packets"]["kept"]) == 54  # an ACK is whole
-    assert max(page.run["packets"]["kept"]) >= packet_columns.LEAST
-    assert set(page.run["packets"]["kept2"]) == {None}
+    first = [kept[0] for kept in page.run["packets"]["kept"]]
+    assert min(first) == 54  # an ACK is whole
+    assert max(first) >= packet_columns.LEAST
+    assert {later for kept in page.run["packets"]["kept"] for later in kept[1:]} == {None}
 
 
 def test_of_very_many_packets_the_first_and_the_last_are_kept(folder, monkeypatch):
     monkeypatch.setattr(packet_columns, "MAX_PACKETS", 100)
     page = collect(long(folder, 400).save())
-    assert len(page.run["packets"]["left"]) == 100
+    assert len(page.run["packets"]["seen"]) == 100
     assert "300 packets in the middle of the run are only in the captures" in notes(page)
     whole = load(folder).transits
-    last = max(page.run["packets"]["left"][-1], page.run["packets"]["right"][-1])
+    last = max(page.run["packets"]["seen"][-1])
     assert last == round((max(whole[-1].sent.at, whole[-1].arrived.at) - STARTED) * 1e6)
 
 
@@ -348,7 +352,7 @@ def test_unreadable_captures_are_noted(folder):
     (folder / "servers.pcapng").write_bytes(b"no capture at all")
     page = collect(folder)
     assert "the captures can't be read" in notes(page)
-    assert page.run["packets"]["left"] == []
+    assert page.run["packets"]["seen"] == []
     assert page.run["events"]
 
 
@@ -359,7 +363,7 @@ def test_a_truncated_line_of_events_is_noted(folder):
     assert "lines of events.jsonl can't be read: 1" in notes(collect(folder))
 
 
-def test_hosts_without_ipv4_are_on_their_side(folder):
+def test_hosts_without_ipv4_are_beside_their_router(folder):
     run = hello(folder)
     run.record["captures"] = [
         {"name": "clients", "file": "clients.pcapng", "networks": ["fd28:40::/64"], "router": []},
@@ -370,8 +374,9 @@ def test_hosts_without_ipv4_are_on_their_side(folder):
         "router": {"addresses6": ["fd28:40::2", "fd28:66::2"]},
         "win10": {"addresses": [WIN10], "addresses6": ["fd28:66::163"]},
     }
-    sides = {node["title"]: node["side"] for node in collect(run.save()).run["nodes"]}
-    assert sides == {"kali": "left", "router": "router", "win10": "right"}
+    nodes = collect(run.save()).run["nodes"]
+    assert [node["title"] for node in nodes] == ["kali", "router", "win10"]
+    assert [list(node["segments"]) for node in nodes] == [["clients"], ["clients", "servers"], ["servers"]]
 
 
 # --- texts -------------------------------------------------------------------------------------------

@@ -19,14 +19,17 @@ from lab.evidence.event_text import render
 from lab.evidence.events import (
     CounterChanged,
     Event,
+    FaultChanged,
     Output,
     PacketPassed,
+    ProgramEvent,
     ProgramExited,
     ProgramStarted,
     SocketChanged,
     VariantBegan,
     VerdictGiven,
 )
+from lab.evidence.lanes import titles_of
 from lab.evidence.sequence_diagram import MAX_ROWS, sequence
 from lab.locale import _, message, messages
 from lab.protocols.printable import printable
@@ -38,8 +41,11 @@ from lab.topology.node import Node
 MAX_LINES = 40  # lines shown of one program's output; the run's folder has all of them
 MAX_CHARACTERS = 240  # shown of one line
 VARIANT_ROWS = 12  # shown of one variant's packets
-COLOURS = ("bright_green", "bright_yellow", "bright_blue", "bright_cyan", "bright_red")  # of nodes, in order
-LAB_COLOUR = "bright_magenta"
+MIN_COLUMN = 20  # cells of a host's column
+# Of the nodes, in order. tests/cli/output/test_colours.py checks that they can be told apart.
+COLOURS = ("#00e0ff", "#ffc080", "#a040ff", "#608020", "#ff80a0", "#80a0ff", "#c0a000", "#e000a0")
+MARKS = ("", " underline", " italic", " bold")  # further nodes have the same colours, with the next mark
+LAB_COLOUR = "bold"
 SEQUENCE_STYLES = {"time": "dim", "lane": "dim", "dim": "dim", "lost": "bold red", "mark": "yellow"}
 QUIET = (VerdictGiven, SocketChanged, CounterChanged, PacketPassed)  # shown afterwards, or in the trace
 VERDICT_STYLES: dict[Verdict, str] = {"pass": "bold green", "fail": "bold red", "unsupported": "bold yellow"}
@@ -48,7 +54,8 @@ VERDICT_STYLES: dict[Verdict, str] = {"pass": "bold green", "fail": "bold red", 
 class View:
     """Shows a run in ``language``. With ``columns`` each host gets a column; without, each line has a prefix.
 
-    With ``story`` a pitfall that passes ends with its lesson: the reason, and what to change.
+    With ``story`` a pitfall that passes ends with its lesson: the reason, and what to change. ``nodes`` are
+    the names of the nodes that get a column; without them, these are the nodes that take part.
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class View:
         language: str = "en",
         story: bool = False,
         acks: bool = False,
+        nodes: Sequence[str] = (),
     ) -> None:
         self._console = console
         self._wants_columns = columns
@@ -66,7 +74,10 @@ class View:
         self._language = language
         self._story = story
         self._acks = acks  # whether the packets include pure ACKs
+        self._wanted = nodes
+        self._chosen: tuple[str, ...] = ()  # the titles of those
         self._nodes: list[str] = []  # the order decides on the colours
+        self._active: set[str] = set()  # nodes with programs or faults
         self._shown: Counter[int] = Counter()
         self._programs: Mapping[str, str] = {}  # of the scenario
         self._variants: dict[str, float] = {}  # when each began
@@ -77,20 +88,38 @@ class View:
         self._shown.clear()
         self._variants.clear()
         self._programs = scenario.programs
+        self._active.clear()
         self._started = time.time()
         title = lesson(scenario, self._language).title
         self._console.print(f"[bold]▶ {escape(scenario.name)}[/]  {escape(title)}")
 
     def show_nodes(self, nodes: Sequence[Node]) -> None:
-        """Assigns a colour to each node of the lab, and shows the heads of the columns."""
+        """Assigns a colour to each node of the lab, and shows the heads of the columns.
+
+        Raises UsageError if one of the nodes that were asked for isn't there.
+        """
         self._nodes = [node.title for node in nodes]
+        self._chosen = titles_of(self._wanted, {node.title: node.names for node in nodes})
         if self._wants_columns:
-            self._columns = tuple(node.title for node in nodes if node.role == "host")
+            self._show_heads([node.title for node in nodes if node.role == "host"])
+
+    def _show_heads(self, hosts: Sequence[str]) -> None:
+        """Shows the heads of the columns, and the names of the hosts for which there is no room."""
+        wanted = [title for title in hosts if title in (self._chosen or hosts)]
+        room = max(1, (self._console.width - 6) // (MIN_COLUMN + 3))
+        self._columns = tuple(wanted[:room])
+        if self._columns:
             heads = {name: Text(name, f"bold {self._colour(name)}") for name in self._columns}
             self._row(Text(_(" time", self._language), "dim"), heads)
+        if wanted[room:]:
+            names = _(", ", self._language).join(wanted[room:])
+            note = message("without a column: {names}; --nodes selects columns", names=names)
+            self._console.print(Text(note.in_language(self._language), "dim"))
 
     def observe(self, event: Event) -> None:
         """Shows one event at once."""
+        if isinstance(event, ProgramEvent | FaultChanged):
+            self._active.add(event.node)
         if isinstance(event, VariantBegan):
             self._variants[event.variant] = event.at
             self._console.rule(
@@ -170,6 +199,8 @@ class View:
             until,
             acks=self._acks or outcome.scenario.acks,
             language=self._language,
+            active=self._active,
+            nodes=self._chosen,
         ):
             self._console.print(Text.assemble(*((span.text, self._style(span.style)) for span in spans)))
 
@@ -197,7 +228,7 @@ class View:
 
     def _row(self, time_of_it: Text, cells: dict[str, Text]) -> None:
         """One line of the side-by-side view; a long text continues in its own column."""
-        width = max(20, (self._console.width - 8) // len(self._columns) - 2)
+        width = max(MIN_COLUMN, (self._console.width - 6) // len(self._columns) - 3)
         wrapped = {name: list(text.wrap(self._console, width)) for name, text in cells.items()}
         for number in range(max(len(lines) for lines in wrapped.values())):
             line = Text.assemble(time_of_it if number == 0 else "     ")
@@ -217,7 +248,8 @@ class View:
             return LAB_COLOUR
         if node not in self._nodes:
             self._nodes.append(node)
-        return COLOURS[self._nodes.index(node) % len(COLOURS)]
+        turn, number = divmod(self._nodes.index(node), len(COLOURS))
+        return COLOURS[number] + MARKS[turn % len(MARKS)]
 
 
 def show_failure(console: Console, outcome: Outcome, number: int, language: str) -> None:

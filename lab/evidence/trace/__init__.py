@@ -1,6 +1,6 @@
 """trace.html: the packets, output and sockets of a run in one file that opens offline.
 
-- page.py: the data of the page; timeline.py: lines, sockets and faults; columns.py: packets
+- page.py: the data of the page; timeline.py: lines, sockets and faults; node_columns.py and packet_columns.py
 - heading.py: the diagnosis, and the link as asked and as measured
 - render.py: template.html with the data, style.css and the *.js inlined, and the texts in every language
 """

@@ -1,5 +1,5 @@
-// Packets as arrows: level from the host to the router's edge, sloping through the router by the delay
-// there, level on the other segment. The arrow of a lost packet ends inside the router.
+// Packets as arrows, leg by leg: level from the sender to the router's edge, sloping through the router by the
+// delay there, level on the next segment. The arrow of a lost packet ends with a cross.
 "use strict";
 
 const CROWDED = 3; // pixels of height per packet; with less, packets are counted instead of drawn one by one
@@ -13,7 +13,7 @@ function drawPackets() {
   for (let position = from; position < to; position++) {
     const i = view.shown[position];
     if (crowded && !(packets.marks[i] & PROBLEM)) continue;
-    const way = wayOnScreen(i, ...heights(i)), colour = packetColour(i);
+    const way = wayOnScreen(i), colour = packetColour(i);
     addTo(paths, (packets.marks[i] & RETRANSMITTED ? "~" : "") + colour, (path) => trail(path, way.points));
     addTo(heads, colour, (path) => (way.air === "end" ? cross(path, way.points.at(-1)) : head(path, way.points)));
     if (way.air === "start") addTo(heads, colour, (path) => dot(path, way.points[0]));
@@ -23,39 +23,51 @@ function drawPackets() {
   for (const item of [view.hover, view.selected]) if (item?.kind === "packet" && view.order[item.index] >= 0) drawChosen(item.index);
 }
 
-// Zoomed out, a bar per stripe shows how many packets each side sent; only the problems are drawn as arrows.
+// Zoomed out, bars show how many packets were sent in each stripe: in the gap of their first leg, from the side
+// of their sender. Only the problems are drawn as arrows.
 function drawCrowd(from, to) {
-  const stripes = [new Map(), new Map()];
+  const gaps = new Map(); // by gap and direction: the packets by stripe
   for (let position = from; position < to; position++) {
-    const i = view.shown[position];
-    const stripe = Math.floor((onScreen(view.first[i])) / STRIPE), side = stripes[packets.route[i] % 2];
-    side.set(stripe, (side.get(stripe) ?? 0) + 1);
+    const i = view.shown[position], stripe = Math.floor(onScreen(view.first[i]) / STRIPE);
+    const key = `${startGap(i)} ${isRightward(i)}`;
+    if (!gaps.has(key)) gaps.set(key, new Map());
+    gaps.get(key).set(stripe, (gaps.get(key).get(stripe) ?? 0) + 1);
   }
-  const most = Math.max(...stripes.flatMap((side) => [...side.values()]));
-  const starts = [innermost("left", view.layout), innermost("right", view.layout)];
-  stripes.forEach((side, back) => {
-    pen.fillStyle = colours.connections[back ? 1 : 0];
-    pen.globalAlpha = 0.55;
-    for (const [stripe, packetCount] of side) {
-      const length = Math.max(1, (view.layout.leg - 12) * packetCount / most);
-      pen.fillRect(back ? starts[1] - 6 - length : starts[0] + 6, stripe * STRIPE, length, STRIPE - 1);
-    }
-  });
+  const most = Math.max(...[...gaps.values()].flatMap((side) => [...side.values()]));
+  pen.globalAlpha = 0.55;
+  for (const [key, stripes] of gaps) drawStripes(+key.split(" ")[0], key.endsWith("true"), stripes, most);
   pen.globalAlpha = 1;
-  const { edges } = view.layout;
   const text = t("{count} packets in view: zoom in to see them one by one", { count: number(to - from) });
-  pen.font = `600 ${SMALL}`;
-  const width = pen.measureText(text).width + 16;
-  crowdNote = () => pill((edges.left + edges.right - width) / 2, 6, width, text, colours.soft, { kind: "", index: -1 }, true);
+  const [left, room] = noteRoom();
+  crowdNote = () => pill(left, 6, room, text, colours.soft, { kind: "", index: -1 }, true);
+}
+
+function drawStripes(gap, rightward, stripes, most) {
+  const { columns, lanes, leg } = view.layout;
+  const left = columns[lanes[gap]], right = columns[lanes[gap + 1]] ?? { left: left.right + leg };
+  pen.fillStyle = colours.connections[rightward ? 0 : 1];
+  for (const [stripe, packetCount] of stripes) {
+    const length = Math.max(1, (right.left - left.right - 12) * packetCount / most);
+    pen.fillRect(rightward ? left.right + 6 : right.left - 6 - length, stripe * STRIPE, length, STRIPE - 1);
+  }
+}
+
+// The gap in which a packet's arrow begins.
+function startGap(i) {
+  const [from, to] = gapsOf(legsOf(i, view.layout)[0], view.layout);
+  return isRightward(i) ? from : to - 1;
+}
+
+function isRightward(i) {
+  const [from, to] = ends(legsOf(i, view.layout)[0], i, view.layout);
+  return from < to;
 }
 
 let crowdNote = null; // drawn last, on top
 
-// A packet's path, with heights instead of times.
-function wayOnScreen(i, first, second) {
-  const way = wayOf(i, view.layout);
-  const start = firstSeen(i);
-  return { air: way.air, points: way.points.map(([x, at]) => [x, at === start ? first : second]) };
+// A packet's path on the screen.
+function wayOnScreen(i) {
+  return wayOf(i, view.layout, heights(i));
 }
 
 function addTo(paths, key, add) {
@@ -107,26 +119,44 @@ function dot(path, [x, y]) {
   path.arc(x, y, 3, 0, 2 * Math.PI);
 }
 
-// Labels on the first part of each path, as far as they don't overlap.
+// Labels on the first leg of each path, and the translations of addresses, as far as they don't overlap.
 function drawLabels(from, to) {
   pen.textBaseline = "alphabetic";
-  const free = { left: -Infinity, right: -Infinity };
+  const free = new Map(); // by gap: the height from which it is free
+  const take = (leg, height) => {
+    const names = gapNames(leg);
+    if (height < 4 || names.some((name) => height - (free.get(name) ?? -Infinity) < 15)) return false;
+    for (const name of names) free.set(name, height);
+    return true;
+  };
   for (let position = from; position < to; position++) {
-    const i = view.shown[position];
-    const [first] = heights(i);
-    const route = packets.route[i], rightward = route === 0 || route === 2;
-    const side = rightward ? "left" : "right";
-    if (first - free[side] < 15 || first < 4) continue;
-    free[side] = first;
-    drawLabel(i, rightward, first - 4);
+    const i = view.shown[position], legs = legsOf(i, view.layout), height = heights(i);
+    if (take(legs[0], height(legs[0].first))) drawLabel(i, height(legs[0].first) - 4);
+    for (const leg of legs.slice(1)) if (isNamed(i, leg) && take(leg, height(leg.first))) drawTranslation(i, leg, height(leg.first) - 4);
   }
 }
 
-function drawLabel(i, rightward, y) {
-  const way = wayOf(i, view.layout).points;
-  const { edges } = view.layout, middle = (edges.left + edges.right) / 2;
-  const xs = packets.marks[i] & UNSENT ? [way[0][0], way.at(-1)[0]] : [way[0][0], packets.route[i] > 1 ? way[1][0] : middle];
-  const [left, right] = [Math.min(...xs) + 8, Math.max(...xs) - 8];
+// Whether the translation of the packet's addresses is written on this leg.
+function isNamed(i, leg) {
+  return packets.named[i] && translationAt(i, leg.source) !== undefined;
+}
+
+// The new address, above the leg that leaves the router.
+function drawTranslation(i, leg, y) {
+  const [from, to] = ends(leg, i, view.layout);
+  pen.font = `600 ${SMALL}`;
+  const shown = shorten(`NAT ${visible(translationAt(i, leg.source).short)}`, Math.abs(to - from) - 16);
+  const width = pen.measureText(shown).width;
+  pen.textAlign = "left";
+  pen.fillStyle = colours.note;
+  backed(shown, from < to ? from + 8 : from - 8 - width, y, width);
+}
+
+function drawLabel(i, y) {
+  const [first] = legsOf(i, view.layout), [start, near] = ends(first, i, view.layout), rightward = start < near;
+  const { lane } = view.layout.columns[first.target] ?? { lane: near };
+  const far = run.ways[packets.way[i]].legs.length > 1 || packets.marks[i] & LOST ? lane : near;
+  const [left, right] = [Math.min(start, far) + 8, Math.max(start, far) - 8];
   const marks = marksInWords(i, RESET);
   let x = rightward ? left : right;
   const put = (text, font, colour, limit) => {
@@ -141,12 +171,12 @@ function drawLabel(i, rightward, y) {
     return shown;
   };
   const rest = () => (rightward ? right - x : x - left);
-  const before = rightward ? edges.left - 8 : edges.right + 8; // the preview doesn't reach into the router
+  const before = rightward ? near - 8 : near + 8; // the preview doesn't reach into the router
   put(labelOf(i), `600 ${LABEL}`, packetColour(i), rest());
   if (marks.length && rest() > 24) put(marks.join(", "), LABEL, packetColour(i), rest());
   const room = rightward ? before - x : x - before;
-  const start = room > 40 ? previewOf(i) : "";
-  if (start) put(start, `11.5px ${MONO}`, colours.soft, room);
+  const preview = room > 40 ? previewOf(i) : "";
+  if (preview) put(preview, `11.5px ${MONO}`, colours.soft, room);
 }
 
 // Text on an opaque background, so that lines behind it don't cross it.
@@ -161,8 +191,7 @@ function backed(text, x, y, width) {
 }
 
 function drawChosen(i) {
-  const [first, second] = heights(i);
-  const way = wayOnScreen(i, first, second);
+  const way = wayOnScreen(i);
   const path = new Path2D(), end = new Path2D();
   trail(path, way.points);
   if (way.air === "end") cross(end, way.points.at(-1));
@@ -181,5 +210,7 @@ function drawChosen(i) {
   pen.stroke(end);
   pen.lineWidth = 1;
   pen.lineCap = "butt";
-  drawLabel(i, packets.route[i] === 0 || packets.route[i] === 2, first - 4);
+  const [leg, ...legs] = legsOf(i, view.layout), height = heights(i);
+  drawLabel(i, height(leg.first) - 4);
+  for (const next of legs) if (translationAt(i, next.source)) drawTranslation(i, next, height(next.first) - 4);
 }

@@ -47,7 +47,7 @@ function nearestToTop() {
   return Math.min(from, Math.max(to - 1, 0));
 }
 
-// The item at a point: a box, or else the nearest arrow within 6 pixels.
+// The item at a point of the picture: a box, or else the nearest arrow within 6 pixels.
 function itemAt(x, y) {
   for (let at = boxes.length - 1; at >= 0; at--) {
     const box = boxes[at];
@@ -57,7 +57,7 @@ function itemAt(x, y) {
   const [from, to] = shownBetween(y - 20, y + 20);
   for (let position = from; position < to; position++) {
     const i = view.shown[position];
-    const away = distanceTo(wayOnScreen(i, ...heights(i)).points, x, y, i);
+    const away = distanceTo(wayOnScreen(i).points, x, y, i);
     if (away < distance) [nearest, distance] = [{ kind: "packet", index: i }, away];
   }
   return nearest;

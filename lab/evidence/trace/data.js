@@ -1,12 +1,13 @@
 // The run's data, inserted by Python: columns for packets, rows for other items.
-// Times are microseconds since the start of the run; null if the packet wasn't seen there.
+// Times are microseconds since the start of the run. packets.seen has one for each capture of a packet, in the
+// order of its way: its sightings. run.ways has the legs between nodes; a leg begins and ends with a sighting.
 "use strict";
 
 const run = JSON.parse(document.getElementById("run").textContent);
 const packets = run.packets;
-const count = packets.left.length;
+const count = packets.way.length;
 
-// One bit each in packets.marks, as in columns.py.
+// One bit each in packets.marks, as in packet_columns.py.
 const LOST = 1, RETRANSMITTED = 2, DUPLICATE = 4, CHANGED = 8, RESET = 16, UNSENT = 32, CHORE = 64, PROBE = 128;
 const PROBLEM = LOST | RETRANSMITTED | DUPLICATE | CHANGED | RESET;
 
@@ -19,12 +20,7 @@ function markWords() {
 
 // When a packet was first and last seen; the arrow of a delayed one runs from the first to the last.
 function firstSeen(i) {
-  const left = packets.left[i], right = packets.right[i];
-  return left === null ? right : right === null ? left : Math.min(left, right);
-}
-
-function lastSeen(i) {
-  return Math.max(packets.left[i] ?? 0, packets.right[i] ?? 0);
+  return Math.min(...packets.seen[i]);
 }
 
 // The marks of a packet in words; `except` are bits to leave out.
@@ -32,18 +28,17 @@ function marksInWords(i, except = 0) {
   return markWords().filter(([bit]) => packets.marks[i] & bit & ~except).map(([, words]) => words);
 }
 
-// The offset of each packet's bytes: as first seen, then, if kept, as seen past the router. Each piece is
-// padded to a multiple of three bytes.
-packets.offset = new Int32Array(count);
-packets.offset2 = new Int32Array(count);
-{
-  const padded = (length) => Math.ceil((length ?? 0) / 3) * 3;
-  let at = 0;
-  for (let i = 0; i < count; i++) {
-    packets.offset[i] = at;
-    packets.offset2[i] = at += padded(packets.kept[i]);
-    at += padded(packets.kept2[i]);
-  }
+// The place of each packet's first sighting in a list of all sightings, and the offset of its bytes. The bytes
+// of the sightings follow each other, as far as they are kept; each piece is padded to a multiple of three.
+packets.sighting = new Int32Array(count + 1);
+packets.offset = new Int32Array(count + 1);
+for (let i = 0; i < count; i++) {
+  packets.sighting[i + 1] = packets.sighting[i] + packets.seen[i].length;
+  packets.offset[i + 1] = packets.kept[i].reduce((at, length) => at + padded(length), packets.offset[i]);
+}
+
+function padded(length) {
+  return Math.ceil((length ?? 0) / 3) * 3;
 }
 
 // Each piece starts on a group of four characters, so it is decoded without the others.
@@ -55,8 +50,28 @@ function keptBytes(offset, length) {
   return bytes;
 }
 
-function bytesOf(i) {
-  return keptBytes(packets.offset[i], packets.kept[i]);
+// The bytes of a packet's sighting; its first sighting is always kept.
+function bytesOf(i, sighting = 0) {
+  const before = packets.kept[i].slice(0, sighting).reduce((at, length) => at + padded(length), 0);
+  return keptBytes(packets.offset[i] + before, packets.kept[i][sighting]);
+}
+
+// Whether the translation of a packet is written in the picture: that of the first one on its way.
+packets.named = new Uint8Array(count);
+{
+  const before = new Set();
+  packets.translation.forEach((translation, i) => {
+    const key = `${translation} ${packets.connection[i]} ${packets.way[i]}`;
+    if (translation === null || before.has(key)) return;
+    before.add(key);
+    packets.named[i] = 1;
+  });
+}
+
+// The translation of a packet's addresses by a router, if there is one.
+function translationAt(i, node) {
+  const found = packets.translation[i];
+  return found === null ? undefined : run.translations[found].find((translation) => translation.node === node);
 }
 
 function payloadOf(i) {

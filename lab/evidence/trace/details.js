@@ -87,33 +87,60 @@ function bandDetails(index) {
 
 function packetDetails(i) {
   const box = element("div");
-  const sightings = packets.kept2[i] === null ? 1 : 2;
+  const kept = packets.kept[i].flatMap((length, sighting) => (length === null ? [] : [sighting]));
   const parts = [packetFacts(i)];
-  if (sightings === 2) parts.push(sightingTabs(i, (second) => box.replaceChildren(...decoded(i, second))));
-  box.replaceChildren(...decoded(i, false));
+  if (kept.length > 1) parts.push(sightingTabs(i, kept, (sighting) => box.replaceChildren(...decoded(i, sighting))));
+  box.replaceChildren(...decoded(i, 0));
   return [...parts, box];
 }
 
 function packetFacts(i) {
-  const [near, far] = packets.route[i] % 2 ? ["right", "left"] : ["left", "right"];
-  const seen = (side) => (packets[side][i] === null ? t("not seen") : `${clock(packets[side][i])} s`);
-  const crossed = packets.left[i] !== null && packets.right[i] !== null;
-  const took = crossed ? t(" ({duration} later)", { duration: duration(packets[far][i] - packets[near][i]) }) : "";
   const connection = packets.connection[i];
   return facts([
     [t("from, to"), `${nodeName(packets.source[i])} → ${nodeName(packets.target[i])}`],
-    [t("on {segment}", { segment: run.segments[near] }), seen(near)],
-    [t("on {segment}", { segment: run.segments[far] }), packets.route[i] > 1 ? "" : seen(far) + took],
+    ...sightingFacts(i),
+    ...routerFacts(i),
     [t("fate"), fateOf(i)],
     [t("connection"), connection === null ? "" : connectionButton(connection)],
     [t("size"), t("{size} on the wire, {payload} of payload", { size: bytesWord(packets.wire[i]), payload: bytesWord(packets.size[i]) })],
   ]);
 }
 
+// When the packet was seen in each capture, and the segment at either end on which it wasn't seen.
+function sightingFacts(i) {
+  const { captures, unsent, lost } = run.ways[packets.way[i]], seen = packets.seen[i];
+  const found = captures.map((capture, k) => {
+    const later = k ? t(" ({duration} later)", { duration: duration(seen[k] - seen[k - 1]) }) : "";
+    return [placeOf(capture), `${clock(seen[k])} s${later}`];
+  });
+  const missing = (node) => Object.keys(run.nodes[node]?.segments ?? {}).slice(0, 1)
+    .filter((segment) => !captures.some((capture) => run.captures[capture].segment === segment))
+    .map((segment) => [t("on {segment}", { segment }), t("not seen")]);
+  return [...(unsent ? missing(packets.source[i]) : []), ...found, ...(lost === null ? [] : missing(packets.target[i]))];
+}
+
+// The place of a capture; of a segment with several routers, the router that made it, too.
+function placeOf(capture) {
+  const { segment, node } = run.captures[capture];
+  if (run.captures.filter((other) => other.segment === segment).length < 2) return t("on {segment}", { segment });
+  return t("on {segment}, by {router}", { segment, router: nodeName(node) });
+}
+
+// The time in each router of several, and the translation of addresses.
+function routerFacts(i) {
+  const legs = run.ways[packets.way[i]].legs, seen = packets.seen[i];
+  return legs.slice(1).flatMap(([node, , left], number) => {
+    const router = nodeName(node), translation = translationAt(i, node), entered = legs[number][3];
+    const took = legs.length > 2 ? [[t("in {router}", { router }), duration(seen[left] - seen[entered])]] : [];
+    return translation ? [...took, [t("translated by {router}", { router }), translation.text]] : took;
+  });
+}
+
 function fateOf(i) {
-  const marks = packets.marks[i];
-  if (marks & LOST) return marks & RETRANSMITTED ? t("lost between the segments; itself a retransmission") : t("lost between the segments");
-  return marksInWords(i, RESET).join(", ");
+  const { lost, beyond } = run.ways[packets.way[i]];
+  if (lost === null) return marksInWords(i, RESET).join(", ");
+  const fate = beyond ? t("lost on {segment}", { segment: beyond }) : t("lost in {router}", { router: nodeName(lost) });
+  return packets.marks[i] & RETRANSMITTED ? t("{fate}; itself a retransmission", { fate }) : fate;
 }
 
 function connectionButton(connection) {
@@ -123,22 +150,22 @@ function connectionButton(connection) {
   return button;
 }
 
-function sightingTabs(i, show) {
-  const [near, far] = packets.route[i] % 2 ? ["right", "left"] : ["left", "right"];
+function sightingTabs(i, kept, show) {
   const group = element("div", { class: "tabs", role: "group", "aria-label": t("as seen on") });
-  [near, far].forEach((side, second) => {
-    const button = element("button", { type: "button", "aria-pressed": String(!second), text: t("as seen on {segment}", { segment: run.segments[side] }) });
+  kept.forEach((sighting, position) => {
+    const { segment } = run.captures[run.ways[packets.way[i]].captures[sighting]];
+    const button = element("button", { type: "button", "aria-pressed": String(!position), text: t("as seen on {segment}", { segment }) });
     button.addEventListener("click", () => {
       for (const other of group.children) other.setAttribute("aria-pressed", String(other === button));
-      show(Boolean(second));
+      show(sighting);
     });
     group.append(button);
   });
   return group;
 }
 
-function decoded(i, second) {
-  const bytes = second ? keptBytes(packets.offset2[i], packets.kept2[i]) : bytesOf(i);
+function decoded(i, sighting) {
+  const bytes = bytesOf(i, sighting);
   const cut = packets.wire[i] - bytes.length;
   if (!bytes.length) return [element("p", { class: "cut", text: t("The bytes of this packet are only in the capture.") })];
   const { headers, payload, cut: headerCut } = decode(bytes);

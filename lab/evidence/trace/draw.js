@@ -7,6 +7,8 @@ const FONT = 'system-ui, "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "Microsoft
 const MONO = 'ui-monospace, "Cascadia Mono", "SF Mono", Menlo, "DejaVu Sans Mono", Consolas, "Noto Sans Mono CJK SC", "Microsoft YaHei", monospace';
 const SMALL = `11px ${FONT}`, LABEL = `12px ${FONT}`, CODE = `12px ${MONO}`, TINY = `9.5px ${MONO}`;
 
+const NODE_COLOURS = 8, NODE_MARKS = ["●", "■", "▲", "◆"]; // more nodes have the same colours, with the next mark
+
 let colours = {};
 let requested = false;
 let boxes = []; // the clickable boxes of this frame: {x, y, width, height, kind, index}
@@ -16,9 +18,14 @@ function readColours() {
   const value = (name) => style.getPropertyValue(`--${name}`).trim();
   const names = ["page", "ink", "soft", "faint", "line", "lane", "band", "bad", "warn", "note", "good", "code", "focus", "fault", "impaired"];
   colours = Object.fromEntries(names.map((name) => [name, value(name)]));
+  colours.nodes = Array.from({ length: NODE_COLOURS }, (_, index) => value(`node-${index}`));
   colours.connections = Array.from({ length: 8 }, (_, index) => value(`connection-${index}`));
   colours.states = { LISTEN: value("connection-0"), ESTABLISHED: value("good"), TIME_WAIT: value("faint"), CLOSE_WAIT: value("warn"),
     SYN_SENT: value("connection-3"), SYN_RECV: value("connection-3"), OPEN: value("connection-1"), CONNECTED: value("good"), CLOSE: value("faint") };
+}
+
+function nodeColour(node) {
+  return colours.nodes[node % NODE_COLOURS];
 }
 
 function stateColour(state) {
@@ -50,17 +57,28 @@ function draw() {
   pen.fillStyle = colours.page;
   pen.fillRect(0, 0, view.width, view.height);
   boxes = [];
-  drawRouter();
+  drawRuler();
+  pen.save();
+  pen.beginPath();
+  pen.rect(RULER - 4, 0, view.layout.end - RULER + 4, view.height);
+  pen.clip();
+  pen.translate(-view.across, 0);
+  drawContent();
+  pen.restore();
+  drawOverview();
+}
+
+function drawContent() {
+  drawRouters();
   drawBands();
   drawLanes();
-  drawRuler();
+  if (view.squeezed) drawGaps();
   drawSockets();
   drawPackets();
   drawEvents();
   drawBandNames();
   crowdNote?.();
   crowdNote = null;
-  drawOverview();
 }
 
 // --- small strokes -------------------------------------------------------------------------------
@@ -108,9 +126,13 @@ function cutToFit(text, room) {
   return `${characters.slice(0, low).join("")}…`;
 }
 
-// How far a note reaches beyond the router on both sides.
-function noteReach() {
-  return Math.min(view.layout.leg * 0.8, 320);
+// The room for a note: [left, width]. It is centred on its router, or on the only one, or in the window.
+function noteRoom(node = -1) {
+  const { columns, lanes, leg, end } = view.layout, routers = lanes.filter(isRouter);
+  const column = isRouter(node) ? columns[node] : routers.length === 1 ? columns[routers[0]] : null;
+  const reach = Math.min(leg * 0.8, 320);
+  if (column) return [column.left - reach, column.right - column.left + 2 * reach];
+  return [view.across + (RULER + end) / 2 - 320, 640];
 }
 
 // A name in a coloured box, as wide as needed, at most `room`.

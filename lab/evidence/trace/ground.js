@@ -7,10 +7,9 @@ function bandHeights(index) {
 }
 
 function drawBands() {
-  if (!filter.kinds.has("faults")) return;
   run.bands.forEach((band, index) => {
     const [from, to] = bandHeights(index);
-    if (to < 0 || from > view.height) return;
+    if (!bandShown(band) || to < 0 || from > view.height) return;
     const [x, width] = bandPlace(band), fault = band.kind === "fault";
     pen.fillStyle = fault ? colours.fault : colours.impaired;
     pen.fillRect(x, from, width, to - from);
@@ -23,44 +22,47 @@ function drawBands() {
 
 // The band of a host's fault covers its column; that of a link setting covers the router, or everything.
 function bandPlace(band) {
-  const { columns, edges, end } = view.layout;
-  const node = run.nodes[band.node];
-  if (!node) return [RULER, end - RULER];
-  if (node.side === "router") return [edges.left, edges.right - edges.left];
-  const { text, lane } = columns[band.node];
+  const column = view.layout.columns[band.node];
+  if (!column) return [RULER, Math.max(view.layout.total, view.layout.end) - RULER];
+  if (isRouter(band.node)) return [column.left, column.right - column.left];
+  const { text, lane } = column;
   const left = Math.min(text[0], lane) - 6;
   return [left, Math.max(text[0] + text[1], lane) + 8 - left];
 }
 
 // The name of a band is drawn at its beginning, or at the top if it began above the view.
 function drawBandNames() {
-  if (!filter.kinds.has("faults")) return;
-  const { edges } = view.layout;
   run.bands.forEach((band, index) => {
     const [from, to] = bandHeights(index);
-    if (to < 0 || from > view.height) return;
+    if (!bandShown(band) || to < 0 || from > view.height) return;
     const [x, width] = bandPlace(band);
     const colour = band.kind === "fault" ? colours.bad : colours.warn, target = { kind: "band", index };
-    const inRouter = run.nodes[band.node]?.side === "router", reach = inRouter ? noteReach() : 0;
-    if (inRouter && from > -9) pill(edges.left - reach, from - 9, width + 2 * reach, textOf(band), colour, target, true);
+    const [start, room] = noteRoom(band.node);
+    if (isRouter(band.node) && from > -9) pill(start, from - 9, room, textOf(band), colour, target, true);
     else pill(x + 3, Math.min(Math.max(from, 2), Math.max(to - ROW, from)), width - 6, textOf(band), colour, target);
   });
 }
 
-function drawRouter() {
-  const { edges } = view.layout;
+function drawRouters() {
   pen.fillStyle = colours.band;
-  pen.fillRect(edges.left, 0, edges.right - edges.left, view.height);
+  for (const node of view.layout.lanes.filter(isRouter)) {
+    const { left, right } = view.layout.columns[node];
+    pen.fillRect(left, 0, right - left, view.height);
+  }
 }
 
 function drawLanes() {
-  const { columns, edges } = view.layout;
-  const bottom = view.height;
-  pen.fillStyle = colours.lane;
-  for (const edge of [edges.left, edges.right]) pen.fillRect(edge - 0.5, 0, 1, bottom);
-  run.nodes.forEach((node, index) => {
-    if (node.side !== "router") pen.fillRect(columns[index].lane - 1, 0, 2, bottom);
-  });
+  for (const node of view.layout.lanes) {
+    const { left, right } = view.layout.columns[node];
+    pen.fillStyle = isRouter(node) ? colours.lane : nodeColour(node);
+    if (isRouter(node)) for (const edge of [left, right]) pen.fillRect(edge - 0.5, 0, 1, view.height);
+    else pen.fillRect(left - 1, 0, 2, view.height);
+  }
+  if (view.layout.fold === null) return;
+  pen.strokeStyle = colours.faint;
+  pen.setLineDash([2, 4]);
+  strokeLine([[view.layout.fold, 0], [view.layout.fold, view.height]]);
+  pen.setLineDash([]);
 }
 
 // On the squeezed scale each row has its time; otherwise there are times at round steps.
@@ -77,7 +79,10 @@ function drawRuler() {
     pen.fillStyle = colours.line;
     pen.fillRect(RULER - 9, y - 0.5, 5, 1);
   }
-  if (view.squeezed) drawGaps();
+  if (!view.squeezed) return;
+  pen.fillStyle = colours.soft;
+  pen.font = `italic ${SMALL}`;
+  for (const [y, gap] of squeezedGaps()) pen.fillText(`⋮ ${duration(gap)}`, RULER - 14, y);
 }
 
 // The rows of the scale that are in view.
@@ -99,26 +104,23 @@ function* stepTimes() {
   for (let at = Math.ceil(top / step) * step; at <= bottom; at += step) yield [at, onScreen(view.scale.heightOf(at))];
 }
 
-// The duration of each squeezed gap.
 function drawGaps() {
+  pen.strokeStyle = colours.line;
+  pen.setLineDash([2, 5]);
+  for (const [y] of squeezedGaps()) strokeLine([[RULER, y], [Math.max(view.layout.total, view.layout.end), y]]);
+  pen.setLineDash([]);
+}
+
+// The squeezed gaps in view: height and duration.
+function* squeezedGaps() {
   const [from, to] = rowsInView();
   if (to - from > 3000) return;
-  pen.textAlign = "center";
   for (let row = Math.max(from, 1); row <= Math.min(to, view.scale.at.length - 1); row++) {
     const gap = view.scale.at[row] - view.scale.at[row - 1];
     const top = onScreen(view.scale.y[row - 1]), bottom = onScreen(view.scale.y[row]);
     if (gap < 1e5 || bottom - top < 30) continue;
-    const y = (top + bottom) / 2 + 3;
-    pen.strokeStyle = colours.line;
-    pen.setLineDash([2, 5]);
-    strokeLine([[RULER, y], [view.layout.end, y]]);
-    pen.setLineDash([]);
-    pen.fillStyle = colours.soft;
-    pen.font = `italic ${SMALL}`;
-    pen.textAlign = "right";
-    pen.fillText(`⋮ ${duration(gap)}`, RULER - 14, y);
+    yield [(top + bottom) / 2 + 3, gap];
   }
-  pen.font = SMALL;
 }
 
 // --- sockets -------------------------------------------------------------------------------------

@@ -3,14 +3,13 @@
 
 function drawEvents() {
   const last = new Map(); // by column: the line drawn last, and the number of lines after it without room
-  const taken = filter.kinds.has("faults") ? run.bands.map((_, index) => bandHeights(index)[0]) : [];
+  const taken = run.bands.flatMap((band, index) => (bandShown(band) ? [bandHeights(index)[0]] : []));
   for (const index of view.events) {
     const event = run.events[index];
     const y = onScreen(view.eventY[index]);
     if (y < -ROW) continue;
     if (y > view.height + ROW) break;
-    const node = run.nodes[event.node];
-    const column = node && node.side !== "router" ? event.node : "all";
+    const column = isBeside(event.node) ? event.node : "all";
     const before = last.get(column);
     const named = column === "all" && taken.some((height) => Math.abs(height - y) < 17);
     if ((named || (before && y - before.y < 14)) && !isSelected("event", index)) {
@@ -66,16 +65,15 @@ function lineText(event) {
 }
 
 function drawNote(event, index, y) {
-  const { edges } = view.layout;
   const colour = { verdict: { pass: colours.good, fail: colours.bad }[run.verdict] ?? colours.warn, fault: colours.bad, link: colours.warn }[event.kind] ?? colours.note;
-  const reach = noteReach();
+  const [left, room] = noteRoom(event.node);
   pen.strokeStyle = colour;
   pen.globalAlpha = 0.5;
   pen.setLineDash([1, 3]);
-  strokeLine([[RULER, y], [view.layout.end, y]]);
+  strokeLine([[RULER, y], [Math.max(view.layout.total, view.layout.end), y]]);
   pen.setLineDash([]);
   pen.globalAlpha = 1;
   const who = event.node >= 0 ? `${nodeName(event.node)}: ` : "";
   const text = event.kind === "verdict" ? run.verdict : who + lineText(event).split("\\n")[0];
-  pill(edges.left - reach, y - 9, edges.right - edges.left + 2 * reach, text, colour, { kind: "event", index }, true);
+  pill(left, y - 9, room, text, colour, { kind: "event", index }, true);
 }

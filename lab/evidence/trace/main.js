@@ -12,7 +12,8 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, event);
   const inOverview = event.offsetX > view.layout.end;
-  grip = pointers.size === 2 ? { apart: apart() } : { y: event.offsetY, scroll: view.scroll, moved: false, inOverview };
+  const place = { x: event.offsetX, y: event.offsetY, scroll: view.scroll, across: view.across };
+  grip = pointers.size === 2 ? { apart: apart() } : { ...place, moved: false, inOverview };
   if (inOverview && pointers.size === 1) overviewScroll(event.offsetY);
 });
 
@@ -21,9 +22,12 @@ canvas.addEventListener("pointermove", (event) => {
   pointers.set(event.pointerId, event);
   if (pointers.size === 2) return pinch();
   if (!grip || grip.apart) return;
-  if (Math.abs(event.offsetY - grip.y) > 3) grip.moved = true;
+  if (Math.abs(event.offsetY - grip.y) > 3 || Math.abs(event.offsetX - grip.x) > 3) grip.moved = true;
   if (grip.inOverview) overviewScroll(event.offsetY);
-  else if (grip.moved) scrollTo(grip.scroll + grip.y - event.offsetY);
+  else if (grip.moved) {
+    scrollTo(grip.scroll + grip.y - event.offsetY);
+    scrollAcross(grip.across + grip.x - event.offsetX);
+  }
   canvas.style.cursor = grip.moved ? "grabbing" : "";
 });
 
@@ -33,7 +37,7 @@ for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name,
   if (!pointers.size) grip = null;
   canvas.style.cursor = "";
   if (!click) return;
-  const item = itemAt(event.offsetX, event.offsetY);
+  const item = itemAt(event.offsetX + view.across, event.offsetY);
   if (item) select(item, { open: true, bring: false });
   else select(null);
 });
@@ -46,7 +50,7 @@ canvas.addEventListener("pointerleave", () => {
 });
 
 function point(event) {
-  const item = event.offsetX > view.layout.end ? null : itemAt(event.offsetX, event.offsetY);
+  const item = event.offsetX > view.layout.end ? null : itemAt(event.offsetX + view.across, event.offsetY);
   canvas.style.cursor = item ? "pointer" : "";
   canvas.title = item ? tipOf(item) : "";
   if (item?.kind === view.hover?.kind && item?.index === view.hover?.index) return;
@@ -80,14 +84,19 @@ canvas.addEventListener("wheel", (event) => {
   event.preventDefault();
   const lines = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? view.height : 1;
   if (event.ctrlKey || event.metaKey || event.altKey) zoomBy(Math.exp(-event.deltaY * lines / 240), event.offsetY);
-  else scrollTo(view.scroll + event.deltaY * lines);
+  else {
+    const across = event.shiftKey && !event.deltaX;
+    scrollTo(view.scroll + (across ? 0 : event.deltaY * lines));
+    scrollAcross(view.across + (across ? event.deltaY : event.deltaX) * lines);
+  }
 }, { passive: false });
 
 // --- keys ----------------------------------------------------------------------------------------
 
 const KEYS = {
   ArrowDown: () => step(1), ArrowUp: () => step(-1), j: () => step(1), k: () => step(-1),
-  ArrowRight: () => step(1, true), ArrowLeft: () => step(-1, true),
+  ArrowRight: (event) => (event.shiftKey ? scrollAcross(view.across + 120) : step(1, true)),
+  ArrowLeft: (event) => (event.shiftKey ? scrollAcross(view.across - 120) : step(-1, true)),
   Enter: openSelected,
   "/": () => searchField.select(), n: () => hit(1), N: () => hit(-1),
   "+": () => zoomBy(1.5), "=": () => zoomBy(1.5), "-": () => zoomBy(1 / 1.5), 0: fit,
@@ -100,17 +109,18 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || help.open) return;
   if (event.key === "Escape") return escape(event);
   if (event.target === searchField) return searchKey(event);
-  const control = event.target.closest("button, select, summary, input, a, .hex, .whole, .text");
+  const control = event.target.closest("button, select, summary, input, a, .hex, .whole, .text, #across");
   if (control && ["Enter", " ", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End", "PageUp", "PageDown"].includes(event.key)) return;
   const act = KEYS[event.key];
   if (!act) return;
   event.preventDefault();
-  act();
+  act(event);
 });
 
 function escape(event) {
   event.preventDefault();
   if (event.target === searchField) canvas.focus();
+  else if (closeNodeMenu()) return;
   else if (!closeDetails()) select(null);
 }
 
@@ -166,34 +176,11 @@ function resize() {
   placeHeads();
 }
 
-// The names of the lanes and segments above the picture; the router's addresses at its edges.
-function placeHeads() {
-  const { columns, edges, leg } = view.layout;
-  const made = [];
-  const place = (kind, left, width, ...children) => {
-    const head = element("div", { class: `head ${kind}` }, ...children);
-    head.style.left = `${left}px`;
-    head.style.width = `${Math.max(width, 0)}px`;
-    made.push(head);
-  };
-  run.nodes.forEach((node, index) => {
-    const name = element("b", { text: visible(node.title) });
-    if (node.side === "router") return place("router", edges.left - 20, edges.right - edges.left + 40, name);
-    const { text: [start, width], lane } = columns[index];
-    const [left, right] = node.side === "left" ? [Math.min(start, lane - 120), lane + 4] : [lane - 4, start + width];
-    place(node.side, left, right - left, name, element("span", { text: visible(node.addresses.join(" · ")) }));
-  });
-  const router = run.nodes.find(({ side }) => side === "router")?.addresses ?? [];
-  const segment = (side) => element("i", { text: visible(run.segments[side]) });
-  place("segment", edges.left - leg + 8, leg - 14, segment("left"), element("span", { text: router[0] ?? "" }));
-  place("segment back", edges.right + 6, leg - 14, segment("right"), element("span", { text: router[1] ?? "" }));
-  document.getElementById("heads").replaceChildren(...made);
-}
-
 function connectToolbar() {
   fillSelect("connection", run.connections);
   fillSelect("protocol", run.protocols);
   fillSelect("node", run.nodes.map(({ title }) => title));
+  connectNodeMenu();
   const language = document.getElementById("language");
   for (const [name, title] of Object.entries(run.languages)) language.append(element("option", { value: name, lang: name, text: title }));
   language.addEventListener("change", () => switchLanguage(language.value));
@@ -226,6 +213,8 @@ function switchLanguage(language) {
   setLanguage(language);
   document.getElementById("language").value = language;
   nameSelects();
+  nameNodeMenu();
+  placeHeads();
   haystack = null; // it contains translated words
   tellHits();
   tellCounts();

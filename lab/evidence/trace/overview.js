@@ -28,7 +28,8 @@ function paintOverview(width) {
   brush.fillStyle = colours.band;
   brush.fillRect(0, 0, width, view.height);
   const place = (y) => y / view.scale.height * view.height;
-  if (filter.kinds.has("faults")) run.bands.forEach((band, index) => {
+  run.bands.forEach((band, index) => {
+    if (!bandShown(band)) return;
     brush.fillStyle = band.kind === "fault" ? colours.fault : colours.line;
     brush.fillRect(0, place(view.bandFrom[index]), width, Math.max(place(view.bandTo[index]) - place(view.bandFrom[index]), 2));
   });

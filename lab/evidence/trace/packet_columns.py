@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeAlias
+from pathlib import Path as FilePath
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from lab.evidence.endpoint import Endpoint
+from lab.evidence.packet_path import Path, Paths, Translation
 from lab.evidence.packets import pcap
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import CaptureInfo, Traffic
@@ -29,25 +30,49 @@ MARKS = {"retransmission": RETRANSMITTED, "probe": PROBE, "duplicate": DUPLICATE
 CHORES = {*range(130, 138), 143}
 
 FIELDS = (
-    "route", "marks", "label", "protocol", "connection", "source", "target", "size", "wire",
-    "left", "right",
+    "way", "marks", "label", "protocol", "connection", "source", "target", "size", "wire", "seen",
+    "translation",
 )  # fmt: skip
 
+TABLES = ("labels", "protocols", "connections", "ways", "captures", "translations")
+
+T = TypeVar("T")
 Frames: TypeAlias = dict[tuple[str, int], bytes]
 
 
 @dataclass
-class Table:
-    """Distinct texts, which packets refer to by index."""
+class Table(Generic[T]):
+    """Distinct values, which packets refer to by index."""
 
-    texts: list[str] = field(default_factory=list)
-    _index: dict[str, int] = field(default_factory=dict)
+    values: list[T] = field(default_factory=list)
+    _index: dict[T, int] = field(default_factory=dict)
 
-    def put(self, text: str) -> int:
-        if text not in self._index:
-            self._index[text] = len(self.texts)
-            self.texts.append(text)
-        return self._index[text]
+    def put(self, value: T) -> int:
+        if value not in self._index:
+            self._index[value] = len(self.values)
+            self.values.append(value)
+        return self._index[value]
+
+
+class Way(NamedTuple):
+    """The path of a packet, and the capture of each of its sightings."""
+
+    path: Path
+    captures: tuple[str, ...]
+
+    def to_json(self, nodes: Mapping[str, int], captures: Sequence[str]) -> dict[str, Any]:
+        """The way with numbers in place of names; -1 is an unknown node."""
+        legs = [
+            [nodes.get(leg.source, -1), nodes.get(leg.target, -1), leg.first, leg.last]
+            for leg in self.path.legs
+        ]
+        return {
+            "legs": legs,
+            "lost": nodes.get(self.path.lost_at, -1) if self.path.lost_at else None,
+            "beyond": self.path.lost_on,
+            "unsent": self.path.unsent,
+            "captures": [captures.index(name) for name in self.captures],
+        }
 
 
 @dataclass
@@ -95,46 +120,58 @@ class Connections:
         return str(Endpoint(address, port)) if port else address
 
 
-def pack(traffic: Traffic, folder: Path, clock: Clock, nodes: Sequence[str], left: str) -> dict[str, Any]:
-    """The page's packets: fields, connections and bytes.
+def pack(traffic: Traffic, folder: FilePath, clock: Clock, nodes: Sequence[str]) -> dict[str, Any]:
+    """The page's packets: fields, ways, connections and bytes.
 
-    ``left`` is the segment that is drawn on the left; ``nodes`` are the titles, in the page's order.
+    ``nodes`` are the titles, in the page's order.
     """
     transits = _chosen(traffic.transits)
     frames = _frames(folder, traffic.captures, transits)
-    labels, protocols, connections = Table(), Table(), Connections(traffic.names)
+    labels, protocols, translations = Table[str](), Table[str](), Table[tuple[Translation, ...]]()
+    ways, connections, paths = Table[Way](), Connections(traffic.names), Paths(traffic)
     index = {title: number for number, title in enumerate(nodes)}
     cards = _cards(transits, frames, traffic.names)
     rows = []
     for transit in transits:
-        packet = transit.sent
-        source = traffic.names.get(packet.source) or cards.get(_mac(packet, frames), "")
-        target = traffic.names.get(packet.destination, "")
+        packet, seen = transit.sent, transit.sightings
+        path = paths.of(transit, cards.get(_mac(packet, frames), ""))
+        translated = tuple(paths.translations(transit))
         rows.append(
             {
-                "route": _route(transit, left),
+                "way": ways.put(Way(path, tuple(sighting.segment for sighting in seen))),
                 "marks": _marks(transit),
                 "label": labels.put("ARP" if packet.protocol == "arp" else packet.label),
                 "protocol": protocols.put(_protocol(packet)),
                 "connection": connections.of(transit),
-                "source": index.get(source, -1),
-                "target": index.get(target, -1),
+                "source": index.get(path.sender, -1),
+                "target": index.get(path.receiver, -1),
                 "size": packet.length,
                 "wire": packet.size,
-                **_times(transit, left, clock),
+                "seen": [clock.micros(sighting.at) for sighting in seen],
+                "translation": translations.put(translated) if translated else None,
             }
         )
     kept, text = _bytes(transits, frames)
-    columns = {name: [row[name] for row in rows] for name in FIELDS}
+    names = list(traffic.captures)
     return {
-        "packets": columns | kept,
+        "packets": {name: [row[name] for row in rows] for name in FIELDS} | {"kept": kept},
         "bytes": text,
-        "labels": labels.texts,
-        "protocols": protocols.texts,
+        "labels": labels.values,
+        "protocols": protocols.values,
         "connections": connections.table,
         "ends": connections.ends,
+        "ways": [way.to_json(index, names) for way in ways.values],
+        "captures": [
+            {"segment": capture.segment, "node": index.get(capture.node, -1)}
+            for capture in traffic.captures.values()
+        ],
+        "translations": [[_translation(each, index) for each in found] for found in translations.values],
         "left_out": len(traffic.transits) - len(transits),
     }
+
+
+def _translation(found: Translation, nodes: Mapping[str, int]) -> dict[str, Any]:
+    return {"node": nodes.get(found.node, -1), "text": found.text, "short": found.short}
 
 
 def _chosen(transits: list[PacketTransit]) -> list[PacketTransit]:
@@ -142,28 +179,6 @@ def _chosen(transits: list[PacketTransit]) -> list[PacketTransit]:
     if len(transits) <= MAX_PACKETS:
         return transits
     return transits[: MAX_PACKETS // 2] + transits[-MAX_PACKETS // 2 :]
-
-
-def _route(transit: PacketTransit, left: str) -> int:
-    """0 left to right, 1 right to left, 2 within the left segment, 3 within the right one."""
-    here = transit.sent.segment == left
-    if transit.fate == "stayed":
-        return 2 if here else 3
-    if transit.fate == "appeared":  # it came from the other segment
-        return 1 if here else 0
-    return 0 if here else 1
-
-
-def _times(transit: PacketTransit, left: str, clock: Clock) -> dict[str, int | None]:
-    """When the packet was seen on each side; None past the router if a part of it was lost."""
-    here = transit.sent.segment == left
-    sent: int | None = clock.micros(transit.sent.at)
-    arrived = None
-    if transit.fate == "appeared":
-        here, sent, arrived = not here, None, sent
-    elif transit.fate == "crossed" and transit.arrived is not None:
-        arrived = clock.micros(transit.arrived.at)
-    return {"left": sent, "right": arrived} if here else {"left": arrived, "right": sent}
 
 
 def _marks(transit: PacketTransit) -> int:
@@ -186,9 +201,11 @@ def _protocol(packet: Packet) -> str:
 # --- bytes -----------------------------------------------------------------------------------------
 
 
-def _frames(folder: Path, captures: Mapping[str, CaptureInfo], transits: Sequence[PacketTransit]) -> Frames:
-    """The captured bytes of each packet, by segment and number."""
-    wanted = {(p.segment, p.number) for transit in transits for p in (transit.sent, transit.arrived) if p}
+def _frames(
+    folder: FilePath, captures: Mapping[str, CaptureInfo], transits: Sequence[PacketTransit]
+) -> Frames:
+    """The captured bytes of each packet, by capture and number."""
+    wanted = {(p.segment, p.number) for transit in transits for p in transit.sightings}
     return {
         (name, number): frame.data
         for name, capture in captures.items()
@@ -197,22 +214,34 @@ def _frames(folder: Path, captures: Mapping[str, CaptureInfo], transits: Sequenc
     }
 
 
-def _bytes(transits: Sequence[PacketTransit], frames: Frames) -> tuple[dict[str, list[int | None]], str]:
-    """The number of bytes kept of each packet, as first seen and as seen past the router; and the bytes.
+def _bytes(transits: Sequence[PacketTransit], frames: Frames) -> tuple[list[list[int | None]], str]:
+    """The number of bytes kept of each sighting of each packet, None for one that isn't kept; and the bytes.
 
     Each piece is padded to a multiple of three, so that its base64 can be read without the rest.
     """
-    sent = [frames.get((p.sent.segment, p.sent.number), b"") for p in transits]
-    arrived = [_second(p, frames) for p in transits]
-    whole = sum(map(len, sent)) + sum(len(data or b"") for data in arrived)
-    if whole > MAX_BYTES:  # past the router only corrupted packets are kept, because their bytes differ
-        arrived = [d if p.mark == "corrupted" else None for p, d in zip(transits, arrived, strict=True)]
-    limit = _limit([len(data) for data in [*sent, *filter(None, arrived)]])
-    pieces = [data[:limit] for pair in zip(sent, arrived, strict=True) for data in pair if data is not None]
-    text = base64.b64encode(b"".join(piece + bytes(-len(piece) % 3) for piece in pieces)).decode()
-    kept: list[int | None] = [min(len(data), limit) for data in sent]
-    kept2 = [None if data is None else min(len(data), limit) for data in arrived]
-    return {"kept": kept, "kept2": kept2}, text
+    pieces = [_pieces(transit, frames) for transit in transits]
+    whole = sum(len(data) for found in pieces for data in found if data is not None)
+    if whole > MAX_BYTES:  # past its sender only corrupted packets are kept, because their bytes differ
+        pieces = [
+            found if transit.mark == "corrupted" else [found[0], *[None] * (len(found) - 1)]
+            for transit, found in zip(transits, pieces, strict=True)
+        ]
+    limit = _limit([len(data) for found in pieces for data in found if data is not None])
+    cut = [[None if data is None else data[:limit] for data in found] for found in pieces]
+    parts = [data + bytes(-len(data) % 3) for found in cut for data in found if data is not None]
+    kept = [[None if data is None else len(data) for data in found] for found in cut]
+    return kept, base64.b64encode(b"".join(parts)).decode()
+
+
+def _pieces(transit: PacketTransit, frames: Frames) -> list[bytes | None]:
+    """The bytes of each sighting; None for one with the same bytes as the sighting before it."""
+    found: list[bytes | None] = []
+    before = None
+    for sighting in transit.sightings:
+        data = frames.get((sighting.segment, sighting.number), b"")
+        found.append(None if data == before else data)
+        before = data
+    return found
 
 
 def _mac(packet: Packet, frames: Frames) -> bytes:
@@ -224,13 +253,6 @@ def _cards(transits: Iterable[PacketTransit], frames: Frames, names: Mapping[str
     """The names of the nodes by Ethernet address, for link-local IPv6 addresses, which no record has."""
     sent = [transit.sent for transit in transits if transit.fate != "appeared"]
     return {_mac(packet, frames): names[packet.source] for packet in sent if packet.source in names}
-
-
-def _second(transit: PacketTransit, frames: Frames) -> bytes | None:
-    arrived = transit.arrived
-    if arrived is None or transit.fate != "crossed":
-        return None
-    return frames.get((arrived.segment, arrived.number))
 
 
 def _limit(lengths: Sequence[int]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +12,15 @@ from lab.evidence.event_json import from_json
 from lab.evidence.events import Event
 from lab.evidence.packets.traffic import CaptureInfo, Traffic, load
 from lab.evidence.trace import packet_columns, timeline
-from lab.evidence.trace.packet_columns import FIELDS
+from lab.evidence.trace.node_columns import columns
+from lab.evidence.trace.packet_columns import FIELDS, TABLES
 from lab.evidence.trace.timeline import Clock, Row
 from lab.locale import Message, message
 
 NO_PACKETS: dict[str, Any] = {
-    "packets": {name: [] for name in (*FIELDS, "kept", "kept2")},
+    "packets": {name: [] for name in (*FIELDS, "kept")},
     "bytes": "",
-    "labels": [],
-    "protocols": [],
-    "connections": [],
+    **{name: [] for name in TABLES},
     "ends": {},
     "left_out": 0,
 }
@@ -51,17 +49,16 @@ def collect(folder: Path, traffic: Traffic | None = None) -> Page:
     if traffic is None or not traffic.captures:
         traffic = _traffic(folder, record, notes)
     clock = Clock(_start(record, events))
-    segments, nodes = _nodes(record, events, traffic)
+    nodes = columns(record, events, traffic)
     titles = [node["title"] for node in nodes]
     packed = NO_PACKETS
     if traffic is not None:
-        packed = packet_columns.pack(traffic, folder, clock, titles, segments["left"])
+        packed = packet_columns.pack(traffic, folder, clock, titles)
     rows, left_out = timeline.lines(events, clock, titles)
     end = _end(record, rows, packed)
     run = {
-        **{key: packed[key] for key in ("packets", "labels", "protocols", "connections")},
+        **{key: packed[key] for key in ("packets", *TABLES)},
         "nodes": nodes,
-        "segments": segments,
         "verdict": record.get("verdict", ""),
         "events": rows,
         "sockets": timeline.sockets(events, clock, titles, packed["ends"], end),
@@ -111,50 +108,9 @@ def _start(record: Mapping[str, Any], events: Sequence[Event]) -> float:
 
 def _end(record: Mapping[str, Any], rows: Sequence[Row], packed: Mapping[str, Any]) -> int:
     """The time of the last event or packet, in microseconds."""
-    times = [at for side in ("left", "right") for at in packed["packets"][side] if at is not None]
+    times = [at for seen in packed["packets"]["seen"] for at in seen]
     lasted = round(float(record.get("seconds") or 0) * 1e6)
     return int(max([lasted, *(row["at"] for row in rows), *times]))
-
-
-# --- nodes and segments ----------------------------------------------------------------------------
-
-
-def _nodes(
-    record: Mapping[str, Any], events: Sequence[Event], traffic: Traffic | None
-) -> tuple[dict[str, str], list[Row]]:
-    """The names of the two sides, and the nodes from left to right. The first segment is on the left."""
-    known = dict(record.get("nodes") or {})
-    for event in events:
-        if event.node != "lab":
-            known.setdefault(event.node, {})
-    names = list(traffic.captures) if traffic else []
-    segments = {"left": names[0] if names else "", "right": names[1] if len(names) > 1 else ""}
-    left = _left_networks(known, traffic)
-    captures = traffic.captures.values() if traffic else ()
-    routers = {address for capture in captures for address in capture.router}
-    nodes = [_node(title, facts, left, routers) for title, facts in known.items()]
-    order = ("left", "router", "right")
-    return segments, sorted(nodes, key=lambda node: order.index(node["side"]))
-
-
-def _node(title: str, facts: Mapping[str, Any], left: Sequence[Any], routers: set[str]) -> Row:
-    """A node and its side. A router has several addresses of a family, or one that a capture names."""
-    families = [list(facts.get(key) or ()) for key in ("addresses", "addresses6")]
-    addresses = [ipaddress.ip_address(address) for family in families for address in family]
-    side = "right"
-    if any(len(family) > 1 or not routers.isdisjoint(family) for family in families):
-        side = "router"
-    elif any(address in network for address in addresses for network in left):
-        side = "left"
-    return {"title": title, "side": side, "addresses": families[0] or families[1]}
-
-
-def _left_networks(known: Mapping[str, Any], traffic: Traffic | None) -> list[Any]:
-    """The networks of the first captured segment, or else that of the router's first address."""
-    if traffic and traffic.captures:
-        return [ipaddress.ip_network(n) for n in next(iter(traffic.captures.values())).networks]
-    routers = [facts["addresses"] for facts in known.values() if len(facts.get("addresses", ())) > 1]
-    return [ipaddress.ip_network(f"{addresses[0]}/24", strict=False) for addresses in routers]
 
 
 # --- notes -----------------------------------------------------------------------------------------
@@ -169,7 +125,7 @@ def _note_cuts(
             message("{count:,} packets in the middle of the run are only in the captures", count=missing)
         )
     sizes = zip(packed["packets"]["kept"], packed["packets"]["wire"], strict=True)
-    cut = sum(kept < wire for kept, wire in sizes)
+    cut = sum(kept[0] < wire for kept, wire in sizes)
     if cut:
         notes.append(message("of {count:,} packets this page has only the first bytes", count=cut))
     if left_out:

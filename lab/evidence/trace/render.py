@@ -32,7 +32,8 @@ HERE = Path(__file__).parent
 NAME = "trace.html"
 CODE = (  # in the order in which they depend on each other
     "data.js", "language.js", "decode.js", "scale.js", "layout.js", "filter.js", "view.js", "draw.js",
-    "ground.js", "arrows.js", "lines.js", "overview.js", "details.js", "choose.js", "find.js", "main.js",
+    "ground.js", "arrows.js", "lines.js", "overview.js", "heads.js", "details.js", "choose.js", "find.js",
+    "nodes.js", "main.js",
 )  # fmt: skip
 VERDICTS = {"pass": message("passed"), "fail": message("failed"), "unsupported": message("unsupported")}
 MARKED = re.compile(r'(?<![\w.])t\("((?:[^"\\]|\\.)+)"')  # a text in the code: t("…")

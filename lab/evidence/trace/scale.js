@@ -9,8 +9,8 @@
 const ROW = 19; // pixels that one line of text needs
 
 class Scale {
-  // Sorted rows: {at, column, above, below, into, index}. `above` and `below` are the pixels to keep free
-  // around the row in its column (if column isn't null); its height is stored in into[index].
+  // Sorted rows: {at, columns, above, below, into, index}. `above` and `below` are the pixels to keep free
+  // around the row in its columns, which are a list of names or "all"; its height is stored in into[index].
   constructor(rows, squeezed, viewHeight) {
     this.at = new Float64Array(rows.length + 1);
     this.y = new Float64Array(rows.length + 1);
@@ -27,15 +27,16 @@ class Scale {
   squeeze(rows) {
     const free = new Map(); // by column: the height from which it is free
     let lowest = 0, before = this.at[0], height = ROW;
-    rows.forEach(({ at, column, above, below }, index) => {
+    rows.forEach(({ at, columns, above, below }, index) => {
       height += 3 * Math.log2(1 + (at - before) / 20);
       before = at;
-      if (column === "all") height = Math.max(height, lowest + above);
-      else if (column !== null) height = Math.max(height, Math.max(free.get(column) ?? 0, free.get("all") ?? 0) + above);
-      if (column !== null) {
-        free.set(column, height + below);
-        if (below <= ROW) lowest = Math.max(lowest, height + below);
+      if (columns === "all") height = Math.max(height, lowest + above);
+      else if (columns.length) {
+        for (const column of columns) height = Math.max(height, (free.get(column) ?? 0) + above);
+        height = Math.max(height, (free.get("all") ?? 0) + above);
       }
+      for (const column of columns === "all" ? ["all"] : columns) free.set(column, height + below);
+      if (columns.length && below <= ROW) lowest = Math.max(lowest, height + below);
       this.y[index + 1] = height;
     });
   }

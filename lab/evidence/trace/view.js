@@ -6,9 +6,9 @@ const ROOMY = 60; // up to this number of socket states, each gets room for its 
 const MARGIN = 12; // pixels above the start of the run
 
 const view = {
-  squeezed: true, zoom: 1, scroll: 0, width: 0, height: 0,
+  squeezed: true, zoom: 1, scroll: 0, across: 0, width: 0, height: 0,
   shown: [], events: [], sockets: [], order: new Int32Array(count), reach: new Float64Array(0),
-  first: new Float64Array(count), second: new Float64Array(count),
+  first: new Float64Array(count), sightings: new Float64Array(packets.sighting[count]),
   eventY: new Float64Array(run.events.length),
   socketFrom: new Float64Array(run.sockets.length), socketTo: new Float64Array(run.sockets.length),
   bandFrom: new Float64Array(run.bands.length), bandTo: new Float64Array(run.bands.length),
@@ -27,57 +27,92 @@ function rebuild(anchor = 0) {
   view.shown.forEach((i, position) => { view.order[i] = position; });
   view.events = run.events.map((_, index) => index).filter((index) => eventShown(run.events[index]));
   view.sockets = run.sockets.map((_, index) => index).filter((index) => socketShown(run.sockets[index]));
+  relayout();
   view.scale = new Scale(rows(), view.squeezed, view.height);
   let reach = -Infinity;
-  view.reach = Float64Array.from(view.shown, (i) => (reach = Math.max(reach, view.first[i], view.second[i])));
-  relayout();
+  view.reach = Float64Array.from(view.shown, (i) => (reach = Math.max(reach, level(i))));
   if (at > 0) scrollTo(view.scale.heightOf(at) * view.zoom + MARGIN - anchor);
   else scrollTo(view.scroll);
 }
 
 function relayout() {
   view.layout = layOut(view.width, filter.kinds.has("sockets"), bars.bars, filter.kinds.has("output"));
+  scrollAcross(view.across);
+}
+
+// Levels the sightings of a packet that are at the same time. Returns the greatest of its heights.
+function level(i) {
+  const at = packets.sighting[i], seen = packets.seen[i];
+  view.first[i] = view.sightings[at];
+  for (let k = 1; k < seen.length; k++) if (seen[k] <= seen[k - 1]) view.sightings[at + k] = view.sightings[at + k - 1];
+  return Math.max(...view.sightings.subarray(at, at + seen.length));
 }
 
 // All rows of the scale.
 function rows() {
   const all = [];
-  const add = (at, column, above, below, into, index) => all.push({ at, column, above, below, into, index });
-  for (const i of view.shown) {
-    const [near, far] = packets.route[i] % 2 ? ["right", "left"] : ["left", "right"];
-    const first = firstSeen(i), last = lastSeen(i);
-    const unsent = packets.marks[i] & UNSENT;
-    add(first, unsent ? far : near, 16, 2, view.first, i);
-    if (last > first) add(last, far, 3, 2, view.second, i);
-    else view.second[i] = -1;
-  }
+  const add = (at, columns, above, below, into, index) => all.push({ at, columns, above, below, into, index });
+  for (const i of view.shown) addPacket(i, add);
   for (const index of view.events) {
     const event = run.events[index];
-    const beside = event.node >= 0 && run.nodes[event.node].side !== "router";
-    if (beside) add(event.at, `text ${event.node}`, 9, 8, view.eventY, index);
+    if (isBeside(event.node)) add(event.at, [textColumn(event.node)], 9, 8, view.eventY, index);
     else add(event.at, "all", 14, 12, view.eventY, index);
   }
   const roomy = view.sockets.length <= ROOMY;
   for (const index of view.sockets) {
     const { from, to, node, state } = run.sockets[index];
-    const column = roomy ? `bar ${node} ${bars.place[index]}` : null;
-    add(from, column, 0, Math.max(state.length * 6.4 + 8, ROW + 1), view.socketFrom, index);
-    add(to, column, 0, 0, view.socketTo, index);
+    const columns = roomy ? [`bar ${node} ${bars.place[index]}`] : [];
+    add(from, columns, 0, Math.max(state.length * 6.4 + 8, ROW + 1), view.socketFrom, index);
+    add(to, columns, 0, 0, view.socketTo, index);
   }
-  if (filter.kinds.has("faults")) run.bands.forEach((band, index) => {
-    const beside = run.nodes[band.node] && run.nodes[band.node].side !== "router";
-    if (beside) add(band.from, `text ${band.node}`, 9, ROW, view.bandFrom, index);
+  run.bands.forEach((band, index) => {
+    if (!bandShown(band)) return;
+    if (isBeside(band.node)) add(band.from, [textColumn(band.node)], 9, ROW, view.bandFrom, index);
     else add(band.from, "all", 14, 12, view.bandFrom, index);
-    add(band.to, null, 0, 0, view.bandTo, index);
+    add(band.to, [], 0, 0, view.bandTo, index);
   });
   all.sort((one, other) => one.at - other.at);
-  return all.length ? all : [{ at: run.duration, column: null, above: 0, below: 0, into: [], index: 0 }];
+  return all.length ? all : [{ at: run.duration, columns: [], above: 0, below: 0, into: [], index: 0 }];
 }
 
-// The heights on the screen at which a packet was seen first and last; the same if it was seen once.
+// The rows of a packet: its first sighting has room for the label above it, and each leg for its arrow.
+function addPacket(i, add) {
+  const at = packets.sighting[i], legs = legsOf(i, view.layout);
+  packets.seen[i].forEach((time, k) => {
+    const number = legs.findIndex(({ first }) => first === k), leg = legs[number];
+    if (!leg) return add(time, [], 0, 0, view.sightings, at + k);
+    const above = number ? (isNamed(i, leg) ? 15 : turns(legs[number - 1], leg) ? 9 : 3) : 16;
+    add(time, gapNames(leg), above, 2, view.sightings, at + k);
+  });
+}
+
+function gapNames(leg) {
+  const [from, to] = gapsOf(leg, view.layout);
+  return Array.from({ length: to - from }, (_, index) => `gap ${from + index}`);
+}
+
+// Whether a leg goes back on the side from which the leg before it came.
+function turns(before, leg) {
+  const [from, middle, to] = [before.source, leg.source, leg.target].map((node) => view.layout.columns[node]?.lane);
+  return (from - middle) * (to - middle) > 0;
+}
+
+// Whether an event of a node is drawn beside its lane; if not, across the picture.
+function isBeside(node) {
+  return Boolean(view.layout.columns[node]) && !isRouter(node);
+}
+
+// The column of a host's output: a gap if it lies between two lanes.
+function textColumn(node) {
+  const { position, outward } = view.layout.columns[node];
+  const gap = outward < 0 ? position - 1 : position;
+  return gap < 0 || gap >= view.layout.lanes.length - 1 ? `text ${node}` : `gap ${gap}`;
+}
+
+// The heights of a packet's sightings on the screen.
 function heights(i) {
-  const first = onScreen(view.first[i]);
-  return [first, view.second[i] < 0 ? first : onScreen(view.second[i])];
+  const at = packets.sighting[i];
+  return (sighting) => onScreen(view.sightings[at + sighting]);
 }
 
 // Converts a height of the scale to pixels below the top of the view, and back.
@@ -111,6 +146,17 @@ function totalHeight() {
 
 function scrollTo(y) {
   view.scroll = Math.max(0, Math.min(y, totalHeight() - Math.min(view.height, totalHeight())));
+  redraw();
+}
+
+function widest() {
+  return Math.max(0, view.layout.total - view.layout.end);
+}
+
+// Scrolls sideways, together with the heads and the scroll bar below the picture.
+function scrollAcross(x) {
+  view.across = clamp(x, 0, widest());
+  moveHeads();
   redraw();
 }
 

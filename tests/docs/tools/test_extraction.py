@@ -124,7 +124,7 @@ def test_packets_have_their_fate_and_their_delay(scenario, run):
     packet(run, 3.0, delay=0.02)
     assert kept(scenario, run).parts[0].steps == [
         Step(0.0, "kali", "win10", "SYN → 8001"),
-        Step(1.0, "kali", "win10", "SYN → 8001", fate="lost"),
+        Step(1.0, "kali", "win10", "SYN → 8001", fate="lost", lost_at="router"),
         Step(2.0, "kali", "win10", "SYN → 8001", delay=0.02),
     ]
 
