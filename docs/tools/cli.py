@@ -13,9 +13,10 @@ from docs import tools
 from docs.tools import recording, render, socket_reference
 from docs.tools.extraction import keep
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import Project, new_topology
+from lab.cli.options import Project
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
+from lab.engine import topologies
 from lab.engine.project import LabProject
 from lab.errors import LabError, Unsupported
 from lab.scenarios import catalog
@@ -55,19 +56,21 @@ def record(
         if not chosen:
             stdout.print("Every recording is up to date.")
             return
-        topology = new_topology(project)
-        for profile in sorted({scenario.profile for scenario in chosen}):
-            part = [scenario for scenario in chosen if scenario.profile == profile]
-            _record_on(
-                LabProject.beside(f"{topology.project}-{profile}", profile) if profile else topology,
-                part,
-                runs,
-            )
+        for topology, profile in sorted({(scenario.topology, scenario.profile) for scenario in chosen}):
+            part = [each for each in chosen if (each.topology, each.profile) == (topology, profile)]
+            _record_on(_lab_for(topology, profile, project), part, runs)
+
+
+def _lab_for(topology: str, profile: str, project: str | None) -> LabProject:
+    """The default lab, or that with the name ``project``; another one for another topology or profile."""
+    path = topologies.shipped(topology or topologies.DEFAULT)
+    usual = topologies.project_name(path) if topology or project is None else project
+    return LabProject.of_file(path, f"{usual}-{profile}" if profile else usual, profile=profile)
 
 
 def _record_on(topology: LabProject, chosen: list[Scenario], runs: Path) -> None:
     open_lab: OpenLab = lambda observe: from_engine(topology.project, observe)  # noqa: E731
-    with topology.running(quiet=not stderr.is_terminal):
+    with topology.running():
         for number, scenario in enumerate(chosen, 1):
             with stderr.status(f"{number}/{len(chosen)} {scenario.name}"):
                 said = record_one(scenario, open_lab, runs)

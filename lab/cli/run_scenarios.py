@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.text import Text
@@ -18,10 +20,12 @@ from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import OpenLab, Outcome, play
 from lab.scenarios.repeat import Stats, play_repeatedly
 
+LabFor: TypeAlias = Callable[[Scenario], OpenLab]  # brings up the lab that a scenario needs
+
 
 def play_once(
     chosen: Sequence[Scenario],
-    open_lab: OpenLab,
+    lab_for: LabFor,
     view: View,
     runs: Path,
     *,
@@ -33,25 +37,27 @@ def play_once(
     Raises EnvironmentFailure if the lab can't be reached.
     """
 
-    @contextmanager
-    def open_and_show_nodes(observe: Observe) -> Iterator[Lab]:
-        with open_lab(observe) as lab:
-            view.show_nodes([host.node for host in lab.hosts])
-            yield lab
-
     outcomes: list[Outcome] = []
     for scenario in chosen:
+        open_lab = partial(_open_and_show_nodes, lab_for(scenario), view)
         view.begin(scenario)
-        outcomes.append(play(scenario, open_and_show_nodes, view.observe, runs, seed=seed, capture=capture))
+        outcomes.append(play(scenario, open_lab, view.observe, runs, seed=seed, capture=capture))
         view.end(outcomes[-1])
     if len(outcomes) > 1:
         view.sum_up(outcomes)
     return max((outcome.exit_code for outcome in outcomes), default=0)
 
 
+@contextmanager
+def _open_and_show_nodes(open_lab: OpenLab, view: View, observe: Observe) -> Iterator[Lab]:
+    with open_lab(observe) as lab:
+        view.show_nodes([host.node for host in lab.hosts])
+        yield lab
+
+
 def play_often(
     chosen: Sequence[Scenario],
-    open_lab: OpenLab,
+    lab_for: LabFor,
     console: Console,
     runs: Path,
     times: int,
@@ -66,6 +72,7 @@ def play_often(
     """
     worst = 0
     for scenario in chosen:
+        open_lab = lab_for(scenario)
         stats = Stats(scenario.name)
         with console.status(f"{scenario.name} 1/{times}") as status:
             outcomes = play_repeatedly(scenario, open_lab, runs, times, seed=seed, capture=capture)

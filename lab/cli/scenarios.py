@@ -13,35 +13,37 @@ from rich.table import Table
 
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import (
+    File,
     Inventory,
     Lang,
     Nodes,
     Prefix,
     Profile,
     Project,
+    described_lab,
     language_of,
     names_in,
-    new_topology,
+    progress,
 )
 from lab.cli.output import lesson_text
 from lab.cli.output.view import View
-from lab.cli.run_scenarios import play_often, play_once
+from lab.cli.run_scenarios import LabFor, play_often, play_once
+from lab.cli.scenario_labs import ScenarioLabs
 from lab.control.collection.capture import LIMIT, SNAPLEN
 from lab.control.collection.evidence_collector import Options
-from lab.control.transport import from_engine, from_inventory
+from lab.control.transport import from_inventory
 from lab.errors import UsageError
 from lab.locale import _, message
 from lab.protocols.printable import printable
 from lab.scenarios import catalog, lessons
 from lab.scenarios.catalog import Scenario
-from lab.scenarios.play import OpenLab
 
 LIST = _("List the scenarios.")
 EXPLAIN = _("Print a scenario's lesson: what it shows, its programs, and what to change. Nothing is played.")
 RUN = _(
     "Play scenarios and print their verdicts.\n\n"
-    "If the lab isn't up, it is started with the profile that the scenarios need, and taken down afterwards"
-    " unless [bold]--keep[/] is given."
+    "If the lab isn't up, it is started with the topology and the profile that the scenarios need, and taken"
+    " down afterwards unless [bold]--keep[/] is given."
 )
 NAMES = _("`lab list` shows them.")
 
@@ -56,10 +58,11 @@ def list_scenarios(
     with errors_in_one_line(lang):
         language = language_of(lang)
         names = [scenario.name for scenario in all_pitfalls()] if pitfalls else catalog.names()
-        columns = (_("scenario", language), _("what it shows", language))
+        columns = (_("scenario", language), _("topology", language), _("what it shows", language))
         table = Table(*columns, box=None, header_style="bold")
         for name in names:
-            table.add_row(f"[bold]{name}[/]", printable(lessons.title(name, language)))
+            title = printable(lessons.title(name, language))
+            table.add_row(f"[bold]{name}[/]", printable(catalog.topology(name)), title)
         stdout.print(table)
 
 
@@ -86,6 +89,7 @@ def run(
     ] = 1,
     lang: Lang = None,
     project: Project = None,
+    file: File = None,
     prefix: Prefix = None,
     profile: Profile = None,
     inventory: Inventory = None,
@@ -115,18 +119,20 @@ def run(
         capture = Options(snaplen, capture_limit << 20)
         with ExitStack() as stack:
             if inventory is not None:
-                _refuse_lab_options(project=project, prefix=prefix, profile=profile, keep=keep)
-                open_lab: OpenLab = partial(from_inventory, inventory)
+                _refuse_lab_options(project=project, file=file, prefix=prefix, profile=profile, keep=keep)
+                lab_for: LabFor = lambda _: partial(from_inventory, inventory)  # noqa: E731
             else:
                 wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
-                # A lab that is up stays as it is, even if the scenarios require another profile.
-                topology = new_topology(project, prefix, wanted)
-                stack.enter_context(topology.running(keep=keep, quiet=not stderr.is_terminal))
-                open_lab = partial(from_engine, topology.project)
-            if repeat > 1:
-                code = play_often(
-                    chosen, open_lab, stdout, runs, repeat, language, seed=seed, capture=capture
+                labs = ScenarioLabs(
+                    # A lab that is up stays as it is, even if the scenarios require another profile.
+                    lambda: described_lab(project, prefix, wanted, file),
+                    lambda: progress(stderr, _("starting the lab"), quiet=not stderr.is_terminal),
+                    for_all=bool(project or file),
+                    keep=keep,
                 )
+                lab_for = stack.enter_context(labs).lab_for
+            if repeat > 1:
+                code = play_often(chosen, lab_for, stdout, runs, repeat, language, seed=seed, capture=capture)
             else:
                 view = View(
                     stdout,
@@ -136,7 +142,7 @@ def run(
                     acks=acks,
                     nodes=names_in(nodes),
                 )
-                code = play_once(chosen, open_lab, view, runs, seed=seed, capture=capture)
+                code = play_once(chosen, lab_for, view, runs, seed=seed, capture=capture)
     raise typer.Exit(code)
 
 
@@ -154,10 +160,13 @@ def all_pitfalls() -> list[Scenario]:
 
 
 def _chosen(names: list[str], pitfalls: bool, variant: str | None) -> list[Scenario]:
-    """The scenarios to play. Raises UsageError if there is none, or one of them can't be played."""
+    """The scenarios to play, those with the same topology one after the other. Raises UsageError if there is
+    none, or one of them can't be played.
+    """
     chosen = [catalog.load(name, variant) for name in names]
     if pitfalls:
         chosen += [catalog.load(scenario.name, variant) for scenario in all_pitfalls()]
     if not chosen:
         raise UsageError(message("no scenario given; `lab list` lists them, --pitfalls plays every pitfall"))
-    return chosen
+    order = list(dict.fromkeys(scenario.topology for scenario in chosen))
+    return sorted(chosen, key=lambda scenario: order.index(scenario.topology))

@@ -52,7 +52,8 @@ class Lab:
             raise NoSuchNode(
                 message(
                     "no node {name!r}; there are {known}", name=name, known=", ".join(sorted(self._by_name))
-                )
+                ),
+                name=name,
             )
         return host
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lab.engine import topologies
 from lab.errors import UsageError
 from lab.locale import message
 from lab.topology.node import PROFILES
@@ -35,7 +36,8 @@ class Scenario:
     """``run`` controls the hosts and returns a record of plain values; ``check`` makes assertions about that
     record only.
 
-    ``profile`` is the profile that the lab must have, "" for any. ``outcomes`` maps each variant to play to
+    ``topology`` is the shipped topology that it is written for, "" for the default one. ``profile`` is the
+    profile that the lab must have, "" for any. ``outcomes`` maps each variant to play to
     the docstring of its check; it is empty unless the scenario is a pitfall. ``programs`` are the programs in
     the scenario's file, by the names of its constants. With ``acks`` its sequence diagrams include pure ACKs.
     """
@@ -49,6 +51,7 @@ class Scenario:
     programs: Mapping[str, str] = field(default_factory=dict)
     profile: str = ""
     acks: bool = False
+    topology: str = ""
 
 
 def names() -> list[str]:
@@ -58,8 +61,20 @@ def names() -> list[str]:
 
 def title(name: str) -> str:
     """The title of a scenario, for `lab list`. The file is parsed, not executed. Raises UsageError."""
-    lesson = ast.get_docstring(ast.parse(_path(name).read_text())) or ""
+    lesson = ast.get_docstring(_parsed(name)) or ""
     return lesson.partition("\n")[0]
+
+
+def topology(name: str) -> str:
+    """The topology that a scenario names, for `lab list`, or "". Raises UsageError."""
+    for statement in _parsed(name).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "TOPOLOGY":
+            return str(ast.literal_eval(statement.value))
+    return ""
+
+
+def _parsed(name: str) -> ast.Module:
+    return ast.parse(_path(name).read_text())
 
 
 def load(name: str, variant: str | None = None) -> Scenario:
@@ -77,6 +92,8 @@ def load(name: str, variant: str | None = None) -> Scenario:
         raise _invalid(
             path, message("no profile {name!r}; there is: {known}", name=profile, known=_list(PROFILES))
         )
+    topology = getattr(module, "TOPOLOGY", "")
+    _require_topology(path, topology)
     acks = bool(getattr(module, "ACKS", False))
     programs = {k: v.strip("\n") for k, v in vars(module).items() if k.isupper() and _is_program(v)}
     try:
@@ -84,7 +101,7 @@ def load(name: str, variant: str | None = None) -> Scenario:
             if variant:
                 raise UsageError(message("{name} has no variants: it isn't a pitfall", name=name))
             return Scenario(
-                name, title, lesson.strip(), module.run, module.check, {}, programs, profile, acks
+                name, title, lesson.strip(), module.run, module.check, {}, programs, profile, acks, topology
             )
         if variant and variant not in VARIANTS:
             raise UsageError(
@@ -97,7 +114,15 @@ def load(name: str, variant: str | None = None) -> Scenario:
     if not all(outcomes.values()):
         raise _invalid(path, message("a check has no docstring"))
     run, check = _by_variant(module.run, checks)
-    return Scenario(name, title, lesson.strip(), run, check, outcomes, programs, profile, acks)
+    return Scenario(name, title, lesson.strip(), run, check, outcomes, programs, profile, acks, topology)
+
+
+def _require_topology(path: Path, name: object) -> None:
+    known = topologies.names()  # none in the runner's container, which plays on the default topology only
+    if name and known and name not in known:
+        raise _invalid(
+            path, message("no topology {name!r}; there are: {known}", name=name, known=_list(known))
+        )
 
 
 def _invalid(path: Path, why: object) -> UsageError:

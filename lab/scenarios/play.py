@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from lab.control.collection.evidence_collector import Options, collecting
-from lab.control.lab import Lab
+from lab.control.lab import Lab, NoSuchNode
+from lab.engine import topologies
 from lab.errors import LabError, Unsupported
 from lab.evidence import trace
 from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
@@ -156,6 +157,7 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
     reason = ""
     try:
         _require_profile(outcome.scenario, lab)
+        _require_topology(outcome.scenario, lab)
         record = outcome.scenario.run(lab)
         json.dumps(record, allow_nan=False)
         outcome.record = record
@@ -163,6 +165,9 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
         verdict = "pass"
     except Unsupported as error:
         verdict, reason = "unsupported", str(error)
+    except NoSuchNode as error:
+        verdict = "unsupported" if error.name in missing_nodes(outcome.scenario, lab) else "fail"
+        reason = str(error)
     except AssertionError as error:
         reason = _failed_assertion(error)
     except LabError as error:
@@ -182,6 +187,31 @@ def _require_profile(scenario: Scenario, lab: Lab) -> None:
                 profile=scenario.profile,
             )
         )
+
+
+def _require_topology(scenario: Scenario, lab: Lab) -> None:
+    """A scenario for the default topology may do without some of its nodes."""
+    if not scenario.topology:
+        return
+    missing = missing_nodes(scenario, lab)
+    if missing or not topologies.names():
+        raise Unsupported(
+            message(
+                "it needs the topology {topology}, and this lab has no node {names}; `lab run {scenario}`"
+                " without -p starts a lab with it",
+                topology=scenario.topology,
+                names=", ".join(missing) or "…",
+                scenario=scenario.name,
+            )
+        )
+
+
+def missing_nodes(scenario: Scenario, lab: Lab) -> list[str]:
+    """The nodes of the scenario's topology that the lab doesn't have. In the runner none is known."""
+    if not topologies.names():
+        return []
+    there = {name for host in lab.hosts for name in (host.name, *host.node.names)}
+    return [name for name in topologies.node_names(scenario.topology) if name not in there]
 
 
 def _failed_assertion(error: AssertionError) -> str:

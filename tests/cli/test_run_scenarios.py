@@ -55,12 +55,12 @@ def console():
     ("names", "code"), [(["good"], 0), (["bad", "good"], 1), (["good", "odd"], 3), ([], 0)]
 )
 def test_the_worst_verdict_is_the_exit_code(tmp_path, console, names, code):
-    assert play_once(scenarios(names), no_hosts, View(console), tmp_path) == code
-    assert play_often(scenarios(names), no_hosts, console, tmp_path, 2, "en") == code
+    assert play_once(scenarios(names), lambda _: no_hosts, View(console), tmp_path) == code
+    assert play_often(scenarios(names), lambda _: no_hosts, console, tmp_path, 2, "en") == code
 
 
 def test_many_runs_are_counted_by_verdict_and_failures_are_shown(tmp_path, console):
-    play_often(scenarios(["good", "bad"]), no_hosts, console, tmp_path, 3, "en")
+    play_often(scenarios(["good", "bad"]), lambda _: no_hosts, console, tmp_path, 3, "en")
     shown = console.file.getvalue()
     assert "3 × pass" in shown
     assert "3 × fail" in shown

@@ -15,6 +15,7 @@ from pathlib import Path
 from docs.tools import recording, render
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
+from lab.engine import topologies
 from lab.engine.project import LabProject
 from lab.scenarios import catalog
 from lab.scenarios.play import play
@@ -55,8 +56,8 @@ def write(name, profile, project):
 
 def main():
     for profile in sorted({profile for _, profile in ON_PROFILE}):
-        topology = LabProject.beside(f"socketlab-record-{profile}", profile)
-        with topology.running(quiet=True):
+        topology = LabProject.of_file(topologies.default(), f"socketlab-record-{profile}", profile=profile)
+        with topology.running():
             for name, wanted in ON_PROFILE:
                 if wanted == profile:
                     write(name, profile, topology.project)

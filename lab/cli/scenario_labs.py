@@ -1,0 +1,52 @@
+"""The labs of `lab run`: each scenario is played on a lab with the topology that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+
+from lab.control.transport import from_engine
+from lab.engine import topologies
+from lab.engine.compose import Report
+from lab.engine.project import LabProject
+from lab.scenarios.catalog import Scenario
+from lab.scenarios.play import OpenLab
+
+
+class ScenarioLabs(ExitStack):
+    """Starts the lab that a scenario needs if it isn't up; takes it down before it starts another one."""
+
+    def __init__(
+        self,
+        user_lab: Callable[[], LabProject],
+        progress: Callable[[], AbstractContextManager[Report]],
+        *,
+        for_all: bool,
+        keep: bool,
+    ) -> None:
+        """``user_lab`` is the lab for scenarios that don't name a topology, or ``for_all`` of them. With
+        ``keep`` the labs stay up.
+        """
+        super().__init__()
+        self._user_lab = user_lab
+        self._progress = progress
+        self._for_all = for_all
+        self._keep = keep
+        self._current: str | None = None
+
+    def lab_for(self, scenario: Scenario) -> OpenLab:
+        """Brings up the lab for this scenario. Raises UsageError, EnvironmentFailure."""
+        lab = self._lab_of(scenario)
+        if lab.project != self._current:
+            self.close()
+            with self._progress() as report:
+                self.enter_context(lab.running(keep=self._keep, report=report))
+            self._current = lab.project
+        return partial(from_engine, lab.project)
+
+    def _lab_of(self, scenario: Scenario) -> LabProject:
+        if self._for_all or not scenario.topology:
+            return self._user_lab()
+        path = topologies.shipped(scenario.topology)
+        return LabProject.of_file(path, topologies.project_name(path), profile=scenario.profile)
