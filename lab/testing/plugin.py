@@ -1,14 +1,15 @@
-"""The pytest plugin: the fixtures `lab` and `played`, and scenario files collected as tests.
+"""The pytest plugin: fixtures for labs, and scenario files collected as tests.
 
-A test session that needs hosts starts its own lab, with free prefixes, and takes it down at the end.
-With pytest-xdist each worker has its own lab; `--dist loadgroup` plays each scenario on one worker only.
-`--lab NAME` uses a lab that is already up. Without a Docker Engine, tests that need a lab fail; they are
-never skipped.
+A test session that needs hosts starts its own lab, with free prefixes, and takes it down at the end. Tests
+that need another topology or profile are marked with ``lab_with(topology, profile)``: they run one after the
+other, and their lab is up only meanwhile. With pytest-xdist each worker has its own labs; `--dist loadgroup`
+plays each scenario on one worker only. `--lab NAME` uses a lab that is already up. Without a Docker Engine,
+tests that need a lab fail; they are never skipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,10 @@ from lab.control.lab import Lab
 from lab.engine.project import LabProject
 from lab.scenarios import catalog
 from lab.scenarios.play import Outcome
-from lab.testing.lab_session import SESSIONS, LabSessions
+from lab.testing.lab_session import SESSIONS, LabKind, LabSessions
 from lab.testing.scenario_items import ScenarioFile
 
-WINDOWS = "windows"
+WINDOWS = LabKind(profile="windows")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lab: runs on the hosts of a lab; needs a Docker Engine")
+    config.addinivalue_line(
+        "markers", "lab_with(topology, profile): needs a lab with this shipped topology or profile"
+    )
     project = config.getoption("--lab")
     if project and config.getoption("numprocesses", None):
         raise pytest.UsageError("--lab names one lab, and each worker needs its own: leave out -n")
@@ -42,10 +46,28 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts all tests on the Windows lab into one group, so that only one worker starts that lab."""
+    """Puts the tests that need the same lab one after the other, and on one worker."""
     for item in items:
-        if "windows_lab" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(WINDOWS))
+        kind = kind_of(item)
+        if not kind.is_plain:
+            item.add_marker(pytest.mark.xdist_group(str(kind)))
+    items.sort(key=lambda item: str(kind_of(item)))  # stable; the plain lab is first
+
+
+def kind_of(item: pytest.Item) -> LabKind:
+    """The lab that a test needs, or would need if it needs one."""
+    if mark := item.get_closest_marker("lab_with"):
+        return LabKind(*mark.args, **mark.kwargs)
+    return WINDOWS if "windows_lab" in getattr(item, "fixturenames", ()) else LabKind()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """Takes a lab down after its last test, so that few labs are up at the same time."""
+    yield
+    kind = kind_of(item)
+    if not kind.is_plain and (nextitem is None or kind_of(nextitem) != kind):
+        item.config.stash[SESSIONS].close(kind)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -58,19 +80,27 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.fixture(scope="session")
 def lab_topology(request: pytest.FixtureRequest) -> LabProject:
     """The name and the prefixes of the session's lab, which is up."""
-    return request.config.stash[SESSIONS][""].topology
+    return request.config.stash[SESSIONS][LabKind()].project
 
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Lab:
     """A running lab with an SSH connection to each host."""
-    return request.config.stash[SESSIONS][""].lab
+    return request.config.stash[SESSIONS][LabKind()].lab
 
 
 @pytest.fixture(scope="session")
 def windows_lab(request: pytest.FixtureRequest) -> Lab:
     """A running lab whose server has Wine's command line."""
     return request.config.stash[SESSIONS][WINDOWS].lab
+
+
+@pytest.fixture(scope="session")
+def lab_with(request: pytest.FixtureRequest) -> Callable[..., Lab]:
+    """``lab_with(topology, profile)`` is a running lab of that kind. The test has the same values in its mark
+    ``lab_with``.
+    """
+    return lambda *kind: request.config.stash[SESSIONS][LabKind(*kind)].lab
 
 
 @pytest.fixture(scope="session")

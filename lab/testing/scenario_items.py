@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.scenarios import catalog
-from lab.testing.lab_session import SESSIONS
+from lab.testing.lab_session import SESSIONS, LabKind
 
 
 def group_of(name: str, profile: str = "") -> pytest.MarkDecorator:
-    """The pytest-xdist group of the tests that share one play of a scenario."""
-    return pytest.mark.xdist_group(profile or catalog.load(name).profile or f"scenario {name}")
+    """The mark of a test that plays a scenario: with pytest-xdist, one worker plays it for all tests."""
+    kind = LabKind.of_scenario(name, profile)
+    return pytest.mark.xdist_group(f"scenario {name}") if kind.is_plain else pytest.mark.lab_with(*kind)
 
 
 class ScenarioFile(pytest.File):

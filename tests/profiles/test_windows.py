@@ -7,9 +7,11 @@ import pytest
 from lab.scenarios import catalog
 from lab.scenarios.play import PLATFORMS
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("windows")]
+pytestmark = [pytest.mark.lab, pytest.mark.lab_with(profile="windows")]
 
-PROGRAMS = [name for name in catalog.names() if not catalog.load(name).outcomes]
+PROGRAMS = [
+    name for name in catalog.names() if not (catalog.load(name).outcomes or catalog.load(name).topology)
+]
 PORT = 20042  # no scenario has it
 LEFT = "ps -e -o args= | grep -E 'ping|cmd.exe|conhost|start.exe' | grep -v grep"
 

@@ -1,20 +1,16 @@
-"""The labs of a test session: started once, with free prefixes, and taken down."""
+"""The labs of a test session: started once, with free prefixes, and taken down after their last test."""
 
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab.engine.client import Engine
-from lab.engine.project import LabProject
-from lab.errors import EnvironmentFailure
-from lab.testing.lab_session import LabSession, start_beside
+from lab.testing.lab_session import LabKind, LabSession
 
 ROOT = Path(__file__).parents[2]
-PROJECT = f"socketlab-session-{os.getpid()}"
 
 
 def resources_of(project):
@@ -22,46 +18,29 @@ def resources_of(project):
         return engine.resources(project)
 
 
-@pytest.fixture
-def started():
-    """Starts a lab beside the others; taken down after the test."""
-    yield lambda: start_beside(PROJECT)
-    LabProject(PROJECT).down(quiet=True)
-
-
-@pytest.mark.lab
-def test_a_lab_whose_prefixes_were_taken_meanwhile_chooses_others(started, lab_topology, monkeypatch):
-    """Between choosing and starting, another lab got the same prefixes: as two workers do at once."""
-    free = LabProject.beside
-    taken = LabProject(PROJECT, lab_topology.prefixes, lab_topology.prefixes6)
-    choices = [taken]
-    monkeypatch.setattr(LabProject, "beside", lambda *name: choices.pop() if choices else free(*name))
-    topology = started()
-    assert not set(topology.networks()) & set(lab_topology.networks())
-    assert resources_of(PROJECT)
-
-
-@pytest.mark.lab
-def test_a_lab_that_cannot_start_for_another_reason_says_so_at_once(tmp_path, monkeypatch):
-    compose_file = tmp_path / "docker-compose.yml"
-    compose_file.write_text(
-        (ROOT / "docker-compose.yml").read_text().replace("NET_ADMIN", "NO_SUCH_CAPABILITY")
-    )
-    free = LabProject.beside
-    monkeypatch.setattr(LabProject, "beside", lambda *name: replace(free(*name), compose_file=compose_file))
-    with pytest.raises(EnvironmentFailure):
-        start_beside(PROJECT)
-    assert resources_of(PROJECT) == []
-
-
 @pytest.mark.lab
 def test_a_session_that_is_closed_leaves_nothing_and_one_that_was_given_a_lab_leaves_it_up(
     lab_topology, tmp_path
 ):
     given = LabSession(lab_topology.project, tmp_path)
+    assert given.project == lab_topology
     assert given.lab.client.run("true").ok
     given.close()
     assert resources_of(lab_topology.project)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (LabKind(), ""),
+        (LabKind("star"), "topology star"),
+        (LabKind(profile="windows"), "windows"),
+        (LabKind("star", "windows"), "topology star windows"),
+    ],
+)
+def test_the_kind_of_a_lab_is_the_name_of_a_group(kind, text):
+    assert str(kind) == text
+    assert kind.is_plain == (not text)
 
 
 def test_one_lab_is_not_shared_by_several_workers():
@@ -102,3 +81,63 @@ def test_tests_that_share_a_lab_or_a_played_scenario_are_on_one_worker():
     on_windows = {node for node in groups if node.startswith("tests/profiles/")}
     assert on_windows
     assert {groups[node] for node in on_windows} == {"windows"}
+
+
+CONFTEST = """
+import shutil
+from pathlib import Path
+from lab.engine import topologies
+
+shutil.copy(topologies.default(), Path(__file__).parent)
+topologies.FOLDER = Path(__file__).parent
+for name in ("one", "two"):
+    (topologies.FOLDER / f"{name}.toml").write_text(f"[hosts.{name}]")
+"""
+ON_SEVERAL_LABS = """
+import pytest
+from lab.engine.client import Engine
+
+SEEN = []
+
+def left(lab):
+    with Engine() as engine:
+        return engine.resources(lab.title) != []
+
+@pytest.mark.lab_with("two")
+def test_second_lab(lab_with):
+    assert [left(each) for each in SEEN] == [True, False], "the lab one isn't needed any more"
+    assert lab_with("two").two.run("true").ok
+
+@pytest.mark.lab_with("one")
+def test_first_lab(lab_with):
+    SEEN.append(lab_with("one"))
+    assert SEEN[-1].one.run("true").ok
+
+def test_usual_lab(lab):
+    assert SEEN == [], "it comes first"
+    SEEN.append(lab)
+
+@pytest.mark.lab_with("one")
+def test_first_lab_again(lab_with):
+    assert lab_with("one") is SEEN[1]
+"""
+
+
+@pytest.mark.lab
+def test_labs_of_other_kinds_are_up_one_at_a_time(lab_topology, tmp_path):
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_labs.py").write_text(ON_SEVERAL_LABS)
+    options = ["-q", "-p", "lab.testing.plugin", "-p", "no:cacheprovider", "--lab", lab_topology.project]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert resources_of(lab_topology.project)
+    with Engine() as engine:
+        assert not [name for name in engine.projects() if name.endswith(("-one", "-two"))]
