@@ -14,6 +14,7 @@ from benchmarks.table import CannotMeasure
 from lab.control.host import Host
 from lab.control.lab import Lab
 from lab.control.transport import from_engine
+from lab.engine import topologies
 from lab.engine.project import LabProject
 
 # Runs a module as `python3 -m` does, and prints the peak memory of the process when it exits.
@@ -58,10 +59,11 @@ class Rig:
     def lab_with(self, profile: str) -> Lab:
         """The lab that all benchmarks with this profile share. Raises EnvironmentFailure."""
         if profile not in self._labs:
-            topology = LabProject.beside(self.project(profile and f"-{profile}"), profile)
-            self._stack.callback(topology.down, quiet=True)
-            topology.up(quiet=True)
-            lab = self._stack.enter_context(from_engine(topology.project))
+            name = self.project(profile and f"-{profile}")
+            project = LabProject.of_file(topologies.default(), name, profile=profile, environ={})
+            self._stack.callback(project.down)
+            project.up()
+            lab = self._stack.enter_context(from_engine(project.project))
             lab.connect()
             self._labs[profile] = lab
         return self._labs[profile]

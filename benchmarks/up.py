@@ -6,11 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from benchmarks.rig import Rig
 from benchmarks.table import SECONDS, Table, Way, alternate
 from lab.control.transport import from_engine
-from lab.engine.project import COMPOSE_FILE, LabProject
+from lab.engine import prefix_choice, topologies
+from lab.engine.client import Engine
+from lab.engine.definition import COMPOSE_FILE
+from lab.engine.project import LabProject
 
 TIMEOUT = 180
 BARE, API, CLI = "docker compose up --wait", "LabProject.up, Host.run on each", "lab up"
@@ -29,35 +33,42 @@ def measure(rig: Rig) -> Iterator[Table]:
     yield table
 
 
-def from_nothing(action: Callable[[LabProject], object], project: str) -> Way:
+def from_nothing(action: Callable[[LabProject], object], name: str) -> Way:
     """The seconds that ``action`` takes. The lab is taken down afterwards."""
 
     def way() -> float:
-        topology = LabProject.beside(project)
+        project = with_free_prefixes(LabProject.of_file(topologies.default(), name, environ={}))
         try:
             started = time.perf_counter()
-            action(topology)
+            action(project)
             return time.perf_counter() - started
         finally:
-            topology.down(quiet=True)
+            project.down()
 
     return way
 
 
-def bare(topology: LabProject) -> None:
-    argv = topology.compose("up", "--detach", "--wait", *topology.file.nodes)
-    subprocess.run(argv, env=topology.environment(), capture_output=True, check=True, timeout=TIMEOUT)
+def with_free_prefixes(project: LabProject) -> LabProject:
+    """The lab with prefixes that are free now, for a start without `lab up`."""
+    with Engine() as engine:
+        plan = project.plan((subnet for subnet, _ in engine.subnets()), seed=project.project)
+    return replace(project, prefixes=prefix_choice.of_plan(plan), free=False)
 
 
-def through_python(topology: LabProject) -> None:
-    topology = LabProject.beside(topology.project)  # a user has to choose free prefixes, too
-    topology.up(quiet=True)
-    with from_engine(topology.project) as lab:
+def bare(project: LabProject) -> None:
+    nodes = [node.name for node in project.nodes()]
+    argv = project.compose("-f", str(COMPOSE_FILE), "up", "--detach", "--wait", *nodes)
+    subprocess.run(argv, env=project.environment(), capture_output=True, check=True, timeout=TIMEOUT)
+
+
+def through_python(project: LabProject) -> None:
+    project = LabProject.of_file(topologies.default(), project.project, environ={}).up()
+    with from_engine(project.project) as lab:
         lab.connect()
         for host in lab.hosts:
             host.run("true", check=True)
 
 
-def through_cli(topology: LabProject) -> None:
-    argv = [sys.executable, "-m", "lab", "up", "--quiet", "--project", topology.project]
-    subprocess.run(argv, cwd=COMPOSE_FILE.parent, capture_output=True, check=True, timeout=TIMEOUT)
+def through_cli(project: LabProject) -> None:
+    argv = [sys.executable, "-m", "lab", "up", "--quiet", "--project", project.project]
+    subprocess.run(argv, cwd=topologies.ROOT, capture_output=True, check=True, timeout=TIMEOUT)

@@ -17,19 +17,24 @@ from lab.cli.errors import errors_in_one_line
 from lab.cli.inventory import app as inventory_app
 from lab.cli.link import app as link_app
 from lab.cli.options import (
+    File,
     Prefix,
     Profile,
     Project,
     Quiet,
-    new_topology,
+    described_lab,
+    lab_name,
+    options_of,
+    progress,
 )
 from lab.cli.scenarios import EXPLAIN, LIST, RUN, explain, list_scenarios, run
 from lab.cli.trace import TRACE, trace
 from lab.control.collection.live_capture import Live, file_for
 from lab.control.transport import from_engine
+from lab.engine.cleanup import take_down
 from lab.engine.client import SERVICE_LABEL, Engine
+from lab.engine.compose import users_environment
 from lab.engine.docker_transport import described_nodes
-from lab.engine.project import LabProject
 from lab.errors import EnvironmentFailure
 from lab.locale import Message, _, from_environment, message, messages, translate_libraries
 
@@ -54,26 +59,32 @@ stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 @app.command(
     help=_(
         "Bring the lab up and wait until every host accepts logins.\n\n"
-        "A lab that is already up is left as it is. Another [bold]--project[/] is another lab beside this"
-        " one; it gets free prefixes unless they are given. With [bold]--profile windows[/] a host runs"
-        " commands in Wine's cmd (docs/profiles.md)."
+        "A file [bold]lab.toml[/] in the current folder describes the lab (docs/topologies.md); without it"
+        " this is the default lab. If it is already up, nodes that were added or changed are started. Another"
+        " [bold]--project[/] is another lab beside this one; it gets free prefixes unless they are given."
+        " With [bold]--profile windows[/] a host runs commands in Wine's cmd (docs/profiles.md)."
     )
 )
 def up(
     project: Project = None,
+    file: File = None,
     prefix: Prefix = None,
     profile: Profile = None,
     quiet: Quiet = False,
 ) -> None:
     with errors_in_one_line():
-        topology = new_topology(project, prefix, profile)
-        topology.up(quiet=quiet)
-        with from_engine(topology.project) as lab:
-            lab.connect()
+        with progress(stderr, _("starting the lab"), quiet=quiet) as report:
+            started = described_lab(project, prefix, profile, file).up(report=report)
+            with from_engine(started.project) as lab:
+                lab.connect()
         if not quiet:
-            option = "" if project is None else f" -p {topology.project}"
-            text = _("The lab is up. Next: [bold]lab shell{option}[/] or [bold]lab run{option} tcp-hello[/]")
-            stdout.print(text.format(option=option))
+            if started.is_default:
+                text = _(
+                    "The lab is up. Next: [bold]lab shell{option}[/] or [bold]lab run{option} tcp-hello[/]"
+                )
+            else:
+                text = _("The lab is up. Next: [bold]lab status{option}[/] or [bold]lab shell{option}[/]")
+            stdout.print(text.format(option=options_of(project, file)))
 
 
 @app.command(
@@ -82,21 +93,21 @@ def up(
         " Nothing else is touched."
     )
 )
-def down(project: Project = None, quiet: Quiet = False) -> None:
+def down(project: Project = None, file: File = None, quiet: Quiet = False) -> None:
     with errors_in_one_line():
-        topology = LabProject.from_environment(project)
-        removed = topology.down(quiet=quiet)
+        with progress(stderr, _("stopping the lab"), quiet=quiet) as report:
+            removed = take_down(lab_name(project, file), report)
         if not quiet:
             stdout.print(_removed(removed).in_language(from_environment()))
 
 
 @app.command(help=_("Show the state and the addresses of each node. Exit code 3 unless all of them are up."))
-def status(project: Project = None) -> None:
+def status(project: Project = None, file: File = None) -> None:
     with errors_in_one_line(), Engine() as engine:
-        topology = LabProject.from_environment(project)
-        nodes = engine.nodes(topology.project)
+        name = lab_name(project, file)
+        nodes = engine.nodes(name)
         if not nodes:
-            raise EnvironmentFailure(_no_lab(topology.project, engine.projects()))
+            raise EnvironmentFailure(_no_lab(name, engine.projects()))
         table = Table(_("node"), _("state"), "IPv4", "IPv6", box=None, header_style="bold")
         states = {node.labels[SERVICE_LABEL]: _state(node.attrs["State"]) for node in nodes}
         for node in described_nodes(engine, nodes):
@@ -137,8 +148,9 @@ def capture(
         ),
     ] = "",
     project: Project = None,
+    description: File = None,
 ) -> None:
-    with errors_in_one_line(), from_engine(LabProject.from_environment(project).project) as lab:
+    with errors_in_one_line(), from_engine(lab_name(project, description)) as lab:
         live = Live(lab[host], segment=segment, expression=" ".join(expression or []), count=count)
         try:
             if file is None:
@@ -155,15 +167,16 @@ def capture(
 def shell(
     host: Annotated[str, typer.Argument(help=HOST, show_default=_("the first host"))] = "",
     project: Project = None,
+    file: File = None,
 ) -> None:
     with errors_in_one_line():
-        topology = LabProject.from_environment(project)
-        with from_engine(topology.project) as lab:
+        name = lab_name(project, file)
+        with from_engine(name) as lab:
             first = next(each.name for each in lab.hosts if each.node.role == "host")
             service = lab[host].name if host else first
         language = f"LANGUAGE={os.environ.get('LANGUAGE', '')}"  # for the help of the programs there
-        argv = topology.compose("exec", "--env", language, service, "bash", "-l")
-        os.execvpe(argv[0], argv, topology.environment())
+        argv = ["docker", "compose", "-p", name, "exec", "--env", language, service, "bash", "-l"]
+        os.execvpe(argv[0], argv, users_environment())
 
 
 app.command("list", help=LIST)(list_scenarios)

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from lab.cli.commands import App
 from lab.cli.errors import errors_in_one_line
+from lab.cli.options import lab_name
 from lab.control.lab import Lab
 from lab.control.link.link import Link
 from lab.control.link.router import LinkFailure, Status
 from lab.control.transport import from_engine
-from lab.engine.project import LabProject
 from lab.errors import UsageError
 from lab.link.errors import ImpairmentError
 from lab.link.settings import BOTH
@@ -251,7 +251,7 @@ def _number(parse: Callable[[str], T], text: str) -> T:
 @contextmanager
 def _lab(project: str | None, *, claimed: bool = False) -> Iterator[Lab]:
     """The running lab. With ``claimed`` it is reserved, which fails during a run and prevents a new one."""
-    with errors_in_one_line(), from_engine(LabProject.from_environment(project).project) as lab:
+    with errors_in_one_line(), from_engine(lab_name(project)) as lab:
         if not claimed:
             yield lab
             return

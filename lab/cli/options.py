@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
 
-from lab.engine.project import PROJECT, LabProject
+from lab.engine import topologies
+from lab.engine.compose import Notice, Report, silent
+from lab.engine.project import LabProject
 from lab.errors import UsageError
 from lab.locale import LANGUAGES, _, from_environment, known, message
+from lab.protocols.printable import printable
 
 Project = Annotated[
-    str | None, typer.Option("--project", "-p", help=_("The lab's name."), show_default=PROJECT)
+    str | None,
+    typer.Option(
+        "--project", "-p", help=_("The lab's name."), show_default=_("that of the description, or socketlab")
+    ),
+]
+File = Annotated[
+    str | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help=_("The lab's description, or a shipped topology by its name."),
+        show_default=_("lab.toml of the current folder, if there is one"),
+    ),
 ]
 Prefix = Annotated[
     list[str] | None,
@@ -71,20 +93,41 @@ def language_of(lang: str | None) -> str:
     return language
 
 
-def new_topology(
-    project: str | None, prefix: Sequence[str] | None = None, profile: str | None = None
-) -> LabProject:
-    """The lab to bring up. Raises UsageError, EnvironmentFailure.
+def lab_name(project: str | None, file: str | None = None) -> str:
+    """The name of the lab that a command is about. Raises UsageError."""
+    return topologies.chosen_name(topologies.find(file), project, os.environ)
 
-    An existing lab stays as it is. A new one gets free prefixes, unless it has the default name or
-    prefixes are given.
-    """
-    wanted = LabProject.from_environment(project, profile)
-    if prefix:
-        return wanted.with_prefixes(prefix)
-    if there := LabProject.of_lab(wanted.project):
-        return replace(there, profile=wanted.profile or there.profile)
-    plain = LabProject(wanted.project, profile=wanted.profile)
-    if wanted == plain and wanted.project != PROJECT:
-        return LabProject.beside(wanted.project, wanted.profile)
-    return wanted
+
+def described_lab(
+    project: str | None,
+    prefix: Sequence[str] | None = None,
+    profile: str | None = None,
+    file: str | None = None,
+) -> LabProject:
+    """The lab that a command uses, and brings up if it has to. Raises UsageError."""
+    return LabProject.of_file(topologies.find(file), project, profile=profile, prefixes=prefix or ())
+
+
+def options_of(project: str | None, file: str | None) -> str:
+    """The options that select the same lab in another command: " -p NAME", or ""."""
+    words = [*(("-p", project) if project else ()), *(("-f", file) if file else ())]
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+@contextmanager
+def progress(console: Console, text: str, *, quiet: bool) -> Iterator[Report]:
+    """Reports progress: in a terminal in one line that changes, otherwise line by line."""
+    if quiet:
+        yield silent
+    elif console.is_terminal:
+        with console.status(text) as status:
+            yield partial(_update, console, status)
+    else:
+        yield partial(console.print, markup=False)
+
+
+def _update(console: Console, status: Status, line: str) -> None:
+    if isinstance(line, Notice):
+        console.print(printable(line), markup=False)
+    elif line.strip():
+        status.update(escape(printable(line.strip())))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import ipaddress
 import os
+import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Any
@@ -26,10 +27,13 @@ from lab.topology.prefixes import Network
 API_TIMEOUT = 30  # seconds for one request to the engine
 MAX_ARCHIVE = 1 << 20  # bytes read of a directory of a container; a lab's keys have 2 KiB
 PROJECT_LABEL = "com.docker.compose.project"
+NETWORK_LABEL = "com.docker.compose.network"
 SERVICE_LABEL = "com.docker.compose.service"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
 ROLE_LABEL = "socketlab.role"
 LAB_LABEL = "socketlab.lab"
+
+_HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 
 
 class Engine:
@@ -57,7 +61,7 @@ class Engine:
         """The containers of the project's hosts and routers, even stopped ones, sorted by service name."""
         labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
         found = asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
-        nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c)]
+        nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c.labels)]
         return sorted(nodes, key=lambda container: container.labels[SERVICE_LABEL])
 
     def projects(self) -> list[str]:
@@ -70,8 +74,35 @@ class Engine:
     def subnets(self) -> list[tuple[Network, str]]:
         """The subnets of all networks on this engine, each with the name of its network."""
         networks = asked(self._client.networks.list)
-        pools = [(pool, n.name) for n in networks for pool in (n.attrs.get("IPAM") or {}).get("Config") or []]
-        return [(ipaddress.ip_network(pool["Subnet"]), name) for pool, name in pools if pool.get("Subnet")]
+        return [(subnet, network.name) for network in networks for subnet in _subnets(network)]
+
+    def networks_of(self, project: str) -> dict[str, list[Network]]:
+        """The subnets of the project's networks, by the network's name in the Compose file."""
+        found = asked(self._client.networks.list, filters={"label": f"{PROJECT_LABEL}={project}"})
+        return {
+            n.attrs["Labels"][NETWORK_LABEL]: _subnets(n) for n in found if NETWORK_LABEL in n.attrs["Labels"]
+        }
+
+    def states(self, project: str) -> dict[str, str]:
+        """The state of each of the project's nodes, by service, in one request: healthy, starting, unhealthy,
+        or the engine's state if it isn't running or has no health check.
+        """
+        labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
+        found = asked(self._client.api.containers, all=True, filters={"label": labels})
+        nodes = [each for each in found if each["Labels"][ROLE_LABEL] in ("host", "router")]
+        return {
+            each["Labels"][SERVICE_LABEL]: _state(each) for each in nodes if not _is_oneoff(each["Labels"])
+        }
+
+    def last_lines(self, project: str, service: str, count: int) -> list[str]:
+        """The last lines that a service logged, and the output of its last health check; no empty lines."""
+        labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
+        lines: list[str] = []
+        for container in asked(self._client.containers.list, all=True, filters={"label": labels}):
+            lines += asked(container.logs, tail=count).decode(errors="replace").splitlines()
+            checks = (container.attrs["State"].get("Health") or {}).get("Log") or []
+            lines += checks[-1]["Output"].splitlines() if checks else []
+        return [line for line in lines if line.strip()]
 
     def resources(self, project: str) -> list[Any]:
         """Every container, network and volume of the lab ``project``, in the order to remove them.
@@ -174,8 +205,19 @@ def _remove(resource: Any) -> None:
             raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
 
 
-def _is_oneoff(container: Container) -> bool:
-    return bool(container.labels.get(ONEOFF_LABEL) == "True")
+def _is_oneoff(labels: Mapping[str, str]) -> bool:
+    return labels.get(ONEOFF_LABEL) == "True"
+
+
+def _subnets(network: Any) -> list[Network]:
+    pools = (network.attrs.get("IPAM") or {}).get("Config") or []
+    return [ipaddress.ip_network(pool["Subnet"]) for pool in pools if pool.get("Subnet")]
+
+
+def _state(summary: Mapping[str, Any]) -> str:
+    """The state of a container in the engine's list. Its health is in "Up 2 seconds (health: starting)"."""
+    health = _HEALTH.search(summary["Status"]) if summary["State"] == "running" else None
+    return health[1] if health else str(summary["State"])
 
 
 def _reason(error: BaseException) -> str:

@@ -6,7 +6,6 @@ import os
 import select
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from tempfile import TemporaryFile
@@ -17,10 +16,17 @@ from lab.locale import message
 
 Report: TypeAlias = Callable[[str], None]  # gets each line of progress as it is known
 
+
+class Notice(str):
+    """A line of progress that the user should be able to read afterwards."""
+
+
 INTERRUPT_TIMEOUT = 15.0  # seconds for Compose to exit after a Ctrl-C
 OUTPUT_LINES = 15  # of a failed command, in the error's text
 # The engine's refusals of a subnet, from its address management and from its bridge driver.
 OVERLAPS = ("Pool overlaps with other one on this address space", "networks have overlapping IPv")
+# The user's settings that would give Compose another file, or other services.
+NOT_FOR_THE_LAB = ("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES", "COMPOSE_REMOVE_ORPHANS")
 
 
 class PrefixTaken(EnvironmentFailure):
@@ -31,9 +37,9 @@ def silent(_: str) -> None:
     """Reports nothing."""
 
 
-def to_stderr(line: str) -> None:
-    """Prints the line on standard error."""
-    print(line, file=sys.stderr, flush=True)
+def users_environment() -> dict[str, str]:
+    """The environment of this process, as far as it is meant for the Compose project of a lab."""
+    return {name: value for name, value in os.environ.items() if name not in NOT_FOR_THE_LAB}
 
 
 def run_compose(

@@ -1,4 +1,4 @@
-"""Checks, compares and chooses the prefixes of a lab's networks, so that two labs don't overlap. No I/O.
+"""Parses, checks and compares the prefixes of a lab's networks. No I/O.
 
 A prefix is the first three numbers of an IPv4 /24 ("172.28.66") or the first groups of an IPv6 /64
 ("fd28:66").
@@ -7,17 +7,13 @@ A prefix is the first three numbers of an IPv4 /24 ("172.28.66") or the first gr
 from __future__ import annotations
 
 import ipaddress
-import itertools
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from lab.locale import message
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-Prefixes: TypeAlias = Mapping[str, str]  # by name of the network
 
-CHOICES = 99  # the number of labs that can run side by side
 EXAMPLE, EXAMPLE6 = "172.28.66", "fd28:66"
 PRIVATE = tuple(
     map(
@@ -82,58 +78,12 @@ def overlap(one: Network, other: Network) -> bool:
     return one.version == other.version and one.overlaps(other)
 
 
-def disjoint(prefixes: Iterable[str]) -> list[Network]:
-    """The networks with these prefixes. Raises PrefixError if one is invalid, or if two overlap."""
-    networks = [network(prefix) for prefix in prefixes]
-    for one, other in itertools.combinations(networks, 2):
-        if overlap(one, other):
-            raise PrefixError(message("two networks have the prefix of {network}", network=one))
-    return networks
-
-
-def choose(
-    defaults: Prefixes, defaults6: Prefixes, taken: Iterable[Network], seed: str
-) -> tuple[dict[str, str], dict[str, str]] | None:
-    """Prefixes close to the defaults that overlap no network in ``taken``; None if there are none.
-
-    The search starts at a point that depends on ``seed``: two labs that start at the same time choose
-    different prefixes.
-    """
-    taken, start = list(taken), zlib.crc32(seed.encode())
-    for step in range(CHOICES):
-        distance = 1 + (start + step) % CHOICES
-        chosen, chosen6 = _shifted(defaults, distance), _shifted(defaults6, distance)
-        if _fit([*chosen.values(), *chosen6.values()], taken):
-            return chosen, chosen6
-    return None
-
-
-def _fit(prefixes: Iterable[str], taken: list[Network]) -> bool:
-    try:
-        return not any(overlap(mine, other) for mine in disjoint(prefixes) for other in taken)
-    except PrefixError:
-        return False
-
-
-def _shifted(prefixes: Prefixes, distance: int) -> dict[str, str]:
-    """Each prefix with its last part increased by ``distance``, or decreased if it would be too high."""
-    return {name: _shift(prefix, distance) for name, prefix in prefixes.items()}
-
-
-def _shift(prefix: str, distance: int) -> str:
-    separator, base, highest = (":", 16, 0xFFFF) if is_ipv6(prefix) else (".", 10, 255)
-    head, _, last = prefix.rpartition(separator)
-    number = int(last, base)
-    moved = number + distance if number + distance <= highest else number - distance
-    return f"{head}{separator}{moved:x}" if is_ipv6(prefix) else f"{head}{separator}{moved}"
-
-
-def parse(words: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Parses words of the form NETWORK=PREFIX into IPv4 and IPv6 prefixes by network. Raises PrefixError."""
-    found: tuple[dict[str, str], dict[str, str]] = ({}, {})
+def parse(words: Iterable[str]) -> list[tuple[str, Network]]:
+    """Parses words of the form NETWORK=PREFIX: the name and the network of each. Raises PrefixError."""
+    found = []
     for word in words:
         name, _, prefix = word.partition("=")
         if not name or not prefix:
             raise PrefixError(message("{word!r} is not NETWORK=PREFIX", word=word))
-        found[is_ipv6(prefix)][name] = prefix
+        found.append((name, network(prefix)))
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.project import LabProject
+from lab.engine.project import PROJECT
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def checkout(tmp_path):
 
 
 def test_the_project_is_the_one_that_lab_looks_for_whatever_the_folder_is_called(checkout):
-    assert config(checkout)["name"] == LabProject().project
+    assert config(checkout)["name"] == PROJECT
 
 
 def test_another_project_can_still_be_chosen(checkout):

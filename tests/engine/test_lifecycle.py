@@ -1,6 +1,7 @@
 """`lab up` and `lab down` as processes: they remove everything of the lab, and nothing else."""
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -13,13 +14,20 @@ import docker
 import pytest
 
 from lab.control.transport import from_engine
+from lab.engine import prefix_choice, topologies
 from lab.engine.client import Engine
+from lab.engine.existing import ExistingLab
 from lab.engine.project import LabProject
 from lab.errors import EnvironmentFailure
+from lab.topology.prefixes import prefix_of
 
 pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).parents[2]
+
+
+def default(project, **options):
+    return LabProject.of_file(topologies.default(), project, environ={}, **options)
 
 
 @pytest.fixture
@@ -30,10 +38,10 @@ def client():
 
 
 @pytest.fixture
-def topology():
-    topology = LabProject.beside(f"socketlab-life-{os.getpid()}")
-    yield topology
-    topology.down(quiet=True)
+def project():
+    project = default(f"socketlab-life-{os.getpid()}")
+    yield project
+    project.down()
 
 
 @pytest.fixture
@@ -53,15 +61,14 @@ def bystander(client):
 
 
 @pytest.fixture
-def lab_command(topology):
-    """Starts `lab WORDS` for the topology; whatever is still running at the end is killed."""
+def lab_command(project):
+    """Starts `lab WORDS` for the project; whatever is still running at the end is killed."""
     processes = []
 
-    def start(*words, of=topology):
+    def start(*words):
         process = subprocess.Popen(
-            [sys.executable, "-m", "lab", *words, "-p", of.project],
+            [sys.executable, "-m", "lab", *words, "-p", project.project],
             cwd=ROOT,
-            env=of.environment(),
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -105,81 +112,129 @@ def require_untouched(client, bystander):
     assert client.volumes.get(f"{bystander}_keys")
 
 
-def test_up_logs_in_and_down_removes_exactly_what_up_made(lab_command, topology, client, bystander):
+def test_up_logs_in_and_down_removes_exactly_what_up_made(lab_command, project, client, bystander):
     code, out, err = finish(lab_command("up"))
     assert code == 0, err
     assert "lab shell" in out
-    assert len(left_of(topology.project)) == 7  # three containers, three networks, the keys
+    assert len(left_of(project.project)) == 7  # three containers, three networks, the keys
 
     code, out, err = finish(lab_command("down"))
     assert code == 0, err
     assert "Removed 7" in out
-    assert left_of(topology.project) == []
+    assert left_of(project.project) == []
     require_untouched(client, bystander)
     assert finish(lab_command("down"))[:2] == (0, "There was no lab.\n")
 
 
-def test_down_of_a_project_that_is_not_a_lab_removes_nothing(topology, client, bystander):
-    LabProject.beside(bystander).down(quiet=True)
+def test_down_of_a_project_that_is_not_a_lab_removes_nothing(project, client, bystander):
+    default(bystander).down()
     require_untouched(client, bystander)
 
 
 @pytest.mark.parametrize("moment", ["Network", "Creating", "Starting", "Started"])
-def test_ctrl_c_in_the_middle_of_up_leaves_nothing(lab_command, topology, moment):
+def test_ctrl_c_in_the_middle_of_up_leaves_nothing(lab_command, project, moment):
     process = lab_command("up")
     wait_for_stderr(process, moment)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: Compose gets the signal too
     code, _, err = finish(process)
     assert code == 130, err
     assert "Traceback" not in err
-    assert left_of(topology.project) == []
+    assert left_of(project.project) == []
 
 
 @pytest.mark.parametrize("moment", ["Creating", "Started"])
-def test_after_sigkill_of_up_down_leaves_nothing(lab_command, topology, moment):
+def test_after_sigkill_of_up_down_leaves_nothing(lab_command, project, moment):
     process = lab_command("up")
     wait_for_stderr(process, moment)
     process.kill()
     finish(process)
     code, _, err = finish(lab_command("down"))
     assert code == 0, err
-    assert left_of(topology.project) == []
+    assert left_of(project.project) == []
 
 
-def test_taken_prefixes_are_reported_with_their_networks(lab_command, topology, lab_topology):
-    clash = LabProject(topology.project, lab_topology.prefixes)
-    code, _, err = finish(lab_command("up", "-q", of=clash))
+def test_taken_prefixes_are_reported_with_their_networks(lab_command, project, lab_topology):
+    taken = lab_topology.prefixes["servers"][0]
+    code, _, err = finish(lab_command("up", "-q", "--prefix", f"servers={prefix_of(taken)}"))
     assert code == 3
-    prefix = lab_topology.prefixes["clients"]
-    assert f"{prefix}.0/24 is taken by the network {lab_topology.project}_clients" in err
+    assert f"{taken} is taken by the network {lab_topology.project}_servers" in err
     assert "--prefix NETWORK=PREFIX" in err
-    assert left_of(topology.project) == []
+    assert left_of(project.project) == []
 
 
-def test_a_failed_start_removes_what_it_made(topology, tmp_path):
-    """A host that never becomes healthy."""
+def test_a_failed_start_removes_what_it_made_and_names_the_nodes_with_their_last_lines(project, tmp_path):
+    """Nodes that never become healthy."""
     broken = tmp_path / "docker-compose.yml"
-    text = (ROOT / "docker-compose.yml").read_text().replace("/usr/lib/socketlab/health", "/bin/false")
+    text = (ROOT / "docker-compose.yml").read_text()
+    text = text.replace("[CMD, /usr/lib/socketlab/health]", '[CMD-SHELL, "echo no network; exit 1"]')
     broken.write_text(
         text.replace("start_period: 20s", "start_period: 0s").replace("interval: 30s", "interval: 1s")
     )
-    with pytest.raises(EnvironmentFailure, match="unhealthy"):
-        replace(topology, compose_file=broken).up(quiet=True)
-    assert left_of(topology.project) == []
+    with pytest.raises(EnvironmentFailure, match=r"(server|client|router) \(unhealthy\)") as caught:
+        replace(project, compose_file=broken).up()
+    assert re.search(r"^(server|client|router): no network$", str(caught.value), re.MULTILINE)
+    assert left_of(project.project) == []
 
 
-def test_a_lab_that_was_up_survives_a_second_up(topology):
-    topology.up(quiet=True)
-    before = {r.id for r in left_of(topology.project)}
-    topology.up(quiet=True)
-    assert {r.id for r in left_of(topology.project)} == before
+def test_a_lab_that_was_up_survives_a_second_up(project):
+    started = project.up()
+    before = {r.id for r in left_of(project.project)}
+    assert project.up() == started
+    assert {r.id for r in left_of(project.project)} == before
 
 
-def test_two_labs_side_by_side_are_isolated(topology, lab):
-    topology.up(quiet=True)
-    with from_engine(topology.project) as other:
+def test_two_labs_side_by_side_are_isolated(project, lab):
+    project.up()
+    with from_engine(project.project) as other:
         assert other.client.address != lab.client.address
         for here, there in ((lab, other), (other, lab)):
             assert here.client.run("ping -c1 -W2 server").ok
             for address in (there.server.address, there.server.address6):
                 assert not here.client.run(f"ping -c1 -W1 {address}").ok, f"{address} is in the other lab"
+
+
+@pytest.fixture
+def docker_compose(project):
+    """Runs `docker compose` as a user does in the checkout, with the prefixes of the project or free ones."""
+
+    def run(*words):
+        environment = {**os.environ, "COMPOSE_PROJECT_NAME": project.project}
+        done = subprocess.run(
+            ["docker", "compose", *words],
+            cwd=ROOT,
+            env=environment | prefix_choice.variables(prefixes_of(project)),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+    return run
+
+
+def prefixes_of(project):
+    with Engine() as engine:
+        existing = ExistingLab.of(engine, project.project)
+        taken = [subnet for subnet, _ in engine.subnets()]
+    return existing.prefixes if existing else prefix_choice.of_plan(project.plan(taken, project.project))
+
+
+def containers_of(project):
+    with Engine() as engine:
+        return {node.name: node.id for node in engine.nodes(project)}
+
+
+def test_compose_and_lab_take_over_each_others_lab(project, docker_compose, lab_command):
+    docker_compose("up", "--detach", "server", "client", "router")
+    by_compose = containers_of(project.project)
+    assert finish(lab_command("up", "-q"))[0] == 0
+    assert containers_of(project.project) == by_compose
+    docker_compose("down", "--volumes")
+    assert left_of(project.project) == []
+
+    assert finish(lab_command("up", "-q"))[0] == 0
+    by_lab = containers_of(project.project)
+    docker_compose("up", "--detach", "server", "client", "router")
+    assert containers_of(project.project) == by_lab
+    assert finish(lab_command("down", "-q"))[0] == 0
+    assert left_of(project.project) == []

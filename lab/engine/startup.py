@@ -1,0 +1,63 @@
+"""Waits until the nodes of a lab are up, with one request to the engine for all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+
+from lab.engine.client import Engine
+from lab.engine.compose import Report
+from lab.errors import EnvironmentFailure
+from lab.locale import _, message
+
+POLL = 0.03  # seconds between two requests
+LOG_LINES = 5  # of a node that doesn't come up
+SHOWN = 3  # nodes whose log is shown, if many don't come up
+ON_THE_WAY = ("starting", "created")
+
+
+def wait_for_nodes(
+    engine: Engine, project: str, names: Collection[str], timeout: float, report: Report
+) -> None:
+    """Returns when all nodes are healthy. ``names`` are their Compose services.
+
+    Raises EnvironmentFailure on timeout, or as soon as a node can't become healthy.
+    """
+    deadline = time.monotonic() + timeout
+    shown = -1
+    while True:
+        states = engine.states(project)
+        waiting = [name for name in names if states.get(name) != "healthy"]
+        if not waiting:
+            return
+        failed = [name for name in waiting if states.get(name, "missing") not in ON_THE_WAY]
+        if failed or time.monotonic() > deadline:
+            raise EnvironmentFailure(
+                message(
+                    "{project}: {nodes} didn't come up",
+                    project=project,
+                    nodes=_with_states(failed or waiting, states),
+                )
+            )
+        if len(waiting) != shown:
+            shown = len(waiting)
+            report(_("{up} of {total} nodes are up").format(up=len(names) - shown, total=len(names)))
+        time.sleep(POLL)
+
+
+def logs_of_failed(engine: Engine, project: str) -> str:
+    """The last log lines of the nodes that aren't up; first of those that can't come up any more."""
+    states = engine.states(project)
+    down = [name for name, state in states.items() if state != "healthy"]
+    return last_logs(engine, project, sorted(down, key=lambda name: states[name] in ON_THE_WAY))
+
+
+def last_logs(engine: Engine, project: str, names: Iterable[str]) -> str:
+    """The last lines that these nodes logged, each with the node's name."""
+    logs = {name: engine.last_lines(project, name, LOG_LINES) for name in list(names)[:SHOWN]}
+    return "\n".join(f"{name}: {line}" for name, lines in logs.items() for line in lines)
+
+
+def _with_states(names: Collection[str], states: dict[str, str]) -> str:
+    shown = [f"{name} ({states.get(name, 'missing')})" for name in list(names)[:SHOWN]]
+    return ", ".join([*shown, "…"] if len(names) > SHOWN else shown)

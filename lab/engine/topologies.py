@@ -1,0 +1,110 @@
+"""Finds the description of a lab: the file given, a shipped topology, or lab.toml of the current folder."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.errors import UsageError
+from lab.locale import message
+from lab.topology.description import read
+from lab.topology.model import Topology
+from lab.topology.plan import plan
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "topologies"
+LAB_FILE = "lab.toml"
+DEFAULT = "default"
+PROJECT = "socketlab"  # the project of the default lab, as `name` in docker-compose.yml
+
+_NOT_IN_A_NAME = re.compile(r"[^-_a-z0-9]")
+
+
+def names() -> list[str]:
+    """The names of the shipped topologies."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def shipped(name: str) -> Path:
+    """The description of a shipped topology. Raises UsageError if there is none of that name."""
+    if name not in names():
+        raise UsageError(
+            message("no topology {name!r}; there are: {known}", name=name, known=", ".join(names()))
+        )
+    return FOLDER / f"{name}.toml"
+
+
+def find(wanted: str | None = None, folder: Path | None = None) -> Path:
+    """The description that ``wanted`` means: a file, a folder with a lab.toml, or a shipped topology.
+
+    Without it, lab.toml of ``folder`` (the current one), or else the default topology. Raises UsageError.
+    """
+    if wanted is None:
+        own = (folder or Path.cwd()) / LAB_FILE
+        return own if own.is_file() else FOLDER / f"{DEFAULT}.toml"
+    path = Path(wanted)
+    if path.is_dir():
+        path /= LAB_FILE
+    if path.is_file():
+        return path.absolute()
+    if wanted in names():
+        return shipped(wanted)
+    raise UsageError(
+        message(
+            "no file {path}, and no topology of that name; the shipped ones are {known}",
+            path=path,
+            known=", ".join(names()),
+        )
+    )
+
+
+def default() -> Path:
+    """The description of the default topology."""
+    return FOLDER / f"{DEFAULT}.toml"
+
+
+def project_name(path: Path) -> str:
+    """The name of the Compose project of a lab with this description.
+
+    It is the description's `name`, or that of its folder, or of the file if it isn't called lab.toml, without
+    the characters that Compose doesn't allow. Raises UsageError.
+    """
+    if path.parent == FOLDER:
+        return PROJECT if path.stem == DEFAULT else f"{PROJECT}-{path.stem}"
+    stem = path.absolute().parent.name if path.name == LAB_FILE else path.stem
+    name = str(_keys(path).get("name") or stem)
+    found = _NOT_IN_A_NAME.sub("", name.lower()).lstrip("-_")
+    if not found:
+        raise UsageError(
+            message("{file}: {name!r} has no letter for a project name; add a `name`", file=path, name=name)
+        )
+    return found
+
+
+def _keys(path: Path) -> Mapping[str, object]:
+    """The top-level keys. Mistakes in their values don't matter: a lab can be taken down in any case."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            message("{file}: {error}; or give the lab's name with -p", file=path, error=error)
+        ) from None
+
+
+def load(path: Path) -> Topology:
+    """The topology that a file describes. Raises UsageError."""
+    return read(path)
+
+
+def chosen_name(path: Path, project: str | None, environ: Mapping[str, str]) -> str:
+    """The project's name: the one given, or else that of the environment, or else that of the description."""
+    if project is not None:
+        return project
+    return environ.get("COMPOSE_PROJECT_NAME") or project_name(path)
+
+
+def node_names(name: str) -> list[str]:
+    """The names of the nodes of a shipped topology. Raises UsageError."""
+    return [node.name for node in plan(load(shipped(name or DEFAULT))).nodes]
