@@ -24,14 +24,19 @@ def _translates(node: dict) -> bool:
 
 
 def _translation(node: dict, devices: dict[str, str]) -> str:
-    inside = [devices[segment] for segment in node.get("nat", [])]
+    nat = node.get("nat", [])
+    inside = _set(devices[segment] for segment in nat)
+    networks = [own.network for segment, own in addresses(node) if segment in nat]
+    lines = [
+        f"oifname != {inside} {'ip' if network.version == 4 else 'ip6'} saddr {network} drop"
+        for network in networks
+    ]
     return TRANSLATION.format(
         segments=_set(devices.values()),
-        protect=PROTECT.format(inside=_set(inside)) if inside else "",
-        hairpin="\n        ".join(f'iifname "{d}" oifname "{d}" ct mark set 1' for d in devices.values()),
-        forwards="\n        ".join(
-            _forward(forward, *target) for forward in node.get("forwards", []) for target in _targets(forward)
-        ),
+        forwards=_lines(_forward(each, *to) for each in node.get("forwards", []) for to in _targets(each)),
+        hairpin=_lines(f'iifname "{d}" oifname "{d}" ct mark set 1' for d in devices.values()),
+        protect=PROTECT.format(inside=inside) if nat else "",
+        untranslated=_lines(lines),
     )
 
 
@@ -45,6 +50,10 @@ def _forward(forward: dict, family: str, address: str) -> str:
     to = f"[{address}]:{forward['to']}" if family == "ip6" else f"{address}:{forward['to']}"
     match = f"meta nfproto ipv{6 if family == 'ip6' else 4} {protocol} dport {forward['port']}"
     return f"fib daddr type local {match} dnat {family} to {to}"
+
+
+def _lines(rules) -> str:
+    return "\n        ".join(rules)
 
 
 def _set(names) -> str:
@@ -120,6 +129,11 @@ table inet socketlab-nat {{
     chain postrouting {{
         type nat hook postrouting priority srcnat; policy accept;
         ct mark 1 masquerade
+    }}
+    # A duplicate that the link's impairment sends after its connection is closed can't be translated.
+    chain untranslated {{
+        type filter hook postrouting priority srcnat + 10; policy accept;
+        {untranslated}
     }}
 }}
 """

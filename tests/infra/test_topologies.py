@@ -146,6 +146,11 @@ def test_each_router_on_the_way_takes_one_from_the_ttl(routed: Lab, here: str, t
         assert ping(routed[here], there, family=6) == ttl
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_fragments_pass_every_router(routed: Lab, family: int) -> None:
+    assert ping(routed["alice"], "web -s 4000", family) == "61"
+
+
 def test_a_segment_without_ipv6_has_none(routed: Lab) -> None:
     assert "inet6" not in routed["old"].ask("ip addr show scope global").stdout
     assert routed["old"].ask("ip -6 route show default").stdout == ""
@@ -236,6 +241,18 @@ def test_only_the_router_with_address_translation_tracks_connections(routed: Lab
     assert int(routed["edge"].ask(tracked).stdout) > 0
     for router in "middle", "far":
         assert routed[router].ask(tracked).stdout.strip() == "0"
+
+
+def test_packets_that_a_link_delays_and_duplicates_are_translated(routed: Lab) -> None:
+    link = routed.link("home", "isp")
+    link.set(delay=0.02, duplication=1.0, verify=False)
+    try:
+        replies = routed["alice"].ask("ping -n -i 10 -w 1 carol").stdout
+    finally:
+        link.clear()
+    times = [float(word.removeprefix("time=")) for word in replies.split() if word.startswith("time=")]
+    assert len(times) == 4  # a duplicate of the request and two of the replies
+    assert all(40 <= each < 60 for each in times)
 
 
 @pytest.mark.parametrize("node", ["alice", "db", "edge", "far"])
