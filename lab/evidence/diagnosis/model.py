@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
@@ -140,11 +140,11 @@ class Evidence:
         If ``way`` is given, only those of the routers and links on it.
         """
         active: dict[tuple[str, ...], Fault] = {}
-        concerned = {*nodes, *(way.routers if way else self.routers)}
+        routers = way.routers if way else self.routers
         for event in self.events:
             if event.at > at:
                 break
-            if isinstance(event, FaultChanged) and event.node in concerned:
+            if isinstance(event, FaultChanged) and _concerns(event, nodes, routers):
                 active.pop((event.node, event.fault), None)
                 if event.edge == "begin":
                     active[event.node, event.fault] = event
@@ -234,11 +234,20 @@ class Finding:
 Rule: TypeAlias = Callable[[Evidence], Iterator[Finding]]
 
 
+def _concerns(fault: FaultChanged, nodes: Collection[str], routers: Collection[str]) -> bool:
+    """Whether a fault is on one of these nodes or routers; a partition, whether it separates the nodes."""
+    kind, _, text = fault.fault.partition(": ")
+    if kind != "partition" or len(nodes) < 2:
+        return fault.node in nodes or fault.node in routers
+    sets = [set(members.split(", ")) for members in re.split(r" \| | → ", text)]
+    return len([members for members in sets if members & set(nodes)]) > 1
+
+
 def _is_on(event: LinkChanged | LinkFailed, way: Way | None) -> bool:
-    """Whether the link, named SEGMENT–SEGMENT or "", is on a way; if that is unknown, it may be."""
+    """Whether the link, named "left–right", "left–right (router)" or "", is on a way."""
     if way is None:
         return True
-    segments = set(filter(None, event.link.split("–")))
+    segments = set(filter(None, event.link.partition(" (")[0].split("–")))
     return event.node in way.routers and segments <= set(way.segments)
 
 

@@ -156,8 +156,20 @@ def test_only_a_link_on_the_way_is_named(row):
     traffic = row.traffic(*syns(row, 1, lost_at="r2"))
     (cut,) = sentences([LinkChanged(0.5, "r2", CUT)], traffic)
     assert cut.endswith("(link: both ways: cut).")
-    (other,) = sentences([LinkChanged(0.5, "r3", CUT)], traffic)
-    assert other.endswith("as in a partition.")
+    (named,) = sentences([LinkChanged(0.5, "r2", CUT, link="middle–right (r2)")], traffic)
+    assert named.endswith("(middle–right (r2) link: both ways: cut).")
+    for other in (LinkChanged(0.5, "r3", CUT), LinkChanged(0.5, "r2", CUT, link="right–side")):
+        assert sentences([other], traffic)[0].endswith("as in a partition.")
+
+
+@pytest.mark.parametrize(
+    ("sets", "named"), [("alice | bob", True), ("alice, carol → bob", True), ("alice, bob | carol", False)]
+)
+def test_only_a_partition_between_the_two_hosts_is_named(row, sets, named):
+    """The event is that of the first of the routers which carry it out."""
+    traffic = row.traffic(*syns(row, 1, lost_at="r2"))
+    (sentence,) = sentences([FaultChanged(0.5, "r3", f"partition: {sets}", "begin")], traffic)
+    assert sentence.endswith(f"(partition: {sets})." if named else "as in a partition.")
 
 
 def test_a_port_that_the_translating_router_doesn_t_forward(home):
