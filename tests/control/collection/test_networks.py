@@ -21,7 +21,7 @@ from tests.infra.conftest import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("collection-networks")]
 
-DESCRIPTION = """
+DESCRIPTION = '''
 [segments]
 home = {}
 isp = {}
@@ -33,6 +33,14 @@ segment = "home"
 segment = "isp"
 [hosts.web]
 segment = "dc"
+[hosts.shop]
+segment = "dc"
+image = "debian:trixie-slim"
+command = ["perl", "-MIO::Socket::INET", "-e", """
+$SIG{TERM} = sub { exit };
+$s = IO::Socket::INET->new(LocalPort => 8090, Listen => 5, ReuseAddr => 1) or die;
+while ($c = $s->accept) { print $c "welcome"; close $c }
+"""]
 
 [routers.edge]
 segments = ["home", "isp"]
@@ -40,7 +48,7 @@ nat = "home"
 forward = { 8080 = "alice:8000", "5353/udp" = "alice:5300" }
 [routers.far]
 segments = ["isp", "dc"]
-"""
+'''
 SEND = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -236,6 +244,17 @@ def test_a_smaller_mtu_in_the_middle_is_reported_through_the_translation(run):
     assert (connection.from_client.bytes, connection.from_client.lost > 0) == (20_000, True)
 
 
+def test_the_sockets_of_a_user_s_container_are_those_of_its_host(run):
+    fetch = "import socket, sys; print(socket.create_connection((sys.argv[1], 8090), 5).recv(99))"
+    assert "welcome" in run.lab["alice"].python(fetch, "shop", check=True).stdout
+    sockets = [s for s in lab_sockets(run) if s.node == "shop" and s.port == 8090]
+    (listener,) = [s for s in sockets if "LISTEN" in s.names]
+    assert listener.ended is None
+    assert any(s.remote.address == run.lab["edge"].node.addresses[1] for s in sockets)
+    (connection,) = run.traffic().connections(8090)
+    assert (connection.client, connection.server, connection.from_server.bytes) == ("alice", "shop", 7)
+
+
 def test_the_record_gives_the_same_packets(project, tmp_path):
     (tmp_path / "events.jsonl").touch()
     with from_engine(project) as lab:
@@ -254,5 +273,5 @@ def test_the_record_gives_the_same_packets(project, tmp_path):
     files = {path.name for path in tmp_path.glob("*.pcapng")}
     assert files == {"home.pcapng", "isp.pcapng", "isp@far.pcapng", "dc.pcapng"}
     assert [capture.node for capture in again.captures.values()] == ["edge", "edge", "far", "far"]
-    assert {node["name"] for node in again.topology} == {"alice", "carol", "web", "edge", "far"}
+    assert {node["name"] for node in again.topology} == {"alice", "carol", "web", "shop", "edge", "far"}
     assert running - started + ended - ending < 10  # all captures and monitors at once
