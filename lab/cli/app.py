@@ -28,6 +28,7 @@ from lab.cli.options import (
     progress,
 )
 from lab.cli.scenarios import EXPLAIN, LIST, RUN, explain, list_scenarios, run
+from lab.cli.topology import TOPOLOGY, topology
 from lab.cli.trace import TRACE, trace
 from lab.control.collection.live_capture import Live, file_for
 from lab.control.transport import from_engine
@@ -182,6 +183,7 @@ def shell(
 app.command("list", help=LIST)(list_scenarios)
 app.command(help=RUN)(run)
 app.command(help=EXPLAIN)(explain)
+app.command(help=TOPOLOGY)(topology)
 app.command(help=TRACE)(trace)
 
 

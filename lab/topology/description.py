@@ -55,12 +55,18 @@ def read(path: Path) -> Topology:
         ) from None
     folder = path.absolute().parent
     default = folder.name if path.name == FILE else path.stem
-    topology = parse(text, file=str(path), folder=folder, name=default)
+    topology = parse(text, file=_shown(path), folder=folder, name=default)
     missing = list(_missing(topology))
     if missing:
         lines = Lines(text)
-        raise DescriptionError(str(path), ((lines[each.path], each) for each in missing))
+        raise DescriptionError(_shown(path), ((lines[each.path], each) for each in missing))
     return topology
+
+
+def _shown(path: Path) -> str:
+    """The path as the user would write it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def parse(text: str, *, file: str = FILE, folder: Path = Path("/"), name: str = "lab") -> Topology:

@@ -8,12 +8,14 @@ import pytest
 from lab.topology.checks import limits, names
 from lab.topology.description import parse
 from lab.topology.node import Route
+from lab.topology.picture import svg
 from lab.topology.plan import plan
 from lab.topology.reading import keys
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "topologies.md").read_text()
-EXAMPLES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+README = (DOCS.parent / "README.md").read_text()
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```$", PAGE + README, re.MULTILINE | re.DOTALL)
 TABLES = {
     "At the top": keys.LAB,
     "`[segments]`:": keys.SEGMENT,
@@ -74,3 +76,8 @@ def test_a_route_that_is_not_the_shortest_is_in_the_plan():
     (middle,) = (i.address for i in nodes["slow"].interfaces if i.segment == "middle")
     (right,) = (i.address for i in nodes["slow"].interfaces if i.segment == "right")
     assert Route(f"{right.rpartition('.')[0]}.0/24", middle.partition("/")[0]) in nodes["entry"].routes
+
+
+def test_the_picture_is_that_of_the_first_example():
+    """`lab topology --svg > docs/topologies.svg` in a folder called shop, with the example as lab.toml."""
+    assert (DOCS / "topologies.svg").read_text() == svg(plan(parse(EXAMPLES[0], name="shop")))

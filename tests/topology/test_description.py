@@ -298,6 +298,14 @@ def test_a_file_that_a_description_names_must_exist(tmp_path, line, problem):
     assert str(raised.value).startswith(f"{file}:" + problem.format(folder=tmp_path))
 
 
+def test_a_file_below_the_current_folder_is_named_as_seen_from_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labs").mkdir()
+    (tmp_path / "labs/lab.toml").write_text("x = 1")
+    with pytest.raises(DescriptionError, match=r"^labs/lab\.toml:1: x: there is no such key"):
+        read(tmp_path / "labs/lab.toml")
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
