@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 from lab.control.host import Host
 from lab.control.link.link import Link
@@ -20,6 +21,8 @@ from lab.evidence.events import LinkChanged, Note, Observe
 from lab.link.partition import Partition as Settings
 from lab.link.settings import LinkSettings
 from lab.locale import message
+
+T = TypeVar("T")
 
 NO_ROUTER = message("this lab has no router whose link could be impaired")
 
@@ -108,7 +111,7 @@ class Links(Link):
 
     def status(self) -> dict[str, Status]:
         """The settings in force of every link, by its name. Raises LinkFailure like ``show``."""
-        shown = {router: router.show() for router in self.routers}
+        shown = dict(zip(self.routers, self._on_each(RouterSession.show), strict=True))
         return {self._name(each): shown[each.router].link(each.pair) for each in self.sessions}
 
     @property
@@ -121,8 +124,8 @@ class Links(Link):
     def begin(self, seed: str) -> None:
         """Begins a run: clears settings that are left over from an earlier one."""
         self.partitions = []
-        for router in self.routers:
-            left = router.begin()
+        for router, left in zip(self.routers, self._on_each(RouterSession.begin), strict=True):
+            router.partition_effects.clear()
             for session in self._of(router):
                 session.begin(seed)
                 if session.pair in left.links:
@@ -134,8 +137,7 @@ class Links(Link):
 
     def end(self) -> None:
         """Ends a run: compares the settings a last time and clears them. ``failure`` is set on a problem."""
-        for router in self.routers:
-            router.end(partial(self._clear, router))
+        self._on_each(lambda router: router.end(partial(self._clear, router)))
 
     def to_dict(self) -> dict[str, Any] | None:
         """The links' part of the record. None if the lab has no router."""
@@ -155,6 +157,11 @@ class Links(Link):
             for session in self._of(router):
                 if len(self.sessions) == 1 or before is None or session.pair in before.links:
                     session.changed(LinkSettings())
+
+    def _on_each(self, step: Callable[[RouterSession], T]) -> list[T]:
+        """Does this on all routers at once. Raises the exception of the first that failed."""
+        with ThreadPoolExecutor(max_workers=max(1, len(self.routers))) as pool:
+            return list(pool.map(step, self.routers))
 
     def _of(self, router: RouterSession) -> list[LinkSession]:
         return [session for session in self.sessions if session.router is router]
