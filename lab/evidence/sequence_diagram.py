@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from lab.evidence.lanes import Lanes, is_between, lanes, packets_by_node, packets_by_path
+from lab.evidence.lanes import Lanes, is_between, lanes, packets_by_path
 from lab.evidence.packet_path import SLOW, Leg, Path
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.sequence_rows import Row, arrows, ends, folded_packets, hidden_acks
@@ -104,12 +104,18 @@ def _folded_note(folded: Sequence[str], packets: int, language: str) -> Message:
 
 
 def _fitting(columns: Lanes, counts: Mapping[Path, int], width: int) -> Lanes:
-    """The lanes for which there is room. Those with the fewest packets are folded first."""
+    """The lanes for which there is room. Folded first is the lane without which most arrows stay complete."""
     while len(columns.shown) > FEW and _leg_width(columns.shown, width) < MIN_LEG:
-        between = {path: count for path, count in counts.items() if is_between(path, columns.shown)}
-        packets = packets_by_node(between)
-        columns = columns.without([min(reversed(columns.shown), key=lambda name: packets[name])])
+        fewer = [columns.without([name]) for name in reversed(columns.shown)]
+        columns = max(fewer, key=lambda candidate: _stops(counts, set(candidate.shown)))
     return columns
+
+
+def _stops(counts: Mapping[Path, int], shown: set[str]) -> int:
+    """The number of times that an arrow begins or ends at one of these lanes."""
+    return sum(
+        count * len(path.involved & shown) for path, count in counts.items() if is_between(path, shown)
+    )
 
 
 def _leg_width(names: Sequence[str], width: int) -> int:
@@ -230,7 +236,7 @@ class _Drawing:
             s.start if s.rightward else s.end: self._text(row, s, number + n, n == 0)
             for n, s in enumerate(stretches)
         }
-        if is_last and row.path.lost_at and (gap := self._gap_beyond(last)) is not None:
+        if is_last and self._is_lost_at_lane(row) and (gap := self._gap_beyond(last)) is not None:
             texts[gap] = self._cross(last.rightward, bool(row.path.lost_on))
         lengths = {min(s.start, s.end): abs(s.end - s.start) for s in stretches}
         spans, lane = [Span("│", "lane")], 0
@@ -238,6 +244,9 @@ class _Drawing:
             spans += [texts.get(lane, Span(" " * self._leg, "lane")), Span("│", "lane")]
             lane += lengths.get(lane, 1)
         return row.transit.sightings[first.leg.first].at, spans
+
+    def _is_lost_at_lane(self, row: Row) -> bool:
+        return row.path.lost_at in self._names
 
     def _gap_beyond(self, last: _Stretch) -> int | None:
         """The gap behind the router at which a packet was lost; None if no lane is there."""
@@ -254,7 +263,7 @@ class _Drawing:
 
     def _text(self, row: Row, stretch: _Stretch, number: int, turned: bool) -> Span:
         """A stretch of the arrow, the ``number``-th of its row; ``turned`` if it is the first of a line."""
-        transit, lost = row.transit, bool(row.path.lost_at)
+        transit = row.transit
         width = abs(stretch.end - stretch.start) * (self._leg + 1) - 1
         style = "mark" if transit.mark else row.path.sender
         if transit.mark == "duplicate":  # sent once, but it left the router twice
@@ -262,17 +271,21 @@ class _Drawing:
                 return Span(" " * width, style)
             label, mark = _("copy", self._language) if stretch.leg.first == 1 else "", ""
         elif number == 0:
-            label, mark = row.label, self._mark(row, lost and self._gap_beyond(stretch) is None)
+            label, mark = row.label, self._mark(row, stretch)
         else:
             label, mark = self._passing(row, stretch.leg), ""
             if turned:  # a new line, which begins at the router
-                label = f"↳ {row.label}{', ' if label else ''}{label}"
-        return Span(self._dashes(label, width, stretch.rightward, mark), style)
+                label = f"↳ {label}{', ' if label else ''}{row.label}"
+        reaches = stretch.leg.target in self._names or not row.path.lost_at
+        return Span(self._dashes(label, width, stretch.rightward, mark, reaches), style)
 
-    def _mark(self, row: Row, with_cross: bool) -> str:
+    def _mark(self, row: Row, stretch: _Stretch) -> str:
+        """The mark of a packet at its label, with that of its loss if no lane has room for it."""
         mark = row.transit.mark
         text = f" {MARKS[mark].in_language(self._language)}" if mark in MARKS else ""
-        return f"{text} ✗ {LOST.in_language(self._language)}" if with_cross else text
+        if not row.path.lost_at or (self._is_lost_at_lane(row) and self._gap_beyond(stretch) is not None):
+            return text
+        return f"{text} ✗ {LOST.in_language(self._language)}"
 
     def _passing(self, row: Row, leg: Leg) -> str:
         """What happened to the packet at the router where the leg begins: translation and delay."""
@@ -284,13 +297,15 @@ class _Drawing:
         parts += [f"{delay * 1000:.0f} ms"] * (delay >= SLOW)
         return ", ".join(parts)
 
-    def _dashes(self, label: str, width: int, rightward: bool, mark: str = "") -> str:
+    def _dashes(self, label: str, width: int, rightward: bool, mark: str = "", reaches: bool = True) -> str:
         """An arrow of ``width`` cells with its label and its mark at the sender's end.
 
-        It crosses the lanes of the nodes that it passes.
+        It crosses the lanes of the nodes that it passes. If it doesn't reach a lane, it ends at its mark.
         """
         text = f" {_cut(label, width - 5 - cell_len(mark))}{mark} " if label or mark else ""
         size = width - 2 - cell_len(text)
+        if not reaches:
+            return f"─{text}{' ' * size} " if rightward else f" {' ' * size}{text}─"
         offset = 1 + cell_len(text) if rightward else 1
         line = "".join("┼" if (offset + n + 1) % (self._leg + 1) == 0 else "─" for n in range(size))
         return f"─{text}{line}▶" if rightward else f"◀{line}{text}─"

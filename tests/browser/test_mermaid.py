@@ -4,6 +4,7 @@ Only the unchanged Mermaid script of the package mermaidx is used.
 """
 
 from importlib.metadata import distribution
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from docs import tools
 from docs.tools.diagram import diagram
 from docs.tools.recording import Step
 from lab.protocols.printable import printable
-from tests.docs.tools.test_diagram import HOSTILE, LANES
+from tests.docs.tools.test_diagram import AWKWARD, HOSTILE, LANES
 
 DRAW = """
 const [source, done] = arguments, box = document.body.appendChild(document.createElement("div"));
@@ -61,6 +62,14 @@ def test_a_hostile_text_is_drawn_as_it_is(texts_of, text):
     texts = texts_of(diagram(steps, "en", LANES))
     assert isinstance(texts, list), texts
     assert sorted(texts[6:]) == sorted([printable(text), f"{printable(text)} (lost)", printable(text)])
+
+
+def test_nodes_with_awkward_names_are_drawn_with_their_names(texts_of):
+    steps = [Step(0.0, one, other, "SYN") for one, other in pairwise(AWKWARD)]
+    steps += [Step(0.0, AWKWARD[0], AWKWARD[-1], "SYN", "lost", lost_at=AWKWARD[3]), Step(0.0, note="x")]
+    texts = texts_of(diagram(steps, "en", AWKWARD))
+    assert isinstance(texts, list), texts
+    assert sorted(texts[: 2 * len(AWKWARD)]) == sorted(2 * AWKWARD)
 
 
 def test_an_invalid_diagram_is_an_error(texts_of):

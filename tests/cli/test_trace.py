@@ -72,6 +72,28 @@ def test_a_language_is_written_into_the_page(runs):
     assert (done.exit_code, "'xx'" in done.stderr) == (2, True)
 
 
+def test_chosen_nodes_are_in_the_address_of_the_page(runs, monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    done = lab("hello", "--runs", runs, "--nodes", "server,kali")
+    page = (runs / "hello" / "2026-11-18T11-02-00.000Z" / "trace.html").as_uri()
+    assert opened == [f"{page}#nodes=win10,kali"]
+    assert done.stdout == f"{page}#nodes=win10,kali\n"
+
+
+def test_an_unknown_node_is_a_usage_error_that_lists_the_names(runs):
+    done = lab("hello", "--runs", runs, "--no-open", "--nodes", "kali,nobody")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "no node 'nobody'; there are kali, router, win10" in done.stderr
+
+
+def test_the_nodes_of_a_record_that_can_t_be_read_are_an_error_in_one_line(runs):
+    folder = runs / "lossy" / "2026-11-18T11-03-00.000Z"
+    (folder / "record.json").write_text('{"nodes": 7}')
+    done = lab("--runs", runs, "--no-open", "--nodes", "kali")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+
+
 @pytest.mark.parametrize("asked", ["nope", "../hello", "hello/../.."])
 def test_an_unknown_run_is_a_usage_error_in_one_line(runs, asked):
     done = lab(asked, "--runs", runs, "--no-open")

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from lab.evidence.packets.traffic import Traffic, load
 from lab.evidence.sequence_diagram import sequence
 from tests.evidence.forge import CAPTURES, NAMES, crossed, handshake, past, tcp, traffic, udp
+from tests.evidence.office_run import HOSTS, OfficeRun, office
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -199,3 +200,118 @@ def test_a_packet_that_stays_on_its_segment_ends_at_the_router(back):
     left, right = row.split("│")[1:3]
     assert (right if back else left).count("◀" if back else "▶") == 1
     assert (left if back else right).strip() == ""
+
+
+# --- many nodes --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory):
+    """The traffic of eight hosts and three routers."""
+    return load(office(tmp_path_factory.mktemp("office") / "run").save())
+
+
+def column(line, name, heading):
+    """The place of a lane in a line: that of its name in the heading."""
+    place = heading.index(name)
+    return line[place]
+
+
+def test_every_node_that_takes_part_has_a_lane(eight):
+    shown = lines(eight, width=200)
+    assert shown[0].split() == ["alice", "edge", "core", "db", "dns", "web", "branch", "dave"]
+    assert shown[-1].strip() == "without a column: bob, carol, erin; --nodes selects columns"
+
+
+def test_an_arrow_has_a_head_at_each_node_and_passes_the_others(eight):
+    heading, *rest = lines(eight, width=200)
+    syn = next(line for line in rest if "SYN → 80" in line)
+    assert syn.count("▶") == 3
+    assert [column(syn, name, heading) for name in ("alice", "edge", "core", "db", "dns", "web")] == [
+        "│", "│", "│", "┼", "┼", "│",
+    ]  # fmt: skip
+
+
+def test_a_packet_that_turns_round_goes_on_in_a_second_line(eight):
+    shown = lines(eight, width=200)
+    first = next(number for number, line in enumerate(shown) if "SYN → 6379" in line)
+    assert shown[first].count("◀") == 2
+    assert shown[first + 1].count("▶") == 1
+    assert "─ ↳ SYN → 6379 ─" in shown[first + 1]
+
+
+def test_the_delay_of_each_router_stands_behind_it(eight):
+    shown = lines(eight, width=200)
+    first = next(number for number, line in enumerate(shown) if "40 ms" in line)
+    assert "◀" in shown[first]
+    assert "↳ 20 ms, UDP 14 bytes" in shown[first + 1]
+
+
+def test_a_packet_is_lost_at_its_router(eight):
+    heading, *rest = lines(eight, width=200)
+    lost = next(line for line in rest if "✗ lost" in line)
+    assert lost.index("✗ lost") + len("✗ lost ") == heading.index("branch")
+    assert column(lost, "branch", heading) == "│"
+    assert lost[heading.index("branch") + 1] == "◀"
+
+
+def test_a_packet_that_is_lost_on_the_segment_leaves_its_router(tmp_path):
+    run = OfficeRun(tmp_path / "run")
+    run.datagram(0.1, HOSTS["dave"], HOSTS["web"], (1000, 514), b"x", lost_at="core")
+    run.frames["backbone@core"].clear()
+    (row,) = arrows(load(run.save()))
+    assert "✗ lost ──│◀───" in row
+
+
+def test_a_packet_that_is_lost_at_a_folded_node_ends_between_the_lanes(eight):
+    row = next(line for line in arrows(eight, nodes=("dave", "web")) if "✗ lost" in line)
+    assert row.endswith("│   UDP 14 bytes → 51… ✗ lost ─│")
+
+
+def test_a_packet_that_is_lost_at_the_last_lane_says_so_at_its_arrow():
+    (row,) = arrows(traffic(tcp(1.0, "S", 7)), nodes=("kali", "router", "win10"))
+    assert "▶│ ✗ lost" in row
+    unknown = replace(tcp(1.0, "S", 7), destination="192.0.2.99")
+    (row,) = arrows(traffic(unknown), nodes=("kali", "router"))
+    assert "─ SYN → 8001 ✗ lost ─" in row
+
+
+def test_a_translated_address_is_shown_once_in_each_direction(eight):
+    shown = "\n".join(lines(eight, width=250))
+    assert shown.count("NAT 172.28.0.2:40000") == 1
+    assert shown.count("NAT 10.1.0.10:40000") == 1
+
+
+def test_the_chosen_nodes_have_lanes_and_the_note_counts_the_packets_of_the_others(eight):
+    shown = lines(eight, nodes=("web", "alice"))
+    assert shown[0].split() == ["alice", "web"]
+    syn = next(line for line in shown if "SYN → 80" in line)
+    assert syn.count("▶") == 1
+    assert "14 packets aren't shown" in " ".join(line.strip() for line in shown)
+
+
+def test_nodes_without_packets_between_them_leave_only_the_note(eight):
+    heading, note = lines(eight, nodes=("bob", "carol"), width=200)
+    assert heading.split() == ["bob", "carol"]
+    assert "22 packets aren't shown" in note
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 120, 160, 240])
+def test_a_diagram_is_never_wider_than_the_terminal(eight, width):
+    shown = lines(eight, width=width)
+    assert all(cell_len(line) <= width for line in shown)
+    assert len(shown) > 4
+
+
+def test_without_room_the_lanes_are_folded_without_which_most_arrows_stay(eight):
+    names = {width: lines(eight, width=width)[0].split() for width in (160, 100, 80, 62)}
+    assert len(names[160]) == 8
+    assert names[100] == ["alice", "core", "db", "web", "branch", "dave"]
+    assert names[80] == ["alice", "db", "web", "dave"]
+    assert len(names[62]) == 3
+
+
+def test_many_folded_nodes_are_counted(eight):
+    names = eight.names | {f"10.1.0.{100 + number}": f"idle-{number}" for number in range(40)}
+    crowd = Traffic(eight.packets, eight.captures.values(), names, eight.topology)
+    assert "idle-5, 35 more; --nodes" in " ".join(line.strip() for line in lines(crowd, width=200)[-2:])

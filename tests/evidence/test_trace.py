@@ -19,6 +19,7 @@ from lab.evidence.trace import heading, packet_columns, render, timeline
 from lab.evidence.trace.page import collect
 from lab.link.settings import LinkSettings
 from lab.locale import message
+from tests.evidence.office_run import office
 from tests.evidence.trace_runs import KALI, STARTED, WIN10, Run, hello, long, lossy
 
 
@@ -410,3 +411,47 @@ def test_the_diagnosis_is_translated_with_its_fields(folder):
     assert heading.diagnosis(json.loads((run.save() / "record.json").read_text()), folder)["sentences"] == [
         "a gave up"
     ]
+
+
+# --- several routers -----------------------------------------------------------------------------------
+
+
+def test_a_way_has_a_leg_for_each_router(folder):
+    run = collect(office(folder).save()).run
+    titles = [node["title"] for node in run["nodes"]]
+    syn = run["packets"]["label"].index(run["labels"].index("SYN"))
+    way = run["ways"][run["packets"]["way"][syn]]
+    legs = [(titles[source], titles[target], first, last) for source, target, first, last in way["legs"]]
+    assert legs == [("alice", "edge", 0, 0), ("edge", "core", 1, 2), ("core", "web", 3, 3)]
+    assert [run["captures"][number]["segment"] for number in way["captures"]] == [
+        "office", "backbone", "backbone", "servers",
+    ]  # fmt: skip
+    assert run["packets"]["seen"][syn] == [220_010, 220_050, 220_060, 220_100]
+
+
+def test_a_translation_has_its_router_and_both_ends_are_one_connection(folder):
+    run = collect(office(folder).save()).run
+    (there,) = run["translations"][run["packets"]["translation"][0]]
+    assert run["nodes"][there["node"]]["title"] == "edge"
+    assert there["text"] == "10.1.0.10:41000 → 172.28.0.2:41000"
+    assert run["packets"]["connection"][:2] == [0, 0]
+    assert run["connections"][:2] == ["UDP alice:41000 → dns:53", "TCP alice:40000 → web:80"]
+
+
+def test_the_same_bytes_on_a_segment_are_kept_once(folder):
+    page = collect(office(folder).save())
+    kept = page.run["packets"]["kept"][0]
+    assert (kept[0], kept[1], kept[3]) == (46, 46, 46)
+    assert kept[2] is None
+    frames = [frame.data for frame in pcap.read(folder / "servers.pcapng")]
+    assert kept_bytes(page, 0, second=3) == frames[0]
+
+
+def test_nodes_that_take_no_part_are_marked(folder):
+    run = collect(office(folder).save()).run
+    assert [node["title"] for node in run["nodes"] if not node["part"]] == ["bob", "carol", "erin"]
+    core = next(node for node in run["nodes"] if node["title"] == "core")
+    assert (core["role"], core["segments"]) == (
+        "router",
+        {"backbone": "172.28.0.3", "servers": "172.28.1.2"},
+    )

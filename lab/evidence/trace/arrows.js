@@ -144,8 +144,9 @@ function isNamed(i, leg) {
 // The new address, above the leg that leaves the router.
 function drawTranslation(i, leg, y) {
   const [from, to] = ends(leg, i, view.layout);
-  pen.font = `600 ${SMALL}`;
-  const shown = shorten(`NAT ${visible(translationAt(i, leg.source).short)}`, Math.abs(to - from) - 16);
+  const address = visible(translationAt(i, leg.source).short), room = Math.abs(to - from) - 16;
+  pen.font = SMALL;
+  const whole = `NAT ${address}`, shown = shorten(pen.measureText(whole).width <= room ? whole : address, room);
   const width = pen.measureText(shown).width;
   pen.textAlign = "left";
   pen.fillStyle = colours.note;

@@ -51,10 +51,17 @@ function segmentHead(left, right) {
   const shared = Object.keys(run.nodes[left].segments).find((name) => name in run.nodes[right].segments);
   if (shared === undefined || !routers.length || (!isRouter(left) && columns[left].outward > 0)) return null;
   const side = routers.length > 1 ? "between" : isRouter(left) ? "back" : "";
-  const addresses = routers.map((node) => run.nodes[node].segments[shared]).join(" · ");
+  const [first, second] = routers.map((node) => run.nodes[node].segments[shared]);
+  const addresses = second === undefined ? first : `${first} · ${withoutPrefix(second, first)}`;
   const from = columns[left].right, width = columns[right].left - from;
   const room = Math.min(width, leg) - 14, start = isRouter(left) ? from + 6 : columns[right].left - 8 - room;
   return headElement(`segment ${side}`, start, room, element("i", { text: visible(shared) }), element("span", { text: visible(addresses) }));
+}
+
+// The last number of an IPv4 address, if the others are those of the address before it: ".3"
+function withoutPrefix(address, before) {
+  const at = address.lastIndexOf(".");
+  return at > 0 && before.startsWith(address.slice(0, at + 1)) ? address.slice(at) : address;
 }
 
 // The head of the folded nodes is a button that shows them.

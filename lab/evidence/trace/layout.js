@@ -44,8 +44,8 @@ function widths(room, lanes, fixed, outer, showOutput) {
   const free = room - fixed - routers * band;
   const shares = showOutput ? [0.2, 0.3] : [0.45, 0.05]; // of a gap, and of the output outside
   const total = gaps * shares[0] + outer * shares[1] || 1;
-  const leg = clamp(free * shares[0] / total, lanes.length > 3 ? MIN_BUSY_GAP : MIN_GAP, 420);
-  return { leg, band, text: Math.max((free - gaps * leg) / Math.max(outer, 1), lanes.length > 3 ? MIN_BUSY_GAP : 14) };
+  const leg = clamp(free * shares[0] / total, lanes.length > 3 && showOutput ? MIN_BUSY_GAP : MIN_GAP, 420);
+  return { leg, band, text: Math.max((free - gaps * leg) / Math.max(outer, 1), lanes.length > 3 && showOutput ? MIN_BUSY_GAP : 14) };
 }
 
 function clamp(value, low, high) {

@@ -96,21 +96,27 @@ class Connections:
         subject = packet.about or packet
         if subject.protocol not in ("tcp", "udp", "icmp", "icmp6") or _is_chore(subject):
             return None
-        ends = (subject.source, subject.sport), (subject.destination, subject.dport)
-        key = (subject.protocol, frozenset(self._end(*end) for end in ends))
+        keys = [self._key(each) for each in (transit.sightings if subject is packet else (subject,))]
         opens = subject is packet and packet.flags == "S" and not transit.mark
-        if opens or key not in self._known:
-            self._open(key, subject)
+        found = None if opens else next((self._known[key] for key in keys if key in self._known), None)
+        number = self._open(subject) if found is None else found
+        for key in keys:  # past a translation the same connection has other ends
+            self._known[key] = self.ends[key[1]] = number
         if packet.fragment == 0:
-            self._pieces[piece] = self._known[key]
-        return self._known[key]
+            self._pieces[piece] = number
+        return number
 
-    def _open(self, key: tuple[str, frozenset[str]], packet: Packet) -> None:
+    def _key(self, packet: Packet) -> tuple[str, frozenset[str]]:
+        """The protocol and both ends."""
+        ends = (packet.source, packet.sport), (packet.destination, packet.dport)
+        return packet.protocol, frozenset(self._end(*end) for end in ends)
+
+    def _open(self, packet: Packet) -> int:
         arrow = "→" if packet.sport else "↔"
         source = self._title(packet.source, packet.sport)
         target = self._title(packet.destination, packet.dport)
-        self._known[key] = self.ends[key[1]] = len(self.table)
         self.table.append(f"{packet.protocol.upper()} {source} {arrow} {target}")
+        return len(self.table) - 1
 
     def _title(self, address: str, port: int) -> str:
         return self._end(self.names.get(address, address), port)

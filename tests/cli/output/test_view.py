@@ -9,11 +9,14 @@ import pytest
 from rich.console import Console
 
 from lab.cli.output.view import MAX_CHARACTERS, MAX_LINES, View, shortened
+from lab.errors import UsageError
 from lab.evidence.events import Output, ProgramExited, ProgramStarted, VariantBegan
+from lab.evidence.packets.traffic import load
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import Outcome
 from lab.topology.node import Interface, Node
 from tests.evidence.forge import handshake, traffic
+from tests.evidence.office_run import office
 
 
 def node(name, role="host"):
@@ -176,3 +179,72 @@ def test_pure_acks_are_shown_if_the_option_or_the_scenario_asks_for_them(option,
     View(console, acks=option).end(Outcome(scenario, Path("runs/x"), "pass", traffic=traffic(handshake())))
     shown = option or scenario_asks
     assert ("─ ACK ─" in console.file.getvalue(), "--acks" in console.file.getvalue()) == (shown, not shown)
+
+
+# --- many nodes --------------------------------------------------------------------------------------------
+
+
+def many(count):
+    return [node(f"host-{number}") for number in range(1, count + 1)]
+
+
+def styles(view, nodes):
+    view.show_nodes(nodes)
+    return [view._colour(found.title) for found in nodes]
+
+
+def test_more_than_eight_nodes_have_the_same_colours_with_another_mark():
+    found = styles(View(Console(file=io.StringIO())), many(20))
+    assert len(set(found)) == 20
+    assert [style.partition(" ")[0] for style in found[8:16]] == found[:8]
+
+
+def test_hosts_without_room_for_a_column_are_named_and_their_lines_have_a_prefix():
+    console = Console(file=io.StringIO(), width=80)
+    view = View(console, columns=True)
+    view.show_nodes(many(5))
+    view.observe(said("inside", "host-1"))
+    view.observe(said("outside", "host-5"))
+    heads, note, inside, outside = console.file.getvalue().splitlines()
+    assert all(name in heads for name in ("host-1", "host-2", "host-3"))
+    assert note == "without a column: host-4, host-5; --nodes selects columns"
+    assert "│ inside" in inside
+    assert outside.strip() == "host-5 │ outside"
+    assert max(map(len, (heads, inside))) <= 80
+
+
+def test_the_chosen_nodes_have_the_columns():
+    console = Console(file=io.StringIO(), width=80)
+    view = View(console, columns=True, nodes=["host-5", "host-2"])
+    view.show_nodes(many(5))
+    assert console.file.getvalue().split() == ["time", "│", "host-2", "│", "host-5"]
+
+
+def test_a_router_as_the_only_chosen_node_leaves_no_columns():
+    view = View(Console(file=io.StringIO(), width=80), columns=True, nodes=["router"])
+    view.show_nodes(NODES)
+    view.observe(said("x"))
+    assert view._console.file.getvalue().strip() == "win10 │ x"
+
+
+def test_an_unknown_node_is_an_error_that_lists_the_names():
+    view = View(Console(file=io.StringIO()), nodes=["kali", "nobody"])
+    with pytest.raises(UsageError, match="no node 'nobody'; there are kali, router, win10"):
+        view.show_nodes(NODES)
+
+
+def test_the_packets_of_the_chosen_nodes_are_shown():
+    console = Console(file=io.StringIO(), width=100)
+    view = View(console, nodes=["kali", "router"])
+    view.show_nodes(NODES)
+    view.end(Outcome(trap(), Path("runs/x"), "pass", traffic=traffic(handshake())))
+    assert "without a column: win10 (3 packets aren't shown)" in console.file.getvalue()
+
+
+def test_a_node_with_a_program_has_a_column_among_the_packets(tmp_path):
+    found = load(office(tmp_path / "run").save())
+    console = Console(file=io.StringIO(), width=250)
+    view = View(console)
+    view.observe(ProgramStarted(0.0, "bob", 1, "true"))
+    view.end(Outcome(trap(), Path("runs/x"), "pass", traffic=found))
+    assert "without a column: carol, erin;" in console.file.getvalue()

@@ -48,6 +48,21 @@ HOSTILE = [
     "“字”，→",
 ]
 
+AWKWARD = [
+    "alice-1",
+    "my-xbox",
+    "end",
+    "office",
+    "android",
+    "box",
+    "notes",
+    "a.b",
+    "n_1",
+    "as",
+    "b->>c: x",
+    "No",
+]
+
 
 def drawn(*steps, language="en"):
     return diagram(steps, language, LANES).splitlines()[4:]
@@ -119,6 +134,28 @@ def test_the_lanes_are_those_of_the_recording():
         "sequenceDiagram", "participant a", "participant r", "participant b", "a-xr: SYN (lost)",
         "Note over a,b: x",
     ]  # fmt: skip
+
+
+def test_a_packet_is_lost_at_its_router():
+    lanes = ("alice", "edge", "core", "web")
+    step = Step(0.0, "alice", "web", "SYN", "lost", lost_at="core")
+    assert diagram([step], "en", lanes).splitlines()[-1] == "    alice-xcore: SYN (lost)"
+
+
+def test_a_translated_address_is_a_remark():
+    (line,) = drawn(Step(0.0, "kali", "win10", "SYN", translation="192.0.2.7:40000"))
+    assert line == "    kali->>win10: SYN (NAT 192.0.2.7#58;40000)"
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_a_name_that_mermaid_could_misread_is_a_number_with_a_title(name):
+    lines = diagram([Step(0.0, name, "win10", "SYN"), Step(0.1, note="x")], "en", (name, "win10"))
+    assert lines.splitlines()[1] == f"    participant n1 as {escaped(name)}"
+    assert lines.splitlines()[3::2] == ["    n1->>win10: SYN", "    Note over n1,win10: x"]
+
+
+def test_a_diagram_may_have_one_lane():
+    assert diagram([Step(0.0, note="x")], "en", ("a",)).splitlines()[-1] == "    Note over a: x"
 
 
 @pytest.mark.parametrize("text", HOSTILE)

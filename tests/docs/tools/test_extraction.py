@@ -18,6 +18,7 @@ from lab.evidence.events import (
 )
 from lab.link.settings import Impairment, LinkSettings
 from lab.scenarios import catalog
+from tests.evidence.office_run import office
 from tests.evidence.trace_runs import Run
 
 SCENARIO = '''"""Title.
@@ -215,3 +216,14 @@ def test_an_invalid_recording_is_reported(content, tmp_path, monkeypatch):
     (tmp_path / "recorded" / "trap.json").write_text(content)
     with pytest.raises(UsageError, match="trap.json isn.t a recording"):
         recording.load("trap")
+
+
+def test_a_recording_has_the_lanes_of_the_nodes_that_take_part(scenario, tmp_path):
+    run = office(tmp_path / "run")
+    run.record |= {"impairment": LEFT_ALONE}
+    found = kept(scenario, run)
+    assert found.lanes == ["alice", "edge", "core", "db", "dns", "web", "branch", "dave"]
+    syn = next(step for step in found.parts[0].steps if step.label == "SYN → 80")
+    assert (syn.source, syn.destination, syn.translation) == ("alice", "web", "172.28.0.2:40000")
+    lost = [step for step in found.parts[0].steps if step.fate == "lost"]
+    assert {(step.source, step.destination, step.lost_at) for step in lost} == {("dave", "web", "branch")}
