@@ -11,7 +11,7 @@ from lab.topology.errors import TopologyError
 from lab.topology.model import Attachment, Forward, Host, Router, Topology
 from lab.topology.node import Interface, Node, PortForward, Route
 from lab.topology.planning.addresses import AddressBook, PlannedSegment, segments_with_prefixes
-from lab.topology.planning.expansion import expanded, numbered, workload_service
+from lab.topology.planning.expansion import expanded, numbered, service_names, workload_service
 from lab.topology.planning.routes import Hop, Routing, Table, most_used, routings
 from lab.topology.prefixes import Network
 
@@ -57,7 +57,11 @@ def plan(
     segments, mgmt = segments_with_prefixes(whole, taken, prefixes or {}, seed)
     interfaces = _interfaces(whole, segments)
     routes = _Routes(whole, segments, interfaces)
-    hosts = [_host(host, interfaces[host.name], routes.of_host(host)) for host in whole.hosts]
+    services = service_names(whole)
+    hosts = [
+        _host(host, interfaces[host.name], routes.of_host(host), services.get(host.name, ""))
+        for host in whole.hosts
+    ]
     routers = [_router(router, interfaces, routes.of_router(router)) for router in whole.routers]
     described = {each.name: host for host in topology.hosts for each in numbered(host)}
     return Plan(topology.name, segments, (*hosts, *routers), described, mgmt, topology.compose)
@@ -85,12 +89,13 @@ def _on(segment: str, nodes: Iterable[Host | Router]) -> dict[str, Attachment]:
     return {node.name: each for node in nodes for each in node.attachments if each.segment == segment}
 
 
-def _host(host: Host, interfaces: tuple[Interface, ...], routes: tuple[Route, ...]) -> Node:
+def _host(host: Host, interfaces: tuple[Interface, ...], routes: tuple[Route, ...], service: str) -> Node:
+    """The node of a host. ``service`` is a further name; the last name is the hostname."""
     workload = host.workload
     return Node(
         host.name,
         "host",
-        (host.name, *host.aliases),
+        (*([service] if service else []), host.name, *host.aliases),
         interfaces,
         platform=_platform(host.profile),
         routes=routes,

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.topology.checks import limits, names
+from lab.topology.checks import limits
 from lab.topology.description import parse
 from lab.topology.node import Route
 from lab.topology.picture import svg
 from lab.topology.plan import plan
+from lab.topology.planning import expansion
 from lab.topology.reading import keys
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -52,7 +53,7 @@ def test_the_limits_are_those_of_the_code():
     words = f"at most {limits.HOSTS} hosts, {limits.SEGMENTS} segments and {limits.ROUTERS} routers"
     assert words in re.sub(r"\s+", " ", PAGE)
     sentence = re.search(r"((?:`\w+`,? (?:and )?)+)are reserved", re.sub(r"\s+", " ", PAGE))[1]
-    assert set(re.findall(r"`(\w+)`", sentence)) == names.RESERVED
+    assert set(re.findall(r"`(\w+)`", sentence)) == expansion.RESERVED
 
 
 def test_the_conditions_are_those_of_the_code():

@@ -246,6 +246,10 @@ NO_KEY = "there is no such key"
             + '[routers.t]\nsegments = ["c", "b"]',
             "11: routers.r.routes.b: it creates a routing loop; name another router, or",
         ),
+        (
+            TWO + JOIN + "[segments.spare]",
+            "10: segments.spare: no node is on it; remove it, or name it in a host or router",
+        ),
         ("[hosts.alice", "1: this isn't TOML: Expected ']' at the end of a table declaration; a string is i"),
         (ALICE + 'segment = "a', "2: this isn't TOML: "),
         (ALICE + ALICE, "2: this isn't TOML: Cannot declare ('hosts', 'alice') twice"),

@@ -187,3 +187,41 @@ def test_a_topology_with_mistakes_has_no_plan():
     assert raised.value.where == "hosts.Alice"
     assert str(raised.value.problem) == "'Alice' is not a host name"
     assert str(raised.value.remedy).startswith("use small letters")
+
+
+def names_with(*hosts):
+    topology = Topology("shop", hosts=(*hosts, Host("client")), compose="/x/docker-compose.yml")
+    return {node.name: node.names for node in plan(topology).nodes}
+
+
+def service(name):
+    return Workload(service=name)
+
+
+def test_a_service_of_another_name_is_a_further_name_of_its_host():
+    hosts = (Host("db", workload=service("postgres")), Host("web", aliases=("www",), workload=service("app")))
+    found = names_with(*hosts)
+    assert found["db"] == ("postgres", "db")  # the last one is the hostname
+    assert found["web"] == ("app", "web", "www")
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        (Host("a", workload=service("a")),),
+        (Host("a", workload=service("my_service")),),  # no host name
+        (Host("a", workload=service("client")),),  # another host
+        (Host("a", workload=service("b")), Host("b", workload=service("a"))),
+        (Host("a", workload=service("x")), Host("b", workload=service("x"))),  # not one host
+        (Host("a", workload=service("router")),),
+        (Host("a", workload=service("runner")),),
+    ],
+)
+def test_a_service_whose_name_is_taken_or_no_host_name_adds_none(hosts):
+    found = names_with(*hosts)
+    assert all(found[host.name] == (host.name,) for host in hosts)
+
+
+def test_the_hosts_of_a_count_have_no_name_of_their_common_service():
+    found = names_with(Host("web", count=2, workload=service("app")))
+    assert [found["web-1"], found["web-2"]] == [("web-1",), ("web-2",)]

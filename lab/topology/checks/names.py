@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from lab.locale import message
 from lab.topology.errors import Mistake, Path
 from lab.topology.model import Host, Router, Topology
-from lab.topology.planning.expansion import ROUTER, expanded, numbered, workload_service
+from lab.topology.planning.expansion import (
+    RESERVED,
+    ROUTER,
+    expanded,
+    is_host_name,
+    numbered,
+    workload_service,
+)
 
-_LABEL = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")  # Compose's own rule
-RESERVED = frozenset({"lab", "localhost", "mgmt", "runner"})
 
 
 def name_mistakes(topology: Topology) -> Iterator[Mistake]:
@@ -66,7 +71,7 @@ def _of_node(node: Host | Router, path: Path) -> Iterator[tuple[str, Path, bool]
 
 
 def _invalid(name: str, path: Path) -> Iterator[Mistake]:
-    if not _LABEL.fullmatch(name):
+    if not is_host_name(name):
         yield Mistake(
             path,
             message("{name!r} is not a host name", name=name),

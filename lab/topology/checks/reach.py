@@ -36,12 +36,25 @@ def _unconnected(topology: Topology, routing: Routing) -> Iterator[Mistake]:
                 message("no router leads from its segment to that of {host}", host=first.name),
                 message("add a router, or leave out [routers]: one router then joins all segments"),
             )
+    yield from _unused(topology)
     for router in topology.routers:
         if not reached & set(_segments(router)):
             yield Mistake(
                 ("routers", router.name),
                 message("no host can reach it"),
                 message("remove it, or put it on a segment with a host"),
+            )
+
+
+def _unused(topology: Topology) -> Iterator[Mistake]:
+    nodes: tuple[Host | Router, ...] = (*topology.hosts, *topology.routers)
+    used = {name for node in nodes for name in _segments(node)}
+    for segment in topology.segments:
+        if segment.name not in used:
+            yield Mistake(
+                ("segments", segment.name),
+                message("no node is on it"),
+                message("remove it, or name it in a host or router"),
             )
 
 

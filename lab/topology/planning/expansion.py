@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from lab.topology.model import Attachment, Host, Router, Segment, Topology
 
 ROUTER = "router"  # the name of the router in a topology without one
+RESERVED = frozenset({"lab", "localhost", "mgmt", "runner"})  # names that no node may have
 WORKLOAD = "-workload"  # the Compose service of a workload: that of its host, and this
+
+_LABEL = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def is_host_name(name: str) -> bool:
+    """True for a label of a host name in small letters (RFC 1123) that begins with a letter."""
+    return bool(_LABEL.fullmatch(name))
 
 
 def workload_service(host: str) -> str:
@@ -33,6 +43,22 @@ def numbered(host: Host) -> Iterator[Host]:
     for number in range(1, host.count + 1):
         aliases = tuple(f"{alias}-{number}" for alias in host.aliases)
         yield replace(host, name=f"{host.name}-{number}", aliases=aliases, count=1)
+
+
+def service_names(topology: Topology) -> dict[str, str]:
+    """The further name of each host that is a service of another name in the user's Compose file.
+
+    The other services use that name. There is none if it isn't a host name, or if it would be ambiguous.
+    """
+    nodes: tuple[Host | Router, ...] = (*topology.hosts, *topology.routers)
+    taken = RESERVED.union(*((node.name, *node.aliases) for node in nodes))
+    services = {host.name: host.workload.service for host in topology.hosts if host.workload}
+    counts = Counter(services.values())
+    return {
+        host: service
+        for host, service in services.items()
+        if counts[service] == 1 and service not in taken and is_host_name(service)
+    }
 
 
 def _on_its_own(host: Host) -> Host:
