@@ -13,6 +13,12 @@ from lab.locale import Message, message
 Path: TypeAlias = tuple[str, ...]  # the keys that lead to a value: ("hosts", "web", "address")
 
 
+def shown(path: Path) -> str:
+    """A path as text in one line."""
+    parts = (part if part.isprintable() else repr(part) for part in path)
+    return "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts).removeprefix(".")
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A mistake in a description. ``path`` leads to the value that has to change."""
@@ -24,8 +30,7 @@ class Mistake:
     @property
     def where(self) -> str:
         """The path as text: "hosts.web.mounts[0]"."""
-        parts = (f"[{part}]" if part.isdecimal() else f".{part}" for part in self.path)
-        return "".join(parts).removeprefix(".")
+        return shown(self.path)
 
     @property
     def text(self) -> Message:
@@ -72,7 +77,7 @@ def overlapping(path: Path, network: object, other: object, name: str) -> Mistak
 
 def suggestion(name: str, known: Iterable[str]) -> Message:
     """The remedy for an unknown name: the one that was probably meant, or else all of them."""
-    names = list(known)
+    names = [each for each in known if each.isprintable()]
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return message("did you mean {name!r}?", name=close[0])

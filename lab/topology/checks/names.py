@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lab.locale import message
-from lab.topology.errors import Mistake, Path
+from lab.topology.errors import Mistake, Path, shown
 from lab.topology.model import Host, Router, Topology
 from lab.topology.planning.expansion import (
     RESERVED,
@@ -86,6 +86,6 @@ def _invalid(name: str, path: Path) -> Iterator[Mistake]:
 def _twice(name: str, path: Path, other: Path) -> Mistake:
     return Mistake(
         path,
-        message("the name {name!r} is already used by {other}", name=name, other=".".join(other)),
+        message("the name {name!r} is already used by {other}", name=name, other=shown(other)),
         message("choose another name"),
     )

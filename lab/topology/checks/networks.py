@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, NetmaskValueError
 
 from lab.locale import message
-from lab.topology.errors import Mistake, Path, overlapping
+from lab.topology.errors import Mistake, Path, overlapping, shown
 from lab.topology.model import Attachment, Host, Router, Segment, Topology
 from lab.topology.prefixes import Network, is_usable, overlap
 
@@ -86,7 +86,7 @@ def _overlaps(topology: Topology) -> Iterator[Mistake]:
     given = [(path, _network(text)) for path, text, _ in _prefixes(topology)]
     for (other_path, other), (path, network) in itertools.combinations(given, 2):
         if overlap(network, other):
-            yield overlapping(path, network, other, ".".join(other_path[:2]))
+            yield overlapping(path, network, other, shown(other_path[:2]))
 
 
 def _room(segment: Segment, nodes: int) -> Iterator[Mistake]:
@@ -114,7 +114,7 @@ def _address_mistakes(topology: Topology) -> Iterator[Mistake]:
                     yield Mistake(
                         path,
                         message(
-                            "{address} is already used by {other}", address=address, other=".".join(other[:2])
+                            "{address} is already used by {other}", address=address, other=shown(other[:2])
                         ),
                         message("choose another address"),
                     )
