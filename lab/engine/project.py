@@ -128,19 +128,26 @@ class LabProject(LabDefinition):
         deadline = time.monotonic() + CHOICE_TIMEOUT
         if engine.resources(self.project):  # left behind by a start that was killed
             self.down()
-        seed = self.project
-        while True:
+        for seed in self.seeds():
             lab = self._with_free_prefixes(engine, seed)
             try:
                 lab._start(engine, report)
-                return lab
+                break
             except BaseException as error:
                 refused = isinstance(error, PrefixTaken)
                 lab._undo(settled=refused)
                 if not refused or time.monotonic() > deadline:
                     raise
-            seed = secrets.token_hex(8)
             report(Notice(_("another lab took a prefix at the same moment; choosing others")))
+        return lab
+
+    def seeds(self) -> Iterator[str]:
+        """What the choice of free prefixes depends on: first the name, so that a lab has the same prefixes as
+        the last time if they are still free; then chance.
+        """
+        yield self.project
+        while True:
+            yield secrets.token_hex(8)
 
     def _with_free_prefixes(self, engine: Engine, seed: str) -> LabProject:
         """This lab with prefixes that no network of the engine has. Raises EnvironmentFailure if a given one
