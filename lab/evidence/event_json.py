@@ -89,7 +89,8 @@ def _choice(value: object, choices: tuple[str, ...]) -> object:
 
 def _checked(value: object, wanted: type) -> Any:
     """``value`` if its JSON type is ``wanted``: an int may stand for a float, a bool for neither."""
-    right = isinstance(value, (int, float) if wanted is float else wanted) and not isinstance(value, bool)
+    right = isinstance(value, (int, float) if wanted is float else wanted)
+    right = right and isinstance(value, bool) == (wanted is bool)
     if not right or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"{value!r} is not a valid {wanted.__name__}")
     return value

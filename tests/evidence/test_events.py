@@ -42,7 +42,7 @@ def packet(fate="crossed", mark="", arrived=None):
     ends = {"source": ALICE, "destination": BOB}
     return PacketPassed(
         1.5, "router", "office", 7, "tcp", **ends, label="SYN", flags="S", length=0,
-        fate=fate, mark=mark, arrived=arrived,
+        fate=fate, mark=mark, arrived=arrived, translated=True,
     )  # fmt: skip
 
 
