@@ -17,6 +17,7 @@ class Segment:
     prefix: str = ""  # IPv4: "10.10.1.0/24"
     prefix6: str = ""  # IPv6: "fd28:66::/64"
     ipv6: bool = True
+    mtu: int = 0  # bytes of the largest IP packet; 0: as usual on Ethernet, 1500
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,11 @@ WINDOWS = Host("win", (Attachment("dmz"),), profile="windows")
 FORWARD = Forward(8080, "web", 80)
 EDGE = Router("edge", (Attachment("home"), Attachment("wan")), nat=("home",), forwards=(FORWARD,))
 CORE = Router("core", (Attachment("wan"), Attachment("dmz")))
-SEGMENTS = (Segment("home", "10.1.1.0/24"), Segment("wan", "10.1.2.0/28", ipv6=False), Segment("dmz"))
+SEGMENTS = (
+    Segment("home", "10.1.1.0/24"),
+    Segment("wan", "10.1.2.0/28", ipv6=False, mtu=1400),
+    Segment("dmz"),
+)
 CHAIN = Topology("chain", SEGMENTS, (ALICE, WEB, OLD, WINDOWS), (EDGE, CORE))
 
 
@@ -91,6 +95,12 @@ def test_every_node_and_segment_of_the_plan_is_in_the_file(chain):
     check_services(project, planned)
     assert project["name"] == "chain"
     assert "runner" not in project["services"]
+
+
+def test_a_segment_has_its_mtu_beside_the_usual_options(chain):
+    _, project = chain
+    usual = project["networks"]["home"]["driver_opts"]
+    assert project["networks"]["wan"]["driver_opts"] == usual | {"com.docker.network.driver.mtu": "1400"}
 
 
 def test_docker_compose_yml_is_the_default_lab():

@@ -15,7 +15,7 @@ compose = "their/docker-compose.yml"
 [segments]
 office = "10.10.1.0/24"
 servers = {}
-core = { prefix = "10.10.3.0/24", prefix6 = "fd28:3::/64" }
+core = { prefix = "10.10.3.0/24", prefix6 = "fd28:3::/64", mtu = 1400 }
 lan.ipv6 = false
 
 [hosts.alice]
@@ -75,7 +75,7 @@ def test_every_key_is_read(tmp_path):
     assert found.segments == (
         Segment("office", "10.10.1.0/24"),
         Segment("servers"),
-        Segment("core", "10.10.3.0/24", "fd28:3::/64"),
+        Segment("core", "10.10.3.0/24", "fd28:3::/64", mtu=1400),
         Segment("lan", ipv6=False),
     )
     alice, web, db, cache = found.hosts

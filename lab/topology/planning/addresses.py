@@ -27,6 +27,7 @@ class PlannedSegment:
     name: str
     prefix: IPv4Network
     prefix6: IPv6Network | None = None
+    mtu: int = 0  # 0: the usual one
 
     def networks(self) -> tuple[Network, ...]:
         return (self.prefix,) if self.prefix6 is None else (self.prefix, self.prefix6)
@@ -54,7 +55,7 @@ def segments_with_prefixes(
         used += [prefix6] if prefix6 else []
         assert isinstance(prefix, IPv4Network)
         assert not isinstance(prefix6, IPv4Network)
-        planned.append(PlannedSegment(segment.name, prefix, prefix6))
+        planned.append(PlannedSegment(segment.name, prefix, prefix6, segment.mtu))
     *segments, mgmt = planned
     return tuple(segments), mgmt.prefix
 

@@ -23,6 +23,8 @@ from lab.topology.reading.values import (
     text,
 )
 
+MIN_MTU, MAX_MTU = 1280, 9000  # IPv6 needs 1280 (RFC 8200, section 5)
+
 Keys: TypeAlias = Mapping[str, Checker[Any]]
 
 LAB: Keys = {
@@ -33,7 +35,7 @@ LAB: Keys = {
     "hosts": table,
     "routers": table,
 }
-SEGMENT: Keys = {"prefix": text, "prefix6": text, "ipv6": flag}
+SEGMENT: Keys = {"prefix": text, "prefix6": text, "ipv6": flag, "mtu": number(MIN_MTU, MAX_MTU)}
 HOST: Keys = {
     "segment": text,
     "segments": list_of(text),
