@@ -93,8 +93,7 @@ def record_of(folder, scenario):
 
 
 PLAYED = (
-    "tcp-hello", "reverse-echo", "udp-echo", "udp-notice", "remote-command", "remote-session",
-    "file-transfer", "backlog", "time-wait", "udp-refused", "nagle",
+    "tcp-hello", "reverse-echo", "udp-echo", "remote-command", "file-transfer", "time-wait", "nagle",
 )  # fmt: skip
 
 
