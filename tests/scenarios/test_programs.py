@@ -80,6 +80,13 @@ class Sender(Played):
     """It sends datagrams; ``printed`` is its output if nobody answers."""
 
 
+@dataclass(frozen=True)
+class Receiver(Played):
+    """It receives ``datagrams`` datagrams; {port} in ``printed`` is the port of their sender."""
+
+    datagrams: int
+
+
 def framed(*messages: bytes) -> bytes:
     return b"".join(len(message).to_bytes(4, "big") + message for message in messages)
 
@@ -126,6 +133,12 @@ PROGRAMS: dict[str, Played] = {
         printed="replaced: 中文\nstrict: 中文\n",
         short={"timeout=5": "timeout=0.3"},
     ),
+    "happy-eyeballs FIXED": Client(
+        b"",
+        printed="AF_INET 0\n",
+        regardless="it reads nothing",
+        changes={"round(time.monotonic() - started, 3)": "0"},
+    ),
     "half-open FIXED": Client(
         b"x",
         printed="connected\n",
@@ -133,11 +146,15 @@ PROGRAMS: dict[str, Played] = {
         waits="the peer's host answers keepalive",
     ),
     "nagle FIXED": Client(b"ok" * 3, printed="ok\n" * 3, changes={"range(20)": "range(3)"}, short=TIMEOUT),
+    "nat-callback FIXED": Client(b"delivered", printed="delivered\n", short=TIMEOUT),
     "no-auth FIXED": Server(
         b"echo done\n", b"done\n", many=True, prove=proof, short={"settimeout(5)": "settimeout(0.3)"}
     ),
     "one-recv FIXED": Client(framed(b"hello"), printed="5 5\n", short=TIMEOUT),
     "partial-send FIXED": Client(b"", printed="None\n", regardless="it reads nothing", short=TIMEOUT),
+    "path-mtu FIXED": Sender(
+        printed="no report: it fits\n65535\n", short={"settimeout(1)": "settimeout(0.3)"}
+    ),
     "reset-on-close FIXED": Server(
         b"GET report\n",
         bytes(16),
@@ -152,6 +169,7 @@ PROGRAMS: dict[str, Played] = {
         regardless="it prints when the stream ends",
         waits="the user types nothing",
     ),
+    "same-port FIXED": Receiver(datagrams=9, printed="127.0.0.1 {port} 9\n"),
     "slow-loris FIXED": Server(b"hello\n", b"HELLO\n", many=True),
     "split-character FIXED": Client("套接字".encode(), printed="套接字\n", short=TIMEOUT),
     "sticky-packets FIXED_SERVER": Server(
@@ -178,6 +196,7 @@ REASONS = {
     "it reads nothing, so its input can't be cut or split": (
         [
             *("address-in-use FIXED", "bind-loopback FIXED", "partial-send FIXED", "send-after-close FIXED"),
+            "happy-eyeballs FIXED",
         ],
         ["cut", "split"],
     ),
@@ -186,7 +205,7 @@ REASONS = {
         ["cut", "split"],
     ),
     "a datagram arrives whole or not at all, and there is no connection that could end": (
-        [name for name, program in PROGRAMS.items() if isinstance(program, Sender)],
+        [name for name, program in PROGRAMS.items() if isinstance(program, Sender | Receiver)],
         ["eof", "cut", "split"],
     ),
 }
@@ -287,6 +306,22 @@ def test_sender(name, case):
         receiver.bind((LOOPBACK, 0))
         with started(name, receiver.getsockname()[1], case) as process:
             assert output(process) == PROGRAMS[name].printed
+
+
+@playing(Receiver)
+def test_receiver(name, case):
+    """In the case ``silence`` the last datagram comes later."""
+    program = PROGRAMS[name]
+    with (
+        started(name, free_port(), case) as process,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        sender.connect((LOOPBACK, int(process.stdout.readline().split()[-1])))
+        for _ in range(program.datagrams - 1):
+            sender.send(b"x")
+        assert rests(process), "it uses the processor while it waits"
+        sender.send(b"x")
+        assert output(process) == program.printed.format(port=sender.getsockname()[1])
 
 
 def visit(peer, program, case):
