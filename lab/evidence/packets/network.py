@@ -17,7 +17,7 @@ from lab.evidence.packets.matching import SLACK
 from lab.evidence.packets.packet import Packet
 
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-Kind: TypeAlias = Literal["enters", "leaves", "sent", "received", "local"]
+Kind: TypeAlias = Literal["enters", "leaves", "sent", "received", "local", "overheard"]
 NEIGHBOUR_DISCOVERY = range(133, 138)  # ICMPv6 types (RFC 4861), which no router forwards
 LIMITED_BROADCAST = "255.255.255.255"
 
@@ -114,7 +114,9 @@ class Heading:
     leaves    it forwarded the packet to the segment
     sent      it sent the packet itself
     received  the packet is addressed to it
-    local     the packet stays on the segment: between two hosts of it, to all, or to another router
+    local     the packet stays on the segment: between two hosts of it, or to all
+    overheard  it is for another node of the segment; a bridge sends a frame to all while it hasn't learned
+              the receiver's Ethernet address
     """
 
     kind: Kind
@@ -248,7 +250,7 @@ class Network:
         if sender in capture.hardware:
             return Heading("sent" if source in own else "leaves", self._by_hardware.get(receiver, ""))
         if receiver not in capture.hardware:
-            return Heading("local")
+            return Heading("local" if _is_group(receiver) else "overheard")
         return Heading(
             "received" if destination in own else "enters", from_router=sender in self._by_hardware
         )
@@ -299,6 +301,11 @@ def _from_captures(title: str, captures: Sequence[CaptureInfo]) -> NetworkNode:
 def network(nodes: Iterable[Mapping[str, Any]], captures: Iterable[CaptureInfo]) -> Network:
     """The network of a record. Raises ValueError, KeyError or TypeError if the nodes aren't valid."""
     return Network(tuple(NetworkNode.from_json(node) for node in nodes), tuple(captures))
+
+
+def _is_group(hardware: str) -> bool:
+    """Whether an Ethernet address is that of a group: broadcast or multicast."""
+    return bool(int(hardware[:2], 16) & 1)
 
 
 @lru_cache(maxsize=65536)

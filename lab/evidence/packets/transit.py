@@ -221,9 +221,12 @@ def match(
 ) -> list[PacketTransit]:
     """Each packet once, in order of time. ``packets`` are those of all captures, in the same order.
 
-    ``gaps`` are the periods in which a capture didn't keep packets.
+    ``gaps`` are the periods in which a capture didn't keep packets. Overheard packets are left out: no
+    capture has all packets between two hosts of a segment.
     """
-    chains = _Chains(network, {id(packet): network.heading(packet) for packet in packets})
+    headings = {id(packet): network.heading(packet) for packet in packets}
+    packets = [packet for packet in packets if headings[id(packet)].kind != "overheard"]
+    chains = _Chains(network, headings)
     by_router: dict[str, list[Packet]] = defaultdict(list)
     by_segment: dict[str, list[Packet]] = defaultdict(list)
     local: dict[str, list[Packet]] = defaultdict(list)
