@@ -13,6 +13,8 @@ from typing import Any
 
 from lab.evidence.diagnosis import RULES
 from lab.evidence.diagnosis.model import Evidence, Finding
+from lab.link.errors import ImpairmentError
+from lab.link.settings import LinkSettings
 from lab.locale import Message
 
 MAX_SENTENCES = 2
@@ -59,7 +61,7 @@ class Diagnosis:
             sentences = tuple(_from_json(entry) for entry in values["messages"])
             found = cls(sentences, tuple(str(name) for name in values["see_also"]))
             found.in_language("en")  # a template whose fields are missing
-        except (LookupError, TypeError, AttributeError, AssertionError) as error:
+        except (LookupError, TypeError, AttributeError, AssertionError, ImpairmentError) as error:
             raise ValueError(f"invalid diagnosis: {type(error).__name__}: {error}") from None
         return found
 
@@ -88,7 +90,9 @@ def _choose(evidence: Evidence, ranked: list[tuple[int, Finding]]) -> list[Findi
 
 
 def _to_json(value: object) -> Any:
-    """A message as a JSON object; any other value unchanged."""
+    """A message or a link's settings as a JSON object; any other value unchanged."""
+    if isinstance(value, LinkSettings):
+        return {"settings": value.as_json()}
     if not isinstance(value, Message):
         return value
     fields = {name: _to_json(entry) for name, entry in value.fields.items()}
@@ -96,8 +100,11 @@ def _to_json(value: object) -> Any:
 
 
 def _from_json(value: Mapping[str, Any]) -> Message:
-    fields = {
-        name: _from_json(entry) if isinstance(entry, dict) else entry
-        for name, entry in value["fields"].items()
-    }
+    fields = {name: _field(entry) for name, entry in value["fields"].items()}
     return Message(value["text"], fields, value.get("plural", ""))
+
+
+def _field(entry: Any) -> object:
+    if not isinstance(entry, dict):
+        return entry
+    return LinkSettings.from_json(entry["settings"]) if "settings" in entry else _from_json(entry)

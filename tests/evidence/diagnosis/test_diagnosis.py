@@ -204,11 +204,21 @@ def test_a_diagnosis_is_shown_in_the_reader_s_language(monkeypatch):
             "see_also": [],
         },
         {"messages": [{"text": 1, "fields": {}}], "see_also": []},
+        {"messages": [{"text": "{x}", "fields": {"x": {"settings": {"cut": 1}}}}], "see_also": []},
     ],
 )
 def test_an_invalid_diagnosis_is_refused(record):
     with pytest.raises(ValueError, match="invalid diagnosis: "):
         Diagnosis.from_dict(record)
+
+
+def test_a_link_s_settings_in_a_diagnosis_are_read_back_from_the_record():
+    evidence = recorded("partitioned")
+    cut = LinkChanged(evidence.events[0].at, "router", CUT)
+    diagnosis = diagnose(Evidence([cut, *evidence.events], evidence.traffic))
+    again = Diagnosis.from_dict(json.loads(json.dumps(diagnosis.to_dict())))
+    assert again == diagnosis
+    assert again.in_language("zh-CN") != again.sentences
 
 
 def test_a_fault_that_ended_is_not_active():
