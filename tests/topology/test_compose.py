@@ -156,6 +156,15 @@ def test_only_a_router_that_translates_has_the_settings_of_connection_tracking(c
     assert services["edge"]["sysctls"]["net.ipv4.ip_forward"] == "1"
 
 
+def test_the_nodes_of_a_large_lab_are_checked_less_often_while_they_start():
+    def start_interval(count):
+        project = resolved(render(plan(replace(CHAIN, hosts=(replace(ALICE, count=count), WEB))), ROOT))
+        return project["services"]["edge"]["healthcheck"]["start_interval"]
+
+    assert start_interval(2) == "150ms"
+    assert start_interval(47) == "1s"
+
+
 def test_a_container_is_replaced_if_another_node_changes():
     def version(topology):
         project = resolved(render(plan(topology), ROOT))
