@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -72,6 +73,7 @@ EVENTS = [
     (socket(Endpoint("*", 8001), ANY, "LISTEN", "", 2, 5), "tcp *:8001 LISTEN, 2 of 5 wait to be accepted"),
     (CounterChanged(1.5, "alice", "Udp.NoPorts", 9, 2), "Udp.NoPorts +2"),
     (packet(arrived=1.6), "alice:40112 → bob:8001 SYN"),
+    (replace(packet("lost"), lost_at="core", translated=True), "alice:40112 → bob:8001 SYN, lost"),
     (packet("lost", "retransmission"), "alice:40112 → bob:8001 SYN, lost, retransmission"),
     (VerdictGiven(1.5, "lab", "pass"), "pass"),
     (VerdictGiven(1.5, "lab", "fail", "assert 1 == 2"), "fail: assert 1 == 2"),
