@@ -35,7 +35,10 @@ def layout(picture: Picture) -> dict[str, Place]:
     start = min(neighbours, key=lambda name: _eccentricity(name, neighbours, -1 if circle else 1))
     children = _tree(start, neighbours)
     tree = _Tree(picture.boxes, children)
-    tree.place(start, children[start], one_sided=circle)
+    tree.place(start, one_sided=circle)
+    if circle:
+        tree.sort(neighbours)
+        tree.place(start, one_sided=True)
     return tree.places()
 
 
@@ -70,13 +73,24 @@ def _tree(start: str, neighbours: Neighbours) -> dict[str, list[str]]:
 class _Tree:
     """Assigns each box its column (0 is the middle, negative ones are to the left) and its height."""
 
-    def __init__(self, boxes: Mapping[str, Box], children: Mapping[str, list[str]]) -> None:
+    def __init__(self, boxes: Mapping[str, Box], children: dict[str, list[str]]) -> None:
         self._boxes, self._children = boxes, children
         self._columns: dict[str, int] = {}
         self._heights: dict[str, float] = {}
 
-    def place(self, start: str, children: list[str], *, one_sided: bool) -> None:
+    def sort(self, neighbours: Neighbours) -> None:
+        """Sorts the children of each box by the heights of all boxes that lead to them: fewer lines cross."""
+
+        def height(name: str) -> float:
+            before = [other for other in neighbours[name] if self._columns[other] < self._columns[name]]
+            return sum(self._heights[other] for other in before) / max(1, len(before))
+
+        for children in self._children.values():
+            children.sort(key=height)
+
+    def place(self, start: str, *, one_sided: bool) -> None:
         """Places ``start``, and the rest on its right side or half of it on each side."""
+        children = self._children[start]
         self._columns[start], self._heights[start] = 0, 0.0
         half = sum(map(self._extent, children)) / 2
         number = 0  # on the left side

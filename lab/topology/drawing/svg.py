@@ -132,9 +132,10 @@ def _ends(picture: Picture, places: Mapping[str, Place]) -> dict[tuple[str, str]
         box, place = picture.boxes[name], places[name]
         x = place.x + (box.width if outward > 0 else 0.0)
         others.sort(key=lambda other: places[other].y)
+        close = len(others) > 1 and box.height / (len(others) + 1) < 2 * LINE
         for number, other in enumerate(others, 1):
             y = place.y - box.height / 2 + box.height * number / (len(others) + 1)
-            above = number <= len(others) / 2 or (len(others) == 1 and places[other].y >= y)
+            above = number <= len(others) / 2 if close else places[other].y >= y
             ends[name, other] = _End(x, y, outward, ABOVE if above else BELOW)
     return ends
 
