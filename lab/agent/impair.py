@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -69,10 +69,9 @@ def _read_request() -> JsonObject:
 
 
 def _handle(request: JsonObject) -> JsonObject:
-    can = _capabilities()
-    before = router_state.read(can)
+    before = router_state.read()
     shown = before.as_json()
-    answer: JsonObject = {"can": can, "before": shown, "now": shown}
+    answer: JsonObject = {"can": before.can, "before": shown, "now": shown}
     if request["op"] == "show":
         return answer
     interfaces = kernel_settings.interfaces_with(request.get("interfaces"))
@@ -232,20 +231,6 @@ def _is_pair(value: object) -> bool:
     return (
         isinstance(value, list) and len(value) == 2 and all(type(n) is int and 0 <= n < 2**63 for n in value)
     )
-
-
-def _capabilities() -> JsonObject:
-    """The capabilities of the kernel, determined once after each start of the router."""
-    file = STATE / "can.json"
-    with suppress(FileNotFoundError, ValueError):
-        known: JsonObject = json.loads(file.read_text())
-        if known["boot"] == router_state.boot():
-            return known
-    can = {"boot": router_state.boot(), **kernel_settings.capabilities()}
-    temporary = file.with_suffix(".part")
-    temporary.write_text(json.dumps(can))
-    temporary.rename(file)
-    return can
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -93,15 +94,28 @@ class RouterState:
                 old.unlink()
 
 
-def read(can: JsonObject) -> RouterState:
+def read() -> RouterState:
     """The state in force. Nothing is in force if nothing was set since the router started."""
-    try:
+    can = _capabilities()
+    with suppress(FileNotFoundError, ValueError, KeyError):
         state = json.loads((STATE / "link.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return RouterState(can)
-    if state["boot"] != boot():
-        return RouterState(can)
-    return RouterState(can, tuple(state["links"]), tuple(state["partitions"]), state["nat"])
+        if state["boot"] == boot():
+            return RouterState(can, tuple(state["links"]), tuple(state["partitions"]), state["nat"])
+    return RouterState(can)
+
+
+def _capabilities() -> JsonObject:
+    """The capabilities of the kernel, determined once after each start of the router."""
+    file = STATE / "can.json"
+    with suppress(FileNotFoundError, ValueError):
+        known: JsonObject = json.loads(file.read_text())
+        if known["boot"] == boot():
+            return known
+    can = {"boot": boot(), **kernel_settings.capabilities()}
+    temporary = file.with_suffix(".part")
+    temporary.write_text(json.dumps(can))
+    temporary.rename(file)
+    return can
 
 
 def boot() -> str:

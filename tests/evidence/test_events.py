@@ -33,6 +33,7 @@ ALICE, BOB, ANY = Endpoint("192.0.2.1", 40112), Endpoint("192.0.2.9", 8001), End
 NAMES = {"192.0.2.1": "alice", "192.0.2.9": "bob"}
 SLOW = LinkSettings(dict.fromkeys(("to-servers", "to-clients"), Impairment(delay=0.02)))
 LATE = Check("delay", 0.02, 0.031, 0.030, 0.032, ok=False)
+CLOSED = Check("loss", 0.1, 0.0, 0.0, 1.0, None, "not measured")
 
 
 def socket(local, remote, state, was="", received=0, unsent=0, **owner):
@@ -59,6 +60,11 @@ EVENTS = [
     (FaultChanged(1.5, "alice", "flood", "end"), "flood: over"),
     (LinkChanged(1.5, "router", SLOW, "netem"), "link: both ways: 20 ms"),
     (LinkChanged(1.5, "router", LinkSettings()), "link: unimpaired"),
+    (LinkChanged(1.5, "router", SLOW, "netem", "office–dmz"), "office–dmz link: both ways: 20 ms"),
+    (LinkMeasured(1.5, "router", {"to-a": [CLOSED]}, "a–b"), "a–b link measured: to-a not measured"),
+    (LinkFailed(1.5, "router", "it is gone", "a–b"), "a–b link: it is gone"),
+    (FaultChanged(1.5, "router", "partition: alice | bob", "begin"), "partition: alice | bob"),
+    (FaultChanged(1.5, "router", "partition: alice | bob", "end"), "partition healed: alice | bob"),
     (LinkMeasured(1.5, "router", {"back": [LATE]}), "link measured: back delay 31.00 ms – not as asked"),
     (LinkFailed(1.5, "router", "it is gone"), "link: it is gone"),
     (Note(1.5, "lab", "a remark"), "a remark"),
@@ -129,7 +135,7 @@ OUTPUT = {"at": 1.0, "node": "alice", "kind": "output", "program": 1, "stream": 
         (START | {"program": None}, "start event: None is not a valid int"),
         (OUTPUT | {"stream": "stdin"}, "output event: unknown value 'stdin': expected stdout or stderr"),
         (OUTPUT | {"message": "hello"}, "output event: 'hello' is not a valid dict"),
-        (to_json(EVENTS[15][0]) | {"local": "here"}, "socket event: not an endpoint: 'here'"),
+        (to_json(socket(ALICE, BOB, "SYN_SENT")) | {"local": "here"}, "socket event: not an endpoint: 'here'"),
         ({"at": 1.0, "node": "router", "kind": "link", "asked": {"x": 1}}, "link event: no direction 'x'"),
         (
             {"at": 1.0, "node": "router", "kind": "measurement", "measured": {"a": [{}]}},

@@ -155,7 +155,8 @@ class Links(Link):
             router.clear()
         finally:
             for session in self._of(router):
-                if len(self.sessions) == 1 or before is None or session.pair in before.links:
+                left = session.may_have_settings if before is None else session.pair in before.links
+                if left or len(self.sessions) == 1:
                     session.changed(LinkSettings())
 
     def _on_each(self, step: Callable[[RouterSession], T]) -> list[T]:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from lab.control.host import Host
 from lab.control.link.paths import Crossing, Way, ways
 from lab.control.link.router_session import RouterSession
-from lab.errors import EnvironmentFailure, Unsupported, UsageError
+from lab.errors import LabError, Unsupported, UsageError
 from lab.evidence.events import FaultChanged
 from lab.link.errors import ImpairmentError
 from lab.link.impairment_model import PROBE_PORT
@@ -86,14 +86,16 @@ class Partition:
         """Waits until the routers have dropped these ``probes``. Raises LinkFailure."""
         self._probes = probes
         deadline = time.monotonic() + VERIFY_TIMEOUT
-        while missing := [cut for cut, sent in probes.items() if self._seen()[cut] < sent]:
-            if time.monotonic() > deadline:
-                source, target = missing[0]
-                ends = self.sets[source][0].title, self.sets[target][0].title
-                raise self.routers[0].failed(f"the partition doesn't hold from {ends[0]} to {ends[1]}")
-            time.sleep(SHOW_INTERVAL if self._counted else 0.0)
+        while True:
             for router in self.routers:
                 router.show()
+            missing = [cut for cut, sent in probes.items() if self._seen()[cut] < sent]
+            if not missing:
+                return
+            if time.monotonic() > deadline:
+                source, target = (self.sets[number][0].title for number in missing[0])
+                raise self.routers[0].failed(f"the partition doesn't hold from {source} to {target}")
+            time.sleep(SHOW_INTERVAL)
 
     def _seen(self) -> Counter[Cut]:
         return sum(self._counted.values(), Counter[Cut]())
@@ -245,6 +247,7 @@ def _send(host: Host, addresses: Sequence[str]) -> int:
         return 0
     one = f"(echo >/dev/udp/$a/{PROBE_PORT}) 2>/dev/null && n=$((n+1))"
     try:
-        return int(host.ask(f"n=0; for a in {' '.join(addresses)}; do {one}; done; echo $n").stdout)
-    except (EnvironmentFailure, ValueError):
+        loop = f"n=0; for a in {' '.join(addresses)}; do {one}; done; echo $n"
+        return int(host.ask(loop, timeout=VERIFY_TIMEOUT).stdout)
+    except (LabError, ValueError):
         return 0

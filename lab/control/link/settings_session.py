@@ -80,6 +80,10 @@ class LinkSession:
             self._settings = self.router.current().link(self.pair).settings
         return self._settings
 
+    @property
+    def may_have_settings(self) -> bool:
+        return self._settings is None or not self._settings.is_nothing
+
     def begin(self, seed: str) -> None:
         """Begins a run, in which the link has no settings yet."""
         self.seed, self.backend, self.changes = seed, None, []

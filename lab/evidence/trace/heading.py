@@ -88,12 +88,15 @@ def _settings(change: Mapping[str, Any]) -> LinkSettings:
 
 
 def _rows(change: Mapping[str, Any], started: float) -> Iterator[Measure]:
+    """What was measured; the directions are named with their link, if the lab has several."""
+    link = change.get("link", "")
     at = f"{change['at'] - started:.3f}"
     if change.get("measured") is None:
-        yield Measure(at, "", _settings(change).describe(), "", message("not measured"), None)
+        yield Measure(at, link, _settings(change).describe(), "", message("not measured"), None)
     for way, checks in (change.get("measured") or {}).items():
         for check in (Check(**fields) for fields in checks):
             if check.matters:
+                where = f"{link} {way}".strip()
                 seen = f"{check.show(check.measured)} ({check.show(check.low)} … {check.show(check.high)})"
                 measured = f"{seen} {check.note}".strip()
-                yield Measure(at, way, check.what, check.show(check.asked), measured, check.ok)
+                yield Measure(at, where, check.what, check.show(check.asked), measured, check.ok)
