@@ -7,7 +7,7 @@ request that made it.
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -126,7 +126,7 @@ def boot() -> str:
 def new_link(
     between: Sequence[str], link: LinkSettings, seed: str, backend: str, queues: Mapping[str, int]
 ) -> JsonObject:
-    name = secrets.token_hex(8)
+    name = _new_id()
     return {
         "id": name,
         "between": list(between),
@@ -141,7 +141,11 @@ def new_link(
 
 
 def new_partition(partition: Partition) -> JsonObject:
-    return {"id": secrets.token_hex(8), "partition": partition.as_json(), "since": time.time()}
+    return {"id": _new_id(), "partition": partition.as_json(), "since": time.time()}
+
+
+def _new_id() -> str:
+    return os.urandom(8).hex()
 
 
 def counters_of(link: JsonObject) -> Counters:

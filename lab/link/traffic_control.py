@@ -147,7 +147,11 @@ def set_qdisc_argv(device: str, parent: str, words: Sequence[str], root: str) ->
         return [["tc", "qdisc", "replace", "dev", device, ROOT, *words]]
     commands = []
     if root != "htb":
-        commands.append(["tc", "qdisc", "add", "dev", device, ROOT, "handle", f"{MAJOR}:", "htb"])
+        # An interface of a container has no transmit queue, from which HTB takes the limit for these packets.
+        unclassified = ["direct_qlen", str(NETEM_LIMIT)]
+        commands.append(
+            ["tc", "qdisc", "add", "dev", device, ROOT, "handle", f"{MAJOR}:", "htb", *unclassified]
+        )
     # The class is only a place for the qdisc; the rate is that of the qdisc.
     of_class = ["parent", f"{MAJOR}:", "classid", parent, "htb", "rate", "100gbit", "quantum", "60000"]
     commands.append(["tc", "class", "replace", "dev", device, *of_class])

@@ -24,7 +24,7 @@ def build():
     sh("mount -t tmpfs tmpfs /run && mkdir -p /run/netns && ip link set lo up")
     sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0")
     for number, name in enumerate(SEGMENTS):
-        sh(f"ip netns add {name} && ip link add {name}0 type veth peer name eth0 netns {name}")
+        sh(f"ip netns add {name} && ip link add {name}0 txqueuelen 0 type veth peer name eth0 netns {name}")
         sh(f"ip addr add {ADDRESSES[name]}/24 dev {name}0; ip addr add fd09:{number}::2/64 dev {name}0 nodad")
         sh(f"ip link set {name}0 up; ip -n {name} link set eth0 up; ip -n {name} link set lo up")
         sh(

@@ -48,11 +48,11 @@ def test_each_direction_of_each_link_has_its_own_settings(router):
 @BACKENDS
 def test_lines_that_share_an_interface_have_their_own_rates(router, backend):
     saw = router("rates", backend)
-    assert saw["red"] == pytest.approx(8e6, rel=0.15)
-    assert saw["blue"] == pytest.approx(32e6, rel=0.15)
+    assert saw["red"] == pytest.approx(8e6, rel=0.25)
+    assert saw["blue"] == pytest.approx(32e6, rel=0.25)
     assert saw["free"] > 60e6
     assert saw["red cleared"] > 60e6
-    assert saw["blue stays"] == pytest.approx(32e6, rel=0.15)
+    assert saw["blue stays"] == pytest.approx(32e6, rel=0.25)
     assert "htb" not in saw["qdiscs"]
     assert saw["rules"] == "0"
 

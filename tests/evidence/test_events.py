@@ -135,7 +135,10 @@ OUTPUT = {"at": 1.0, "node": "alice", "kind": "output", "program": 1, "stream": 
         (START | {"program": None}, "start event: None is not a valid int"),
         (OUTPUT | {"stream": "stdin"}, "output event: unknown value 'stdin': expected stdout or stderr"),
         (OUTPUT | {"message": "hello"}, "output event: 'hello' is not a valid dict"),
-        (to_json(socket(ALICE, BOB, "SYN_SENT")) | {"local": "here"}, "socket event: not an endpoint: 'here'"),
+        (
+            to_json(socket(ALICE, BOB, "SYN_SENT")) | {"local": "here"},
+            "socket event: not an endpoint: 'here'",
+        ),
         ({"at": 1.0, "node": "router", "kind": "link", "asked": {"x": 1}}, "link event: no direction 'x'"),
         (
             {"at": 1.0, "node": "router", "kind": "measurement", "measured": {"a": [{}]}},

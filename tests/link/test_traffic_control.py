@@ -81,7 +81,7 @@ def test_lines_that_share_an_interface_have_a_class_each():
     link = LinkSettings({"to-dmz": Impairment(rate=1e6)})
     from_office, from_lab = THREE.between(["office", "dmz"]), THREE.between(["lab", "dmz"])
     assert commands(link, "nfqueue", from_office) == [
-        "tc qdisc add dev eth1 root handle 1: htb",
+        "tc qdisc add dev eth1 root handle 1: htb direct_qlen 32768",
         "tc class replace dev eth1 parent 1: classid 1:1 htb rate 100gbit quantum 60000",
         "tc qdisc replace dev eth1 parent 1:1 tbf rate 1000000bit burst 2000 limit 67536",
     ]
