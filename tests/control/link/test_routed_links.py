@@ -110,8 +110,8 @@ def test_one_direction_of_one_link_is_impaired(lab):
 
 
 def test_links_that_share_an_interface_have_their_own_lines(lab):
-    lab.link("office", "dmz").set(rate=5e6, verify=False)
-    lab.link("dmz", "core").set(rate=20e6, delay=0.01)
+    lab.link("office", "dmz").set(rate=3e6, verify=False)
+    lab.link("dmz", "core").set(rate=6e6, delay=0.01)
     lab.link("office", "dmz").verify()
     attempts = [change.attempts[-1] for change in lab.link.changes]
     assert [failures(attempt) for attempt in attempts] == [[], []]
