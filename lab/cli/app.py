@@ -14,6 +14,7 @@ from rich.table import Table
 
 from lab.cli.commands import App
 from lab.cli.errors import errors_in_one_line
+from lab.cli.exec import EXEC, execute
 from lab.cli.inventory import app as inventory_app
 from lab.cli.link import app as link_app
 from lab.cli.options import (
@@ -180,6 +181,7 @@ def shell(
         os.execvpe(argv[0], argv, users_environment())
 
 
+app.command("exec", help=EXEC, context_settings={"allow_interspersed_args": False})(execute)
 app.command("list", help=LIST)(list_scenarios)
 app.command(help=RUN)(run)
 app.command(help=EXPLAIN)(explain)

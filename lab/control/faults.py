@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from lab.control.program import Result
+from lab.control.workload import Workload
 from lab.errors import EnvironmentFailure
 from lab.evidence.events import Edge, FaultChanged, Note, Observe
 from lab.remote.ssh import Connection
@@ -38,20 +39,28 @@ class Power(Protocol):
 
 
 class Faults:
-    """The faults that a host can have; a base class of Host."""
+    """The faults that a host can have; a base class of Host.
+
+    A user's container on the host has them too: it is off, paused, unplugged and restored with the host, and
+    it shares the small disk.
+    """
 
     title: str
+    workload: Workload | None
     returned: list[Callable[[Any], None]]  # called after the power was off
     _power: Power
     _observe: Observe
 
     def power_off(self) -> None:
-        """Cuts the power: all processes end at once, and no connection is closed. Raises Unsupported."""
+        """Cuts the power: all processes end at once, and no peer is notified. Raises Unsupported."""
         self._fault(POWER, "begin", self._power.off)
         self.disconnect()
 
     def power_on(self) -> None:
-        """Starts the host again; returns when it can reach its router. Raises Unsupported."""
+        """Starts the host again; returns when it can reach its router and its container is ready.
+
+        Raises Unsupported.
+        """
         self._fault(POWER, "end", self._power.on)
         self._do(f"{CABLE} plug")
         for resume in self.returned:
@@ -125,5 +134,6 @@ class Faults:
             raise EnvironmentFailure(f"{self.title}: {why}")
 
     def _fault(self, fault: str, edge: Edge, act: Callable[[], None]) -> None:
-        self._observe(FaultChanged(time.time(), self.title, fault, edge))
+        container = self.workload.name if self.workload else ""
+        self._observe(FaultChanged(time.time(), self.title, fault, edge, container))
         act()

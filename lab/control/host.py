@@ -24,8 +24,10 @@ from lab.control.program import (
     Program,
     Result,
 )
-from lab.errors import EnvironmentFailure
+from lab.control.workload import Workload
+from lab.errors import EnvironmentFailure, Unsupported, UsageError
 from lab.evidence.events import Event, Observe
+from lab.locale import message
 from lab.remote.ssh import CONNECT_TIMEOUT, Connection
 from lab.topology.node import Node
 
@@ -40,11 +42,20 @@ class Host(Faults):
 
     ssh_for_scenarios = True  # its SSH server; the controller has an address of its own for it
 
-    def __init__(self, node: Node, dial: Callable[[], Connection], power: Power, observe: Observe) -> None:
+    def __init__(
+        self,
+        node: Node,
+        dial: Callable[[], Connection],
+        power: Power,
+        observe: Observe,
+        workload: Workload | None = None,
+    ) -> None:
+        """``workload`` is the user's container on the host, if there is one and the engine can be reached."""
         self.node = node
         self.name = node.name
         self.title = node.title
         self._dial = dial
+        self.workload = workload
         self._power = power
         self._observe = observe
         self.returned = []
@@ -82,6 +93,47 @@ class Host(Faults):
         if check and not result.ok:
             raise CommandFailed(result)
         return result
+
+    def exec(
+        self,
+        command: Command,
+        *,
+        timeout: float = RUN_TIMEOUT,
+        stdin: str | bytes = b"",
+        check: bool = False,
+    ) -> Result:
+        """Runs ``command`` in the user's container on the host, as its user, and waits for it to exit.
+
+        A list is started as it is; a text needs /bin/sh in the image. On timeout the command and the
+        processes that it started are killed, and CommandTimeout is raised. With ``check``, any result but
+        exit code 0 raises CommandFailed. The engine reports a command that exits with 128 + n like one that
+        signal n ended, so ``signal`` is set for both. Raises UsageError if the host has no such container
+        or the image has no shell, and Unsupported without the engine.
+        """
+        session, asked = self.require_workload().execute(_argv(command)), time.time()
+        program = Program(session, Result(_line(command), self.title), self._observe, asked)
+        result = _finish(program, stdin, timeout)
+        if isinstance(command, str) and session.refused:
+            raise UsageError(
+                message("the image of {host} has no shell: pass the command as a list", host=self.title)
+            )
+        if check and not result.ok:
+            raise CommandFailed(result)
+        return result
+
+    def require_workload(self) -> Workload:
+        """The user's container. Raises UsageError if there is none, and Unsupported without the engine."""
+        if self.workload is not None:
+            return self.workload
+        if self.node.workload:
+            raise Unsupported(
+                message(
+                    "a command in the container of {host} needs the engine: use `lab run`", host=self.title
+                )
+            )
+        raise UsageError(
+            message("{host} has no container of yours; `run` runs a command on the host", host=self.title)
+        )
 
     def ask(self, command: str, *, stdin: str | bytes = b"", timeout: float = FAULT_TIMEOUT) -> Result:
         """``run`` for the controller's own queries: they are not in the timeline."""
@@ -189,8 +241,7 @@ class Host(Faults):
                 self._connection = None
 
     def _execute(self, command: Command, timeout: float, observe: Observe) -> Program:
-        line = command if isinstance(command, str) else shlex.join(command)
-        connection, asked = self.connect(), time.time()
+        line, connection, asked = _line(command), self.connect(), time.time()
         session = connection.execute(line, timeout=min(timeout, CONNECT_TIMEOUT))
         return Program(session, Result(line, self.title), observe, asked)
 
@@ -200,6 +251,15 @@ class Host(Faults):
             yield self.connect().files()
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise EnvironmentFailure(f"{self.name}: {error}") from error
+
+
+def _line(command: Command) -> str:
+    """The command for a shell."""
+    return command if isinstance(command, str) else shlex.join(command)
+
+
+def _argv(command: Command) -> list[str]:
+    return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
 
 
 def _finish(program: Program, stdin: str | bytes, timeout: float) -> Result:

@@ -9,17 +9,31 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, Protocol
 
 import paramiko
 
 from lab.errors import EnvironmentFailure, HostTimeout, LabError
-from lab.remote.ssh import Session
 
 STOP_TIMEOUT = 5.0
 KILL_TIMEOUT = 1.0  # seconds until a process that was killed has ended
 MAX_ERRORS = 1 << 16  # bytes of a helper's stderr that are kept: the last ones
 
 BROKEN = (paramiko.SSHException, OSError, EOFError)  # how paramiko reports a connection that is gone
+
+
+class Session(Protocol):
+    """A command that runs: on a host, over SSH; or in a user's container, through the engine."""
+
+    def pump(self, on_output: Callable[[str, bytes], Any], deadline: float | None) -> bool: ...
+    def send(self, data: bytes) -> None: ...
+    def close_stdin(self) -> None: ...
+    def send_signal(self, name: str) -> None: ...
+    def close(self) -> None: ...
+    @property
+    def exit_code(self) -> int | None: ...
+    @property
+    def exit_signal(self) -> str | None: ...
 
 
 class RemoteProcess:

@@ -10,19 +10,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.control.process import BROKEN, RemoteProcess
+from lab.control.process import BROKEN, RemoteProcess, Session
 from lab.errors import HostTimeout, LabError
 from lab.evidence.event_text import ending
 from lab.evidence.events import Observe, Output, ProgramExited, ProgramStarted, Stream
 from lab.remote.line_splitter import LineSplitter
-from lab.remote.ssh import Session
 
 RUN_TIMEOUT = 30.0
 START_TIMEOUT = 10.0
 STOP_TIMEOUT = 10.0
 MAX_OUTPUT = 64 << 20  # bytes of one command's output; a command with more is killed
 
-_program_numbers = itertools.count(1)
+program_numbers = itertools.count(1)
 
 
 @dataclass
@@ -95,7 +94,7 @@ class Program(RemoteProcess):
         """``asked`` is when it was requested, as time.time(): by now it may have sent its first packets."""
         super().__init__(session, result.node)
         self.result = result
-        self.number = next(_program_numbers)
+        self.number = next(program_numbers)
         self._observe = observe
         self._started = time.monotonic()
         self._lines: list[str] = []

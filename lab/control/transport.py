@@ -13,6 +13,7 @@ from lab.control.faults import Power
 from lab.control.host import Host
 from lab.control.lab import Lab, ignore
 from lab.control.machines import Machine, MachineLab
+from lab.control.workload import Workload
 from lab.evidence.events import Observe
 from lab.remote.ssh import Connection
 from lab.topology.node import Node
@@ -24,6 +25,7 @@ class Transport(Protocol):
     def nodes(self) -> Sequence[Node]: ...
     def dial(self, node: Node, /) -> Connection: ...
     def power(self, node: Node, /) -> Power: ...
+    def workload(self, node: Node, /) -> Workload | None: ...
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def _opened(
     lab_of: type[Lab] = Lab,
 ) -> Iterator[Lab]:
     hosts = [
-        host(node, partial(transport.dial, node), transport.power(node), observe)
+        host(node, partial(transport.dial, node), transport.power(node), observe, transport.workload(node))
         for node in transport.nodes()
     ]
     lab = lab_of(hosts, observe, title)

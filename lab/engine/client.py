@@ -32,6 +32,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
 ROLE_LABEL = "socketlab.role"
 LAB_LABEL = "socketlab.lab"
+HOST_LABEL = "socketlab.host"  # of a user's container: the service of its host
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 
@@ -63,6 +64,14 @@ class Engine:
         found = asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
         nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c.labels)]
         return sorted(nodes, key=lambda container: container.labels[SERVICE_LABEL])
+
+    def workloads(self, project: str) -> dict[str, Container]:
+        """The users' containers of the project, even stopped ones, by the service of their host."""
+        labels = [f"{PROJECT_LABEL}={project}", f"{ROLE_LABEL}=workload", HOST_LABEL]
+        found = asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
+        return {
+            container.labels[HOST_LABEL]: container for container in found if not _is_oneoff(container.labels)
+        }
 
     def projects(self) -> list[str]:
         """The names of the labs on this engine, running or not."""
@@ -190,6 +199,12 @@ def asked(function: Any, *args: Any, **kwargs: Any) -> Any:
         raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
     except (DockerException, OSError) as error:
         raise EnvironmentFailure(f"Docker: {_reason(error)}") from error
+
+
+def client_of(container: Container) -> docker.DockerClient:
+    """The client that a container was found with."""
+    assert container.client is not None
+    return container.client
 
 
 def _remove(resource: Any) -> None:

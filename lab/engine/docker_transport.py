@@ -8,6 +8,7 @@ from docker.models.containers import Container
 
 from lab.engine.client import SERVICE_LABEL, Engine
 from lab.engine.power import ContainerPower
+from lab.engine.workloads.workload import EngineWorkload, workloads_of
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 from lab.remote.ssh import Connection, Identity
@@ -28,6 +29,7 @@ class DockerTransport:
         self._containers: dict[str, Container] = {
             container.labels[SERVICE_LABEL]: container for container in engine.nodes(project)
         }
+        self._workloads = workloads_of(engine, project)
         if not self._containers:
             raise EnvironmentFailure(
                 message("no lab {project!r} is up; `lab up` starts one", project=project)
@@ -45,7 +47,11 @@ class DockerTransport:
         return Connection(node.name, self._engine.open_stream(container, RELAY), identity)
 
     def power(self, node: Node) -> ContainerPower:
-        return ContainerPower(self._containers[node.name])
+        return ContainerPower(self._containers[node.name], self._workloads.get(node.name), node.ready)
+
+    def workload(self, node: Node) -> EngineWorkload | None:
+        """The user's container on the node."""
+        return self._workloads.get(node.name)
 
 
 def described_nodes(engine: Engine, containers: Iterable[Container]) -> list[Node]:

@@ -1,71 +1,105 @@
-"""The power of a node: its container killed, started, paused."""
+"""The power of a node: its containers killed, started, paused."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from docker.models.containers import Container
 
 from lab.engine.client import asked
+from lab.engine.workloads.model import WorkloadState
+from lab.engine.workloads.ready import wait_until_ready
+from lab.engine.workloads.workload import EngineWorkload
 from lab.errors import EnvironmentFailure
+from lab.topology.model import Ready
 
 BOOT_TIMEOUT = 30.0  # seconds for a node to become healthy
+UNPLUG = ["sudo", "-n", "/usr/lib/socketlab/cable", "unplug"]
 
 
 class ContainerPower:
-    """The power of one node."""
+    """The power of one node: of its own container, and of the user's container on it."""
 
-    def __init__(self, container: Container) -> None:
-        self._container = container
+    def __init__(
+        self, container: Container, workload: EngineWorkload | None = None, ready: Ready | None = None
+    ) -> None:
+        """``ready`` is the condition that the workload must meet before the node counts as on."""
+        self._node = container
+        self._workload = workload
+        self._ready = ready
 
     def off(self) -> None:
-        """A power cut: SIGKILL for all processes of the node; nothing is flushed."""
-        asked(self._container.kill)
+        """A power cut: SIGKILL for all processes of the node; nothing is flushed.
+
+        The segments' interfaces go down first. Otherwise the kernel would still close the connections of the
+        processes that it kills, and their peers would receive a FIN.
+        """
+        with suppress(EnvironmentFailure):  # a node that is paused, for example
+            asked(self._node.exec_run, UNPLUG)
+        self._at_once([c for c in self._containers() if _state(c).running], lambda c: c.kill())
 
     def on(self) -> None:
-        """Starts the node and waits until it is healthy. Raises EnvironmentFailure."""
-        asked(self._container.start)
-        wait_until_up([self._container], BOOT_TIMEOUT)
+        """Starts the node, then the user's container; returns when both are ready.
+
+        Raises EnvironmentFailure.
+        """
+        asked(self._node.start)
+        wait_until_up([self._node], BOOT_TIMEOUT)
+        self._start_workload()
 
     def pause(self) -> None:
         """Freezes all processes of the node; its kernel still answers for open sockets."""
-        asked(self._container.pause)
+        self._at_once([c for c in self._containers() if _state(c).status == "running"], lambda c: c.pause())
 
     def resume(self) -> None:
         """Ends ``pause``; does nothing if the node isn't paused."""
-        if self._status() == "paused":
-            asked(self._container.unpause)
+        self._at_once([c for c in self._containers() if _state(c).status == "paused"], lambda c: c.unpause())
 
     def restore(self) -> bool:
         """Brings back a node that was left off or paused. Returns True if it was."""
-        status = self._status()
-        if status == "paused":
-            self.resume()
-        elif status != "running":
+        states = [_state(container) for container in self._containers()]
+        off, paused = not states[0].running, any(state.status == "paused" for state in states)
+        interrupted = any(state.started < states[0].started for state in states)  # `on` was
+        if off:
             self.on()
-        return status != "running"
+        elif interrupted:
+            self._start_workload()
+        self.resume()
+        return off or paused or interrupted
 
-    def _status(self) -> str:
-        asked(self._container.reload)
-        return str(self._container.attrs["State"]["Status"])
+    def _start_workload(self) -> None:
+        if self._workload is not None:
+            asked(self._workload.container.start)
+            wait_until_ready([(self._workload, self._ready)], timeout=BOOT_TIMEOUT)
+
+    def _containers(self) -> list[Container]:
+        return [self._node, *([self._workload.container] if self._workload else [])]
+
+    def _at_once(self, containers: list[Container], act: Callable[[Container], object]) -> None:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for _ in pool.map(lambda container: asked(act, container), containers):
+                pass
+
+
+def _state(container: Container) -> WorkloadState:
+    asked(container.reload)
+    return WorkloadState.from_inspect(container.attrs["State"])
 
 
 def wait_until_up(containers: Iterable[Container], timeout: float) -> None:
     """Returns when all are healthy. Raises EnvironmentFailure on timeout, or if one can't become healthy."""
     deadline = time.monotonic() + timeout
     for container in containers:
-        while (state := _state(container)) != "healthy":
+        while (state := _health(container)) != "healthy":
             if time.monotonic() > deadline or state not in ("starting", "created"):
                 raise EnvironmentFailure(f"{container.name}: didn't come up: {state}")
             time.sleep(0.03)  # between two checks
 
 
-def _state(container: Container) -> str:
+def _health(container: Container) -> str:
     """healthy, starting, unhealthy, or Docker's status of a container that isn't running."""
-    asked(container.reload)
-    state = container.attrs["State"]
-    health = (state.get("Health") or {}).get("Status", "none")
-    if state["Status"] != "running":
-        return str(state["Status"])
-    return "healthy" if health == "none" else str(health)  # none: the image has no health check
+    state = _state(container)
+    return state.status if state.status != "running" else state.health or "healthy"

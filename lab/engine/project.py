@@ -19,6 +19,8 @@ from lab.engine.definition import LabDefinition
 from lab.engine.existing import ExistingLab
 from lab.engine.rendering import Rendered, rendered
 from lab.engine.startup import logs_of_failed, wait_for_nodes
+from lab.engine.workloads.ready import wait_until_ready
+from lab.engine.workloads.workload import workloads_of
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
 from lab.topology.plan import Plan
@@ -186,10 +188,16 @@ class LabProject(LabDefinition):
             self._compose(file.text, "up", "--detach", *services(plan), report=report, timeout=timeout)
             names = [node.name for node in plan.nodes]
             wait_for_nodes(engine, self.project, names, UP_TIMEOUT, report)
+            self._wait_for_workloads(engine, plan, report)
         except PrefixTaken:
             raise
         except EnvironmentFailure as error:
             raise EnvironmentFailure(f"{error}\n{logs_of_failed(engine, self.project)}".strip()) from None
+
+    def _wait_for_workloads(self, engine: Engine, plan: Plan, report: Report) -> None:
+        workloads = workloads_of(engine, self.project)
+        conditions = [(workloads[node.name], node.ready) for node in plan.nodes if node.workload]
+        wait_until_ready(conditions, report=lambda text: report(text.in_language(from_environment())))
 
     def _compose(self, text: str, *words: str, report: Report, timeout: float) -> None:
         argv = self.compose("-f", "-", "--project-directory", str(self.folder), *words)

@@ -21,6 +21,8 @@ from lab.evidence.events import (
     SocketChanged,
     VariantBegan,
     VerdictGiven,
+    WorkloadEnded,
+    WorkloadStarted,
 )
 from lab.locale import Message, message
 
@@ -50,6 +52,12 @@ def describe(event: Event, names: Mapping[str, str] = NO_NAMES) -> Message | str
             return event.line
         case ProgramExited():
             return ending(event.exit_code, event.signal)
+        case WorkloadStarted():
+            return message(
+                "container {container}: {command}", container=event.container, command=event.command
+            )
+        case WorkloadEnded():
+            return _workload_ended(event)
         case FaultChanged():
             return _fault(event)
         case LinkChanged():
@@ -83,6 +91,28 @@ def ending(exit_code: int | None, signal: str | None) -> Message:
     return message("exit code {exit_code}", exit_code=exit_code)
 
 
+def workload_ending(event: WorkloadEnded) -> Message:
+    """How a container ended: "exit code 1", "out of memory"."""
+    if event.error:
+        return message("not started, {error}", error=event.error)
+    if event.exit_code is None and not event.signal:
+        return message("exit code unknown")
+    how = ending(event.exit_code, event.signal)
+    return message("{ending}, out of memory", ending=how) if event.out_of_memory else how
+
+
+def _workload_ended(event: WorkloadEnded) -> Message:
+    how = workload_ending(event)
+    if event.earlier:
+        return message(
+            "container {container} isn't running: it ended {seconds:.0f} s before the run, {ending}",
+            container=event.container,
+            seconds=event.earlier,
+            ending=how,
+        )
+    return message("container {container} ended: {ending}", container=event.container, ending=how)
+
+
 def _fault(event: FaultChanged) -> Message | str:
     """ "power cut" at the beginning of the fault, "power on" at its end."""
     partition, _, sets = event.fault.partition(": ")
@@ -91,7 +121,10 @@ def _fault(event: FaultChanged) -> Message | str:
         return begin_of if event.edge == "begin" else message("partition healed: {sets}", sets=sets)
     unknown = event.fault, message("{fault}: over", fault=event.fault)
     begin, end = FAULTS.get(event.fault, unknown)
-    return begin if event.edge == "begin" else end
+    text = begin if event.edge == "begin" else end
+    if not event.container:
+        return text
+    return message("{fault}, with its container {container}", fault=text, container=event.container)
 
 
 def _of_link(name: str, text: Message) -> Message:

@@ -60,12 +60,46 @@ class ProgramExited(ProgramEvent):
 
 
 @dataclass(frozen=True)
+class WorkloadStarted(ProgramEvent):
+    """The user's container on a host runs: at the beginning of the run, or started again.
+
+    Its lines of output are of the same ``program``.
+    """
+
+    kind = "container"
+    container: str
+    image: str
+    command: str
+
+
+@dataclass(frozen=True)
+class WorkloadEnded(ProgramEvent):
+    """The user's container on a host ended, or isn't running at the beginning of the run.
+
+    ``exit_code`` and ``signal`` are None if they are unknown. ``last_lines`` are the last ones of its output.
+    """
+
+    kind = "container-end"
+    container: str
+    exit_code: int | None = None
+    signal: str | None = None
+    out_of_memory: bool = False
+    error: str = ""  # why it couldn't be started
+    earlier: float = 0.0  # seconds between its end and the beginning of the run
+    last_lines: str = ""
+
+
+@dataclass(frozen=True)
 class FaultChanged(Event):
-    """A fault of a node began or ended. ``fault`` names it: "power cut"."""
+    """A fault of a node began or ended. ``fault`` names it: "power cut".
+
+    ``container`` is the user's container on the node, which has the fault too.
+    """
 
     kind = "fault"
     fault: str
     edge: Edge
+    container: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,7 +210,8 @@ class VerdictGiven(Event):
 KINDS: dict[str, type[Event]] = {
     each.kind: each
     for each in (
-        ProgramStarted, Output, ProgramExited, FaultChanged, LinkChanged, LinkMeasured, LinkFailed, Note,
+        ProgramStarted, Output, ProgramExited, WorkloadStarted, WorkloadEnded, FaultChanged, LinkChanged,
+        LinkMeasured, LinkFailed, Note,
         VariantBegan, SocketChanged, CounterChanged, PacketPassed, VerdictGiven,
     )
 }  # fmt: skip

@@ -52,6 +52,9 @@ class MachineTransport:
     def power(self, _: Node) -> NoPower:
         return NoPower(message("nothing switches the power of a real machine"))
 
+    def workload(self, _: Node) -> None:
+        """A real machine has no container of the user's."""
+
     def _setup(self, machine: Machine) -> MachineSetup:
         others = [each.node for each in self._machines.values() if each is not machine]
         peers = {name: node.address for node in others for name in node.names}

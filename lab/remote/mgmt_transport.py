@@ -41,6 +41,9 @@ class MgmtTransport:
         # No container has access to the Docker socket.
         return NoPower("power needs the engine: play this scenario from outside, with `lab run`")
 
+    def workload(self, _: Node) -> None:
+        """Only the engine can reach a user's container."""
+
 
 class NoPower:
     """The power of a node that can't be switched. Refuses everything, with the reason."""

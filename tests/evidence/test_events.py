@@ -25,6 +25,8 @@ from lab.evidence.events import (
     SocketChanged,
     VariantBegan,
     VerdictGiven,
+    WorkloadEnded,
+    WorkloadStarted,
 )
 from lab.link.settings import Impairment, LinkSettings
 from lab.link.verification import Check
@@ -83,6 +85,17 @@ EVENTS = [
     (packet("lost", "retransmission"), "alice:40112 → bob:8001 SYN, lost, retransmission"),
     (VerdictGiven(1.5, "lab", "pass"), "pass"),
     (VerdictGiven(1.5, "lab", "fail", "assert 1 == 2"), "fail: assert 1 == 2"),
+    (FaultChanged(1.5, "bob", "power cut", "begin", "web"), "power cut, with its container web"),
+    (WorkloadStarted(1.5, "bob", 3, "web", "nginx", "nginx -g x"), "container web: nginx -g x"),
+    (WorkloadEnded(1.5, "bob", 3, "web", exit_code=1, last_lines="a\nb"),
+     "container web ended: exit code 1"),
+    (WorkloadEnded(1.5, "bob", 3, "web", signal="KILL", out_of_memory=True),
+     "container web ended: killed by SIGKILL, out of memory"),
+    (WorkloadEnded(1.5, "bob", 3, "web"), "container web ended: exit code unknown"),
+    (WorkloadEnded(1.5, "bob", 3, "web", exit_code=1, earlier=16.7),
+     "container web isn't running: it ended 17 s before the run, exit code 1"),
+    (WorkloadEnded(1.5, "bob", 3, "web", exit_code=127, error="no such file"),
+     "container web ended: not started, no such file"),
 ]  # fmt: skip
 
 

@@ -246,3 +246,20 @@ def test_a_project_whose_names_all_resolve_has_nothing_left_out():
         "db": {"image": "y"},
     }
     assert left_out("web", "db", **services) == []
+
+
+def test_the_name_of_a_service_resolves_although_its_host_has_another():
+    hosts = (
+        Host("database", aliases=("d",), workload=Workload(service="db")),
+        Host("db2", workload=Workload(service="x")),
+    )
+    names = {node.name: node.names for node in planned(*hosts).nodes}
+    assert names == {"database": ("db", "database", "d"), "db2": ("x", "db2")}
+
+
+def test_the_name_of_a_service_of_several_hosts_stays_free():
+    hosts = (
+        Host("web", count=2, workload=Workload(service="frontend")),
+        Host("db", workload=Workload(service="db")),
+    )
+    assert [node.names for node in planned(*hosts).nodes] == [("web-1",), ("web-2",), ("db",)]

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from lab.control.collection.capture import LIMIT, SNAPLEN, Capture
 from lab.control.collection.socket_monitor import SocketMonitor, share
+from lab.control.collection.workload_monitor import WorkloadMonitor
 from lab.control.host import Host
 from lab.errors import LabError, Unsupported
 from lab.evidence.diagnosis.diagnose import Evidence
@@ -54,6 +55,7 @@ class EvidenceCollector:
     captures: list[Capture] = field(default_factory=list)  # of hosts, on request
     monitors: list[SocketMonitor] = field(default_factory=list)
     uncaptured: str = ""  # why no packets are captured
+    workloads: dict[str, WorkloadMonitor] = field(default_factory=dict)  # by the name of their host
     traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))  # of the whole run, once stopped
 
     def start(self) -> None:
@@ -63,11 +65,15 @@ class EvidenceCollector:
             starting = [pool.submit(self._monitor, host) for host in self.hosts]
             for name, (router, interface) in planned.items():
                 starting.append(pool.submit(self._capture_segment, name, router, interface))
+            starting += [pool.submit(self._follow_workload, host) for host in self.hosts]
             for job in starting:
                 job.result()
         self.segments.sort(key=lambda capture: list(planned).index(capture.about.name))
         share(self.monitors)
         self._correct_clocks()
+        clocks = {monitor.host.name: monitor.clock for monitor in self.monitors}
+        for name, workload in self.workloads.items():
+            workload.begin(clocks[name])
         for host in self.hosts:
             host.returned.append(self._resume)
 
@@ -88,6 +94,13 @@ class EvidenceCollector:
             clock = monitors[capture.host.name].clock
             capture.correct = clock.correct
             capture.about.clock_error = 2 * clock.uncertainty if len(kernels) > 1 else 0.0
+
+    def _follow_workload(self, host: Host) -> None:
+        if host.workload is not None:
+            self.workloads[host.name] = WorkloadMonitor(host, host.workload, self.observe)
+        elif host.node.workload:
+            text = f"the output of {host.node.workload} isn't collected: this needs the engine"
+            self.observe(Note(time.time(), host.title, text))
 
     def _resume(self, host: Host) -> None:
         """Restarts the monitor and the captures of a host after its power was off."""
@@ -149,6 +162,7 @@ class EvidenceCollector:
         """
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             _each(pool, SocketMonitor.flush, self.monitors)
+            _each(pool, WorkloadMonitor.flush, self.workloads.values())
         return Evidence(read_events(self.folder), self.packets()).since(since)
 
     def stop(self) -> None:
@@ -160,6 +174,7 @@ class EvidenceCollector:
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             stopping = pool.map(SocketMonitor.stop, self.monitors)
             _each(pool, Capture.stop, self.segments)
+            _each(pool, WorkloadMonitor.stop, self.workloads.values())
             list(stopping)
         for capture in [*self.segments, *self.captures]:
             capture.write(self.folder)

@@ -5,10 +5,19 @@ Their order is their rank: if two findings have a common subject, that of the ea
 
 from __future__ import annotations
 
-from lab.evidence.diagnosis import closing, connecting, datagrams, program_output, routing, stalled
+from lab.evidence.diagnosis import (
+    closing,
+    connecting,
+    datagrams,
+    program_output,
+    routing,
+    stalled,
+    workloads,
+)
 from lab.evidence.diagnosis.model import Rule
 
 RULES: tuple[Rule, ...] = (
+    workloads.container_ended,
     program_output.address_in_use, program_output.unknown_name, program_output.wrong_host,
     program_output.own_address,
     connecting.refused, routing.fallback, connecting.unanswered, program_output.no_route,

@@ -20,6 +20,8 @@ from lab.evidence.events import (
     ProgramEvent,
     ProgramExited,
     ProgramStarted,
+    WorkloadEnded,
+    WorkloadStarted,
 )
 from lab.evidence.packets.connections import Connection
 from lab.evidence.packets.network import Way
@@ -103,9 +105,16 @@ class Evidence:
         return self.events[-1].at if self.events else 0.0
 
     def since(self, start: float) -> Evidence:
-        """The evidence without earlier packets, programs and counters. Sockets and faults stay: they last."""
-        momentary = (ProgramEvent, CounterChanged)
-        events = [event for event in self.events if event.at >= start or not isinstance(event, momentary)]
+        """The evidence without earlier packets, programs and counters.
+
+        Sockets, faults and the ends of containers stay: they last.
+        """
+
+        def lasts(event: Event) -> bool:
+            lasting = isinstance(event, WorkloadStarted | WorkloadEnded)
+            return lasting or not isinstance(event, ProgramEvent | CounterChanged)
+
+        events = [event for event in self.events if event.at >= start or lasts(event)]
         return self._with(events, lambda at: at >= start)
 
     @cached_property

@@ -18,7 +18,11 @@ from lab.evidence.events import (
     Output,
     PacketPassed,
     ProgramEvent,
+    ProgramExited,
+    ProgramStarted,
     SocketChanged,
+    WorkloadEnded,
+    WorkloadStarted,
 )
 from lab.evidence.socket_history import SocketHistory, socket_histories
 from lab.locale import Message
@@ -28,7 +32,7 @@ MAX_TEXT = 2000  # characters of one line
 MAX_STATES = 5000  # of sockets
 
 LINK = (LinkChanged, LinkMeasured, LinkFailed)
-DETAILED = (FaultChanged, CounterChanged, *LINK)
+DETAILED = (FaultChanged, CounterChanged, WorkloadStarted, WorkloadEnded, *LINK)
 
 Row: TypeAlias = dict[str, Any]
 
@@ -67,9 +71,14 @@ def lines(events: Sequence[Event], clock: Clock, nodes: Sequence[str]) -> tuple[
 
 
 def _kind(event: Event) -> str:
-    """The kind on the page: the stream for a line of output, and one kind for all events of the link."""
+    """The kind on the page: the stream for a line of output, and one kind for all events of the link.
+
+    A container is shown as a program.
+    """
     if isinstance(event, Output):
         return event.stream
+    if isinstance(event, WorkloadStarted | WorkloadEnded):
+        return ProgramStarted.kind if isinstance(event, WorkloadStarted) else ProgramExited.kind
     return "link" if isinstance(event, LINK) else event.kind
 
 

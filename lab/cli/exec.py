@@ -1,0 +1,36 @@
+"""`lab exec`: a command in the user's container on a host."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from lab.cli.errors import errors_in_one_line
+from lab.cli.options import File, Project, lab_name
+from lab.control.transport import from_engine
+from lab.engine.compose import users_environment
+from lab.locale import _
+
+EXEC = _(
+    "Run a command in your own container on a host, and exit with its exit code.\n\n"
+    "Options of `lab exec` come before the host; everything after it belongs to the command:"
+    " lab exec web nginx -T"
+)
+
+
+def execute(
+    host: Annotated[str, typer.Argument(help=_("The host, by any of its names."))],
+    command: Annotated[list[str], typer.Argument(help=_("The command with its arguments."))],
+    project: Project = None,
+    file: File = None,
+) -> None:
+    with errors_in_one_line():
+        name = lab_name(project, file)
+        with from_engine(name) as lab:
+            service = lab[host].require_workload().name
+        terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
+        argv = ["docker", "compose", "-p", name, "exec", *terminal, service, *command]
+        os.execvpe(argv[0], argv, users_environment())

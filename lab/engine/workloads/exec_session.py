@@ -1,0 +1,144 @@
+"""A command in a container, with the interface of lab.remote.ssh.Session."""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
+
+from docker.models.containers import Container
+
+from lab.engine.client import asked, client_of
+from lab.engine.exec_stream import upgraded
+from lab.engine.workloads.kill import kill_exec
+from lab.engine.workloads.model import exit_signal
+
+HEADER = struct.Struct(">BxxxL")  # stream, length of the payload: Engine API, "attach"
+STDOUT = 1
+CHUNK = 1 << 16
+EXIT_TIMEOUT = 5.0  # seconds from the end of the output until the engine has the exit code
+# The engine writes its own error to stdout if it can't start the command.
+REFUSED = b"OCI runtime exec failed: "
+REFUSED_CODES = (126, 127)
+
+
+class ExecSession:
+    """A command that runs in a container: its streams, its exit, and signals to it."""
+
+    def __init__(self, container: Container, argv: Sequence[str], helper_image: str) -> None:
+        """``helper_image`` is an image with Python, from which ``send_signal`` starts a container.
+
+        Raises EnvironmentFailure.
+        """
+        self._container = container
+        self._api: Any = client_of(container).api
+        self._helper_image = helper_image
+        created = asked(self._api.exec_create, container.id, list(argv), stdin=True, stdout=True, stderr=True)
+        self._id = created["Id"]
+        self._raw = asked(self._api.exec_start, self._id, socket=True)
+        self._socket, received = upgraded(self._raw)
+        self._frames = _Frames(received)
+        self._input: SimpleQueue[bytes | None] = SimpleQueue()
+        self._code: int | None = None
+        self._first = True
+        self.refused = ""  # why the engine couldn't start the command
+        threading.Thread(target=self._write, daemon=True, name=f"stdin {container.name}").start()
+
+    def pump(self, on_output: Callable[[str, bytes], Any], deadline: float | None) -> bool:
+        """Passes on ("stdout" | "stderr", bytes) as they come, until the command has exited.
+
+        ``deadline`` is a time.monotonic() value. Returns False if it passed first.
+        """
+        while True:
+            for stream, data in self._frames:
+                on_output(self._relabelled(stream, data), data)
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._socket], [], [], left)[0]:
+                return False
+            if not (data := self._socket.recv(CHUNK)):
+                self._code = self._exit()
+                return True
+            self._frames.feed(data)
+
+    @property
+    def exit_code(self) -> int | None:
+        """None if a signal ended the command, or if it still runs."""
+        return None if self.exit_signal else self._code
+
+    @property
+    def exit_signal(self) -> str | None:
+        """The name of the signal that ended the command, without SIG. See ``exit_signal`` of model.py."""
+        number = exit_signal(self._code or 0)
+        return signal.Signals(number).name.removeprefix("SIG") if number else None
+
+    def send(self, data: bytes) -> None:
+        """Writes to its standard input; returns at once."""
+        self._input.put(data)
+
+    def close_stdin(self) -> None:
+        self._input.put(None)
+
+    def send_signal(self, name: str) -> None:
+        """Sends the signal to the command and all processes that it started. Raises EnvironmentFailure."""
+        about = asked(self._api.exec_inspect, self._id)
+        if about["Running"] and about["Pid"]:
+            kill_exec(self._container, int(about["Pid"]), f"SIG{name}", self._helper_image)
+
+    def close(self) -> None:
+        self._input.put(None)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._raw.close()
+        if self._socket is not self._raw:
+            self._socket.close()
+
+    def _write(self) -> None:
+        """Writes the input in a thread: the command may not read it before its own output has been read."""
+        with suppress(OSError, ValueError):  # the command has exited, or this was closed
+            while (data := self._input.get()) is not None:
+                self._socket.sendall(data)
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def _relabelled(self, stream: str, data: bytes) -> str:
+        """The stream of a piece of output; the engine's refusal to start the command is an error."""
+        first, self._first = self._first, False
+        if first and data.startswith(REFUSED):
+            self.refused = data.decode(errors="backslashreplace").strip()
+        return "stderr" if self.refused else stream
+
+    def _exit(self) -> int | None:
+        """The exit code. The engine has it a little later than the end of the output."""
+        until = time.monotonic() + EXIT_TIMEOUT
+        while (about := asked(self._api.exec_inspect, self._id))["Running"] and time.monotonic() < until:
+            time.sleep(0.01)  # between two checks
+        code = about["ExitCode"]
+        if code not in REFUSED_CODES:
+            self.refused = ""
+        return None if code is None else int(code)
+
+
+class _Frames:
+    """Splits the engine's byte stream into the pieces of stdout and stderr that arrived so far."""
+
+    def __init__(self, received: bytes) -> None:
+        self._received = bytearray(received)
+
+    def feed(self, data: bytes) -> None:
+        self._received += data
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        while len(self._received) >= HEADER.size:
+            stream, length = HEADER.unpack_from(self._received)
+            end = HEADER.size + length
+            if len(self._received) < end:
+                return
+            data = bytes(self._received[HEADER.size : end])
+            del self._received[:end]
+            yield ("stdout" if stream == STDOUT else "stderr"), data

@@ -1,0 +1,71 @@
+"""A user's container on a host of a running lab."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+from lab.engine.client import HOST_LABEL, SERVICE_LABEL, Engine, asked
+from lab.engine.workloads.exec_session import ExecSession
+from lab.engine.workloads.log import Log, last_lines, last_position
+from lab.engine.workloads.model import WorkloadState
+from lab.errors import EnvironmentFailure
+from lab.locale import message
+
+
+class EngineWorkload:
+    """The user's container on a host, through the engine. All methods raise EnvironmentFailure."""
+
+    def __init__(self, container: Container, node: Container) -> None:
+        """``node`` is the lab's own container on this host, whose network namespace it shares."""
+        self.container = container
+        self.node = node
+        self.host = container.labels[HOST_LABEL]
+        self.name = container.labels[SERVICE_LABEL]  # the Compose service
+
+    @property
+    def image(self) -> str:
+        return str(self.container.attrs["Config"]["Image"])
+
+    @property
+    def argv(self) -> list[str]:
+        """The command line of its main process."""
+        return [self.container.attrs["Path"], *(self.container.attrs["Args"] or ())]
+
+    def state(self) -> WorkloadState:
+        try:
+            asked(self.container.reload)
+        except EnvironmentFailure as error:
+            if isinstance(error.__cause__, NotFound):
+                return WorkloadState("removed")
+            raise
+        return WorkloadState.from_inspect(self.container.attrs["State"])
+
+    def execute(self, argv: Sequence[str]) -> ExecSession:
+        """Starts a command in the container."""
+        state = self.state()
+        if state.status != "running":
+            raise EnvironmentFailure(
+                message("{name}: the container isn't running: {status}", name=self.name, status=state.status)
+            )
+        return ExecSession(self.container, argv, self.node.attrs["Image"])
+
+    def log(self, position: int, *, follow: bool = False) -> Log:
+        """Its output after a position."""
+        return Log(self.container, position, follow=follow)
+
+    def position(self) -> int:
+        """The position of its last line of output so far."""
+        return last_position(self.container)
+
+    def last_lines(self, count: int) -> list[str]:
+        return last_lines(self.container, count)
+
+
+def workloads_of(engine: Engine, project: str) -> dict[str, EngineWorkload]:
+    """The users' containers of a lab, by the service of their host. Raises EnvironmentFailure."""
+    nodes = {node.labels[SERVICE_LABEL]: node for node in engine.nodes(project)}
+    found = engine.workloads(project)
+    return {host: EngineWorkload(found[host], nodes[host]) for host in sorted(found.keys() & nodes.keys())}
