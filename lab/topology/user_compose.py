@@ -57,11 +57,19 @@ class UserCompose:
         sysctls = {k: v for k, v in (theirs.get("sysctls") or {}).items() if not k.startswith("net.")}
         return (
             kept
+            | self._image(name, kept)
             | ({"sysctls": sysctls} if sysctls else {})
             | {kind: [self._renamed(each) for each in kept[kind]] for kind in RESOURCES if kind in kept}
             | {"depends_on": self._dependencies(name, host)}
             | ({"deploy": _without_replicas(kept["deploy"])} if "deploy" in kept else {})
         )
+
+    def _image(self, name: str, service: Service) -> Service:
+        """Of a service that is built: the image of the user's own project, built again at each start."""
+        if "build" not in service:
+            return {}
+        image = service.get("image") or f"{self._config.get('name', 'lab')}-{name}"
+        return {"image": image, "pull_policy": service.get("pull_policy") or "build"}
 
     def resources(self, kind: str) -> dict[str, Any]:
         """The volumes, configs or secrets that the hosts' services use.

@@ -6,6 +6,7 @@ lab.topology.user_compose translates.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +42,7 @@ def workload_services(plan: Plan, user_config: Mapping[str, Any] | None = None) 
     small = {f"{name}-small": {"driver_opts": dict(SMALL_DISK_OPTIONS)} for name in hosts}
     theirs = UserCompose(plan, user_config or {}, reserved={"keys", "topology", *small})
     services = {
-        workload_service(name): _service(name, host, host.workload, theirs)
+        workload_service(name): _service(name, host, host.workload, theirs, image_name(plan.name, host.name))
         for name, host in hosts.items()
         if host.workload
     }
@@ -54,9 +55,13 @@ def workload_services(plan: Plan, user_config: Mapping[str, Any] | None = None) 
     )
 
 
-def _service(name: str, host: Host, workload: Workload, theirs: UserCompose) -> Service:
-    """The service of one workload: as its author describes it, in the namespace of the host ``name``."""
-    service = theirs.service(workload.service, host.name) if workload.service else _own(workload)
+def _service(name: str, host: Host, workload: Workload, theirs: UserCompose, image: str) -> Service:
+    """The service of one workload: as its author describes it, in the namespace of the host ``name``.
+
+    If it is built, its image is called ``image``, and each start builds it again, from the engine's cache if
+    nothing has changed.
+    """
+    service = theirs.service(workload.service, host.name) if workload.service else _own(workload, image)
     if workload.command is not None:
         service["command"] = [escaped(word) for word in workload.command]
     if workload.environment:
@@ -70,12 +75,15 @@ def _service(name: str, host: Host, workload: Workload, theirs: UserCompose) -> 
     }
 
 
-def _own(workload: Workload) -> Service:
-    return (
-        {"build": {"context": escaped(workload.build)}}
-        if workload.build
-        else {"image": escaped(workload.image)}
-    )
+def _own(workload: Workload, image: str) -> Service:
+    if not workload.build:
+        return {"image": escaped(workload.image)}
+    return {"build": {"context": escaped(workload.build)}, "image": image, "pull_policy": "build"}
+
+
+def image_name(lab: str, host: str) -> str:
+    """The name of the image that is built for a host, as Compose would name it: the same in each start."""
+    return f"{re.sub(r'[^a-z0-9]+', '-', lab.lower()).strip('-') or 'lab'}-{host}"
 
 
 def binds(mounts: Iterable[Mount]) -> list[dict[str, Any]]:

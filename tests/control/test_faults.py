@@ -104,6 +104,16 @@ def test_a_host_without_power_comes_back(lab, seen):
     assert faults(seen) == edges("power cut", "power on")
 
 
+def test_no_peer_is_notified_of_a_power_cut(lab):
+    """The kernel would close the connections of the processes that are killed, if it still had a link."""
+    with lab.server.start("lab-echo serve --mode upper --port 8079"):
+        with lab.client.start("nc -4 server 8079", announce="") as client:
+            client.send("one\n")
+            client.wait_for_line("ONE")
+            with lab.server.without_power():
+                assert len(lab.client.run("ss -Htn state established dport = :8079").lines) == 1
+
+
 def test_no_process_survives_a_reboot(lab):
     begun = "cut -d' ' -f22 /proc/1/stat"
     before = lab.client.run(begun).stdout

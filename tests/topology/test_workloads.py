@@ -54,6 +54,7 @@ def test_command_environment_and_mounts_are_passed_on_without_replacing_variable
     host = Host("web", workload=workload, mounts=(Mount("/my/src", "/src"), Mount("/etc/a", "/a", True)))
     service = workload_services(planned(host)).services["web-workload"]
     assert service["build"] == {"context": "/my/$$dir"}
+    assert (service["image"], service["pull_policy"]) == ("test-web", "build")
     assert service["command"] == ["sh", "-c", "echo $$HOME"]
     assert service["environment"] == {"A": "$$B"}
     assert [(v["source"], v["target"], v.get("read_only")) for v in service["volumes"]] == [
@@ -86,6 +87,7 @@ def test_a_service_of_the_users_compose_file_keeps_its_settings():
     assert {key: service[key] for key in theirs.keys() - changed} == {
         key: theirs[key] for key in theirs.keys() - changed
     }
+    assert (service["image"], service["pull_policy"]) == ("theirs-web", "build")
     assert "command" not in service  # null in the JSON: that of the image
     assert service["labels"]["their"] == "label"
     assert service["volumes"][0] == theirs["volumes"][0]
