@@ -47,7 +47,7 @@ def lanes(traffic: Traffic, active: Collection[str] = (), wanted: Collection[str
     A node takes part if it sent, received or forwarded a packet, or if it is ``active`` for another reason,
     such as a program that ran on it.
     """
-    everything = order(traffic.captures.values(), traffic.names)
+    everything = order(traffic.cabling, traffic.names)
     if wanted:
         return Lanes(tuple(everything)).without(set(everything).difference(wanted))
     return folded(everything, {*packets_by_node(packets_by_path(traffic)), *active})

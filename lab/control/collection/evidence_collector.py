@@ -1,15 +1,18 @@
 """Collects the evidence of a run: captures on all segments of all routers, socket states on every node.
 
-In a lab without routers the hosts capture their own packets, if all of them can.
+Hosts capture the packets that no router forwards: those to other hosts on the same segment, or all of them
+in a lab without routers, if all hosts can.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,11 +28,13 @@ from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
 from lab.link.impairment_model import PROBE_PORT
 from lab.locale import message
-from lab.topology.node import Interface
+from lab.topology.node import Interface, Node
 
 WORKERS = 16  # threads that start and stop captures and monitors
 SETTLE = 0.1  # seconds for a packet to leave the router, if the delay isn't known
 MAX_SETTLE = 2.0
+HOST_FLUSH_TIMEOUT = 1.0
+MAX_NEIGHBOURS = 8  # hosts on a segment that capture the packets to each other; more would slow down each run
 NO_PROBES = f"not udp port {PROBE_PORT}"  # probes that measure the link aren't traffic of the scenario
 
 T = TypeVar("T")
@@ -116,9 +121,13 @@ class EvidenceCollector:
         self.monitors.append(monitor)
         monitor.wait_until_watching()
 
-    def _capture_segment(self, name: str, router: Host, interface: Interface) -> None:
+    def _capture_segment(self, name: str, host: Host, interface: Interface) -> None:
         address = interface.address.partition("/")[0]
-        capture = self._capture(router, name, address, NO_PROBES, segment=interface.segment)
+        routers = [each.node for each in self.hosts if each.node.role == "router"]
+        expression = NO_PROBES
+        if routers and host.node.role == "host":
+            expression += f" and {between_neighbours(interface, routers)}"
+        capture = self._capture(host, name, address, expression, segment=interface.segment)
         self.segments.append(capture)
         capture.wait_until_listening()
 
@@ -133,8 +142,17 @@ class EvidenceCollector:
         monitors = [monitor for monitor in self.monitors if monitor.host.name in capturing]
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             _each(pool, SocketMonitor.wait_until_quiet, monitors)
-            _each(pool, Capture.flush, self.segments)
+            _each(pool, self._flush, self.segments)
         return self._traffic()
+
+    def _flush(self, capture: Capture) -> None:
+        """Receives all packets of a capture. A host may be off or paused: then it has sent none."""
+        has_router = any(host.node.role == "router" for host in self.hosts)
+        if capture.host.node.role == "host" and has_router:
+            with suppress(LabError):
+                capture.flush(HOST_FLUSH_TIMEOUT)
+        else:
+            capture.flush()
 
     @contextmanager
     def capture(self, host: Host, expression: str = "") -> Iterator[Capture]:
@@ -232,17 +250,31 @@ def _time_left(traffic: Traffic) -> float:
 
 
 def capture_names(hosts: Iterable[Host]) -> dict[str, tuple[Host, Interface]]:
-    """The interface of a router by the name of its capture: the segment's name for the first router of a
-    segment, SEGMENT@ROUTER for the others. Without a router: those of the hosts.
+    """The captured interfaces by the names of their captures: SEGMENT for the first router of a segment,
+    SEGMENT@NODE for further routers, and for the hosts of a segment with several of them. Without a router,
+    the interfaces of all hosts.
     """
-    found: dict[str, tuple[Host, Interface]] = {}
     hosts = list(hosts)
-    for router in [host for host in hosts if host.node.role == "router"] or hosts:
-        for interface in router.node.interfaces:
+    routers = [host for host in hosts if host.node.role == "router"]
+    on = Counter(segment for host in hosts if host.node.role == "host" for segment in host.node.segments)
+    found: dict[str, tuple[Host, Interface]] = {}
+    for host in [*routers, *(host for host in hosts if host not in routers)]:
+        for interface in host.node.interfaces:
             segment = interface.segment
-            name = f"{segment}@{router.title}" if segment in found else segment
-            found[name] = router, interface
+            if routers and host not in routers and not 1 < on[segment] <= MAX_NEIGHBOURS:
+                continue
+            plain = segment not in found and (not routers or host in routers)
+            found[segment if plain else f"{segment}@{host.title}"] = host, interface
     return found
+
+
+def between_neighbours(interface: Interface, routers: Iterable[Node]) -> str:
+    """The pcap-filter(7) for packets between two hosts of one segment."""
+    own = [ip_interface(address) for address in (interface.address, interface.address6) if address]
+    local = " or ".join(f"(src net {each.network} and dst net {each.network})" for each in own)
+    addresses = [a for router in routers for a in (*router.addresses, *router.addresses6)]
+    nearby = [a for a in addresses if any(ip_address(a) in each.network for each in own)]
+    return f"({local})" + "".join(f" and not host {a}" for a in nearby) + " and not ether multicast"
 
 
 def names(hosts: Iterable[Host]) -> dict[str, str]:

@@ -144,7 +144,7 @@ def why_undelivered(evidence: Evidence, group: list[Connection]) -> Message:
             "it never reached {node} on the segment {segment}{fault}",
             "none reached {node} on the segment {segment}{fault}",
             count=count,
-            node=next_node(evidence, first.server),
+            node=next_node(evidence, first.server, way.lost_on),
             segment=way.lost_on,
             fault=fault,
         )

@@ -98,7 +98,7 @@ def _places(evidence: Evidence, missing: list[Datagram]) -> Message:
         return message("were lost on the way ({counts})", counts=listed(counts))
     (((router, segment), _),) = places.items()
     if segment:
-        node = next_node(evidence, missing[0].receiver)
+        node = next_node(evidence, missing[0].receiver, segment)
         return message("never reached {node} on the segment {segment}", node=node, segment=segment)
     return message("entered {router} and never left it", router=router_name(evidence, router))
 

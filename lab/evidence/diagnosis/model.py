@@ -214,10 +214,11 @@ class Evidence:
         ends = connection.ends
         return [socket for socket in self.sockets if frozenset((socket.local, socket.remote)) in ends]
 
-    def shares_a_segment(self, node: str) -> bool:
-        """Whether other hosts are on a segment of the node: no capture has the packets between them."""
+    def has_unseen_neighbours(self, node: str) -> bool:
+        """Whether packets to another host on a segment of the node are in no capture."""
         hosts = [each for each in self.traffic.network.nodes if each.role == "host"]
-        own = {segment for each in hosts if each.title == node for segment in each.segments}
+        captured = {c.segment for c in self.traffic.captures.values() if c.node == node}
+        own = {segment for each in hosts if each.title == node for segment in each.segments} - captured
         return any(own & set(each.segments) for each in hosts if each.title != node)
 
     def unread_bytes(self, connection: Connection, node: str) -> int:

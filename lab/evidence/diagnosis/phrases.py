@@ -58,14 +58,16 @@ def last_router(evidence: Evidence, connection: Connection) -> Message | str:
     return router_name(evidence, way.routers[0] if way and way.routers else "")
 
 
-def next_node(evidence: Evidence, receiver: str) -> Message | str:
-    """The node that captures a packet next after a router, or after the sender if there are no routers."""
-    return message("the next router") if evidence.routers else receiver
+def next_node(evidence: Evidence, receiver: str, segment: str) -> Message | str:
+    """The node that should have captured a packet on a segment: the receiver, or a router."""
+    captures = evidence.traffic.captures.values()
+    at_receiver = any((c.node, c.segment) == (receiver, segment) for c in captures)
+    return receiver if at_receiver or not evidence.routers else message("the next router")
 
 
 def missed(evidence: Evidence, way: Direction, receiver: str) -> Message:
     """ "left the router", "left r1", "reached the next router on the segment middle": after "none"."""
     if way.lost_on:
-        node = next_node(evidence, receiver)
+        node = next_node(evidence, receiver, way.lost_on)
         return message("reached {node} on the segment {segment}", node=node, segment=way.lost_on)
     return message("left {router}", router=router_name(evidence, way.lost_at))

@@ -80,7 +80,11 @@ def unknown_name(evidence: Evidence) -> Iterator[Finding]:
 def own_address(evidence: Evidence) -> Iterator[Finding]:
     """A connection was refused, and no packet left: the host connected to itself."""
     for event, program in evidence.output_matching(REFUSED):
-        if program is None or not evidence.sent_nothing(program) or evidence.shares_a_segment(event.node):
+        if (
+            program is None
+            or not evidence.sent_nothing(program)
+            or evidence.has_unseen_neighbours(event.node)
+        ):
             continue  # packets to a neighbour are in no capture
         sentence = message(
             "{node} was refused and no packet left it: it connected to an address of its own. 127.0.0.1, "

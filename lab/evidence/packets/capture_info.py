@@ -11,10 +11,11 @@ from typing import Any
 class CaptureInfo:
     """One capture: of a router's interface on a segment, or of a host on request.
 
-    In a lab without routers the hosts' own interfaces are captured, and named as those of routers.
+    Hosts capture the packets to other hosts on the same segment, which no router forwards. In a lab without
+    routers their interfaces are captured as those of routers.
     """
 
-    name: str  # SEGMENT, SEGMENT@ROUTER for the further routers of a segment, or a host's
+    name: str  # SEGMENT, SEGMENT@NODE for the further nodes of a segment, or a host's
     file: str
     segment: str = ""  # "" for a capture of a host
     node: str = ""  # the title of the router, or of the host

@@ -155,7 +155,7 @@ class Network:
         self._by_name = {capture.name: capture for capture in self.captures}
         self._on = {(capture.segment, capture.node): capture.name for capture in self.captures}
         self._owner = {address: title for title, node in self.routers.items() for address in node.addresses}
-        self._by_hardware = {card: c.name for c in self.captures for card in c.hardware}
+        self._by_hardware = {card: c.name for c in self.of_routers for card in c.hardware}
         self._attached = {
             (address, segment)
             for node in self.nodes
@@ -168,6 +168,11 @@ class Network:
     def segments(self) -> tuple[str, ...]:
         """The captured segments, in the order of their captures."""
         return tuple(dict.fromkeys(capture.segment for capture in self.captures))
+
+    @property
+    def of_routers(self) -> tuple[CaptureInfo, ...]:
+        """The captures of routers."""
+        return tuple(capture for capture in self.captures if capture.name not in self._hosts)
 
     @property
     def shared(self) -> tuple[str, ...]:
@@ -285,7 +290,7 @@ class Network:
         return (address, capture.segment) in self._attached
 
     def _is_shared(self, segment: str) -> bool:
-        return sum(capture.segment == segment for capture in self.captures) > 1
+        return sum(capture.segment == segment for capture in self.of_routers) > 1
 
 
 def _from_captures(title: str, captures: Sequence[CaptureInfo]) -> NetworkNode:

@@ -54,6 +54,11 @@ class Traffic:
         return network(self.topology, self.captures.values())
 
     @property
+    def cabling(self) -> list[CaptureInfo]:
+        """The captures of routers, which show how the segments are joined; without a router, all of them."""
+        return list(self.network.of_routers or self.captures.values())
+
+    @property
     def complete(self) -> bool:
         """Whether the captures have every packet of all segments."""
         return all(capture.complete for capture in self.captures.values())

@@ -20,7 +20,7 @@ def columns(record: Mapping[str, Any], events: Sequence[Event], traffic: Traffic
     for event in events:
         if event.node != "lab":
             known.setdefault(event.node, {})
-    captures = list(traffic.captures.values() if traffic else _assumed(known))
+    captures = list(traffic.cabling if traffic else _assumed(known))
     titles = [title for title in order(captures, names_of(known)) if title in known]
     titles += [title for title in known if title not in titles]
     part = {event.node for event in events if not isinstance(event, QUIET)}

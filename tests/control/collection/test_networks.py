@@ -135,7 +135,7 @@ def test_a_connection_through_a_translation_and_a_further_router(run):
     with lab["web"].start("lab-echo serve --mode hello --port 7401"):
         lab["alice"].run("lab-echo send web hello --mode hello --port 7401", check=True)
     traffic = run.traffic()
-    assert list(traffic.captures) == ["home", "isp", "isp@far", "dc"]
+    assert list(traffic.captures) == ["home", "isp", "isp@far", "dc", "dc@web", "dc@shop"]
     (connection,) = traffic.connections(7401)
     assert (connection.client, connection.server, connection.handshake) == ("alice", "web", "complete")
     assert connection.translated[0].address == lab["edge"].node.addresses[1]
@@ -255,6 +255,27 @@ def test_the_sockets_of_a_user_s_container_are_those_of_its_host(run):
     assert (connection.client, connection.server, connection.from_server.bytes) == ("alice", "shop", 7)
 
 
+def test_packets_between_two_hosts_of_a_segment_are_captured_by_both(run):
+    fetch = "import socket, sys; print(socket.create_connection((sys.argv[1], 8090), 5).recv(99))"
+    assert "welcome" in run.lab["web"].python(fetch, "shop", check=True).stdout
+    traffic = run.traffic()
+    (connection,) = traffic.connections(8090)
+    assert (connection.client, connection.server, connection.handshake) == ("web", "shop", "complete")
+    assert connection.from_server.bytes == 7
+    ways = {tuple(names(t)) for t in traffic.transits if 8090 in (t.sent.sport, t.sent.dport)}
+    assert ways == {("dc@web", "dc@shop"), ("dc@shop", "dc@web")}
+    run.lab["web"].run("lab-echo send shop hello --mode hello --port 8091")
+    assert "web was refused by shop" in diagnose(run.evidence()).text
+
+
+def test_a_host_that_is_off_does_not_stop_the_evidence_of_the_others(run):
+    run.lab["shop"].power_off()
+    run.lab["alice"].python(SEND, run.lab["web"].address, "7406", "6006", "on", check=True)
+    (datagram,) = run.traffic().datagrams(7406)
+    assert datagram.fate == "crossed"
+    run.lab["shop"].power_on()
+
+
 def test_the_record_gives_the_same_packets(project, tmp_path):
     (tmp_path / "events.jsonl").touch()
     with from_engine(project) as lab:
@@ -271,7 +292,7 @@ def test_the_record_gives_the_same_packets(project, tmp_path):
     assert [d.to_dict() for d in again.datagrams(7405)] == [d.to_dict() for d in live.datagrams(7405)]
     assert [d.fate for d in again.datagrams(7405)] == ["crossed"]
     files = {path.name for path in tmp_path.glob("*.pcapng")}
-    assert files == {"home.pcapng", "isp.pcapng", "isp@far.pcapng", "dc.pcapng"}
-    assert [capture.node for capture in again.captures.values()] == ["edge", "edge", "far", "far"]
+    assert files == {f"{name}.pcapng" for name in ("home", "isp", "isp@far", "dc", "dc@web", "dc@shop")}
+    assert [capture.node for capture in again.cabling] == ["edge", "edge", "far", "far"]
     assert {node["name"] for node in again.topology} == {"alice", "carol", "web", "shop", "edge", "far"}
     assert running - started + ended - ending < 10  # all captures and monitors at once

@@ -310,6 +310,25 @@ def test_a_refusal_by_a_neighbour_isn_t_taken_for_one_by_the_host_itself(home):
     assert "bob was refused and no packet left it" in sentence
 
 
+def test_a_neighbour_that_refuses_is_named_if_the_hosts_capture():
+    net = Network(HOME, hosts=("alice", "web"))
+    alice, web = net.address("alice"), net.address("web")
+    syn = net.send(1.2, tcp(alice, 5000, web, 80, "S", seq=10))
+    reset = net.send(1.3, tcp(web, 80, alice, 5000, "RA", ack=11))
+    refused = "ConnectionRefusedError: [Errno 111] Connection refused"
+    (sentence,) = sentences(failing("alice", "connect", refused), net.traffic(syn, reset))
+    assert sentence.startswith("alice was refused by web: its SYN to port 80")
+
+
+def test_a_packet_that_never_reached_the_neighbour():
+    net = Network(HOME, hosts=("alice", "web"))
+    alice, web = net.address("alice"), net.address("web")
+    syn = net.send(1.2, tcp(alice, 5000, web, 80, "S", seq=10), lost_on="office")
+    assert sentences([], net.traffic(syn)) == (
+        "alice sent 1 SYN to web:80: it never reached web on the segment office.",
+    )
+
+
 @pytest.mark.parametrize(("requests", "named"), [(3, True), (1, False)])
 def test_a_neighbour_that_doesn_t_answer_arp(home, requests, named):
     alice, web = home.address("alice"), home.address("web")

@@ -45,10 +45,10 @@ class Network:
     """The network of a plan. ``send`` gives the packets that its captures see of one packet.
 
     Without ``ethernet``, the captures don't have the Ethernet addresses of their interfaces, as in an old
-    record.
+    record. ``hosts`` are those that capture the packets to their neighbours.
     """
 
-    def __init__(self, planned, *, ethernet=True):
+    def __init__(self, planned, *, ethernet=True, hosts=()):
         self.nodes = {node.name: node for node in planned.nodes}
         self.addresses = {a: node.name for node in planned.nodes for a in (*node.addresses, *node.addresses6)}
         pairs = [(node.name, segment) for node in planned.nodes for segment in node.segments]
@@ -59,11 +59,14 @@ class Network:
             if node.role == "router":
                 for interface in node.interfaces:
                     self._capture(node.name, interface, ethernet)
+        for name in hosts:
+            for interface in self.nodes[name].interfaces:
+                self._capture(name, interface, ethernet)
 
     def _capture(self, router, interface, ethernet):
         segment = interface.segment
         taken = {capture.segment for capture in self.captures.values()}
-        name = f"{segment}@{router}" if segment in taken else segment
+        name = f"{segment}@{router}" if segment in taken or self.nodes[router].role == "host" else segment
         own = [ipaddress.ip_interface(a) for a in (interface.address, interface.address6) if a]
         self.captures[router, segment] = CaptureInfo(
             name,
@@ -118,11 +121,12 @@ class Network:
             segment, via = (first, self._router_on(first)) if sent and first else hop
             receiver = self.addresses.get(via or target)
             at += HOP
-            if self.nodes[node].role == "router":
+            local = sent and not via and receiver and self.nodes[receiver].role == "host"
+            if self.nodes[node].role == "router" or (local and (node, segment) in self.captures):
                 seen.append(self._see(at, data, node, segment, node, receiver))
             if lost_on == segment or receiver is None:
                 return seen
-            if self.nodes[receiver].role == "router":
+            if self.nodes[receiver].role == "router" or (local and (receiver, segment) in self.captures):
                 at += HOP
                 seen.append(self._see(at, data, receiver, segment, node, receiver))
             translated = (translations or {}).get(receiver)

@@ -286,6 +286,24 @@ def test_a_host_that_sends_on_the_other_of_its_segments():
         assert (transit.fate, names(transit)) == ("crossed", ["right", "far@r2"])
 
 
+@pytest.mark.parametrize("ethernet", [True, False])
+def test_packets_between_neighbours_are_captured_at_both_ends(ethernet):
+    """alice and carol are on one segment; the packets to bob cross a router that captures them."""
+    net = Network(SQUARE, ethernet=ethernet, hosts=("alice", "carol"))
+    alice, carol, bob = map(net.address, ("alice", "carol", "bob"))
+    near = net.send(1.0, udp(alice, 5000, carol, 53, ident=1))
+    lost = net.send(2.0, udp(carol, 5000, alice, 53, ident=2), lost_on="left")
+    far = net.send(3.0, udp(alice, 5000, bob, 53, ident=3))
+    one, two, three = net.traffic(near, lost, far).transits
+    assert (one.fate, names(one), one.arrived.segment) == (
+        "crossed",
+        ["left@alice", "left@carol"],
+        "left@carol",
+    )
+    assert (two.fate, names(two), two.lost_on, two.lost_at) == ("lost", ["left@carol"], "left", "")
+    assert (three.fate, names(three)) == ("crossed", ["left", "right"])
+
+
 def test_a_routing_loop_ends_in_a_loss():
     net = Network(ROW)
     alice, router = net.address("alice"), net.address("r1", "middle")
