@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lab.cli.commands import App
@@ -33,8 +34,9 @@ from lab.cli.topology import TOPOLOGY, topology
 from lab.cli.trace import TRACE, trace
 from lab.control.collection.live_capture import Live, file_for
 from lab.control.transport import from_engine
+from lab.engine import topologies
 from lab.engine.cleanup import take_down
-from lab.engine.client import SERVICE_LABEL, Engine
+from lab.engine.client import Engine
 from lab.engine.compose import users_environment
 from lab.engine.docker_transport import described_nodes
 from lab.errors import EnvironmentFailure
@@ -109,9 +111,11 @@ def status(project: Project = None, file: File = None) -> None:
         name = lab_name(project, file)
         nodes = engine.nodes(name)
         if not nodes:
-            raise EnvironmentFailure(_no_lab(name, engine.projects()))
+            is_default = topologies.find(file) == topologies.default() and project is None
+            raise EnvironmentFailure(_no_lab(name, engine.projects(), is_default))
+        stdout.print(f"{_heading(name, engine.topology_of(name))}\n")
         table = Table(_("node"), _("state"), "IPv4", "IPv6", box=None, header_style="bold")
-        states = {node.labels[SERVICE_LABEL]: _state(node.attrs["State"]) for node in nodes}
+        states = engine.states(name)
         for node in described_nodes(engine, nodes):
             style = "green" if states[node.name] in ("healthy", "running") else "red"
             table.add_row(
@@ -205,17 +209,20 @@ def _captured(count: int, file: Path | None) -> Message:
     return messages("{count} packet in {file}", "{count} packets in {file}", count=count, file=file)
 
 
-def _no_lab(project: str, others: Sequence[str]) -> Message:
+def _no_lab(project: str, others: Sequence[str], is_default: bool) -> Message:
+    if is_default and others:
+        return message(
+            "no lab.toml here, and the default lab isn't up; there are: {others} (-p NAME)",
+            others=", ".join(others),
+        )
     if not others:
         return message("no lab {project!r} is up; `lab up` starts one", project=project)
     return message("no lab {project!r} is up; there are: {others}", project=project, others=", ".join(others))
 
 
-def _state(state: Mapping[str, object]) -> str:
-    health = state.get("Health")
-    if state.get("Status") == "running" and isinstance(health, dict):
-        return str(health.get("Status"))
-    return str(state.get("Status"))
+def _heading(project: str, topology: str) -> str:
+    suffix = f" · {_('topology')} {topology}" if topology and topology != project else ""
+    return f"[bold]{escape(project)}[/]{escape(suffix)}"
 
 
 def main() -> NoReturn:

@@ -31,7 +31,7 @@ NETWORK_LABEL = "com.docker.compose.network"
 SERVICE_LABEL = "com.docker.compose.service"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
 ROLE_LABEL = "socketlab.role"
-LAB_LABEL = "socketlab.lab"
+LAB_LABEL = "socketlab.lab"  # of networks and volumes: the name of the topology
 HOST_LABEL = "socketlab.host"  # of a user's container: the service of its host
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
@@ -91,6 +91,11 @@ class Engine:
         return {
             n.attrs["Labels"][NETWORK_LABEL]: _subnets(n) for n in found if NETWORK_LABEL in n.attrs["Labels"]
         }
+
+    def topology_of(self, project: str) -> str:
+        """The name of the topology that the lab was started with; "" if it has no network."""
+        found = asked(self._client.networks.list, filters={"label": f"{PROJECT_LABEL}={project}"})
+        return next((n.attrs["Labels"][LAB_LABEL] for n in found if LAB_LABEL in n.attrs["Labels"]), "")
 
     def states(self, project: str) -> dict[str, str]:
         """The state of each of the project's nodes, by service, in one request: healthy, starting, unhealthy,

@@ -166,8 +166,7 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
     except Unsupported as error:
         verdict, reason = "unsupported", str(error)
     except NoSuchNode as error:
-        verdict = "unsupported" if error.name in missing_nodes(outcome.scenario, lab) else "fail"
-        reason = str(error)
+        verdict, reason = _without_node(outcome.scenario, lab, error)
     except AssertionError as error:
         reason = _failed_assertion(error)
     except LabError as error:
@@ -204,6 +203,18 @@ def _require_topology(scenario: Scenario, lab: Lab) -> None:
                 scenario=scenario.name,
             )
         )
+
+
+def _without_node(scenario: Scenario, lab: Lab, error: NoSuchNode) -> tuple[Verdict, str]:
+    """Unsupported if the scenario's topology has the node; otherwise the scenario has a mistake."""
+    if error.name not in missing_nodes(scenario, lab):
+        return "fail", str(error)
+    hint = message(
+        "{error}; `lab run -f default {scenario}` plays it on the default lab",
+        error=error,
+        scenario=scenario.name,
+    )
+    return "unsupported", str(hint)
 
 
 def missing_nodes(scenario: Scenario, lab: Lab) -> list[str]:

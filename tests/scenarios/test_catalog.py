@@ -153,6 +153,18 @@ def test_a_scenario_may_require_a_profile(folder):
         catalog.load("wrong")
 
 
+def test_a_scenario_may_name_a_topology(folder):
+    (folder / "plain.py").write_text(GOOD)
+    (folder / "wants.py").write_text(GOOD.replace("def run", 'TOPOLOGY = "default"\ndef run'))
+    (folder / "wrong.py").write_text(GOOD.replace("def run", 'TOPOLOGY = "ring"\ndef run'))
+    assert [catalog.load(name).topology for name in ("plain", "wants")] == ["", "default"]
+    assert [catalog.topology(name) for name in ("plain", "wants", "wrong")] == ["", "default", "ring"]
+    with pytest.raises(
+        UsageError, match="wrong.py isn't a scenario: no topology 'ring'; there are: .*default"
+    ):
+        catalog.load("wrong")
+
+
 def test_a_scenario_may_ask_for_pure_acks(folder):
     (folder / "plain.py").write_text(GOOD)
     (folder / "asks.py").write_text(GOOD.replace("def run", "ACKS = True\ndef run"))

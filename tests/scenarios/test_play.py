@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lab.control.lab import Lab, ignore
+from lab.engine import topologies
 from lab.errors import EnvironmentFailure, Unsupported
 from lab.evidence.event_json import from_json
 from lab.scenarios.catalog import Scenario
@@ -123,6 +124,29 @@ def test_events_are_written_and_observed_as_they_happen(tmp_path):
 def test_simultaneous_runs_get_different_folders(tmp_path):
     folders = {played(lambda lab: {}, tmp_path=tmp_path).folder for _ in range(20)}
     assert len(folders) == 20
+
+
+def test_a_lab_without_the_nodes_of_the_topology_is_unsupported_and_nothing_is_run(tmp_path):
+    wants = replace(scenario(raising(AssertionError("it ran"))), topology="default")
+    outcome = play(wants, no_hosts, ignore, tmp_path)
+    assert (outcome.verdict, outcome.exit_code) == ("unsupported", 3)
+    assert "it needs the topology default, and this lab has no node server, client, router" in outcome.reason
+    assert "`lab run made-up` without -p" in outcome.reason
+
+
+def test_in_the_runner_a_scenario_with_a_topology_is_unsupported(tmp_path, monkeypatch):
+    monkeypatch.setattr(topologies, "FOLDER", tmp_path / "not mounted there")
+    wants = replace(scenario(raising(AssertionError("it ran"))), topology="star")
+    assert play(wants, no_hosts, ignore, tmp_path).verdict == "unsupported"
+
+
+def test_a_node_of_the_default_topology_that_a_lab_lacks_is_unsupported_and_an_unknown_name_is_a_failure(
+    tmp_path,
+):
+    outcome = played(lambda lab: lab.client.run("true"), tmp_path=tmp_path)
+    assert (outcome.verdict, outcome.reason.partition(";")[0]) == ("unsupported", "no node 'client'")
+    outcome = played(lambda lab: lab.sever.run("true"), tmp_path=tmp_path)
+    assert (outcome.verdict, outcome.reason.partition(";")[0]) == ("fail", "no node 'sever'")
 
 
 def test_a_lab_without_the_profile_is_unsupported_and_nothing_is_run(tmp_path):
