@@ -12,13 +12,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as program
-from benchmarks import report
+from benchmarks import hosts, report
 from benchmarks.load import SIZE
 from benchmarks.rig import Rig, peak_in, tool
 from benchmarks.table import BITS_PER_SECOND, BYTES, PER_SECOND, SECONDS, CannotMeasure, Table, alternate
 from lab.errors import EnvironmentFailure
 
-NAMES = {"up", "run", "transfer", "command", "echo", "memory", "link"}
+NAMES = {"up", "hosts", "run", "transfer", "command", "echo", "memory", "link"}
 
 
 def shown(table):
@@ -150,6 +150,24 @@ def test_a_table_without_the_value_of_a_goal_is_incomplete():
     assert table.compared("ours") == ""
     assert "as a multiple of scp ≥ 3: –  not measured" in shown(table)
     assert not table.complete
+
+
+@pytest.mark.parametrize(("text", "value"), [("512B", 512), ("5.5MiB", 5.5 * 2**20), ("1GiB", 2**30)])
+def test_memory_as_docker_stats_shows_it(text, value):
+    assert hosts.in_bytes(text) == value
+
+
+@pytest.mark.parametrize("text", ["--", "5.5", "5.5MB", ""])
+def test_any_other_memory_cannot_be_measured(text):
+    with pytest.raises(CannotMeasure, match="docker stats shows"):
+        hosts.in_bytes(text)
+
+
+def test_a_tool_that_is_not_installed_is_a_note(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    table = Table("Hosts", SECONDS)
+    assert hosts.others(3, tmp_path, table) == {}
+    assert table.notes == [f"{name}: not installed on this machine" for name in ("containerlab", "mn")]
 
 
 def test_a_missing_tool_is_named():
