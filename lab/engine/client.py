@@ -124,15 +124,12 @@ class Engine:
         Empty if the Compose project isn't a lab.
         """
         label = f"{PROJECT_LABEL}={project}"
-        containers = asked(
-            self._client.containers.list, all=True, ignore_removed=True, filters={"label": label}
-        )
+        containers = asked(self._client.containers.list, all=True, sparse=True, filters={"label": label})
         networks = asked(self._client.networks.list, filters={"label": label})
         volumes = asked(self._client.volumes.list, filters={"label": label})
-        marked = any(ROLE_LABEL in c.labels for c in containers) or any(
-            LAB_LABEL in (r.attrs.get("Labels") or {}) for r in [*networks, *volumes]
-        )
-        return [*containers, *networks, *volumes] if marked else []
+        found = [*containers, *networks, *volumes]
+        marked = any({ROLE_LABEL, LAB_LABEL} & (r.attrs.get("Labels") or {}).keys() for r in found)
+        return found if marked else []
 
     def remove(self, project: str) -> int:
         """Removes all resources of the lab, except busy ones. Returns how many there were, busy or not."""
