@@ -63,7 +63,7 @@ def impair(between, backend=None, **settings):
 def ping(source, target, count=10, version=4):
     """(received, duplicates, the median round trip in ms)."""
     address = (HOSTS if version == 4 else HOSTS6)[target]
-    argv = f"ip netns exec {source} ping -{version} -n -c {count} -i 0.03 -W 1 {address}".split()
+    argv = f"ip netns exec {source} ping -{version} -n -c {count} -i 0.03 -W 0.5 {address}".split()
     text = subprocess.run(argv, capture_output=True, text=True).stdout
     times = sorted(float(t) for t in re.findall(r"time=([\d.]+)", text))
     return len(times), text.count("DUP!"), times[len(times) // 2] if times else None
@@ -99,9 +99,8 @@ def pairs():
 
 def rates():
     """Lines of the same outgoing interface have their own rates."""
-    backend = sys.argv[2] if len(sys.argv) > 2 else None
-    impair(["red", "green"], backend, **{"to-green": {"rate": 8e6}})
-    impair(["blue", "green"], backend, **{"to-green": {"rate": 32e6}})
+    impair(["red", "green"], "nfqueue", **{"to-green": {"rate": 8e6}})
+    impair(["blue", "green"], "statistic", **{"to-green": {"rate": 32e6}})
     saw = {"red": rate("red", "green"), "blue": rate("blue", "green"), "free": rate("red", "blue")}
     impair(["red", "green"])
     saw["red cleared"] = rate("red", "green")

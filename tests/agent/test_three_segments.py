@@ -10,7 +10,6 @@ pytestmark = pytest.mark.lab
 
 SCRIPT = Path(__file__).parent / "in_namespaces.py"
 LAB = Path(__file__).parents[2] / "lab"
-BACKENDS = pytest.mark.parametrize("backend", ["nfqueue", "statistic"])
 
 
 @pytest.fixture
@@ -45,9 +44,8 @@ def test_each_direction_of_each_link_has_its_own_settings(router):
     assert saw["blue-green"][0] == 0
 
 
-@BACKENDS
-def test_lines_that_share_an_interface_have_their_own_rates(router, backend):
-    saw = router("rates", backend)
+def test_lines_that_share_an_interface_have_their_own_rates(router):
+    saw = router("rates")
     assert saw["red"] == pytest.approx(8e6, rel=0.25)
     assert saw["blue"] == pytest.approx(32e6, rel=0.25)
     assert saw["free"] > 60e6

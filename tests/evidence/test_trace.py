@@ -256,6 +256,20 @@ def test_a_setting_of_the_link_lasts_until_the_next(folder):
     assert [row.get("band", False) for row in page.run["events"]] == [True, True, False, False]
 
 
+def test_settings_of_two_links_of_a_router_are_independent(folder):
+    run = Run(folder, {"seconds": 9})
+    slow = LinkSettings.from_json({"to-dmz": {"delay": 0.1}})
+    run.add(LinkChanged, 1, "router", slow, "nfqueue", "office–dmz")
+    run.add(LinkChanged, 2, "router", slow, "nfqueue", "lab–dmz")
+    run.add(LinkChanged, 3, "router", LinkSettings(), "", "office–dmz")
+    page = collect(run.save())
+    bands = [(str(band["text"]), band["from"], band["to"]) for band in page.run["bands"]]
+    assert bands == [
+        ("office–dmz link: to-dmz: 100 ms", 1_000_000, 3_000_000),
+        ("lab–dmz link: to-dmz: 100 ms", 2_000_000, 9_000_000),
+    ]
+
+
 # --- the file ----------------------------------------------------------------------------------------
 
 

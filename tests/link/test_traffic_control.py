@@ -1,10 +1,14 @@
 """The settings of a link as commands for tc."""
 
+from itertools import combinations
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.link import traffic_control as tc
 from lab.link.errors import ImpairmentError
-from lab.link.settings import Drop, Impairment, LinkSettings
+from lab.link.settings import MAX_SEGMENTS, Drop, Impairment, LinkSettings
 from lab.link.traffic_control import Interfaces
 
 WAYS = Interfaces({"office": "eth0", "dmz": "eth1"})
@@ -103,3 +107,12 @@ def test_the_last_class_is_removed_with_the_root_qdisc():
 def test_a_link_joins_two_different_segments_of_the_router(segments):
     with pytest.raises(ImpairmentError, match="this router joins office, dmz, lab"):
         THREE.between(segments)
+
+
+@given(st.integers(3, MAX_SEGMENTS))
+def test_directions_that_share_an_interface_have_different_classes(count):
+    whole = Interfaces({f"s{number}": f"eth{number}" for number in range(count)})
+    pairs = [whole.between(pair) for pair in combinations(whole.by_segment, 2)]
+    places = [(own.leaving(way), own.parent(way)) for own in pairs for way in own.directions]
+    assert len(set(places)) == len(places) == count * (count - 1)
+    assert all(own.paths(way)[0][1] == own.leaving(way) for own in pairs for way in own.directions)
