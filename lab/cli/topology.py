@@ -16,6 +16,7 @@ from lab.cli.errors import errors_in_one_line
 from lab.cli.options import File, Project, described_lab
 from lab.engine.client import Engine
 from lab.engine.project import LabProject
+from lab.engine.workloads.model import WorkloadState
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
 from lab.topology import picture
@@ -67,11 +68,22 @@ def _as_it_is(lab: LabProject) -> tuple[Plan, States]:
     """
     try:
         with Engine() as engine:
-            states = engine.states(lab.project)
+            states = _states(engine, lab.project)
             taken = [] if states else [subnet for subnet, _ in engine.subnets()]
         return (lab.attached() if states else lab).plan(taken, lab.project), states
     except EnvironmentFailure:
         return lab.plan(), {}
+
+
+def _states(engine: Engine, project: str) -> States:
+    """The state of each node; for a host that is up but whose container isn't, that of the container."""
+    states = engine.states(project)
+    for host, container in engine.workloads(project).items():
+        state = WorkloadState.from_inspect(container.attrs["State"])
+        shown = state.status if state.status != "running" else state.health
+        if states.get(host) in GOOD and shown not in ("", *GOOD):
+            states[host] = f"container {shown}"  # in the engine's words, as the others
+    return states
 
 
 def _print_compose(lab: LabProject, plan: Plan) -> None:
