@@ -57,14 +57,24 @@ def packaged(pages, tmp_path_factory):
         yield project
 
 
+@pytest.fixture(scope="session")
+def observed(packaged):
+    """The lab, open for all tests, and the list of its events."""
+    events = []
+    with opened(packaged, events.append) as lab:
+        yield lab, events
+
+
 @pytest.fixture
-def seen():
+def seen(observed):
     """The events of the test."""
-    return []
+    _, events = observed
+    events.clear()
+    return events
 
 
 @pytest.fixture
-def servers(packaged, seen):
-    """The lab, open."""
-    with opened(packaged, seen.append) as lab:
-        yield lab
+def servers(observed):
+    """The lab."""
+    lab, _ = observed
+    return lab

@@ -24,7 +24,7 @@ def recorder(tmp_path, seen):
 
 
 @pytest.fixture
-def run(servers, recorder, seen):
+def run(servers, recorder, seen, monkeypatch):
     """A function that collects the evidence of a run while a context lasts."""
 
     def observe(event):
@@ -32,7 +32,7 @@ def run(servers, recorder, seen):
         recorder.observe(event)
 
     for host in servers.hosts:
-        host._observe = observe
+        monkeypatch.setattr(host, "_observe", observe)
     return lambda: collecting(servers.hosts, observe, recorder.folder)
 
 
@@ -110,6 +110,25 @@ def test_the_end_of_a_container_is_told_in_its_run_and_in_later_ones(servers, ru
     assert later.earlier > 0
     assert "isn't running: it ended" in render(later)
     servers.cache.reboot()
+
+
+def test_a_container_that_the_engine_restarts_is_followed_again(servers, run, seen):
+    container = servers.mortal.workload.container
+    container.update(restart_policy={"Name": "always"})
+    with run():
+        for _ in range(2):
+            servers.alice.run("until nc -4 mortal 7000 | grep hello; do sleep 0.05; done", check=True)
+        wait_for(lambda: len(of(seen, WorkloadEnded, "mortal")) == 2)
+    container.update(restart_policy={"Name": "no"})
+    assert [event.exit_code for event in of(seen, WorkloadEnded, "mortal")] == [3, 3]
+    assert lines(seen, "mortal").count("greeted a client") == 2
+
+
+def wait_for(condition, timeout=10.0):
+    until = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_output_continues_after_a_power_cut(servers, run, seen):
