@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from lab.evidence.endpoint import Endpoint
@@ -17,6 +18,7 @@ from lab.evidence.packets.traffic import Traffic
 from lab.evidence.packets.transit import PacketTransit
 
 UNKNOWN = ""  # a node whose address is in no record
+SEGMENT = attrgetter("segment")
 SLOW = 0.0015  # seconds in a router; a delay of at least this is shown
 
 
@@ -97,12 +99,13 @@ class Paths:
     def of(self, transit: PacketTransit, sender: str = UNKNOWN) -> Path:
         """The path of a packet. ``sender`` is the title of its sender if its address is unknown."""
         seen = transit.sightings
-        ends = self.names.get(seen[0].source, sender), self.names.get(seen[-1].destination, UNKNOWN)
-        segments = tuple(packet.segment for packet in seen)
-        key = (ends, transit.sent.source, transit.fate, self._loss(transit), segments)
-        if key not in self._known:
-            self._known[key] = self._path(transit, seen, *ends)
-        return self._known[key]
+        ends = seen[0].source, seen[-1].destination
+        key = (*ends, sender, transit.fate, transit.lost_at, transit.lost_on, *map(SEGMENT, seen))
+        path = self._known.get(key)
+        if path is None:
+            path = self._path(transit, self.names.get(ends[0], sender), self.names.get(ends[1], UNKNOWN))
+            self._known[key] = path
+        return path
 
     def translations(self, transit: PacketTransit) -> Iterator[Translation]:
         """The routers that changed an address or a port of the packet."""
@@ -115,7 +118,8 @@ class Paths:
                 )
                 yield Translation(self.router[after.segment], sources, targets)
 
-    def _path(self, transit: PacketTransit, seen: Sequence[Packet], sender: str, receiver: str) -> Path:
+    def _path(self, transit: PacketTransit, sender: str, receiver: str) -> Path:
+        seen = transit.sightings
         if transit.fate == "stayed":
             return Path((self._within(seen, sender, receiver),), sender, receiver)
         stops = self._stops(seen)
