@@ -65,6 +65,15 @@ def stops(page, index):
     return [name for before, name in pairwise(["", *found]) if name != before]
 
 
+def are_apart(one, other):
+    """Whether two boxes don't overlap by more than a pixel."""
+    return any(
+        first[end] <= second[start] + 1
+        for start, end in ((1, 2), (3, 4))
+        for first, second in ((one, other), (other, one))
+    )
+
+
 # --- columns -----------------------------------------------------------------------------------------------
 
 
@@ -110,13 +119,17 @@ def test_labels_of_heads_do_not_overlap(wide):
                 "showNodes(arguments[0].map((name) => run.nodes.findIndex((n) => n.title === name)))", shown
             )
             for one, other in combinations(wide.run(TEXT_BOXES), 2):
-                apart = (
-                    one[2] <= other[1] + 1
-                    or other[2] <= one[1] + 1
-                    or one[4] <= other[3] + 1
-                    or other[4] <= one[3] + 1
-                )
-                assert apart, f"{one} overlaps {other} at {width} pixels"
+                assert are_apart(one, other), f"{one} overlaps {other} at {width} pixels"
+
+
+def test_long_names_are_cut_off_instead_of_overlapping(wide):
+    wide.run("run.nodes.forEach((node, i) => { node.title = `warehouse-scanner-of-the-north-${i}`; })")
+    wide.run("showNodes(run.nodes.keys())")
+    for one, other in combinations(wide.run(TEXT_BOXES), 2):
+        assert are_apart(one, other), f"{one} overlaps {other}"
+    assert (
+        wide.find("#heads b").get_attribute("title").startswith("warehouse-scanner-of-the-north-0\n10.1.0.10")
+    )
 
 
 def test_an_arrow_has_a_leg_from_node_to_node(wide):
@@ -293,6 +306,15 @@ def test_it_scrolls_sideways_by_bar_wheel_and_keys(wide):
     wide.until(lambda: wide.run("return across.scrollLeft") == 80)
     wide.run("scrollAcross(-5)")
     assert head_of(wide, "web") == start
+
+
+def test_a_selected_packet_is_scrolled_into_view(wide):
+    assert wide.run("return view.across") == 0
+    wide.run("select({kind: 'packet', index: arguments[0]})", packet(wide, "SYN", "dave"))
+    x = wide.run("return wayOnScreen(view.selected.index).points[0][0] - view.across")
+    assert 88 < x < 1236
+    wide.run("select({kind: 'packet', index: 0})")
+    assert wide.run("return view.across") == 0
 
 
 def test_a_click_meets_the_arrow_after_scrolling(wide):

@@ -8,13 +8,23 @@ function select(item, { open = !panel.hidden, bring = true } = {}) {
   view.selected = item;
   if (!item) return redraw();
   if (open) showDetails(item);
-  if (bring) reveal(heightOf(item));
+  if (bring) {
+    reveal(heightOf(item));
+    revealAcross(placeAcross(item));
+  }
   say(spoken(item));
   redraw();
 }
 
 function heightOf({ kind, index }) {
   return { packet: view.first, event: view.eventY, socket: view.socketFrom, band: view.bandFrom }[kind][index];
+}
+
+// The place at which an item begins, in the picture; null if it has none.
+function placeAcross({ kind, index }) {
+  if (kind === "packet") return wayOnScreen(index).points[0]?.[0] ?? null;
+  const { node } = { event: run.events, socket: run.sockets, band: run.bands }[kind][index];
+  return view.layout.columns[node]?.lane ?? null;
 }
 
 function spoken(item) {

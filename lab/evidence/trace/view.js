@@ -178,6 +178,11 @@ function fit() {
   scrollTo(0);
 }
 
+function revealAcross(x) {
+  if (x === null || (x - view.across > RULER + 20 && x - view.across < view.layout.end - 40)) return;
+  scrollAcross(x - (RULER + view.layout.end) / 2);
+}
+
 function reveal(y) {
   const height = onScreen(y);
   if (height < 40 || height > view.height - 40) scrollTo(y * view.zoom + MARGIN - view.height / 2);
