@@ -24,7 +24,7 @@ from lab.evidence.events import (
     WorkloadStarted,
 )
 from lab.evidence.packets.connections import Connection
-from lab.evidence.packets.network import Way
+from lab.evidence.packets.routes.network import Way
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
 from lab.locale import Message

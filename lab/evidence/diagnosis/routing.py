@@ -8,8 +8,8 @@ from lab.evidence.diagnosis.model import Evidence, Finding, listed, subjects
 from lab.evidence.diagnosis.phrases import router_name
 from lab.evidence.endpoint import Endpoint
 from lab.evidence.packets.connections import Connection, Direction
-from lab.evidence.packets.network import NetworkNode
 from lab.evidence.packets.packet import NO_ROUTE, PROHIBITED, TIME_EXCEEDED, TOO_BIG, Packet
+from lab.evidence.packets.routes.nodes import NetworkNode
 from lab.evidence.packets.transit import PacketTransit
 from lab.locale import Message, message, messages
 

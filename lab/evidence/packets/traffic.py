@@ -14,8 +14,8 @@ from lab.evidence.packets import pcap
 from lab.evidence.packets.capture_info import CaptureInfo, from_record
 from lab.evidence.packets.connections import Connection, follow
 from lab.evidence.packets.datagrams import Datagram, gather
-from lab.evidence.packets.network import Network, network
 from lab.evidence.packets.packet import Packet, decode, in_time
+from lab.evidence.packets.routes.network import Network, network
 from lab.evidence.packets.transit import PacketTransit, match
 
 __all__ = ["CaptureInfo", "Traffic", "load", "names_of", "read"]

@@ -2,7 +2,7 @@
 
 If a packet entered a router that had to forward it and didn't leave it, the router lost it. Therefore every
 interface of every router is captured: a capture at the sender alone doesn't show loss. Each router is matched
-by itself (matching.py), and so is each segment between two routers; the pairs are then chained.
+by itself (routes.matching), and so is each segment between two routers; the pairs are then chained.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from lab.evidence.packets.matching import Mark, Matching, Pair
-from lab.evidence.packets.network import Heading, Network, NetworkNode
 from lab.evidence.packets.packet import Packet
+from lab.evidence.packets.routes.matching import Mark, Matching, Pair
+from lab.evidence.packets.routes.network import Heading, Network
+from lab.evidence.packets.routes.nodes import NetworkNode
+from lab.evidence.packets.routes.translation import Translation
 from lab.evidence.packets.sequence_tracker import SequenceTracker, sequence_space
-from lab.evidence.packets.translation import Translation
 
 Fate: TypeAlias = Literal["crossed", "lost", "stayed", "appeared", "unknown"]
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from lab.evidence.packets.capture_info import CaptureInfo
-from lab.evidence.packets.network import network
 from lab.evidence.packets.packet import in_time
+from lab.evidence.packets.routes.network import network
 from lab.evidence.packets.transit import match
 from tests.evidence.forge import CAPTURES, KALI, ROUTER, WIN10, crossed, past, tcp, traffic, udp
 

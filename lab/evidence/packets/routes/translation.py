@@ -8,40 +8,23 @@ only if no other flow can be its origin: otherwise its packets are undecided.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeAlias
 
-from lab.evidence.packets.matching import SLACK
-from lab.evidence.packets.network import NetworkNode
 from lab.evidence.packets.packet import Packet
-
-ECHO_REQUESTS, ECHO_REPLIES = (("icmp", 8), ("icmp6", 128)), (("icmp", 0), ("icmp6", 129))
-
-
-class Flow(NamedTuple):
-    """One direction of a conversation. Of an echo, the port of the requesting side is the identifier."""
-
-    protocol: str
-    source: str
-    sport: int
-    destination: str
-    dport: int
-
-    @property
-    def reverse(self) -> Flow:
-        return Flow(self.protocol, self.destination, self.dport, self.source, self.sport)
-
-
-def flow_of(packet: Packet) -> Flow:
-    """The flow of a packet."""
-    sport, dport = packet.sport, packet.dport
-    if (packet.protocol, packet.icmp[0]) in ECHO_REQUESTS:
-        sport = packet.echo[0]
-    elif (packet.protocol, packet.icmp[0]) in ECHO_REPLIES:
-        dport = packet.echo[0]
-    return Flow(packet.protocol, packet.source, sport, packet.destination, dport)
+from lab.evidence.packets.routes.matching import SLACK
+from lab.evidence.packets.routes.nodes import NetworkNode
+from lab.evidence.packets.routes.origins import (
+    Flow,
+    Origins,
+    Side,
+    by_destination,
+    by_source,
+    conversations,
+    flow_of,
+    flows_in,
+)
 
 
 def _with_flow(packet: Packet, flow: Flow) -> Packet:
@@ -52,14 +35,6 @@ def _with_flow(packet: Packet, flow: Flow) -> Packet:
     return replace(
         packet, source=flow.source, sport=flow.sport, destination=flow.destination, dport=flow.dport
     )
-
-
-def _lasting(packet: Packet) -> Hashable:
-    """The fields that neither a router nor a translation changes."""
-    return (
-        packet.protocol, packet.ident, packet.fragment, packet.seq, packet.ack, packet.flags, packet.window,
-        packet.length, packet.icmp, packet.echo[1], packet.payload,
-    )  # fmt: skip
 
 
 @dataclass
@@ -83,19 +58,6 @@ class _Sessions:
         return known[max(0, index - 1)][1]
 
 
-Side: TypeAlias = Callable[
-    [Packet, Flow], Hashable
-]  # the fields by which two flows of one packet are compared
-
-
-def _by_destination(packet: Packet, flow: Flow) -> Hashable:
-    return (flow.destination, flow.dport, _lasting(packet))
-
-
-def _by_source(packet: Packet, flow: Flow) -> Hashable:
-    return (flow.source, flow.sport, _lasting(packet))
-
-
 @dataclass
 class Translation:
     """The translation of one router. ``near`` are packets that it received, ``far`` all that it sent."""
@@ -109,11 +71,11 @@ class Translation:
     _sessions: _Sessions = field(default_factory=_Sessions)
 
     def __post_init__(self) -> None:
-        self._entering = _flows(self.near)
-        self._leaving = _conversations(self.far)
+        self._entering = flows_in(self.near)
+        self._leaving = conversations(self.far)
         self._add_forwards()
-        self._prove(self._masqueraded(), _by_destination, from_router=True)
-        self._prove(self._replies(), _by_source, from_router=False)
+        self._prove(self._masqueraded(), by_destination, from_router=True)
+        self._prove(self._replies(), by_source, from_router=False)
         self._translate()
         self.undecided -= self.images.keys()
 
@@ -167,14 +129,14 @@ class Translation:
         }
 
     def _prove(self, entering: Mapping[Flow, Flow], side: Side, *, from_router: bool) -> None:
-        """Finds the flow that enters for each flow that leaves, where only one is possible."""
+        """Finds the flow that enters for each flow that leaves, if only one is possible."""
         leaving = [
             conversation
             for conversation in self._leaving
             if (conversation.flow.source in self.router.addresses) == from_router
             and conversation.flow not in self._entering  # else it isn't translated
         ]
-        proof = _Proof(side, {flow: (target, self._entering[flow]) for flow, target in entering.items()})
+        proof = Origins(side, {flow: (target, self._entering[flow]) for flow, target in entering.items()})
         for flow, conversation, since in proof.run(leaving):
             self._sessions.add(flow, conversation.flow, since)
         self.undecided |= proof.undecided
@@ -207,112 +169,3 @@ class Translation:
         source = packet.source if seen.destination == before.destination else before.destination
         destination = packet.destination if seen.source == before.source else before.source
         return replace(packet, source=source, destination=destination, about=_with_flow(about, before))
-
-
-@dataclass(frozen=True)
-class _Conversation:
-    """The packets of one flow that left; of TCP, those of one connection."""
-
-    flow: Flow
-    packets: list[Packet]
-
-
-@dataclass
-class _Proof:
-    """The search for the one flow that can have entered for each conversation that left."""
-
-    side: Side
-    entering: Mapping[Flow, tuple[Flow, list[Packet]]]
-    undecided: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        # For each content, the flows that have it, with the number of their packets.
-        self._supply: dict[Hashable, Counter[Flow]] = defaultdict(Counter)
-        self._first: dict[tuple[Hashable, Flow], float] = {}
-        for flow, (target, packets) in self.entering.items():
-            for packet in packets:
-                key = (packet.ttl - 1, self.side(packet, target))
-                self._supply[key][flow] += 1
-                self._first.setdefault((key, flow), packet.at)
-
-    def run(self, leaving: Iterable[_Conversation]) -> list[tuple[Flow, _Conversation, float]]:
-        """Each conversation with its only possible origin, and the time since which it is valid."""
-        found: list[tuple[Flow, _Conversation, float]] = []
-        waiting, progress = list(leaving), True
-        while progress:
-            left = []
-            for conversation in waiting:
-                origins = self._origins(conversation)
-                if len(origins) == 1:
-                    flow = origins.pop()
-                    self._use(flow, conversation)
-                    found.append((flow, conversation, self._since(flow, conversation)))
-                elif origins:
-                    left.append(conversation)
-            progress, waiting = len(left) < len(waiting) and bool(found), left
-        for conversation in waiting:
-            self._leave_undecided(conversation)
-        return found
-
-    def _key(self, packet: Packet, flow: Flow) -> Hashable:
-        return (packet.ttl, self.side(packet, flow))
-
-    def _origins(self, conversation: _Conversation) -> set[Flow]:
-        """The flows that have each packet of the conversation, before it left.
-
-        Packets that no flow has are corrupted, or were split.
-        """
-        origins: set[Flow] | None = None
-        for packet in conversation.packets:
-            key = self._key(packet, conversation.flow)
-            flows = {f for f in self._supply.get(key, ()) if self._first[key, f] <= packet.at + SLACK}
-            if flows:
-                origins = flows if origins is None else origins & flows
-        return origins or set()
-
-    def _use(self, flow: Flow, conversation: _Conversation) -> None:
-        """Takes the packets of a proved conversation away: each leaves once."""
-        for packet in conversation.packets:
-            supply = self._supply.get(self._key(packet, conversation.flow), Counter())
-            if supply[flow] > 1:
-                supply[flow] -= 1
-            else:
-                del supply[flow]
-
-    def _since(self, flow: Flow, conversation: _Conversation) -> float:
-        first = conversation.packets[0].at + SLACK
-        return max((p.at for p in self.entering[flow][1] if p.at <= first), default=first)
-
-    def _leave_undecided(self, conversation: _Conversation) -> None:
-        contents = {self._key(packet, conversation.flow) for packet in conversation.packets}
-        self.undecided.update(map(id, conversation.packets))
-        for flow in self._origins(conversation):
-            target, packets = self.entering[flow]
-            self.undecided.update(
-                id(packet) for packet in packets if (packet.ttl - 1, self.side(packet, target)) in contents
-            )
-
-
-def _flows(packets: Iterable[Packet]) -> dict[Flow, list[Packet]]:
-    """The packets by flow, without ICMP errors and later fragments."""
-    found: dict[Flow, list[Packet]] = defaultdict(list)
-    for packet in packets:
-        if packet.about is None and packet.fragment <= 0 and packet.protocol != "other":
-            found[flow_of(packet)].append(packet)
-    return found
-
-
-def _conversations(packets: Iterable[Packet]) -> list[_Conversation]:
-    """The packets by flow; a SYN with another sequence number begins a new TCP connection."""
-    found = []
-    for flow, own in _flows(packets).items():
-        current = _Conversation(flow, [])
-        syn = None
-        for packet in own:
-            if "S" in packet.flags and syn not in (None, packet.seq):
-                found.append(current)
-                current = _Conversation(flow, [])
-            syn = packet.seq if "S" in packet.flags else syn
-            current.packets.append(packet)
-        found.append(current)
-    return found
