@@ -186,7 +186,7 @@ def _check_hosts(sets: Sets) -> None:
 
 
 def _crossings(hosts: Sequence[Host], a: Host, b: Host) -> Iterator[Crossing]:
-    """The crossings of packets between two hosts where a router sees the addresses of both.
+    """The crossings of packets between two hosts at which the router sees the addresses of both.
 
     Raises Unsupported if there are packets between them of which no router does.
     """

@@ -15,7 +15,7 @@ MAX_ROUTERS = 32  # on a way
 class Crossing:
     """A packet's way through one router, from one segment to another.
 
-    ``source`` and ``target`` are its addresses where rules see it: after a translation of the target, before
+    ``source`` and ``target`` are its addresses as rules see them: after a translation of the target, before
     one of the source.
     """
 
