@@ -100,6 +100,7 @@ def _as_json(project: str, plan: Plan, states: States) -> dict[str, object]:
         "mgmt": str(plan.mgmt),
         "segments": [
             {"name": segment.name, "networks": [str(network) for network in segment.networks()]}
+            | ({"mtu": segment.mtu} if segment.mtu else {})
             for segment in plan.segments
         ],
         "nodes": [
@@ -112,10 +113,13 @@ def _as_json(project: str, plan: Plan, states: States) -> dict[str, object]:
 def _print_plan(project: str, plan: Plan, states: States) -> None:
     up = _("up") if states else _("not up")
     stdout.print(f"[bold]{escape(project)}[/] · {up} · mgmt {plan.mgmt}\n")
-    segments = Table(_("segment"), "IPv4", "IPv6", box=None, header_style="bold")
-    for segment in plan.segments:
-        segments.add_row(segment.name, str(segment.prefix), str(segment.prefix6 or "–"))
-    _print_table(segments)
+    segments = {
+        _("segment"): [segment.name for segment in plan.segments],
+        "IPv4": [str(segment.prefix) for segment in plan.segments],
+        "IPv6": [str(segment.prefix6 or "–") for segment in plan.segments],
+        "MTU": [str(segment.mtu or "") for segment in plan.segments],
+    }
+    _print_table(_without_empty(segments))
     stdout.print()
     _print_table(_without_empty(_columns(plan, states)))
 

@@ -19,5 +19,5 @@ def mermaid(plan: Plan, states: Mapping[str, str] = UNKNOWN) -> str:
 
 
 def svg(plan: Plan, states: Mapping[str, str] = UNKNOWN) -> str:
-    """An SVG file, with colours for light and dark backgrounds. ``states`` as for ``mermaid``."""
+    """An SVG file, with colors for light and dark backgrounds. ``states`` as for ``mermaid``."""
     return as_svg(picture(plan, states))

@@ -22,7 +22,7 @@ return [...document.querySelectorAll("svg text")]
     })
     .map(text => text.textContent);
 """
-COLOUR = 'return getComputedStyle(document.querySelector("svg .name")).fill'
+COLOR = 'return getComputedStyle(document.querySelector("svg .name")).fill'
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def test_each_text_is_within_its_box(drawn, text):
     assert drawn(text)(OUTSIDE) == []
 
 
-def test_the_colours_follow_the_browser(drawn):
-    assert drawn(HOME)(COLOUR) == "rgb(28, 36, 48)"
-    assert drawn(HOME, dark=True)(COLOUR) == "rgb(230, 237, 243)"
+def test_the_colors_follow_the_browser(drawn):
+    assert drawn(HOME)(COLOR) == "rgb(28, 36, 48)"
+    assert drawn(HOME, dark=True)(COLOR) == "rgb(230, 237, 243)"
 
 
 @pytest.mark.parametrize("text", [HOME, STAR, MANY], ids=["home", "star", "many"])

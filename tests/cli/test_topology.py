@@ -15,7 +15,7 @@ LAB = """
 mgmt = "10.9.0.0/24"
 [segments]
 home = "10.1.0.0/24"
-wan = { prefix = "10.2.0.0/24", ipv6 = false }
+wan = { prefix = "10.2.0.0/24", ipv6 = false, mtu = 1400 }
 [hosts.alice]
 segment = "home"
 count = 2
@@ -66,7 +66,7 @@ def test_the_plan_is_a_table_of_segments_and_one_of_nodes(lab_cli):
     lines = rows(result.stdout)
     assert lines[0] == "shop · not up · mgmt 10.9.0.0/24".split()
     assert ["home", "10.1.0.0/24", "fd28:1::/64"] in lines
-    assert ["wan", "10.2.0.0/24", "–"] in lines
+    assert ["wan", "10.2.0.0/24", "–", "1400"] in lines
     assert ["alice-2", "home", "10.1.0.11", "fd28:1::11", "default", "via", "10.1.0.2"] in lines
     assert ["www", "(web)", "wan", "10.2.0.10", "–", "nginx:1.27", "http", "80/[health]"] in lines
     assert ["box", "home", "10.1.0.2", "fd28:1::2", "NAT", "for", "home"] in lines
@@ -92,7 +92,7 @@ def test_the_plan_is_json_for_programs(lab_cli):
     found = json.loads(lab_cli("topology", "--json").stdout)
     assert found["project"] == "shop"
     assert found["mgmt"] == "10.9.0.0/24"
-    assert found["segments"][1] == {"name": "wan", "networks": ["10.2.0.0/24"]}
+    assert found["segments"][1] == {"name": "wan", "networks": ["10.2.0.0/24"], "mtu": 1400}
     assert [node["name"] for node in found["nodes"]] == ["alice-1", "alice-2", "web", "box"]
     assert found["nodes"][3]["forwards"] == [
         {"port": 8080, "to": 80, "address": "10.1.0.10", "address6": "fd28:1::10", "protocol": "tcp"}

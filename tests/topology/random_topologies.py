@@ -10,7 +10,7 @@ from lab.topology.model import Attachment, Host, Router, Segment, Topology
 
 @st.composite
 def topologies(draw, overrides=True):
-    """Up to seven segments that up to five routers connect, with circles, hosts and address translation."""
+    """Up to seven segments that up to five routers connect, with cycles, hosts and address translation."""
     names = [f"s{number}" for number in range(draw(st.integers(1, 7)))]
     segments = tuple(
         Segment(name, draw(st.sampled_from(["", f"10.{number}.0.0/24"])), ipv6=draw(st.booleans()))

@@ -19,7 +19,7 @@ HOME = """
 name = "home"
 [segments]
 lan = "10.1.1.0/24"
-wan = "10.1.2.0/24"
+wan = { prefix = "10.1.2.0/24", mtu = 1400 }
 [hosts.alice]
 segment = "lan"
 aliases = ["a"]
@@ -42,14 +42,16 @@ def texts(drawing):
 def test_the_svg_shows_each_node_with_its_addresses():
     shown = texts(svg(plan(parse(HOME))))
     assert {"home", "lan", "wan", "a (alice)", "web", "spy", "gate"} <= set(shown)
-    assert {"10.1.1.0/24", "10.1.2.10", "fd28:2::10", "10.1.1.2", "10.1.2.2", "10.1.2.11"} <= set(shown)
+    assert {"10.1.1.0/24", "MTU 1400", "10.1.2.10", "fd28:2::10", "10.1.1.2", "10.1.2.2", "10.1.2.11"} <= set(
+        shown
+    )
     assert {"NAT for lan", "8080 → alice:80", "53/udp → alice:53", "web server"} <= set(shown)
 
 
 @pytest.mark.parametrize(
     ("state", "kind"), [("healthy", "good"), ("running", "good"), ("paused", "wait"), ("exited", "bad")]
 )
-def test_the_state_of_a_node_is_a_word_and_a_colour(state, kind):
+def test_the_state_of_a_node_is_a_word_and_a_color(state, kind):
     drawing = svg(plan(parse(HOME)), {"alice": state})
     (element,) = (e for e in ElementTree.fromstring(drawing).iter(f"{SVG}text") if e.text == state)
     assert element.get("class") == kind

@@ -1,4 +1,4 @@
-"""Every host can reach every other, unless address translation hides it, and no packet goes in a circle."""
+"""Every host can reach every other, unless address translation hides it, and no routes form a loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.topology.planning.routes import Routing, Table, routings
 
 
 def reach_mistakes(topology: Topology) -> Iterator[Mistake]:
-    """Yields the mistakes in how an expanded topology is connected. All names in it exist."""
+    """Yields the mistakes in how an expanded topology is connected. Its names have been checked before."""
     routing, routing6 = routings(topology)
     found = list(_unconnected(topology, routing))
     yield from found

@@ -139,6 +139,8 @@ def _line(node: Node, interface: Interface) -> Line:
 
 
 def _segment(segment: PlannedSegment, hosts: list[Box]) -> Box:
-    prefixes = tuple(str(network) for network in segment.networks())
+    lines = [str(network) for network in segment.networks()]
+    if segment.mtu:
+        lines.append(f"MTU {segment.mtu}")
     columns = max(1, ceil(len(hosts) / HIGHEST))
-    return Box(segment.name, "segment", segment.name, prefixes, inner=tuple(hosts), columns=columns)
+    return Box(segment.name, "segment", segment.name, tuple(lines), inner=tuple(hosts), columns=columns)

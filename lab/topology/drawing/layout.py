@@ -1,6 +1,6 @@
 """Places the boxes of a picture in columns.
 
-A lab without a circle grows from its middle to both sides. One with a circle grows from one end to the right:
+A lab without a cycle grows from its middle to both sides. One with a cycle grows from one end to the right:
 in a breadth-first tree, each line then leads to the next column, and none crosses a box.
 """
 
@@ -31,12 +31,12 @@ def layout(picture: Picture) -> dict[str, Place]:
     for line in picture.lines:
         neighbours[line.node].append(line.segment)
         neighbours[line.segment].append(line.node)
-    circle = len(picture.lines) >= len(picture.boxes)
-    start = min(neighbours, key=lambda name: _eccentricity(name, neighbours, -1 if circle else 1))
+    cycle = len(picture.lines) >= len(picture.boxes)
+    start = min(neighbours, key=lambda name: _eccentricity(name, neighbours, -1 if cycle else 1))
     children = _tree(start, neighbours)
     tree = _Tree(picture.boxes, children)
-    tree.place(start, one_sided=circle)
-    if circle:
+    tree.place(start, one_sided=cycle)
+    if cycle:
         tree.sort(neighbours)
         tree.place(start, one_sided=True)
     return tree.places()
@@ -129,7 +129,7 @@ class _Tree:
         }
 
     def _x(self, name: str, left: float, width: float) -> float:
-        """Boxes are next to the middle of the lab; the middle one is centred."""
+        """Boxes are next to the middle of the lab; the middle one is centered."""
         free = width - self._boxes[name].width
         column = self._columns[name]
         return left + (free if column < 0 else free / 2 if column == 0 else 0.0)

@@ -1,4 +1,4 @@
-"""Draws a picture as SVG, in light and dark colours."""
+"""Draws a picture as SVG, in light and dark colors."""
 
 from __future__ import annotations
 
