@@ -15,6 +15,7 @@ A bind address and an allow list help too, but an address proves nothing. The co
 unencrypted; use SSH for that.
 """
 
+NEEDS = ("hostname",)
 BROKEN = """
 import socket, subprocess
 with socket.create_server(("", 7060)) as listener:

@@ -7,6 +7,7 @@ closes the session; the server then accepts the next client.
 
 import json
 
+NEEDS = ("hostname",)
 FIRST = ["hostname", "seq 1000", "true", "ls /nowhere", "echo 上海"]
 SECOND = ["echo again"]
 

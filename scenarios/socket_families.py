@@ -21,6 +21,7 @@ type SOCK_DGRAM is enough for a ping, and needs no privilege.
 import tomllib
 from pathlib import Path
 
+NEEDS = ("ipv6",)
 PROGRAMS = Path(__file__).parent / "programs"
 MUST_BE_SEEN = tomllib.loads((PROGRAMS / "socket_families.toml").read_text(encoding="utf-8"))
 INTERNET, LOCAL, PING = (

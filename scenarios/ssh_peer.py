@@ -6,6 +6,7 @@ of this. The file arrives unchanged. A man in the middle would be detected: if k
 key for win10, ssh refuses to connect.
 """
 
+NEEDS = ("hostname", "ssh")
 COMMAND = "hostname; echo 你好; echo trouble >&2; exit 5"
 MAKE_IMPOSTOR = """
 rm -f /tmp/impostor*; ssh-keygen -q -t ed25519 -N '' -f /tmp/impostor

@@ -20,9 +20,12 @@ def text_of(name: str) -> str:
 def fingerprint(scenario: Scenario) -> str:
     """A digest of the scenario's code without docstrings, comments and layout.
 
-    It doesn't use ast.dump, whose output differs between the Python versions that the project supports.
+    NEEDS is left out, because it doesn't change how a scenario is played. ast.dump isn't used: its output
+    differs between the Python versions that the project supports.
     """
-    code = _plain(ast.parse(text_of(scenario.name)))
+    tree = ast.parse(text_of(scenario.name))
+    tree.body = [node for node in tree.body if not _is_needs(node)]
+    code = _plain(tree)
     return hashlib.sha256(repr((code, sorted(scenario.programs.items()))).encode()).hexdigest()
 
 
@@ -40,9 +43,14 @@ def playing(scenario: Scenario, text: str) -> str:
     lines = text.splitlines()
     tree = ast.parse(text)
     for node in reversed(tree.body):
-        if node is tree.body[0] or _defines(node, scenario):
+        if node is tree.body[0] or _defines(node, scenario) or _is_needs(node):
             del lines[node.lineno - 1 : node.end_lineno]
     return re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)).strip("\n")
+
+
+def _is_needs(node: ast.stmt) -> bool:
+    """Whether this is the assignment of NEEDS."""
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NEEDS"
 
 
 def _defines(node: ast.stmt, scenario: Scenario) -> bool:

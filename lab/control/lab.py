@@ -34,8 +34,12 @@ class Lab:
     A type checker accepts only ``lab["server"]``, since the names come from the topology. To have
     ``lab.server`` checked, declare it: ``class Pair(Lab): server: Host``, and annotate with ``Pair``.
 
+    ``is_inventory``: its hosts are real machines.
+
     ``random`` is for a scenario's random choices; its seed is in the record.
     """
+
+    is_inventory = False
 
     def __init__(self, hosts: Iterable[Host], observe: Observe, title: str) -> None:
         self.hosts = list(hosts)
@@ -65,6 +69,12 @@ class Lab:
             ):  # no node has such a name; copy and pickle look up attributes before __init__ has run
                 raise AttributeError(name)
             return self[name]
+
+    def require(self, need: str) -> None:
+        """Raises Unsupported if the lab lacks something that a scenario needs: one of NEEDS of the catalog.
+
+        A lab of containers has all of it.
+        """
 
     def note(self, text: str) -> None:
         """Adds a line of the scenario to the timeline."""

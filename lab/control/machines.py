@@ -60,6 +60,11 @@ class Machine(Host):
         controller, _, _, port = self._survey().controller
         return f"({lab}) and not (tcp port {port} and host {controller})"
 
+    @property
+    def hostname(self) -> str:
+        """The machine's own host name."""
+        return self._survey().hostname
+
     def _survey(self) -> Survey:
         connection = self.connect()
         assert isinstance(connection, MachineConnection)
@@ -102,6 +107,8 @@ class NoSuchMachine(Unsupported, AttributeError):
 class MachineLab(Lab):
     """The machines of an inventory. They have no router whose link could be impaired."""
 
+    is_inventory = True
+
     def __getitem__(self, name: str) -> Host:
         if name not in self._by_name:
             raise NoSuchMachine(
@@ -112,6 +119,21 @@ class MachineLab(Lab):
                 )
             )
         return super().__getitem__(name)
+
+    def require(self, need: str) -> None:
+        if need == "ssh":
+            raise Unsupported(message("the machines have no key to log in to each other"))
+        for host in self.hosts:
+            if need == "hostname" and isinstance(host, Machine) and host.hostname != host.title:
+                raise Unsupported(
+                    message(
+                        "the host name of {machine} is {name}, and the scenario prints it",
+                        machine=host.title,
+                        name=host.hostname,
+                    )
+                )
+            if need == "ipv6" and not host.address6:
+                raise Unsupported(message("{machine} has no address6 in the inventory", machine=host.title))
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

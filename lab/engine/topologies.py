@@ -105,6 +105,16 @@ def chosen_name(path: Path, project: str | None, environ: Mapping[str, str]) -> 
     return environ.get("COMPOSE_PROJECT_NAME") or project_name(path)
 
 
+def all_names(name: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of the nodes of a shipped topology, aliases included, and those of its segments.
+
+    Raises UsageError.
+    """
+    planned = plan(load(shipped(name or DEFAULT)))
+    nodes = (alias for node in planned.nodes for alias in (node.name, *node.names))
+    return frozenset(nodes), frozenset(segment.name for segment in planned.segments)
+
+
 def node_names(name: str) -> list[str]:
     """The names of the nodes of a shipped topology. Raises UsageError."""
     return [node.name for node in plan(load(shipped(name or DEFAULT))).nodes]

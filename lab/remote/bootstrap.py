@@ -38,6 +38,7 @@ def survey(code: str, needs: "list[int]", address: str, names: "list[str]") -> "
         address=has_address(address),
         names=resolve(names),
         capture=capture_problem(),
+        hostname=socket.gethostname(),
         controller=os.environ.get("SSH_CONNECTION", "").split(),
     )
     return found

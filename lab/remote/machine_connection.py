@@ -91,6 +91,7 @@ class Survey:
     address: bool
     names: Mapping[str, Sequence[str]]
     capture: str
+    hostname: str
     controller: Sequence[str]  # SSH_CONNECTION: the controller's address and port, and the server's
 
 

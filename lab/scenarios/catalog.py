@@ -10,6 +10,7 @@ import ast
 import difflib
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 FOLDER = Path(os.environ.get("LAB_SCENARIOS") or Path(__file__).parents[2] / "scenarios")
 
 VARIANTS = ("broken", "fixed")
+# What only some labs have: hosts whose own name is that of the topology, IPv6, and SSH from host to host.
+NEEDS = ("hostname", "ipv6", "ssh")
+QUOTED = re.compile(r"""["']([a-z][a-z0-9-]*)["']""")
 
 Record: TypeAlias = dict[str, Any]
 
@@ -40,6 +44,7 @@ class Scenario:
     profile that the lab must have, "" for any. ``outcomes`` maps each variant to play to
     the docstring of its check; it is empty unless the scenario is a pitfall. ``programs`` are the programs in
     the scenario's file, by the names of its constants. With ``acks`` its sequence diagrams include pure ACKs.
+    ``words`` are the strings in its code that may be names of nodes or segments, ``needs`` some of NEEDS.
     """
 
     name: str
@@ -52,6 +57,8 @@ class Scenario:
     profile: str = ""
     acks: bool = False
     topology: str = ""
+    words: frozenset[str] = frozenset()
+    needs: tuple[str, ...] = ()
 
 
 def names() -> list[str]:
@@ -95,14 +102,20 @@ def load(name: str, variant: str | None = None) -> Scenario:
     topology = getattr(module, "TOPOLOGY", "")
     _require_topology(path, topology)
     acks = bool(getattr(module, "ACKS", False))
+    words, needs = _words(_parsed(name)), tuple(getattr(module, "NEEDS", ()))
+    if unknown := set(needs) - set(NEEDS):
+        raise _invalid(
+            path, message("no need {name!r}; there are: {known}", name=min(unknown), known=_list(NEEDS))
+        )
     programs = {k: v.strip("\n") for k, v in vars(module).items() if k.isupper() and _is_program(v)}
     try:
         if not hasattr(module, "check_broken"):
             if variant:
                 raise UsageError(message("{name} has no variants: it isn't a pitfall", name=name))
             return Scenario(
-                name, title, lesson.strip(), module.run, module.check, {}, programs, profile, acks, topology
-            )
+                name, title, lesson.strip(), module.run, module.check, {}, programs, profile, acks, topology,
+                words, needs,
+            )  # fmt: skip
         if variant and variant not in VARIANTS:
             raise UsageError(
                 message("no variant {name!r}; there are: {known}", name=variant, known=_list(VARIANTS))
@@ -114,7 +127,9 @@ def load(name: str, variant: str | None = None) -> Scenario:
     if not all(outcomes.values()):
         raise _invalid(path, message("a check has no docstring"))
     run, check = _by_variant(module.run, checks)
-    return Scenario(name, title, lesson.strip(), run, check, outcomes, programs, profile, acks, topology)
+    return Scenario(
+        name, title, lesson.strip(), run, check, outcomes, programs, profile, acks, topology, words, needs
+    )
 
 
 def _require_topology(path: Path, name: object) -> None:
@@ -123,6 +138,19 @@ def _require_topology(path: Path, name: object) -> None:
         raise _invalid(
             path, message("no topology {name!r}; there are: {known}", name=name, known=_list(known))
         )
+
+
+def _words(tree: ast.Module) -> frozenset[str]:
+    """The strings in the code, except keys; and of a program's text, those that are quoted in it."""
+    keys = {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
+    keys |= {id(node.slice) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
+    texts = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in keys
+    }
+    quoted = (word for text in texts if _is_program(text) for word in QUOTED.findall(text))
+    return frozenset([*texts, *quoted])
 
 
 def _invalid(path: Path, why: object) -> UsageError:

@@ -18,7 +18,6 @@ from typing import Any, Literal, TypeAlias
 
 from lab.control.collection.evidence_collector import Options, collecting
 from lab.control.lab import Lab, NoSuchNode
-from lab.engine import topologies
 from lab.errors import LabError, Unsupported
 from lab.evidence import trace
 from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
@@ -27,6 +26,7 @@ from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import Recorder, read_events
 from lab.locale import message
 from lab.scenarios.catalog import Record, Scenario
+from lab.scenarios.requirements import missing_nodes, require
 
 Verdict: TypeAlias = Literal["pass", "fail", "unsupported"]
 OpenLab: TypeAlias = Callable[[Observe], AbstractContextManager[Lab]]
@@ -156,8 +156,7 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
     verdict: Verdict = "fail"
     reason = ""
     try:
-        _require_profile(outcome.scenario, lab)
-        _require_topology(outcome.scenario, lab)
+        require(outcome.scenario, lab)
         record = outcome.scenario.run(lab)
         json.dumps(record, allow_nan=False)
         outcome.record = record
@@ -177,34 +176,6 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
     outcome.verdict, outcome.reason = verdict, reason
 
 
-def _require_profile(scenario: Scenario, lab: Lab) -> None:
-    if scenario.profile and scenario.profile not in {host.platform for host in lab.hosts}:
-        raise Unsupported(
-            message(
-                "this lab was started without the profile {profile}; `lab up --profile {profile}` starts a"
-                " lab with it (docs/profiles.md)",
-                profile=scenario.profile,
-            )
-        )
-
-
-def _require_topology(scenario: Scenario, lab: Lab) -> None:
-    """A scenario for the default topology may do without some of its nodes."""
-    if not scenario.topology:
-        return
-    missing = missing_nodes(scenario, lab)
-    if missing or not topologies.names():
-        raise Unsupported(
-            message(
-                "it needs the topology {topology}, and this lab has no node {names}; `lab run {scenario}`"
-                " without -p starts a lab with it",
-                topology=scenario.topology,
-                names=", ".join(missing) or "…",
-                scenario=scenario.name,
-            )
-        )
-
-
 def _without_node(scenario: Scenario, lab: Lab, error: NoSuchNode) -> tuple[Verdict, str]:
     """Unsupported if the scenario's topology has the node; otherwise the scenario has a mistake."""
     if error.name not in missing_nodes(scenario, lab):
@@ -215,14 +186,6 @@ def _without_node(scenario: Scenario, lab: Lab, error: NoSuchNode) -> tuple[Verd
         scenario=scenario.name,
     )
     return "unsupported", str(hint)
-
-
-def missing_nodes(scenario: Scenario, lab: Lab) -> list[str]:
-    """The nodes of the scenario's topology that the lab doesn't have. In the runner none is known."""
-    if not topologies.names():
-        return []
-    there = {name for host in lab.hosts for name in (host.name, *host.node.names)}
-    return [name for name in topologies.node_names(scenario.topology) if name not in there]
 
 
 def _failed_assertion(error: AssertionError) -> str:
