@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 
 from lab.topology.model import Host, Mount
-from lab.topology.node import Interface, Node
+from lab.topology.node import Interface, Node, to_file
 from lab.topology.plan import Plan
 from lab.topology.prefixes import Network, prefix_of, variable
 from lab.topology.workloads import WorkloadServices, binds, escaped, workload_services
@@ -98,15 +98,12 @@ def _rendered(
 ) -> str:
     """The text without a heading. ``networks`` are those with variables; such a file has a runner."""
     services = [_service(node, plan.hosts.get(node.name)) for node in plan.nodes]
-    topology = _topology(plan.nodes)
-    platforms = {node.platform for node in plan.nodes if "$" in node.platform}
-    version = [hashlib.sha256(topology.encode()).hexdigest()[:12], *networks, *sorted(platforms)]
     template = _environment().get_template(TEMPLATE)
     text = template.render(
         plan=plan,
         services=services,
-        topology=topology,
-        version=version,
+        topology=to_file(map(_escaped, plan.nodes)).rstrip(),
+        version=_version(plan.nodes, networks),
         base=BASE,
         root=root,
         workloads=workloads,
@@ -123,7 +120,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"yaml": as_yaml, "text": lambda text: scalar(escaped(text))}
+    environment.filters |= {"yaml": as_yaml, "scalar": scalar, "text": lambda text: scalar(escaped(text))}
     return environment
 
 
@@ -140,25 +137,17 @@ def _with_variable(text: str, name: str, network: Network) -> str:
     )
 
 
-def _topology(nodes: Iterable[Node]) -> str:
-    """The content of topology.json (``node.to_file``), with one line for each interface and route."""
-    return '{"nodes": [\n' + ",\n".join(map(_node_lines, nodes)) + "\n]}"
-
-
-def _node_lines(node: Node) -> str:
+def _escaped(node: Node) -> Node:
+    """The node as it is written to the Compose file: its platform can be a variable, its texts can't."""
     if node.ready:
-        node = replace(node, ready=replace(node.ready, text=escaped(node.ready.text)))
-    fields = node.to_json()
-    nested = {name: value for name, value in fields.items() if value and _is_list_of_objects(value)}
-    plain = {name: value for name, value in fields.items() if name not in nested}
-    lines = [json.dumps(plain)[1:-1]]
-    for name, items in nested.items():
-        lines.append(f'"{name}": [\n    ' + ",\n    ".join(json.dumps(item) for item in items) + "]")
-    return " {" + ",\n  ".join(lines) + "}"
+        return replace(node, ready=replace(node.ready, text=escaped(node.ready.text)))
+    return node
 
 
-def _is_list_of_objects(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and isinstance(value[0], dict)
+def _version(nodes: Iterable[Node], networks: Sequence[str]) -> list[str]:
+    """Words that change if topology.json does; variables in it are among them."""
+    digest = hashlib.sha256(json.dumps([node.to_json() for node in nodes]).encode()).hexdigest()
+    return [digest[:12], *networks, *sorted({node.platform for node in nodes if "$" in node.platform})]
 
 
 def _plain(address: str) -> str:

@@ -111,14 +111,29 @@ class Node:
 
 
 def to_file(nodes: Iterable[Node]) -> str:
-    """The text of ``FILE``: one line for each node."""
-    lines = ",\n".join(f"  {json.dumps(node.to_json())}" for node in nodes)
-    return f'{{"nodes": [\n{lines}\n]}}\n'
+    """The text of ``FILE``, in short lines: docker-compose.yml contains it."""
+    return '{"nodes": [\n' + ",\n".join(_in_lines(node.to_json()) for node in nodes) + "\n]}\n"
 
 
 def from_file(text: str) -> list[Node]:
     """The nodes in the text of ``FILE``. Raises ValueError, TypeError or KeyError if it isn't valid."""
     return [Node.from_json(value) for value in json.loads(text)["nodes"]]
+
+
+def _in_lines(node: Mapping[str, Any]) -> str:
+    """A node, with a line for each interface, route and port forwarding."""
+    nested = {name for name, value in node.items() if name in ("interfaces", "routes", "forwards")}
+    first = json.dumps({name: value for name, value in node.items() if name not in nested})
+    lists = [
+        f'  "{name}": [\n    ' + ",\n    ".join(map(_item, value)) + "]"
+        for name, value in node.items()
+        if name in nested
+    ]
+    return ",\n".join([f" {first[:-1]}", *lists]) + "}"
+
+
+def _item(value: Mapping[str, Any]) -> str:
+    return json.dumps(value).replace(', "address6"', ',\n     "address6"')
 
 
 def _without_defaults(value: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 # A string that needs no quotes, unless it is one of the next.
-_PLAIN = re.compile(r"(\./|/|[A-Za-z])([\w./:-]*[\w./-])?")
+_PLAIN = re.compile(r"(\./|/|\$\{|[A-Za-z])([\w./:${}-]*[\w./}-])?")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
@@ -21,7 +21,13 @@ def scalar(value: Any) -> str:
     """A single value; a string has quotes only if it needs them."""
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    """YAML would take some of the unprintable characters for the end of a line."""
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
 def _block(value: Mapping[str, Any] | Iterable[Any]) -> Iterator[str]:
