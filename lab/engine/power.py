@@ -62,7 +62,7 @@ class ContainerPower:
         """Brings back a node that was left off or paused. Returns True if it was."""
         states = [_state(container) for container in self._containers()]
         off, paused = not states[0].running, any(state.status == "paused" for state in states)
-        interrupted = any(state.started < states[0].started for state in states)  # `on` was
+        interrupted = any(state.started < states[0].started for state in states)  # between the two starts
         if off:
             self.on()
         elif interrupted:

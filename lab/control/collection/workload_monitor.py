@@ -22,7 +22,8 @@ from lab.errors import LabError
 from lab.evidence.events import Note, Observe, Output, Stream, WorkloadEnded, WorkloadStarted
 from lab.remote.line_splitter import LineSplitter
 
-SETTLE = 0.05  # seconds for the engine to log a line that has been written
+SETTLE = 0.04  # seconds between two checks whether the engine has logged more
+SETTLED = 3  # such checks without a new line
 INTERVAL = 0.05  # seconds between two checks whether the container was started again
 FLUSH_TIMEOUT = 2.0
 END_TIMEOUT = 1.0  # seconds from the end of the output until the engine has the new state
@@ -42,7 +43,7 @@ class WorkloadMonitor:
         self._workload = workload
         self._observe = observe
         self._number = next(program_numbers)
-        self._position = workload.position()
+        self._passed = workload.position()  # the last line that was passed on, and its pieces so far
         self._at_first = workload.state()
         self._clock = Clock()
         self._ended_run = NONE  # the start of the container's run whose end was reported last
@@ -62,22 +63,30 @@ class WorkloadMonitor:
     def flush(self) -> None:
         """Returns when all earlier output, and the end of the container, have been passed on.
 
-        The engine reads the output of a container from a pipe. A line that isn't logged SETTLE seconds after
-        it was written may be missing.
+        The engine reads the output from a pipe, and nothing tells when the pipe is empty. So this waits until
+        the log doesn't grow any more, at most FLUSH_TIMEOUT seconds.
         """
         left = deadline(FLUSH_TIMEOUT)
-        time.sleep(SETTLE)
         try:
-            position, state = self._workload.position(), self._workload.state()
+            position, state = self._settled(left), self._workload.state()
         except LabError:
             return  # the thread reports it
 
         def passed_on() -> bool:
             ended = state.running or self._ended_run == state.started
-            return (self._position >= position and ended) or not self._thread.is_alive()
+            return (self._passed >= position and ended) or not self._thread.is_alive()
 
         with self._changed:
             self._changed.wait_for(passed_on, left())
+
+    def _settled(self, left: Callable[[], float]) -> tuple[int, int]:
+        """The position of the last line, when SETTLED checks have found no other one."""
+        position, unchanged = self._workload.position(), 0
+        while unchanged < SETTLED and left():
+            time.sleep(SETTLE)
+            last, position = position, self._workload.position()
+            unchanged = unchanged + 1 if position == last else 0
+        return position
 
     def stop(self) -> None:
         """Flushes, and stops following. No event comes after this."""
@@ -123,7 +132,7 @@ class WorkloadMonitor:
 
     def _read_output(self) -> None:
         """Passes on the output until the container ends."""
-        self._log = self._workload.log(self._position, follow=True)
+        self._log = self._workload.log(self._passed[0], follow=True)
         if self._stopping.is_set():
             self._log.close()
         for entry in self._log:
@@ -140,7 +149,8 @@ class WorkloadMonitor:
             text = f"the output of its container is left out after {MAX_OUTPUT >> 20} MiB"
             self._observe(Note(self._at, self._node, text))
         with self._changed:
-            self._position = entry.position
+            last, pieces = self._passed
+            self._passed = max(self._passed, (entry.position, (pieces if entry.position == last else 0) + 1))
             self._changed.notify_all()
 
     def _state_after(self, started: float) -> WorkloadState | None:

@@ -15,6 +15,7 @@ from lab.engine.client import asked, client_of
 from lab.engine.workloads.model import START, LogEntry, nanoseconds
 
 HEADER = struct.Struct(">BxxxL")  # stream, length of the payload: Engine API, "attach"
+MAX_PIECES = 100  # of a line
 STREAMS = {1: "stdout", 2: "stderr"}
 BILLION = 10**9
 
@@ -52,22 +53,18 @@ class Log:
                 yield LogEntry(nanoseconds(stamp.decode()), stream, data)
 
 
-def last_position(container: Container) -> int:
-    """The position of the last entry so far. Raises EnvironmentFailure."""
-    log = Log(container, tail="1")
-    try:
-        return max((entry.position for entry in log), default=START)
-    finally:
-        log.close()
+def last_entry(container: Container) -> tuple[int, int]:
+    """The position of the last line so far, and the number of its pieces. Raises EnvironmentFailure."""
+    with closing(Log(container, tail=str(MAX_PIECES))) as log:
+        positions = [entry.position for entry in log]
+    last = max(positions, default=START)
+    return last, positions.count(last)
 
 
 def last_lines(container: Container, count: int) -> list[str]:
     """The last lines of the container's output. Raises EnvironmentFailure."""
-    log = Log(container, tail=str(count))
-    try:
+    with closing(Log(container, tail=str(count))) as log:
         return [entry.data.decode(errors="backslashreplace").rstrip("\r\n") for entry in log]
-    finally:
-        log.close()
 
 
 def _open(container: Container, since: int, follow: bool, tail: str) -> Any:

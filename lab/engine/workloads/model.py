@@ -50,7 +50,8 @@ class WorkloadState:
 class LogEntry:
     """A line of output, or a piece of a line of more than 16 KiB; ``data`` includes the line end.
 
-    ``position`` is the engine's time in nanoseconds at which the line was logged.
+    ``position`` is the engine's time in nanoseconds at which the line was logged. It is the same for all
+    pieces of a line.
     """
 
     position: int

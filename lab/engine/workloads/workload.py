@@ -9,7 +9,7 @@ from docker.models.containers import Container
 
 from lab.engine.client import HOST_LABEL, SERVICE_LABEL, Engine, asked
 from lab.engine.workloads.exec_session import ExecSession
-from lab.engine.workloads.log import Log, last_lines, last_position
+from lab.engine.workloads.log import Log, last_entry, last_lines
 from lab.engine.workloads.model import WorkloadState
 from lab.errors import EnvironmentFailure
 from lab.locale import message
@@ -56,9 +56,9 @@ class EngineWorkload:
         """Its output after a position."""
         return Log(self.container, position, follow=follow)
 
-    def position(self) -> int:
-        """The position of its last line of output so far."""
-        return last_position(self.container)
+    def position(self) -> tuple[int, int]:
+        """The position of its last line of output so far, and the number of pieces of this line."""
+        return last_entry(self.container)
 
     def last_lines(self, count: int) -> list[str]:
         return last_lines(self.container, count)

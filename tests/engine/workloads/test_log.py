@@ -26,10 +26,10 @@ def test_lines_have_their_stream_and_their_time(start):
 
 def test_a_position_separates_earlier_output_from_later(start):
     workload = start(DEBIAN, "sh", "-c", "mkfifo /pipe && exec cat <>/pipe")
-    assert workload.position() == 0
+    assert workload.position() == (0, 0)
     say(workload, "first")
-    wait_for(workload.position)
-    log = workload.log(workload.position(), follow=True)
+    wait_for(lambda: workload.position()[0])
+    log = workload.log(workload.position()[0], follow=True)
     say(workload, "second")
     assert next(iter(log)).data == b"second\n"
     log.close()
@@ -45,7 +45,9 @@ def say(workload, word):
 def test_a_long_line_is_whole_though_the_engine_splits_it(start):
     workload = start(DEBIAN, "sh", "-c", "head -c 40000 /dev/zero | tr '\\0' x; echo")
     workload.container.wait()
-    assert b"".join(entry.data for entry in workload.log(0)) == b"x" * 40000 + b"\n"
+    entries = list(workload.log(0))
+    assert b"".join(entry.data for entry in entries) == b"x" * 40000 + b"\n"
+    assert workload.position() == (entries[0].position, len(entries))
 
 
 def test_a_log_that_is_followed_ends_with_the_container(start):
