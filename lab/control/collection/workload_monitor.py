@@ -100,13 +100,7 @@ class WorkloadMonitor:
 
     def _follow(self) -> None:
         try:
-            state = self._workload.state()
-            if state.running:
-                self._report_start(time.time())
-            else:
-                self._report_end(
-                    state, time.time(), earlier=time.time() - self._clock.correct(state.finished)
-                )
+            self._report_first(self._at_first)
             while not self._stopping.is_set():
                 self._follow_run()
         except LabError as error:
@@ -115,6 +109,15 @@ class WorkloadMonitor:
         finally:
             with self._changed:
                 self._changed.notify_all()
+
+    def _report_first(self, state: WorkloadState) -> None:
+        """Reports the state at the beginning of the run."""
+        now = time.time()
+        if state.running:
+            self._report_start(now)
+        else:
+            earlier = now - self._clock.correct(state.finished) if state.finished else 0.0
+            self._report_end(state, now, earlier=earlier)
 
     def _follow_run(self) -> None:
         """Follows the container until it ends; if it isn't running, checks whether it was started again."""
