@@ -31,6 +31,6 @@ def execute(
         name = lab_name(project, file)
         with from_engine(name) as lab:
             service = lab[host].require_workload().name
-        terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
+        terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
         argv = ["docker", "compose", "-p", name, "exec", *terminal, service, *command]
         os.execvpe(argv[0], argv, users_environment())
