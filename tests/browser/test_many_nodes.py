@@ -106,6 +106,20 @@ def test_each_lane_is_below_its_head(wide):
             assert head["x"] - 1 <= x <= head["x"] + head["width"] + 1
 
 
+def test_the_line_of_a_host_is_painted_in_its_colour_at_its_lane(wide):
+    for across in (0, 200):
+        wide.run("scrollAcross(arguments[0])", across)
+        wide.frame()
+        hosts = wide.run(
+            "return view.layout.lanes.filter((node) => !isRouter(node)).map((node) =>"
+            " [nodeColour(node), view.layout.columns[node].lane - view.across])"
+            ".filter(([, x]) => x > RULER && x < view.layout.end - 2)"
+        )
+        assert len(hosts) >= 3
+        pixels = wide.run(PIXELS, [[round(x), 5, 1, 1] for _, x in hosts])
+        assert ["#" + bytes(pixel[:3]).hex() for pixel in pixels] == [colour for colour, _ in hosts]
+
+
 def test_labels_of_heads_do_not_overlap(wide):
     for width in (1280, 1600, 900):
         wide.driver.execute_cdp_cmd(

@@ -37,15 +37,17 @@ function outwards(lanes) {
   return lanes.map((_, position) => (position < border ? -1 : 1));
 }
 
-// The widths: those of a gap, of the output outside the first and the last lane, and of a router.
+// The widths of a gap, of the output outside the first and the last lane, and of a router. They are whole pixels,
+// so that lines are sharp.
 function widths(room, lanes, fixed, outer, showOutput) {
   const routers = lanes.filter(isRouter).length, gaps = Math.max(lanes.length - 1, 0);
-  const band = routers > 1 ? clamp(room * 0.16 / routers, 44, 170) : clamp(room * 0.1, 60, 170);
+  const band = Math.round(routers > 1 ? clamp(room * 0.16 / routers, 44, 170) : clamp(room * 0.1, 60, 170));
   const free = room - fixed - routers * band;
   const shares = showOutput ? [0.2, 0.3] : [0.45, 0.05]; // of a gap, and of the output outside
   const total = gaps * shares[0] + outer * shares[1] || 1;
-  const leg = clamp(free * shares[0] / total, lanes.length > 3 && showOutput ? MIN_BUSY_GAP : MIN_GAP, 420);
-  return { leg, band, text: Math.max((free - gaps * leg) / Math.max(outer, 1), lanes.length > 3 && showOutput ? MIN_BUSY_GAP : 14) };
+  const busy = lanes.length > 3 && showOutput;
+  const leg = Math.round(clamp(free * shares[0] / total, busy ? MIN_BUSY_GAP : MIN_GAP, 420));
+  return { leg, band, text: Math.max(Math.floor((free - gaps * leg) / Math.max(outer, 1)), busy ? MIN_BUSY_GAP : 14) };
 }
 
 function clamp(value, low, high) {

@@ -155,7 +155,7 @@ function widest() {
 
 // Scrolls sideways, together with the heads and the scroll bar below the picture.
 function scrollAcross(x) {
-  view.across = clamp(x, 0, widest());
+  view.across = clamp(Math.round(x), 0, widest());
   moveHeads();
   redraw();
 }
