@@ -45,7 +45,9 @@ def measure(rig: Rig) -> Iterator[Table]:
 def times(rig: Rig, count: int, folder: Path, memory: Table) -> Iterator[Table]:
     """The tables of the start and the stop of a lab with ``count`` hosts on one segment."""
     file = folder / f"hosts{count}.toml"
-    file.write_text(f'[segments]\nlan = {{}}\n[hosts.h]\nsegment = "lan"\ncount = {count}\n', encoding="utf-8")
+    file.write_text(
+        f'[segments]\nlan = {{}}\n[hosts.h]\nsegment = "lan"\ncount = {count}\n', encoding="utf-8"
+    )
     up = Table(f"{count} hosts: from nothing to all healthy", SECONDS, base=COMPOSE)
     down = Table(f"{count} hosts: from healthy to nothing left", SECONDS, base=COMPOSE)
     up.remarks = {

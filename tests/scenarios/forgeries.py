@@ -36,7 +36,9 @@ VARYING: dict[str, dict[str, str]] = {
         "broken.arrived.*": "how much the kernel's buffers hold",
     },
     "connect-errors": {"*.diagnosis.*": "sentences, of which the check reads the cause"},
+    "compose-project": {"start": "what earlier visits counted", "visits.*": "the number counts on"},
     "happy-eyeballs": {"*.seconds": "measured, in seconds"},
+    "load-balancer": {"after.again.late": "how many requests were meant for the server that is off"},
     "file-resume": {
         "resumed_from.0": "where the cut fell",
         "bytes_sent.*": "where the cut fell, and the size of the headers",
@@ -735,5 +737,42 @@ FORGERIES: dict[str, dict[str, tuple[Forge, str]]] = {
         "IPv6 worked": (put("fixed.connected_by", "AF_INET6"), 'record["connected_by"]'),
         "IPv6 was refused": (put("fixed.handshakes.0.1", "refused"), 'record["handshakes"]'),
         "it was lost elsewhere": (put("broken.lost_at", ["near"]), 'record["lost_at"]'),
+    },
+    "split-brain": {
+        "the minority was refused too": (
+            put("broken.answers.1", "refused: 2 of 5 answer"),
+            'record["answers"]',
+        ),
+        "a request got through": (put("broken.dropped", 9), 'record["dropped"]'),
+        "nobody asked the other half": (put("fixed.dropped", 0), 'record["dropped"]'),
+        "one of the values was newer": (put("broken.stored.4.0", "2 blue"), 'record["stored"]'),
+        "the majority stopped as well": (
+            put("fixed.answers.0", "refused: 3 of 5 answer"),
+            'record["answers"]',
+        ),
+        "the fixed one had two values too": (
+            put("fixed.stored.3", ["1 blue", "2 green"]),
+            'record["stored"]',
+        ),
+        "it never recovered": (put("fixed.answers.2", "refused: 2 of 5 answer"), 'record["answers"]'),
+        "one replica missed the last write": (put("fixed.stored.3", []), 'record["stored"]'),
+    },
+    "load-balancer": {
+        "one server only from the start": (
+            put("before.again.answers", ["200 web-1"] * 6),
+            'record["before"]',
+        ),
+        "the errors came at once": (put("after.once.late", 0), 'record["after"]'),
+        "nobody got an error": (put("after.once.answers", ["200 web-1"] * 6), 'record["after"]'),
+        "the other port gave an error, too": (put("after.again.answers.5", "503"), 'record["after"]'),
+        "the server without power answered": (put("after.again.answers.5", "200 web-2"), 'record["after"]'),
+        "nobody noticed": (put("after.again.late", 0), "no request was meant"),
+    },
+    "compose-project": {
+        "the cut didn't matter": (put("visits.1", "200 visitor 3"), 'record["visits"]'),
+        "a number was lost": (put("visits.4", "200 visitor 1"), 'record["visits"]'),
+        "the page didn't find it again": (put("visits.2", "503 no count: timed out"), 'record["visits"]'),
+        "it was refused": (put("visits.3", "503 no count: Connection refused"), 'record["visits"]'),
+        "no packet was lost": (put("lost_at", []), 'record["lost_at"]'),
     },
 }

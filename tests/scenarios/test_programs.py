@@ -171,6 +171,7 @@ PROGRAMS: dict[str, Played] = {
     ),
     "same-port FIXED": Receiver(datagrams=9, printed="127.0.0.1 {port} 9\n"),
     "slow-loris FIXED": Server(b"hello\n", b"HELLO\n", many=True),
+    "split-brain FIXED": Sender(arguments=("red", *[LOOPBACK] * 5), printed="refused: 0 of 5 answer\n"),
     "split-character FIXED": Client("套接字".encode(), printed="套接字\n", short=TIMEOUT),
     "sticky-packets FIXED_SERVER": Server(
         framed(b"echo one", b"echo two"),
