@@ -33,7 +33,7 @@ from lab.topology.node import Interface, Node
 WORKERS = 16  # threads that start and stop captures and monitors
 SETTLE = 0.1  # seconds for a packet to leave the router, if the delay isn't known
 MAX_SETTLE = 2.0
-HOST_FLUSH_TIMEOUT = 1.0
+HOST_FLUSH_TIMEOUT = 2.0
 MAX_NEIGHBOURS = 8  # hosts on a segment that capture the packets to each other; more would slow down each run
 NO_PROBES = f"not udp port {PROBE_PORT}"  # probes that measure the link aren't traffic of the scenario
 
@@ -147,12 +147,11 @@ class EvidenceCollector:
 
     def _flush(self, capture: Capture) -> None:
         """Receives all packets of a capture. A host may be off or paused: then it has sent none."""
-        has_router = any(host.node.role == "router" for host in self.hosts)
-        if capture.host.node.role == "host" and has_router:
-            with suppress(LabError):
-                capture.flush(HOST_FLUSH_TIMEOUT)
-        else:
+        if capture.host.node.role == "router":
             capture.flush()
+            return
+        with suppress(LabError):
+            capture.flush(HOST_FLUSH_TIMEOUT)
 
     @contextmanager
     def capture(self, host: Host, expression: str = "") -> Iterator[Capture]:
