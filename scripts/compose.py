@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lab.topology.compose import render_with_variables  # noqa: E402
+from lab.topology.compose.rendering import render_with_variables  # noqa: E402
 from lab.topology.description import read  # noqa: E402
 from lab.topology.plan import plan  # noqa: E402
 

@@ -29,7 +29,8 @@ from lab.cli.options import (
     options_of,
     progress,
 )
-from lab.cli.scenarios import EXPLAIN, LIST, RUN, explain, list_scenarios, run
+from lab.cli.scenarios.listing import EXPLAIN, LIST, explain, list_scenarios
+from lab.cli.scenarios.run import RUN, run
 from lab.cli.topology import TOPOLOGY, topology
 from lab.cli.trace import TRACE, trace
 from lab.control.collection.live_capture import Live, file_for

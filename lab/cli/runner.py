@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lab.cli.output.view import View
-from lab.cli.run_scenarios import play_once
+from lab.cli.scenarios.player import play_once
 from lab.control.transport import from_mgmt
 from lab.errors import LabError
 from lab.locale import Message, _, from_environment, message

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lab.engine.workloads.user_config import user_config
 from lab.locale import Message
-from lab.topology.compose import render
+from lab.topology.compose.rendering import render
+from lab.topology.compose.workloads import workload_services
 from lab.topology.plan import Plan
-from lab.topology.workloads import workload_services
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lab.engine.client import Engine
 from lab.evidence.diagnosis.diagnose import diagnose
 from lab.evidence.packets.traffic import load
 from lab.evidence.record import Recorder
-from lab.topology.compose import render
+from lab.topology.compose.rendering import render
 from lab.topology.description import parse
 from lab.topology.plan import plan
 from tests.infra.conftest import ROOT

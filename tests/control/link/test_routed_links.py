@@ -17,7 +17,7 @@ from lab.errors import Unsupported
 from lab.link.settings import Impairment
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import play
-from lab.topology.compose import render
+from lab.topology.compose.rendering import render
 from lab.topology.description import parse
 from lab.topology.plan import plan
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from lab.cli.output.view import View
-from lab.cli.run_scenarios import play_often, play_once
+from lab.cli.scenarios.player import play_often, play_once
 from lab.control.lab import Lab
 from lab.errors import Unsupported
 from lab.scenarios.catalog import Scenario

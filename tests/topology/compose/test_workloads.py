@@ -2,9 +2,9 @@
 
 import pytest
 
+from lab.topology.compose.workloads import workload_services
 from lab.topology.model import Attachment, Host, Mount, Segment, Topology, Workload
 from lab.topology.plan import TopologyError, plan
-from lab.topology.workloads import workload_services
 
 
 def planned(*hosts, compose="/theirs/docker-compose.yml"):

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from lab.topology.yaml import as_yaml, scalar
+from lab.topology.compose.yaml import as_yaml, scalar
 
 DATA = {
     "services": {

@@ -17,12 +17,12 @@ from typing import Any
 
 import jinja2
 
+from lab.topology.compose.workloads import WorkloadServices, binds, escaped, workload_services
+from lab.topology.compose.yaml import as_yaml, scalar
 from lab.topology.model import Host, Mount
 from lab.topology.node import Interface, Node, to_file
 from lab.topology.plan import Plan
 from lab.topology.prefixes import Network, prefix_of, variable
-from lab.topology.workloads import WorkloadServices, binds, escaped, workload_services
-from lab.topology.yaml import as_yaml, scalar
 
 TEMPLATE = "compose.yml.jinja"
 BASE = "${SERVER_BASE:-debian:trixie-slim}"  # the base image of all nodes that have no other one

@@ -1,7 +1,7 @@
 """The user's containers as Compose services, each in the network namespace of its host. No I/O.
 
 A workload is an image, a folder with a Dockerfile, or a service of the user's own Compose file, which
-lab.topology.user_compose translates.
+lab.topology.compose.user_compose translates.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.locale import Message
+from lab.topology.compose.user_compose import Service, UserCompose
 from lab.topology.model import Host, Mount, Workload
 from lab.topology.plan import Plan, workload_service
-from lab.topology.user_compose import Service, UserCompose
 
 ROLE, HOST = "socketlab.role", "socketlab.host"  # labels
 SMALL_DISK = "/mnt/small"

@@ -1,4 +1,4 @@
-"""`lab list`, `lab explain` and `lab run`: find a scenario, read it, play it."""
+"""`lab run`: plays scenarios and prints their verdicts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import (
@@ -25,55 +24,26 @@ from lab.cli.options import (
     names_in,
     progress,
 )
-from lab.cli.output import lesson_text
 from lab.cli.output.view import View
-from lab.cli.run_scenarios import LabFor, play_often, play_once
-from lab.cli.scenario_labs import ScenarioLabs
+from lab.cli.scenarios.labs import ScenarioLabs
+from lab.cli.scenarios.listing import NAMES, all_pitfalls
+from lab.cli.scenarios.player import LabFor, play_often, play_once
 from lab.control.collection.capture import LIMIT, SNAPLEN
 from lab.control.collection.evidence_collector import Options
 from lab.control.transport import from_inventory
 from lab.errors import UsageError
 from lab.locale import _, message
-from lab.protocols.printable import printable
-from lab.scenarios import catalog, lessons
+from lab.scenarios import catalog
 from lab.scenarios.catalog import Scenario
 
-LIST = _("List the scenarios.")
-EXPLAIN = _("Print a scenario's lesson: what it shows, its programs, and what to change. Nothing is played.")
 RUN = _(
     "Play scenarios and print their verdicts.\n\n"
     "If the lab isn't up, it is started with the topology and the profile that the scenarios need, and taken"
     " down afterwards unless [bold]--keep[/] is given."
 )
-NAMES = _("`lab list` shows them.")
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
-
-
-def list_scenarios(
-    lang: Lang = None,
-    pitfalls: Annotated[bool, typer.Option("--pitfalls", help=_("Only pitfalls: broken and fixed."))] = False,
-) -> None:
-    with errors_in_one_line(lang):
-        language = language_of(lang)
-        names = [scenario.name for scenario in all_pitfalls()] if pitfalls else catalog.names()
-        columns = (_("scenario", language), _("topology", language), _("what it shows", language))
-        table = Table(*columns, box=None, header_style="bold")
-        for name in names:
-            title = printable(lessons.title(name, language))
-            table.add_row(f"[bold]{name}[/]", printable(catalog.topology(name)), title)
-        stdout.print(table)
-
-
-def explain(
-    names: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help=NAMES)],
-    lang: Lang = None,
-) -> None:
-    with errors_in_one_line(lang):
-        language = language_of(lang)
-        for scenario in [catalog.load(name) for name in names]:
-            lesson_text.explain(stdout, scenario, language)
 
 
 def run(
@@ -152,11 +122,6 @@ def _refuse_lab_options(**given: object) -> None:
         if value:
             both = {"first": f"--{name}", "second": "--inventory"}
             raise UsageError(message("{first} and {second} exclude each other", **both))
-
-
-def all_pitfalls() -> list[Scenario]:
-    """The scenarios that have variants. Raises UsageError if a scenario can't be loaded."""
-    return [scenario for name in catalog.names() if (scenario := catalog.load(name)).outcomes]
 
 
 def _chosen(names: list[str], pitfalls: bool, variant: str | None) -> list[Scenario]:

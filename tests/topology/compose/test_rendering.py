@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.topology.compose import render, render_with_variables
+from lab.topology.compose.rendering import render, render_with_variables
 from lab.topology.description import read
 from lab.topology.model import (
     Attachment,
@@ -26,7 +26,7 @@ from lab.topology.model import (
 from lab.topology.node import from_file
 from lab.topology.plan import plan
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 ALICE = Host("alice", (Attachment("home"),), count=2, mounts=(Mount("/srv/my $files", "/src", True),))
 NGINX = Workload("nginx:1", ready=Ready("log", 0, "$up"))

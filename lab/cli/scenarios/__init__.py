@@ -1,0 +1,1 @@
+"""The commands for scenarios: `lab list`, `lab explain` and `lab run`."""

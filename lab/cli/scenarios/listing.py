@@ -1,0 +1,53 @@
+"""`lab list` and `lab explain`: find a scenario and read its lesson."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lab.cli.errors import errors_in_one_line
+from lab.cli.options import Lang, language_of
+from lab.cli.output import lesson_text
+from lab.locale import _
+from lab.protocols.printable import printable
+from lab.scenarios import catalog, lessons
+from lab.scenarios.catalog import Scenario
+
+LIST = _("List the scenarios.")
+EXPLAIN = _("Print a scenario's lesson: what it shows, its programs, and what to change. Nothing is played.")
+NAMES = _("`lab list` shows them.")
+
+stdout = Console(highlight=False, soft_wrap=True)
+
+
+def list_scenarios(
+    lang: Lang = None,
+    pitfalls: Annotated[bool, typer.Option("--pitfalls", help=_("Only pitfalls: broken and fixed."))] = False,
+) -> None:
+    with errors_in_one_line(lang):
+        language = language_of(lang)
+        names = [scenario.name for scenario in all_pitfalls()] if pitfalls else catalog.names()
+        columns = (_("scenario", language), _("topology", language), _("what it shows", language))
+        table = Table(*columns, box=None, header_style="bold")
+        for name in names:
+            title = printable(lessons.title(name, language))
+            table.add_row(f"[bold]{name}[/]", printable(catalog.topology(name)), title)
+        stdout.print(table)
+
+
+def explain(
+    names: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help=NAMES)],
+    lang: Lang = None,
+) -> None:
+    with errors_in_one_line(lang):
+        language = language_of(lang)
+        for scenario in [catalog.load(name) for name in names]:
+            lesson_text.explain(stdout, scenario, language)
+
+
+def all_pitfalls() -> list[Scenario]:
+    """The scenarios that have variants. Raises UsageError if a scenario can't be loaded."""
+    return [scenario for name in catalog.names() if (scenario := catalog.load(name)).outcomes]
