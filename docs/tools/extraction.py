@@ -11,6 +11,9 @@ from pathlib import Path
 from docs.tools.recording import Part, ProgramOutput, Recording, Step
 from docs.tools.source import fingerprint
 from lab.cli.output.view import cut, shortened
+from lab.evidence.diagram.lanes import lanes
+from lab.evidence.diagram.packet_path import SLOW
+from lab.evidence.diagram.rows import Row, arrows, ends, hidden_acks
 from lab.evidence.event_text import render
 from lab.evidence.events import (
     Event,
@@ -24,12 +27,9 @@ from lab.evidence.events import (
     ProgramStarted,
     VariantBegan,
 )
-from lab.evidence.lanes import lanes
-from lab.evidence.packet_path import SLOW
 from lab.evidence.packets import traffic
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
-from lab.evidence.sequence_rows import Row, arrows, ends, hidden_acks
 from lab.protocols.printable import printable
 from lab.scenarios.catalog import Scenario
 

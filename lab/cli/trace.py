@@ -15,7 +15,7 @@ from lab.cli.errors import errors_in_one_line
 from lab.cli.options import Nodes, language_of, names_in
 from lab.errors import UsageError
 from lab.evidence import trace as page
-from lab.evidence.lanes import titles_of
+from lab.evidence.diagram.lanes import titles_of
 from lab.locale import Message, _, message
 
 TRACE = _(

@@ -15,7 +15,7 @@ from lab.evidence.diagnosis.diagnose import Diagnosis
 from lab.evidence.events import FaultChanged, LinkChanged, LinkMeasured
 from lab.evidence.packets import pcap
 from lab.evidence.packets.traffic import load
-from lab.evidence.trace import heading, packet_columns, render, timeline
+from lab.evidence.trace import heading, packet_bytes, packet_columns, render, timeline
 from lab.evidence.trace.page import collect
 from lab.link.settings import LinkSettings
 from lab.locale import message
@@ -147,13 +147,13 @@ def test_address_resolution_is_marked_and_has_no_connection(folder):
 
 
 def test_bytes_past_the_limit_are_cut_and_a_note_says_so(folder, monkeypatch):
-    monkeypatch.setattr(packet_columns, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(packet_bytes, "MAX_BYTES", 100_000)
     page = collect(long(folder, 800).save())
     assert len(page.bytes) < 100_000 * 4 / 3 + 4 * 801
     assert "of 400 packets this page has only the first bytes" in notes(page)
     first = [kept[0] for kept in page.run["packets"]["kept"]]
     assert min(first) == 54  # an ACK is whole
-    assert max(first) >= packet_columns.LEAST
+    assert max(first) >= packet_bytes.LEAST
     assert {later for kept in page.run["packets"]["kept"] for later in kept[1:]} == {None}
 
 

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from lab.cli.output import lesson_text
 from lab.evidence.diagnosis.diagnose import Diagnosis
+from lab.evidence.diagram.lanes import titles_of
+from lab.evidence.diagram.terminal import MAX_ROWS, sequence
 from lab.evidence.event_text import render
 from lab.evidence.events import (
     CounterChanged,
@@ -29,8 +31,6 @@ from lab.evidence.events import (
     VariantBegan,
     VerdictGiven,
 )
-from lab.evidence.lanes import titles_of
-from lab.evidence.sequence_diagram import MAX_ROWS, sequence
 from lab.locale import _, message, messages
 from lab.protocols.printable import printable
 from lab.scenarios.catalog import Scenario

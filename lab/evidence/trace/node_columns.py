@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lab.evidence.diagram.lanes import folded, order, packets_by_node, packets_by_path
 from lab.evidence.events import CounterChanged, Event, PacketPassed, SocketChanged
-from lab.evidence.lanes import folded, order, packets_by_node, packets_by_path
 from lab.evidence.packets.traffic import CaptureInfo, Traffic, names_of
 from lab.evidence.trace.timeline import Row
 

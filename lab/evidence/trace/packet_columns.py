@@ -1,27 +1,24 @@
-"""The packets in the page's format: a list for each field, and all bytes in one base64 text.
+"""The packets in the page's format: a list for each field.
 
 A browser parses lists of small numbers in milliseconds; 20,000 objects would take seconds.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from lab.evidence.diagram.packet_path import Path, Paths, Translation
 from lab.evidence.endpoint import Endpoint
-from lab.evidence.packet_path import Path, Paths, Translation
-from lab.evidence.packets import pcap
 from lab.evidence.packets.packet import Packet
-from lab.evidence.packets.traffic import CaptureInfo, Traffic
+from lab.evidence.packets.traffic import Traffic
 from lab.evidence.packets.transit import PacketTransit
+from lab.evidence.trace.packet_bytes import Frames, encode, read_frames
 from lab.evidence.trace.timeline import Clock
 
 MAX_PACKETS = 50_000  # in the page: of a longer run, the first and the last
-MAX_BYTES = 4 << 20  # of all packets, before base64
-LEAST = 96  # bytes that are always kept of a packet, for its headers
 
 # The same bits as in data.js.
 LOST, RETRANSMITTED, DUPLICATE, CHANGED, RESET, UNSENT, CHORE, PROBE = 1, 2, 4, 8, 16, 32, 64, 128
@@ -37,7 +34,6 @@ FIELDS = (
 TABLES = ("labels", "protocols", "connections", "ways", "captures", "translations")
 
 T = TypeVar("T")
-Frames: TypeAlias = dict[tuple[str, int], bytes]
 
 
 @dataclass
@@ -132,7 +128,7 @@ def pack(traffic: Traffic, folder: FilePath, clock: Clock, nodes: Sequence[str])
     ``nodes`` are the titles, in the page's order.
     """
     transits = _chosen(traffic.transits)
-    frames = _frames(folder, traffic.captures, transits)
+    frames = read_frames(folder, traffic.captures, transits)
     labels, protocols, translations = Table[str](), Table[str](), Table[tuple[Translation, ...]]()
     ways, connections, paths = Table[Way](), Connections(traffic.names), Paths(traffic)
     index = {title: number for number, title in enumerate(nodes)}
@@ -157,7 +153,7 @@ def pack(traffic: Traffic, folder: FilePath, clock: Clock, nodes: Sequence[str])
                 "translation": translations.put(translated) if translated else None,
             }
         )
-    kept, text = _bytes(transits, frames)
+    kept, text = encode(transits, frames)
     names = list(traffic.captures)
     return {
         "packets": {name: [row[name] for row in rows] for name in FIELDS} | {"kept": kept},
@@ -204,52 +200,6 @@ def _protocol(packet: Packet) -> str:
     return {"icmp6": "ICMPv6", "ip": "IP", "other": "other"}.get(packet.protocol, packet.protocol.upper())
 
 
-# --- bytes -----------------------------------------------------------------------------------------
-
-
-def _frames(
-    folder: FilePath, captures: Mapping[str, CaptureInfo], transits: Sequence[PacketTransit]
-) -> Frames:
-    """The captured bytes of each packet, by capture and number."""
-    wanted = {(p.segment, p.number) for transit in transits for p in transit.sightings}
-    return {
-        (name, number): frame.data
-        for name, capture in captures.items()
-        for number, frame in enumerate(pcap.read(folder / capture.file), 1)
-        if (name, number) in wanted
-    }
-
-
-def _bytes(transits: Sequence[PacketTransit], frames: Frames) -> tuple[list[list[int | None]], str]:
-    """The number of bytes kept of each sighting of each packet, None for one that isn't kept; and the bytes.
-
-    Each piece is padded to a multiple of three, so that its base64 can be read without the rest.
-    """
-    pieces = [_pieces(transit, frames) for transit in transits]
-    whole = sum(len(data) for found in pieces for data in found if data is not None)
-    if whole > MAX_BYTES:  # past its sender only corrupted packets are kept, because their bytes differ
-        pieces = [
-            found if transit.mark == "corrupted" else [found[0], *[None] * (len(found) - 1)]
-            for transit, found in zip(transits, pieces, strict=True)
-        ]
-    limit = _limit([len(data) for found in pieces for data in found if data is not None])
-    cut = [[None if data is None else data[:limit] for data in found] for found in pieces]
-    parts = [data + bytes(-len(data) % 3) for found in cut for data in found if data is not None]
-    kept = [[None if data is None else len(data) for data in found] for found in cut]
-    return kept, base64.b64encode(b"".join(parts)).decode()
-
-
-def _pieces(transit: PacketTransit, frames: Frames) -> list[bytes | None]:
-    """The bytes of each sighting; None for one with the same bytes as the sighting before it."""
-    found: list[bytes | None] = []
-    before = None
-    for sighting in transit.sightings:
-        data = frames.get((sighting.segment, sighting.number), b"")
-        found.append(None if data == before else data)
-        before = data
-    return found
-
-
 def _mac(packet: Packet, frames: Frames) -> bytes:
     """The Ethernet address of the sender."""
     return frames.get((packet.segment, packet.number), b"")[6:12]
@@ -259,15 +209,3 @@ def _cards(transits: Iterable[PacketTransit], frames: Frames, names: Mapping[str
     """The names of the nodes by Ethernet address, for link-local IPv6 addresses, which no record has."""
     sent = [transit.sent for transit in transits if transit.fate != "appeared"]
     return {_mac(packet, frames): names[packet.source] for packet in sent if packet.source in names}
-
-
-def _limit(lengths: Sequence[int]) -> int:
-    """The number of bytes to keep of each packet, so that the total stays below MAX_BYTES."""
-    low, high = LEAST, max([LEAST, *lengths])
-    while low < high:
-        middle = (low + high + 1) // 2
-        if sum(min(length, middle) for length in lengths) <= MAX_BYTES:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -9,8 +9,8 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from lab.evidence.lanes import is_between, is_chatter
-from lab.evidence.packet_path import Path, Paths
+from lab.evidence.diagram.lanes import is_between, is_chatter
+from lab.evidence.diagram.packet_path import Path, Paths
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.packets.transit import PacketTransit

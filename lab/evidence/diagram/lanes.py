@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import UsageError
-from lab.evidence.packet_path import UNKNOWN, Path, Paths
+from lab.evidence.diagram.packet_path import UNKNOWN, Path, Paths
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import CaptureInfo, Traffic
 from lab.locale import message

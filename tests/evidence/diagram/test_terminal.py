@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+from lab.evidence.diagram.terminal import sequence
 from lab.evidence.packets.traffic import Traffic, load
-from lab.evidence.sequence_diagram import sequence
 from tests.evidence.forge import CAPTURES, NAMES, crossed, handshake, past, tcp, traffic, udp
 from tests.evidence.office_run import HOSTS, OfficeRun, office
 
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parents[1] / "recorded"
 
 
 def lines(shown, **options):

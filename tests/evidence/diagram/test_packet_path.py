@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.evidence.packet_path import Leg, Paths
+from lab.evidence.diagram.packet_path import Leg, Paths
 from lab.evidence.packets.traffic import load
 from tests.evidence.forge import crossed, past, tcp, traffic, udp
 from tests.evidence.office_run import HOSTS, OUTSIDE, ROUTERS, OfficeRun, office

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lab.errors import UsageError
-from lab.evidence.lanes import lanes, order, titles_of
+from lab.evidence.diagram.lanes import lanes, order, titles_of
 from lab.evidence.packets.traffic import CaptureInfo, Traffic, load
 from tests.evidence.forge import CAPTURES, NAMES, handshake, traffic
 from tests.evidence.office_run import office
