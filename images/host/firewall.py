@@ -27,10 +27,9 @@ def _translation(node: dict, devices: dict[str, str]) -> str:
     nat = node.get("nat", [])
     inside = _set(devices[segment] for segment in nat)
     networks = [own.network for segment, own in addresses(node) if segment in nat]
-    lines = [
-        f"oifname != {inside} {'ip' if network.version == 4 else 'ip6'} saddr {network} drop"
-        for network in networks
-    ]
+    families = {4: "ip", 6: "ip6"}
+    leaving = f"oifname @segments oifname != {inside}"
+    lines = [f"{leaving} {families[each.version]} saddr {each} drop" for each in networks]
     return TRANSLATION.format(
         segments=_set(devices.values()),
         forwards=_lines(_forward(each, *to) for each in node.get("forwards", []) for to in _targets(each)),
