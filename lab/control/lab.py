@@ -21,6 +21,7 @@ from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
 from lab.locale import message
 
+WORKERS = 16  # threads: more than the machine has cores, as they wait for the nodes
 CLAIM = "/tmp/socketlab-run"  # on the router; the current run holds a lock on it
 
 
@@ -121,8 +122,8 @@ class Lab:
         return self.collector
 
     def connect(self) -> None:
-        """Logs in to all nodes at once. Raises EnvironmentFailure."""
-        with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
+        """Logs in to all nodes, to several at the same time. Raises EnvironmentFailure."""
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             for _ in pool.map(Host.connect, self.hosts):
                 pass
 
@@ -146,7 +147,7 @@ class Lab:
 
     def restore(self) -> None:
         """Heals the faults left behind by a run that was killed. Raises EnvironmentFailure."""
-        with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             for _ in pool.map(lambda host: host.restore(), self.hosts):
                 pass
 
