@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lab.cli.errors import errors_in_one_line
@@ -30,12 +31,19 @@ def list_scenarios(
     with errors_in_one_line(lang):
         language = language_of(lang)
         names = [scenario.name for scenario in all_pitfalls()] if pitfalls else catalog.names()
-        columns = (_("scenario", language), _("topology", language), _("what it shows", language))
+        columns = (_("scenario", language), _("what it shows", language))
         table = Table(*columns, box=None, header_style="bold")
         for name in names:
-            title = printable(lessons.title(name, language))
-            table.add_row(f"[bold]{name}[/]", printable(catalog.topology(name)), title)
+            title = escape(printable(lessons.title(name, language)))
+            table.add_row(f"[bold]{name}[/]", f"{title}[dim]{escape(_needed(name, language))}[/]")
         stdout.print(table)
+
+
+def _needed(name: str, language: str) -> str:
+    """The topology that a scenario names, to be shown behind its title."""
+    topology = printable(catalog.topology(name))
+    word = _("topology", language)
+    return f" · {word} {topology}" if topology else ""
 
 
 def explain(
