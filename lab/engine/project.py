@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -24,7 +24,7 @@ from lab.engine.workloads.workload import workloads_of
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
 from lab.topology.plan import Plan
-from lab.topology.prefixes import overlap
+from lab.topology.prefixes import Network, overlap
 
 PROJECT = topologies.PROJECT
 UP_TIMEOUT = 120.0  # seconds for Compose to start all nodes, and again for them to become healthy
@@ -53,7 +53,7 @@ class LabProject(LabDefinition):
             existing = ExistingLab.of(engine, self.project)
             if existing is None:
                 return self._create(engine, report)
-            lab = self.as_existing(existing)
+            lab = self.as_existing(existing, [subnet for subnet, _ in engine.subnets()])
             lab._start(engine, report)
             return lab
 
@@ -96,14 +96,15 @@ class LabProject(LabDefinition):
             free=False,
         )
 
-    def as_existing(self, existing: ExistingLab) -> LabProject:
+    def as_existing(self, existing: ExistingLab, taken: Iterable[Network] = ()) -> LabProject:
         """This lab with the prefixes of the existing one. Raises UsageError if that can't become this one.
 
-        Compose replaces nodes that have changed, and adds new ones. It can't change the prefixes of a network
-        that is in use, and it would leave superfluous nodes running.
+        A new segment gets a prefix that overlaps none of ``taken``. Compose replaces nodes that have changed,
+        and adds new ones. It can't change the prefixes of a network that is in use, and it would leave
+        superfluous nodes running.
         """
         lab = self._with_state_of(existing)
-        plan = lab.plan()
+        plan = lab.plan(taken, self.project)
         wanted = prefix_choice.merged(prefix_choice.of_plan(plan), self.prefixes)
         superfluous = {node.name for node in existing.nodes} - {node.name for node in plan.nodes}
         moved = {
@@ -119,7 +120,7 @@ class LabProject(LabDefinition):
                     names=", ".join(sorted(superfluous | moved)),
                 )
             )
-        return lab
+        return replace(lab, prefixes=prefix_choice.of_plan(plan))
 
     def _create(self, engine: Engine, report: Report) -> LabProject:
         """Brings up a lab that doesn't exist.

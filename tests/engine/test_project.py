@@ -150,6 +150,15 @@ def test_a_lab_that_is_up_can_get_more_hosts(office, tmp_path):
     assert of_plan(lab.plan()) == there.prefixes
 
 
+def test_a_new_segment_of_a_lab_that_is_up_avoids_the_networks_of_all_labs(office, tmp_path):
+    there = existing(office())
+    (tmp_path / "lab.toml").write_text(f'name = "office"\n{OFFICE}\n[hosts.carol]\n')
+    wanted = office().as_existing(there).prefixes["carol"]
+    lab = office().as_existing(there, taken=wanted)
+    assert not any(overlap(mine, theirs) for mine in lab.networks() for theirs in wanted)
+    assert lab.prefixes.items() >= there.prefixes.items()
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
