@@ -222,7 +222,8 @@ def _no_lab(project: str, others: Sequence[str], is_default: bool) -> Message:
 
 
 def _heading(project: str, topology: str) -> str:
-    suffix = f" · {_('topology')} {topology}" if topology and topology != project else ""
+    word = _("topology")
+    suffix = f" · {word} {topology}" if topology and topology != project else ""
     return f"[bold]{escape(project)}[/]{escape(suffix)}"
 
 
