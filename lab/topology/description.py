@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from lab.topology.checks.limits import FILE_SIZE
 from lab.topology.checks.topology import mistakes
 from lab.topology.errors import Mistake, TopologyError
 from lab.topology.model import Topology
+from lab.topology.reading import toml
 from lab.topology.reading.builder import Builder
 from lab.topology.reading.lines import Lines
 
@@ -75,29 +74,15 @@ def parse(text: str, *, file: str = FILE, folder: Path = Path("/"), name: str = 
     Relative paths are relative to ``folder``. ``name`` is the lab's name unless the text has one.
     """
     try:
-        content = tomllib.loads(text)
-        lines = Lines(text)
-    except RecursionError:
-        raise _not_toml(file, 1, "nested too deeply") from None
-    except ValueError as error:
-        found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
-        line = int(found[1]) if found and found[1] else text.count("\n") + 1
-        raise _not_toml(file, line, str(error)[: found.start()] if found else str(error)) from None
+        content, lines = toml.load(text)
+    except toml.TomlError as error:
+        raise DescriptionError(file, [(error.line, Mistake((), error.problem, error.remedy))]) from None
     builder = Builder(folder)
     topology = builder.topology(content, name)
     wrong = builder.mistakes or mistakes(topology)
     if wrong:
         raise DescriptionError(file, ((lines[each.path], each) for each in wrong))
     return topology
-
-
-def _not_toml(file: str, line: int, problem: str) -> DescriptionError:
-    mistake = Mistake(
-        (),
-        message("this isn't TOML: {problem}", problem=problem),
-        message("a string is in quotes, a table's name in brackets"),
-    )
-    return DescriptionError(file, [(line, mistake)])
 
 
 def _missing(topology: Topology) -> Iterator[Mistake]:

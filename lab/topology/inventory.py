@@ -1,6 +1,6 @@
 """An inventory: real machines in place of a lab's containers, as TOML. No I/O.
 
-user = "alice"                       # keys at the top apply to every machine that has none of its own
+user = "alice"                       # keys at the top are the defaults of all machines
 key = "~/.ssh/id_ed25519"
 
 [machines.client]
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,9 +23,9 @@ from typing import Any
 from lab.errors import UsageError
 from lab.locale import Message, message
 from lab.topology.node import Interface, Node
-from lab.topology.reading.lines import Lines
+from lab.topology.reading import toml
 
-# The keys of a machine that may also stand at the top, with their defaults; None: there is no default.
+# The keys that are also allowed at the top of the file, with their defaults; None: there is no default.
 SHARED: Mapping[str, str | int | None] = {
     "user": None,
     "key": "~/.ssh/id_ed25519",
@@ -70,16 +69,20 @@ class InventoryError(UsageError, ValueError):
 
 
 def parse(text: str, file: str) -> tuple[Machine, ...]:
-    """The machines of the inventory ``text``, in its order. Raises InventoryError."""
+    """The machines of the inventory ``text``, in the order of the file. Raises InventoryError."""
     return _Inventory(text, file).machines()
 
 
 class _Inventory:
     def __init__(self, text: str, file: str) -> None:
-        self._text, self._file = text, file
+        self._file = file
+        try:
+            self._content, self._lines = toml.load(text)
+        except toml.TomlError as error:
+            raise self._error(error.line, "", error.problem, error.remedy) from None
 
     def machines(self) -> tuple[Machine, ...]:
-        content = self._toml()
+        content = dict(self._content)
         tables = content.pop("machines", None)
         if not isinstance(tables, dict) or not tables:
             raise self._mistake(
@@ -89,14 +92,6 @@ class _Inventory:
         machines = tuple(self._machine(name, table, shared) for name, table in tables.items())
         self._refuse_duplicates(machines)
         return machines
-
-    def _toml(self) -> dict[str, Any]:
-        try:
-            return tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
-            found = re.search(r"line (\d+)", str(error))
-            line = found[1] if found else self._text.count("\n") + 1
-            raise InventoryError(f"{self._file}:{line}: {error}") from None
 
     def _machine(self, name: str, table: object, shared: Mapping[str, Any]) -> Machine:
         place = ("machines", name)
@@ -137,7 +132,7 @@ class _Inventory:
     def _check_values(
         self, place: tuple[str, ...], values: Mapping[str, Any], own: Mapping[str, Any]
     ) -> None:
-        """Checks the values of a machine, of which ``own`` aren't those of all machines."""
+        """Checks the values of a machine. Those in ``own`` are from its table, the others from the top."""
 
         def require(key: str, valid: bool, remedy: Message) -> None:
             if not valid:
@@ -145,8 +140,12 @@ class _Inventory:
                 raise self._mistake((*place, key) if key in own else (key,), problem, remedy)
 
         require("address", _is_address(values["address"], 4), message('write an IPv4 address: "192.0.2.10"'))
-        six = values["address6"]
-        require("address6", not six or _is_address(six, 6), message('write an IPv6 address: "2001:db8::10"'))
+        address6 = values["address6"]
+        require(
+            "address6",
+            not address6 or _is_address(address6, 6),
+            message('write an IPv6 address: "2001:db8::10"'),
+        )
         require("port", 0 < values["port"] < 65536, message("a port is 1 to 65535"))
         host_key = values["host_key"]
         require(
@@ -173,12 +172,16 @@ class _Inventory:
                     owners[value] = machine.node.name
 
     def _mistake(self, place: tuple[str, ...], problem: Message, remedy: Message) -> InventoryError:
+        machine = f"{'.'.join(place[:2])}: " if place[:1] == ("machines",) else ""
+        return self._error(self._lines[place], machine, problem, remedy)
+
+    def _error(self, line: int, machine: str, problem: Message, remedy: Message) -> InventoryError:
         return InventoryError(
             message(
                 "{file}:{line}: {place}{problem}; {remedy}",
                 file=self._file,
-                line=Lines(self._text)[place],
-                place=f"{'.'.join(place[:2])}: " if place[:1] == ("machines",) else "",
+                line=line,
+                place=machine,
                 problem=problem,
                 remedy=remedy,
             )
@@ -192,7 +195,7 @@ def _node(name: str, values: Mapping[str, Any]) -> Node:
 
 
 def _is_address(text: str, version: int) -> bool:
-    """Whether it is an address of one host; a prefix length may follow."""
+    """True for the address of a host, with or without a prefix length."""
     try:
         return ipaddress.ip_interface(text).version == version
     except ValueError:

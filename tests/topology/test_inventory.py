@@ -47,7 +47,20 @@ def test_a_machine_may_say_everything_itself():
 
 MISTAKES = {
     "nothing": ("", 'm.toml:1: it has no machine; add [machines.NAME] with address = "…"'),
-    "not toml": ("user = \n", "m.toml:1: Invalid value (at line 1, column 8)"),
+    "not toml": (
+        "user = \n",
+        "m.toml:1: this isn't TOML: Invalid value; a string is in quotes, a table's name in brackets",
+    ),
+    "nested too deeply": (
+        "user = " + "[" * 5000,
+        "m.toml:1: this isn't TOML: nested too deeply; a string is in quotes, a table's name in brackets",
+    ),
+    "number with too many digits": (
+        "port = " + "1" * 5000,
+        "m.toml:1: this isn't TOML: Exceeds the limit (4300 digits) for integer string conversion: value has"
+        " 5000 digits; use sys.set_int_max_str_digits() to increase the limit; a string is in quotes, a"
+        " table's name in brackets",
+    ),
     "unknown key at the top": (
         'user = "a"\nusers = "b"\n[machines.x]\naddress = "192.0.2.1"',
         "m.toml:2: unknown key 'users'; the keys are user, key, known_hosts, port, python, segment",
