@@ -1,4 +1,4 @@
-"""`lab`: bring the lab up and down, inspect it, play scenarios, open a shell on a host."""
+"""`lab`: starts and stops the lab, inspects it, plays scenarios, opens a shell on a host."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ from lab.engine.compose import users_environment
 from lab.engine.docker_transport import described_nodes
 from lab.errors import EnvironmentFailure
 from lab.locale import Message, _, from_environment, message, messages, translate_libraries
+from lab.topology.drawing.boxes import UP
 
 app = App(
     name="lab",
@@ -106,7 +107,9 @@ def down(project: Project = None, file: File = None, quiet: Quiet = False) -> No
             stdout.print(_removed(removed).in_language(from_environment()))
 
 
-@app.command(help=_("Show the state and the addresses of each node. Exit code 3 unless all of them are up."))
+@app.command(
+    help=_("Show the state and the addresses of each node. Exits with code 3 unless all nodes are up.")
+)
 def status(project: Project = None, file: File = None) -> None:
     with errors_in_one_line(), Engine() as engine:
         name = lab_name(project, file)
@@ -118,7 +121,7 @@ def status(project: Project = None, file: File = None) -> None:
         table = Table(_("node"), _("state"), "IPv4", "IPv6", box=None, header_style="bold")
         states = engine.states(name)
         for node in described_nodes(engine, nodes):
-            style = "green" if states[node.name] in ("healthy", "running") else "red"
+            style = "green" if states[node.name] in UP else "red"
             table.add_row(
                 " ".join(node.names),
                 f"[{style}]{states[node.name]}[/]",
@@ -126,7 +129,7 @@ def status(project: Project = None, file: File = None) -> None:
                 "\n".join(node.addresses6),
             )
         stdout.print(table)
-        if not all(state in ("healthy", "running") for state in states.values()):
+        if not all(state in UP for state in states.values()):
             raise typer.Exit(EnvironmentFailure.exit_code)
 
 

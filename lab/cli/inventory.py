@@ -1,4 +1,4 @@
-"""`lab inventory`: real machines in place of a lab's containers; checks them, and cleans up on them."""
+"""`lab inventory`: checks real machines that replace a lab's containers, and removes the lab from them."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def _checked(transport: MachineTransport, node: Node) -> tuple[bool, str]:
     except LabError as error:
         return False, error.in_language(language).removeprefix(f"{node.title}: ")
     connection.close()
-    return True, _able(connection.survey.capture).in_language(language)
+    return True, _readiness(connection.survey.capture).in_language(language)
 
 
-def _able(capture: str) -> Message:
+def _readiness(capture: str) -> Message:
     if capture:
         return message("ready; packets can't be captured: {why}", why=capture)
     return message("ready; packets can be captured")

@@ -8,21 +8,19 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from lab.cli.commands import App
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import lab_name
+from lab.cli.options import Project, lab_name
+from lab.cli.output.link_status import print_all, print_attempt, print_message, print_status
 from lab.control.lab import Lab
 from lab.control.link.link import Link
-from lab.control.link.router import LinkFailure, Status
 from lab.control.transport import from_engine
 from lab.errors import UsageError
 from lab.link.errors import ImpairmentError
 from lab.link.settings import BOTH
 from lab.link.units import parse_rate, parse_seconds, parse_share
-from lab.link.verification import Attempt
-from lab.locale import Message, _, from_environment, message
+from lab.locale import _, message
 
 app = App(
     name="link",
@@ -38,9 +36,6 @@ stdout = Console(highlight=False, soft_wrap=True)
 DIRECTION_HELP = _("to-SEGMENT or both.")
 
 T = TypeVar("T")
-Project = Annotated[
-    str | None, typer.Option("--project", "-p", help=_("The lab's name."), show_default="socketlab")
-]
 Direction = Annotated[str, typer.Option("--direction", "-d", help=DIRECTION_HELP)]
 DirectionArgument = Annotated[str, typer.Argument(help=DIRECTION_HELP)]
 Seed = Annotated[
@@ -66,11 +61,11 @@ Unverified = Annotated[bool, typer.Option("--no-verify", help=_("Don't measure t
 def show(between: Between = ONLY, project: Project = None) -> None:
     with _lab(project) as lab:
         if between == ONLY and len(lab.link.links) > 1:
-            _print_all(lab)
+            print_all(lab.link)
         else:
-            _print_status(_chosen(lab, between).show())
+            print_status(_chosen(lab, between).show())
         for sets in lab.link.partitions_in_force:
-            _print(message("partition: {sets}", sets=sets))
+            print_message(message("partition: {sets}", sets=sets))
 
 
 @app.command("set", help=_("Impair the link. Replaces the previous impairment; a partition and drops stay."))
@@ -140,7 +135,7 @@ def drop(
     with _lab(project, claimed=True) as lab:
         link = _chosen(lab, between)
         link.drop(nth, protocol=protocol, port=port, flags=flags, direction=direction)
-        _print_status(link.show())
+        print_status(link.show())
 
 
 @app.command(help=_("End everything: impairment, partition, drops. Without --between, on all links."))
@@ -156,7 +151,7 @@ def clear(between: Between = ONLY, project: Project = None) -> None:
 )
 def verify(between: Between = ONLY, project: Project = None) -> None:
     with _lab(project, claimed=True) as lab:
-        _print_attempt(_chosen(lab, between).verify())
+        print_attempt(_chosen(lab, between).verify())
 
 
 def _chosen(lab: Lab, between: tuple[str, str]) -> Link:
@@ -173,72 +168,9 @@ def _chosen(lab: Lab, between: tuple[str, str]) -> Link:
 
 def _change(link: Link, change: Callable[[], None], no_verify: bool) -> None:
     change()
-    _print(message("The link is now – {settings}.", settings=link.settings))
+    print_message(message("The link is now – {settings}.", settings=link.settings))
     if not no_verify:
-        _print_attempt(link.verify())
-
-
-def _print_all(lab: Lab) -> None:
-    """The settings of each link in a line, and its counters."""
-    for name, status in lab.link.status().items():
-        _print(message("{link}: {settings}", link=name, settings=status.settings))
-        if status.now:
-            _print(message("backend  {backend}", backend=status.backend))
-            _print_counters(status)
-
-
-def _print_status(status: Status) -> None:
-    _print(message("backend  {backend}", backend=status.backend))
-    _print(message("link     {settings}", settings=status.settings))
-    _print_counters(status)
-
-
-def _print_counters(status: Status) -> None:
-    if not status.alive:
-        raise LinkFailure(message("its process has died, so the link is cut; `lab link clear` ends that"))
-    for direction, counts in status.delivered.get("counts", {}).items():
-        words = [f"{number} {name}" for name, number in counts.items() if number and name != "latest_us"]
-        if words:
-            _print(
-                message(
-                    "{direction}: {counts}; at most {late:.1f} ms late",
-                    direction=direction,
-                    counts=", ".join(words),
-                    late=counts["latest_us"] / 1000,
-                )
-            )
-    drops = status.delivered.get("drops", [])
-    for asked, (matched, dropped) in zip(status.settings.drops, drops, strict=False):
-        counted = message("{matched} matched, {dropped} dropped", matched=matched, dropped=dropped)
-        _print(message("{drop}: {counted}", drop=asked.describe(from_environment()), counted=counted))
-
-
-def _print_attempt(attempt: Attempt) -> None:
-    language = from_environment()
-    heads = (_("direction"), _("what"), _("asked"), _("measured"), _("interval"), _("ok"))
-    table = Table(*heads, box=None, header_style="bold")
-    yes, no = _("[green]yes[/]"), _("[red]no[/]")
-    for direction, checks in attempt.measured.items():
-        for check in checks:
-            if check.matters:
-                verdict = {True: yes, False: no, None: f"? {check.note}"}[check.ok]
-                interval = f"{check.show(check.low)} … {check.show(check.high)}"
-                asked = check.show(check.asked)
-                table.add_row(
-                    direction,
-                    check.name.in_language(language),
-                    asked,
-                    check.show(check.measured) if check.is_known else "–",
-                    interval,
-                    verdict,
-                )
-    stdout.print(table)
-    if attempt.wrong:
-        raise LinkFailure(message("the link doesn't behave as requested"))
-
-
-def _print(text: Message) -> None:
-    stdout.print(text.in_language(from_environment()), markup=False)
+        print_attempt(link.verify())
 
 
 def _number(parse: Callable[[str], T], text: str) -> T:

@@ -20,8 +20,7 @@ from lab.engine.workloads.model import WorkloadState
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
 from lab.topology import picture
-from lab.topology.drawing.boxes import forwards, title, workload
-from lab.topology.drawing.svg import GOOD
+from lab.topology.drawing.boxes import UP, forwards, title, workload
 from lab.topology.node import Node
 from lab.topology.plan import Plan
 
@@ -48,7 +47,7 @@ def topology(
         if compose + mermaid + svg + as_json > 1:
             raise UsageError(message("choose one of --compose, --mermaid, --svg and --json"))
         lab = described_lab(project, file=file)
-        plan, states = _as_it_is(lab)
+        plan, states = _plan_and_states(lab)
         if compose:
             _print_compose(lab, plan)
         elif mermaid:
@@ -61,8 +60,8 @@ def topology(
             _print_plan(lab.project, plan, states)
 
 
-def _as_it_is(lab: LabProject) -> tuple[Plan, States]:
-    """The plan of the lab and the state of each node. If it isn't up, the plan is that of a start now.
+def _plan_and_states(lab: LabProject) -> tuple[Plan, States]:
+    """The plan of the lab and the state of each node. If the lab isn't up, the plan is that of a start now.
 
     Without an engine, free prefixes are chosen as if no other network existed.
     """
@@ -76,13 +75,13 @@ def _as_it_is(lab: LabProject) -> tuple[Plan, States]:
 
 
 def _states(engine: Engine, project: str) -> States:
-    """The state of each node; for a host that is up but whose container isn't, that of the container."""
+    """The state of each node. If a host is up but its container isn't, it is that of the container."""
     states = engine.states(project)
     for host, container in engine.workloads(project).items():
         state = WorkloadState.from_inspect(container.attrs["State"])
         shown = state.status if state.status != "running" else state.health
-        if states.get(host) in GOOD and shown not in ("", *GOOD):
-            states[host] = f"container {shown}"  # in the engine's words, as the others
+        if states.get(host) in UP and shown not in ("", *UP):
+            states[host] = f"container {shown}"  # not translated, as the other states
     return states
 
 
@@ -147,7 +146,7 @@ def _plain(address: str) -> str:
 
 
 def _state(state: str) -> str:
-    return f"[{'green' if state in GOOD else 'red'}]{state}[/]" if state else ""
+    return f"[{'green' if state in UP else 'red'}]{state}[/]" if state else ""
 
 
 def _routes(plan: Plan, node: Node) -> Iterable[str]:
@@ -176,7 +175,7 @@ def _without_empty(columns: Mapping[str, list[str]]) -> Table:
 
 
 def _print_table(table: Table) -> None:
-    """Prints a table. Only a terminal limits its width."""
+    """Prints a table. Its width is limited only in a terminal."""
     width = Measurement.get(stdout, stdout.options.update(max_width=1000), table).maximum
     console = stdout if stdout.is_terminal else Console(highlight=False, width=width)
     console.print(table)

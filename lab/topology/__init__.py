@@ -1,1 +1,1 @@
-"""The nodes of a lab, their names and addresses. No I/O."""
+"""From the description of a lab to its plan, its Compose file and its pictures."""

@@ -102,5 +102,5 @@ def _no_file(path: errors.Path, missing: str) -> Mistake:
     return Mistake(
         path,
         message("{path} doesn't exist", path=missing),
-        message("a relative path begins at the folder of the description"),
+        message("relative paths are relative to the folder of the description"),
     )

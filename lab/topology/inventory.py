@@ -86,7 +86,9 @@ class _Inventory:
         tables = content.pop("machines", None)
         if not isinstance(tables, dict) or not tables:
             raise self._mistake(
-                (), message("it has no machine"), message('add [machines.NAME] with address = "…"')
+                (),
+                message("the inventory has no machines"),
+                message('add [machines.NAME] with address = "…"'),
             )
         shared = self._checked((), content, SHARED)
         machines = tuple(self._machine(name, table, shared) for name, table in tables.items())
@@ -167,7 +169,7 @@ class _Inventory:
                         problem = message(
                             "{value} belongs to {name} already", value=value, name=owners[value]
                         )
-                        remedy = message("each name and each address is that of one machine")
+                        remedy = message("use each name and each address for one machine only")
                         raise self._mistake(("machines", machine.node.name), problem, remedy)
                     owners[value] = machine.node.name
 

@@ -1,4 +1,4 @@
-"""A lab as its author describes it: segments, hosts, routers. plan.py fills in what is left open. No I/O."""
+"""A lab as its author describes it: segments, hosts, routers. plan.py adds the rest. No I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Segment:
     prefix: str = ""  # IPv4: "10.10.1.0/24"
     prefix6: str = ""  # IPv6: "fd28:66::/64"
     ipv6: bool = True
-    mtu: int = 0  # bytes of the largest IP packet; 0: as usual on Ethernet, 1500
+    mtu: int = 0  # bytes of the largest IP packet; 0: 1500, as usual on Ethernet
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Workload:
-    """A container of the user's on a host: an image, a folder with a Dockerfile, or a Compose service.
+    """The user's container on a host: an image, a folder with a Dockerfile, or a Compose service.
 
     Exactly one of ``image``, ``build`` and ``service`` is set. ``command`` None keeps that of the image.
     """
@@ -95,8 +95,8 @@ class Forward:
 
 @dataclass(frozen=True)
 class Router:
-    """A router. ``nat`` names the segments behind its address translation; ``routes`` maps a segment to the
-    next router on the way there, if that isn't the shortest path's.
+    """A router. ``nat`` has the segments behind its address translation; ``routes`` maps a segment to the
+    next router on the path to it, in place of the shortest path.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """A node of a lab: a host or a router, with its names, interfaces and routes. No I/O.
 
 The nodes of a lab are in a JSON file on each of them (``FILE``), which only root can write: `boot` configures
-the network from it, and the controller reads it to learn what is there.
+the network from it, and the controller reads the nodes of the lab from it.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Node:
     """A host or a router of the topology. A router has an address on each of its segments."""
 
     name: str  # the Compose service
-    role: str  # host | router
+    role: str  # host or router
     names: tuple[str, ...]  # the host names that resolve to it; the last is its hostname and its title
     interfaces: tuple[Interface, ...]
-    platform: str = "linux"  # | windows: the command line is that of Wine
+    platform: str = "linux"  # or windows: commands run in Wine's cmd
     routes: tuple[Route, ...] = ()
     nat: tuple[str, ...] = ()  # of a router: the segments behind its address translation
     forwards: tuple[PortForward, ...] = ()

@@ -1,4 +1,4 @@
-"""From a description to a plan: every prefix, address, route and name of the lab. No I/O."""
+"""Plans a described lab: assigns every prefix, address, route and name. No I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Plan", "PlannedSegment", "TopologyError", "plan", "workload_service"
 
 @dataclass(frozen=True)
 class Plan:
-    """A topology with nothing left open."""
+    """A lab with all its prefixes, addresses, routes and names."""
 
     name: str  # the project's default name
     segments: tuple[PlannedSegment, ...]
@@ -167,7 +167,7 @@ class _Routes:
         )
 
     def of_router(self, router: Router) -> tuple[Route, ...]:
-        """Explicit routes to all segments that it isn't on."""
+        """Explicit routes to all segments that the router isn't on."""
         return tuple(
             family.route(target, hop)
             for family in self._families
@@ -175,7 +175,7 @@ class _Routes:
         )
 
     def of_host(self, host: Host) -> tuple[Route, ...]:
-        """The default route over the router that leads to most segments, explicit ones for the others."""
+        """A default route over the router on the path to most segments, and explicit ones for the rest."""
         routes: list[Route] = []
         for family in self._families:
             table = family.table(host)

@@ -95,7 +95,7 @@ def test_an_invalid_setting_is_reported_in_one_line(link, words, named):
     assert named in line
 
 
-def test_what_a_backend_cannot_do_is_exit_code_3(link):
+def test_a_setting_that_the_backend_lacks_is_exit_code_3(link):
     done = link("set", "--backend", "statistic", "--delay", "20ms")
     assert done.returncode == 3
     assert "delay" in done.stderr

@@ -127,7 +127,7 @@ def test_each_mistake_is_a_line_with_file_line_and_remedy(lab_cli, tmp_path):
     result = lab_cli("topology")
     assert result.exit_code == 2
     first, second = result.stderr.splitlines()
-    assert first.startswith("lab: lab.toml:2: hosts.alice.imgae: there is no such key; did you mean 'image'?")
+    assert first.startswith("lab: lab.toml:2: hosts.alice.imgae: unknown key; did you mean 'image'?")
     assert second.startswith("lab.toml:3: hosts.alice.count: 0 is out of range; use 1 to 200")
 
 

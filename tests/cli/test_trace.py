@@ -49,7 +49,7 @@ def test_it_opens_in_the_browser(runs, monkeypatch):
     assert opened == [(runs / "hello" / "2026-11-18T11-02-00.000Z" / "trace.html").as_uri()]
 
 
-def test_without_a_browser_it_says_what_to_open(runs, monkeypatch):
+def test_without_a_browser_it_prints_the_path_to_open(runs, monkeypatch):
     monkeypatch.setattr(webbrowser, "open", lambda url: False)
     done = lab("--runs", runs)
     assert "open this file" in done.stderr
@@ -102,7 +102,7 @@ def test_an_unknown_run_is_a_usage_error_in_one_line(runs, asked):
     assert "there are runs of hello, lossy" in done.stderr
 
 
-def test_no_runs_at_all_says_how_to_make_one(tmp_path):
+def test_without_runs_the_error_names_the_command_that_makes_one(tmp_path):
     done = lab("--runs", tmp_path / "none")
     assert done.exit_code == 2
     assert "lab run tcp-hello" in done.stderr

@@ -1,4 +1,4 @@
-"""The inventory of real machines: what it means, and one line for each mistake."""
+"""The inventory of real machines: its keys, and one line for each mistake."""
 
 import pytest
 
@@ -26,7 +26,7 @@ segment = "dmz"
 """
 
 
-def test_a_machine_takes_what_it_does_not_say_from_the_top_and_from_the_defaults():
+def test_missing_keys_of_a_machine_come_from_the_top_or_the_defaults():
     client, _ = parse(TWO, "machines.toml")
     assert (client.ssh, client.port, client.user) == ("192.0.2.10", 2222, "alice")
     assert (client.key, client.known_hosts) == ("~/.ssh/id_ed25519", "~/.ssh/known_hosts")
@@ -36,7 +36,7 @@ def test_a_machine_takes_what_it_does_not_say_from_the_top_and_from_the_defaults
     assert (client.node.role, client.node.segments, client.node.address6) == ("host", ("lan",), "")
 
 
-def test_a_machine_may_say_everything_itself():
+def test_a_machine_can_have_all_keys_itself():
     _, server = parse(TWO, "machines.toml")
     assert (server.ssh, server.port, server.user) == ("server.example.org", 22, "bob")
     assert (server.key, server.python) == ("keys/bob", "/opt/python/bin/python3")
@@ -46,7 +46,7 @@ def test_a_machine_may_say_everything_itself():
 
 
 MISTAKES = {
-    "nothing": ("", 'm.toml:1: it has no machine; add [machines.NAME] with address = "…"'),
+    "nothing": ("", 'm.toml:1: the inventory has no machines; add [machines.NAME] with address = "…"'),
     "not toml": (
         "user = \n",
         "m.toml:1: this isn't TOML: Invalid value; a string is in quotes, a table's name in brackets",
@@ -110,12 +110,12 @@ MISTAKES = {
     "alias twice": (
         'user = "a"\n[machines.x]\naddress = "192.0.2.1"\n[machines.y]\naddress = "192.0.2.2"\n'
         'aliases = ["x"]',
-        "m.toml:4: machines.y: x belongs to x already; each name and each address is that of one machine",
+        "m.toml:4: machines.y: x belongs to x already; use each name and each address for one machine only",
     ),
     "address twice": (
         'user = "a"\n[machines.x]\naddress = "192.0.2.1"\n[machines.y]\naddress = "192.0.2.1"',
-        "m.toml:4: machines.y: 192.0.2.1 belongs to x already; each name and each address is that of one"
-        " machine",
+        "m.toml:4: machines.y: 192.0.2.1 belongs to x already; use each name and each address for one"
+        " machine only",
     ),
 }
 

@@ -64,7 +64,7 @@ def test_an_address_keeps_its_host_number_if_the_prefix_is_replaced():
 
 
 @pytest.mark.parametrize(("length", "fit"), [(29, 5), (28, 13), (27, 29)])
-def test_a_segment_holds_as_many_hosts_as_its_prefix_has_room_for(length, fit):
+def test_a_segment_holds_as_many_hosts_as_its_prefix_has_addresses(length, fit):
     small = Segment("office", f"10.10.1.0/{length}", ipv6=False)
     found = plan(Topology("shop", (small,), (Host("h", on("office"), count=fit),)))
     assert len({node.address for node in found.nodes}) == fit
@@ -105,7 +105,7 @@ ROW = (
 )
 
 
-def test_two_routers_in_a_row_know_the_way_to_both_ends():
+def test_two_routers_in_a_row_have_routes_to_both_ends():
     found = nodes(Topology("row", (OFFICE, SERVERS, CORE), *ROW))
     assert found["alice"].routes == (Route("default", "10.10.1.2"),)  # there is no IPv6 in the middle
     assert found["east"].routes == (Route("10.10.2.0/24", "10.10.3.3"),)
@@ -186,7 +186,7 @@ def test_a_topology_with_mistakes_has_no_plan():
     assert [mistake.where for mistake in raised.value.mistakes] == ["hosts.Alice", "hosts.bob.segment"]
     assert raised.value.where == "hosts.Alice"
     assert str(raised.value.problem) == "'Alice' is not a host name"
-    assert str(raised.value.remedy).startswith("use small letters")
+    assert str(raised.value.remedy).startswith("use at most 63 lowercase letters")
 
 
 def names_with(*hosts):
@@ -217,11 +217,11 @@ def test_a_service_of_another_name_is_a_further_name_of_its_host():
         (Host("a", workload=service("runner")),),
     ],
 )
-def test_a_service_whose_name_is_taken_or_no_host_name_adds_none(hosts):
+def test_a_service_name_that_is_taken_or_isn_t_a_host_name_is_not_added(hosts):
     found = names_with(*hosts)
     assert all(found[host.name] == (host.name,) for host in hosts)
 
 
-def test_the_hosts_of_a_count_have_no_name_of_their_common_service():
+def test_several_hosts_of_a_service_don_t_get_its_name():
     found = names_with(Host("web", count=2, workload=service("app")))
     assert [found["web-1"], found["web-2"]] == [("web-1",), ("web-2",)]

@@ -68,7 +68,7 @@ def test_no_address_is_given_twice_and_no_prefix_overlaps(topology, seed):
 
 @given(topologies(overrides=False))
 @settings(max_examples=150, deadline=None)
-def test_each_packet_takes_the_shortest_way_unless_translation_hides_its_destination(topology):
+def test_each_packet_takes_the_shortest_path_unless_translation_hides_its_destination(topology):
     found = plan(topology)
     forwarding, routers = Forwarding(found), routers_of(topology)
     ipv6 = {segment.name for segment in topology.segments if segment.ipv6}

@@ -25,7 +25,7 @@ class ScenarioLabs(ExitStack):
         for_all: bool,
         keep: bool,
     ) -> None:
-        """``user_lab`` is the lab for scenarios that don't name a topology, or ``for_all`` of them. With
+        """``user_lab`` is for scenarios that don't name a topology; with ``for_all``, for all scenarios. With
         ``keep`` the labs stay up.
         """
         super().__init__()

@@ -36,7 +36,6 @@ def play_once(
 
     Raises EnvironmentFailure if the lab can't be reached.
     """
-
     outcomes: list[Outcome] = []
     for scenario in chosen:
         open_lab = partial(_open_and_show_nodes, lab_for(scenario), view)

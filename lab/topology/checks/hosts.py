@@ -1,4 +1,4 @@
-"""Hosts are on segments that exist, and have one workload at most."""
+"""Checks that hosts are on existing segments, have valid mounts, and have one workload at most."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.topology.errors import Mistake, Path, suggestion
 from lab.topology.model import Attachment, Host, Topology, Workload
 from lab.topology.planning.expansion import numbered
 
-# Folders of the lab's own container on which nothing can be mounted.
+# Nothing can be mounted below these folders of the lab's own container, or on these paths of any container.
 OWN_FOLDERS = ("/etc/socketlab", "/opt/socketlab", "/usr/lib/socketlab")
 OWN_PATHS = ("/", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/mnt/small", "/proc", "/sys", "/dev")
 
@@ -30,8 +30,8 @@ def host_mistakes(topology: Topology) -> Iterator[Mistake]:
 
 def segment_names(topology: Topology) -> list[str]:
     """The described segments, and those of hosts without a segment."""
-    alone = (each.name for host in topology.hosts if not host.attachments for each in numbered(host))
-    return [*(segment.name for segment in topology.segments), *alone]
+    own = (each.name for host in topology.hosts if not host.attachments for each in numbered(host))
+    return [*(segment.name for segment in topology.segments), *own]
 
 
 def segment_mistakes(
@@ -68,7 +68,7 @@ def _mount_mistakes(path: Path, host: Host) -> Iterator[Mistake]:
             yield Mistake(
                 place, message("{target} is mounted twice", target=target), message("choose another target")
             )
-        if target in OWN_PATHS or (not host.workload and _is_own(target)):
+        if target in OWN_PATHS or (not host.workload and _is_in_own_folder(target)):
             yield Mistake(
                 place,
                 message("{target} is used by the lab itself", target=target),
@@ -77,7 +77,7 @@ def _mount_mistakes(path: Path, host: Host) -> Iterator[Mistake]:
         seen.add(target)
 
 
-def _is_own(target: str) -> bool:
+def _is_in_own_folder(target: str) -> bool:
     return any(f"{target}/".startswith(f"{folder}/") for folder in OWN_FOLDERS)
 
 

@@ -1,4 +1,4 @@
-"""Names are valid host names, and no two nodes have the same one."""
+"""Checks that names are valid host names, and that no two nodes have the same one."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def name_mistakes(topology: Topology) -> Iterator[Mistake]:
         yield Mistake(
             ("name",),
             message("{name!r} is not a project name", name=topology.name),
-            message("use small letters, digits, - and _"),
+            message("use lowercase letters, digits, - and _"),
         )
     seen: set[str] = set()
     for segment in topology.segments:
         yield from _invalid(segment.name, ("segments", segment.name))
         if segment.name in seen:
-            yield _twice(segment.name, ("segments", segment.name), ("segments", segment.name))
+            yield _duplicate(segment.name, ("segments", segment.name), ("segments", segment.name))
         seen.add(segment.name)
     yield from _node_names(topology)
 
@@ -43,7 +43,7 @@ def _node_names(topology: Topology) -> Iterator[Mistake]:
         if given:
             yield from _invalid(name, path)
         if name in owners:
-            yield _twice(name, path, owners[name])
+            yield _duplicate(name, path, owners[name])
         owners.setdefault(name, path)
     if not topology.routers and expanded(topology).routers and ROUTER in owners:
         yield Mistake(
@@ -54,7 +54,7 @@ def _node_names(topology: Topology) -> Iterator[Mistake]:
 
 
 def _names(topology: Topology) -> Iterator[tuple[str, Path, bool]]:
-    """Every name of every node and workload, the path to its description, and whether it stands there."""
+    """Each name of a node or workload, the path to it, and whether the description contains the name."""
     for host in topology.hosts:
         for each in numbered(host):
             yield from _of_node(each, ("hosts", host.name))
@@ -75,7 +75,9 @@ def _invalid(name: str, path: Path) -> Iterator[Mistake]:
         yield Mistake(
             path,
             message("{name!r} is not a host name", name=name),
-            message("use small letters, digits and -, at most 63, the first a letter and the last not -"),
+            message(
+                "use at most 63 lowercase letters, digits and -; begin with a letter, and don't end with -"
+            ),
         )
     elif name in RESERVED:
         yield Mistake(
@@ -83,7 +85,7 @@ def _invalid(name: str, path: Path) -> Iterator[Mistake]:
         )
 
 
-def _twice(name: str, path: Path, other: Path) -> Mistake:
+def _duplicate(name: str, path: Path, other: Path) -> Mistake:
     return Mistake(
         path,
         message("the name {name!r} is already used by {other}", name=name, other=shown(other)),

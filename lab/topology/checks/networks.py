@@ -1,4 +1,4 @@
-"""Prefixes are valid and don't overlap; addresses are within them, and none is given twice."""
+"""Checks that prefixes are valid and don't overlap, and that addresses are within them and unique."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def network_mistakes(topology: Topology) -> Iterator[Mistake]:
     nodes: tuple[Host | Router, ...] = (*topology.hosts, *topology.routers)
     sizes = Counter(each.segment for node in nodes for each in node.attachments)
     for segment in topology.segments:
-        yield from _room(segment, sizes[segment.name])
+        yield from _size_mistakes(segment, sizes[segment.name])
     yield from _address_mistakes(topology)
 
 
@@ -53,7 +53,7 @@ def _prefix_mistakes(given: tuple[Path, str, int]) -> Iterator[Mistake]:
         )
         return
     if "/" not in text:
-        yield Mistake(path, message("{text!r} has no length", text=text), remedy)
+        yield Mistake(path, message("{text!r} has no prefix length", text=text), remedy)
     elif str(network) != text:
         yield Mistake(
             path,
@@ -61,9 +61,9 @@ def _prefix_mistakes(given: tuple[Path, str, int]) -> Iterator[Mistake]:
             message("write {network}", network=network),
         )
     elif version == 6 and network.prefixlen != 64:
-        yield Mistake(path, message("an IPv6 prefix has the length /64 here"), remedy)
+        yield Mistake(path, message("the length of an IPv6 prefix must be /64"), remedy)
     elif version == 4 and not 8 <= network.prefixlen <= 29:
-        yield Mistake(path, message("the length of an IPv4 prefix is /8 to /29"), remedy)
+        yield Mistake(path, message("the length of an IPv4 prefix must be /8 to /29"), remedy)
     elif not is_usable(network):
         yield Mistake(path, message("{network} is not a private address range", network=network), remedy)
 
@@ -89,7 +89,7 @@ def _overlaps(topology: Topology) -> Iterator[Mistake]:
             yield overlapping(path, network, other, shown(other_path[:2]))
 
 
-def _room(segment: Segment, nodes: int) -> Iterator[Mistake]:
+def _size_mistakes(segment: Segment, nodes: int) -> Iterator[Mistake]:
     if segment.prefix and nodes > IPv4Network(segment.prefix).num_addresses - RESERVED:
         yield Mistake(
             ("segments", segment.name, "prefix"),
@@ -143,7 +143,7 @@ def _wrong_address(path: Path, text: str, key: str, segment: Segment) -> Iterato
     if not prefix:
         yield Mistake(
             path,
-            message("an address needs a prefix of its segment"),
+            message("the segment of this address has no prefix of its own"),
             message('give one: [segments] {name} = "10.10.1.0/24"', name=segment.name)
             if key == "address"
             else message('give one: [segments.{name}] prefix6 = "fd28:66::/64"', name=segment.name),
@@ -165,7 +165,7 @@ def _wrong_address(path: Path, text: str, key: str, segment: Segment) -> Iterato
         yield Mistake(
             path,
             message("{address} is reserved", address=address),
-            message("choose an address from {low} on", low=network[2]),
+            message("choose {low} or a higher address", low=network[2]),
         )
 
 

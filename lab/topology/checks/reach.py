@@ -1,4 +1,4 @@
-"""Every host can reach every other, unless address translation hides it, and no routes form a loop."""
+"""Checks that routers connect all hosts and ports are forwarded to reachable ones, without a routing loop."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def reach_mistakes(topology: Topology) -> Iterator[Mistake]:
     found = list(_unconnected(topology, routing))
     yield from found
     if not found:
-        yield from _past_translation(routing)
-        yield from _forwards_to_nowhere(topology, routing)
+        yield from _bypassed_translation(routing)
+        yield from _unreachable_forwards(topology, routing)
         yield from _overrides(routing, ipv6=False)
         yield from _overrides(routing6, ipv6=True)
 
@@ -58,18 +58,18 @@ def _unused(topology: Topology) -> Iterator[Mistake]:
             )
 
 
-def _past_translation(routing: Routing) -> Iterator[Mistake]:
+def _bypassed_translation(routing: Routing) -> Iterator[Mistake]:
     for router, behind in routing.behind.items():
         outside = set(routing.routers[router]) - set(routing.translated[router])
         for segment in sorted(outside & behind):
             yield Mistake(
                 ("routers", router, "nat"),
-                message("another router leads to {name!r} past the address translation", name=segment),
-                message("name {name!r} too, or change the other router", name=segment),
+                message("another router leads to {name!r} without address translation", name=segment),
+                message("add {name!r} to nat, or change the other router", name=segment),
             )
 
 
-def _forwards_to_nowhere(topology: Topology, routing: Routing) -> Iterator[Mistake]:
+def _unreachable_forwards(topology: Topology, routing: Routing) -> Iterator[Mistake]:
     hosts = {host.name: _segments(host) for host in topology.hosts}
     for router in topology.routers:
         own = _segments(router)
@@ -79,7 +79,7 @@ def _forwards_to_nowhere(topology: Topology, routing: Routing) -> Iterator[Mista
                 yield Mistake(
                     ("routers", router.name, "forward"),
                     message("the router can't reach {host}", host=forward.host),
-                    message("forward to a host that no other router hides"),
+                    message("forward to a host that isn't behind the address translation of another router"),
                 )
 
 
@@ -90,7 +90,7 @@ def _overrides(routing: Routing, *, ipv6: bool) -> Iterator[Mistake]:
             hop = tables[router].get(target)
             if not ipv6 and hop and hop.router != wanted:  # a segment may lack IPv6
                 yield _wrong_override(router, target, message("that router has no route to it"))
-            elif _returns(tables, router, target):
+            elif _loops(tables, router, target):
                 yield _wrong_override(router, target, message("it creates a routing loop"))
 
 
@@ -99,8 +99,8 @@ def _wrong_override(router: str, target: str, problem: Message) -> Mistake:
     return Mistake(("routers", router, "routes", target), problem, remedy)
 
 
-def _returns(tables: Mapping[str, Table], router: str, target: str) -> bool:
-    """True if a packet from ``router`` to ``target`` comes to a router for the second time."""
+def _loops(tables: Mapping[str, Table], router: str, target: str) -> bool:
+    """True if a packet from ``router`` to ``target`` reaches a router twice."""
     seen, current = {router}, router
     while hop := tables[current].get(target):
         current = hop.router

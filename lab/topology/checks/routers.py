@@ -1,4 +1,4 @@
-"""Routers name segments, hosts and routers that exist."""
+"""Checks that routers refer to existing segments, hosts and routers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lab.topology.planning.expansion import numbered
 
 
 def router_mistakes(topology: Topology) -> Iterator[Mistake]:
-    """Yields the mistakes in the routers of a topology, each for itself."""
+    """Yields the mistakes in each router of a topology."""
     known = segment_names(topology)
     for router in topology.routers:
         path = ("routers", router.name)
@@ -40,8 +40,8 @@ def _nat_mistakes(router: Router) -> Iterator[Mistake]:
     if router.nat and not set(own) - set(router.nat):
         yield Mistake(
             path,
-            message("no segment is left in front of the address translation"),
-            message("name only the segments behind it"),
+            message("all segments of the router are in nat"),
+            message("list only the segments behind the address translation"),
         )
 
 

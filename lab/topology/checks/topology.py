@@ -1,4 +1,4 @@
-"""All checks of a topology, in the order that leads from the plain mistakes to those that need the whole."""
+"""Runs all checks of a topology: first those of single entries, then those of the whole."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lab.topology.planning.expansion import expanded
 def mistakes(topology: Topology) -> list[Mistake]:
     """The mistakes in a topology; an empty list if it can be planned.
 
-    A check that needs the results of others is left out if these found mistakes.
+    The checks of the whole are skipped if a single entry has a mistake.
     """
     if found := list(_size_mistakes(topology)):
         return found

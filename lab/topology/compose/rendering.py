@@ -25,7 +25,7 @@ from lab.topology.plan import Plan
 from lab.topology.prefixes import Network, prefix_of, variable
 
 TEMPLATE = "compose.yml.jinja"
-BASE = "${SERVER_BASE:-debian:trixie-slim}"  # the base image of all nodes that have no other one
+BASE = "${SERVER_BASE:-debian:trixie-slim}"  # the base image, unless the description names another one
 
 
 def render(plan: Plan, root: Path, workloads: WorkloadServices | None = None) -> str:
@@ -145,7 +145,7 @@ def _escaped(node: Node) -> Node:
 
 
 def _version(nodes: Iterable[Node], networks: Sequence[str]) -> list[str]:
-    """Words that change if topology.json does; variables in it are among them."""
+    """Strings that change with topology.json, including the variables in it."""
     digest = hashlib.sha256(json.dumps([node.to_json() for node in nodes]).encode()).hexdigest()
     return [digest[:12], *networks, *sorted({node.platform for node in nodes if "$" in node.platform})]
 

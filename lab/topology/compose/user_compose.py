@@ -1,7 +1,7 @@
 """Translates the services of a user's own Compose file into workloads of a lab. No I/O.
 
 The lab replaces the networks and everything that belongs to them: a service has the addresses and names of
-its host. All other settings are kept, even those that Compose adds in the future.
+its host. All other settings are kept, including settings that Compose adds in later versions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lab.topology.plan import Plan, workload_service
 
 Service: TypeAlias = dict[str, Any]
 
-# The host of the lab has its own values for these, or they are translated below.
+# The lab has its own values for these settings, or they are translated below.
 REPLACED = {
     "container_name", "depends_on", "dns", "dns_opt", "dns_search", "domainname", "env_file", "expose",
     "external_links", "extra_hosts", "hostname", "links", "mac_address", "network_mode", "networks", "ports",
@@ -65,7 +65,7 @@ class UserCompose:
         )
 
     def _image(self, name: str, service: Service) -> Service:
-        """Of a service that is built: the image of the user's own project, built again at each start."""
+        """For a service that is built: the image of the user's own project, built again at each start."""
         if "build" not in service:
             return {}
         image = service.get("image") or f"{self._config.get('name', 'lab')}-{name}"
@@ -74,7 +74,7 @@ class UserCompose:
     def resources(self, kind: str) -> dict[str, Any]:
         """The volumes, configs or secrets that the hosts' services use.
 
-        Each belongs to the lab alone: it loses its name in the user's project, unless it is external.
+        The lab has copies of its own, without the names in the user's project. External ones are shared.
         """
         described = self._config.get(kind) or {}
         used = {each["source"] for name in self._hosts for each in self._uses(name, kind)}
@@ -84,7 +84,7 @@ class UserCompose:
         """The parts of the file that the lab doesn't use, one sentence each."""
         for name, service in sorted(self._services.items()):
             if name not in self._hosts:
-                yield message("The service {name} is left out: no host names it.", name=name)
+                yield message("The service {name} is left out: no host uses it.", name=name)
                 continue
             yield from self._dropped(name, service)
 
@@ -149,7 +149,7 @@ class UserCompose:
                 raise _mistake(
                     host,
                     message(
-                        "the service {name} depends on {target}, which no host names",
+                        "the service {name} depends on {target}, which isn't a host",
                         name=name,
                         target=target,
                     ),

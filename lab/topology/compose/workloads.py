@@ -23,7 +23,7 @@ SMALL_DISK_OPTIONS = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,mode=177
 
 @dataclass(frozen=True)
 class WorkloadServices:
-    """What the workloads add to the lab's Compose file, in its own terms. A ``$`` is escaped as ``$$``."""
+    """The parts of the lab's Compose file that belong to workloads. A ``$`` is escaped as ``$$``."""
 
     services: dict[str, Service] = field(default_factory=dict)
     volumes: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-# A string that needs no quotes, unless it is one of the next.
+# A string that needs no quotes, unless it is one of _WORDS.
 _PLAIN = re.compile(r"(\./|/|\$\{|[A-Za-z])([\w./:${}-]*[\w./}-])?")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
@@ -26,7 +26,7 @@ def scalar(value: Any) -> str:
 
 
 def _printable(character: str) -> str:
-    """YAML would take some of the unprintable characters for the end of a line."""
+    """Escapes an unprintable character: some of them are line breaks in YAML."""
     return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 

@@ -12,10 +12,12 @@ from lab.topology.plan import Plan, PlannedSegment
 
 LINE = 15.0  # the height of a line of text, in pixels
 CHARACTER = 7.3  # the width of a character in addresses
-BOLD = 8.2  # … and in names
+BOLD = 8.2  # the width of a character in names
 PADDING = 12.0
 GAP = 10.0  # between two hosts of a segment
-HIGHEST = 6  # hosts of a segment in one column
+MAX_ROWS = 6  # hosts of a segment in one column
+
+UP = ("healthy", "running")  # the states of a node that is up
 
 
 @dataclass(frozen=True)
@@ -142,5 +144,5 @@ def _segment(segment: PlannedSegment, hosts: list[Box]) -> Box:
     lines = [str(network) for network in segment.networks()]
     if segment.mtu:
         lines.append(f"MTU {segment.mtu}")
-    columns = max(1, ceil(len(hosts) / HIGHEST))
+    columns = max(1, ceil(len(hosts) / MAX_ROWS))
     return Box(segment.name, "segment", segment.name, tuple(lines), inner=tuple(hosts), columns=columns)

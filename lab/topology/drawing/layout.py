@@ -71,7 +71,7 @@ def _tree(start: str, neighbours: Neighbours) -> dict[str, list[str]]:
 
 
 class _Tree:
-    """Assigns each box its column (0 is the middle, negative ones are to the left) and its height."""
+    """Assigns each box a column (0 is the middle, negative ones are to the left) and a vertical position."""
 
     def __init__(self, boxes: Mapping[str, Box], children: dict[str, list[str]]) -> None:
         self._boxes, self._children = boxes, children
@@ -89,7 +89,7 @@ class _Tree:
             children.sort(key=height)
 
     def place(self, start: str, *, one_sided: bool) -> None:
-        """Places ``start``, and the rest on its right side or half of it on each side."""
+        """Places ``start`` and the other boxes: on its right side, or half of them on each side."""
         children = self._children[start]
         self._columns[start], self._heights[start] = 0, 0.0
         half = sum(map(self._extent, children)) / 2
@@ -100,7 +100,7 @@ class _Tree:
         self._stack(children[number:], 1, 0.0)
 
     def _extent(self, name: str) -> float:
-        """The height that a box takes together with those behind it."""
+        """The height of a box together with the boxes behind it."""
         return max(self._boxes[name].height, self._sum(self._children.get(name, []))) + ROW_GAP
 
     def _sum(self, names: Iterable[str]) -> float:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.topology.drawing.boxes import Box, Picture
-from lab.topology.drawing.svg import GOOD
+from lab.topology.drawing.boxes import UP, Box, Picture
 
 SHAPES = {"segment": ("([", "])"), "router": ("{{", "}}"), "host": ("[", "]")}
 STYLES = (
@@ -37,7 +36,7 @@ def _node(name: str, box: Box) -> str:
     opening, closing = SHAPES[box.kind]
     state = (box.state,) if box.state else ()
     text = "<br>".join([f"<b>{_escaped(box.title)}</b>", *map(_escaped, (*box.lines, *state))])
-    down = bool(box.state) and box.state not in GOOD
+    down = bool(box.state) and box.state not in UP
     kind = ":::down" if down else f":::{box.kind}" if box.kind != "host" else ""
     return f'{name}{opening}"{text}"{closing}{kind}'
 

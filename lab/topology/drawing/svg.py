@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from lab.topology.drawing.boxes import CHARACTER, GAP, LINE, PADDING, Box, Line, Picture
+from lab.topology.drawing.boxes import CHARACTER, GAP, LINE, PADDING, UP, Box, Line, Picture
 from lab.topology.drawing.layout import Place, layout
 
 MARGIN = 24.0
 HEADING = 30.0
 ABOVE, BELOW = -5.0, 13.0  # the baseline of a label, from its line
-GOOD = ("healthy", "running")
 WAITING = ("starting", "paused", "created", "restarting")
 
 STYLE = """
@@ -115,7 +114,7 @@ def _draw_box(parent: Element, box: Box, left: float, top: float, width: float) 
 
 
 def _draw_state(group: Element, state: str, right: float, baseline: float) -> None:
-    kind = "good" if state in GOOD else "wait" if state in WAITING else "bad"
+    kind = "good" if state in UP else "wait" if state in WAITING else "bad"
     _text(group, state, right, baseline, kind, "end")
     x = right - CHARACTER * len(state) - 8
     SubElement(group, "circle", {"class": kind}, cx=f"{x:g}", cy=f"{baseline - 4:g}", r="4")

@@ -1,4 +1,4 @@
-"""Gives each network a prefix, and each interface its addresses."""
+"""Assigns a prefix to each network, and addresses to each interface."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def segments_with_prefixes(
     """The segments of an expanded topology and the prefix of mgmt.
 
     A prefix is that of ``overrides``, or else the description's, or else a free one: it overlaps none of
-    ``taken`` and no other of the lab. Raises TopologyError if there is no free one.
+    ``taken`` and no other network of the lab. Raises TopologyError if there is no free one.
     """
     described = [*topology.segments, Segment(MGMT, topology.mgmt, ipv6=False)]
     _check_names(overrides, [segment.name for segment in described])
@@ -127,7 +127,7 @@ class AddressBook:
     ) -> dict[str, Interface]:
         """The interface of each node, by its name. Raises TopologyError if the prefix is too small.
 
-        Given addresses come first, then the routers have the lowest ones, then the hosts follow.
+        Given addresses are reserved first. Routers get the lowest free ones; those of hosts follow.
         """
         for attachment in (*routers.values(), *hosts.values()):
             self._reserve(attachment)

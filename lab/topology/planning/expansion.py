@@ -1,4 +1,4 @@
-"""Spells a description out: a host for each number of a count, each host's segments, the router."""
+"""Expands a description: numbered hosts for each count, a host's own segment, the router."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lab.topology.model import Attachment, Host, Router, Segment, Topology
 
 ROUTER = "router"  # the name of the router in a topology without one
 RESERVED = frozenset({"lab", "localhost", "mgmt", "runner"})  # names that no node may have
-WORKLOAD = "-workload"  # the Compose service of a workload: that of its host, and this
+WORKLOAD = "-workload"  # suffix of the Compose service of a workload
 
 _LABEL = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def is_host_name(name: str) -> bool:
-    """True for a label of a host name in small letters (RFC 1123) that begins with a letter."""
+    """True for a label of a host name in lowercase (RFC 1123) that begins with a letter."""
     return bool(_LABEL.fullmatch(name))
 
 
@@ -29,7 +29,7 @@ def workload_service(host: str) -> str:
 def expanded(topology: Topology) -> Topology:
     """The same topology with one entry for each host, segment and router. Each host is on a segment."""
     hosts = tuple(each for host in topology.hosts for each in numbered(host))
-    hosts = tuple(host if host.attachments else _on_its_own(host) for host in hosts)
+    hosts = tuple(host if host.attachments else _with_own_segment(host) for host in hosts)
     segments = tuple(_segments(topology.segments, hosts, topology.routers))
     routers = topology.routers or tuple(_router(segments))
     return replace(topology, segments=segments, hosts=hosts, routers=routers)
@@ -46,9 +46,10 @@ def numbered(host: Host) -> Iterator[Host]:
 
 
 def service_names(topology: Topology) -> dict[str, str]:
-    """The further name of each host that is a service of another name in the user's Compose file.
+    """The service names that become further names of their hosts, by host.
 
-    The other services use that name. There is none if it isn't a host name, or if it would be ambiguous.
+    The other services of the user's Compose file use these names. A service has none if its name isn't a host
+    name, is taken, or stands for several hosts.
     """
     nodes: tuple[Host | Router, ...] = (*topology.hosts, *topology.routers)
     taken = RESERVED.union(*((node.name, *node.aliases) for node in nodes))
@@ -61,14 +62,14 @@ def service_names(topology: Topology) -> dict[str, str]:
     }
 
 
-def _on_its_own(host: Host) -> Host:
+def _with_own_segment(host: Host) -> Host:
     return replace(host, attachments=(Attachment(host.name),))
 
 
 def _segments(
     described: Iterable[Segment], hosts: Iterable[Host], routers: Iterable[Router]
 ) -> Iterator[Segment]:
-    """The described segments, and those that only the hosts or routers name."""
+    """The described segments, and those that only hosts or routers refer to."""
     segments = {segment.name: segment for segment in described}
     nodes: tuple[Host | Router, ...] = (*hosts, *routers)
     for attachment in (each for node in nodes for each in node.attachments):

@@ -55,7 +55,7 @@ class Routing:
 
     @cached_property
     def distances(self) -> dict[str, dict[str, int]]:
-        """By target: the number of routers from each router to that segment, itself included."""
+        """By segment: the number of routers on the path to it from each router, itself included."""
         return {target: self._distances(target) for target in self.segments}
 
     def _distances(self, target: str) -> dict[str, int]:
@@ -78,7 +78,7 @@ class Routing:
         return {target: hop for target, hop in hops.items() if hop}
 
     def _hop(self, segments: Segments, target: str, router: str) -> Hop | None:
-        """The next hop to ``target``: the override, if that router is one, or else the closest."""
+        """The next hop to ``target``: the override if it leads there, or else the closest router."""
         distances, wanted = self.distances[target], self.overrides.get(router, {}).get(target)
         candidates = [
             (distances[name], name, segment)
@@ -115,6 +115,6 @@ def _routing(topology: Topology, names: Collection[str]) -> Routing:
 
 
 def most_used(hops: Iterable[Hop]) -> Hop | None:
-    """The next hop of most segments, ties by the router's name; None if there is none."""
+    """The next hop to most segments, ties by the router's name; None without hops."""
     counts = Counter(hops)
     return min(counts, key=lambda hop: (-counts[hop], hop.router, hop.segment), default=None)

@@ -55,7 +55,7 @@ class Builder:
             if key in keys:
                 checked[key] = self._checked(keys[key], value, (*path, key))
             else:
-                self._mistake((*path, key), message("there is no such key"), suggestion(key, keys))
+                self._mistake((*path, key), message("unknown key"), suggestion(key, keys))
         return {key: value for key, value in checked.items() if value is not None}
 
     def _checked(self, checker: Checker[T], value: object, path: errors.Path) -> T | None:
@@ -116,7 +116,7 @@ class Builder:
             if key in values:
                 self._mistake(
                     ("hosts", name, key),
-                    message("it needs a container of yours"),
+                    message("it requires your own container on the host"),
                     message("add image, build or service, or remove the key"),
                 )
         return None

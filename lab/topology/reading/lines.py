@@ -1,4 +1,4 @@
-"""Finds the line of each key in a TOML document. tomllib has the values only."""
+"""Finds the line of each key in a TOML document. tomllib provides only the values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Lines:
     def __getitem__(self, path: Path) -> int:
         """The line of the value at ``path``, or else of the nearest table around it; 1 if there is none.
 
-        A key in the singular stands for its plural, too.
+        A singular key also finds the plural: the line of ``segments`` for ``segment``.
         """
         if path in self._lines or not path:
             return self._lines.get(path, 1)
@@ -58,7 +58,7 @@ class Lines:
         return self._next
 
     def _note(self, path: Path, line: int) -> None:
-        """Keeps the line of ``path``, and of the tables around it that have none of their own."""
+        """Records the line of ``path``, and of the tables around it that have none yet."""
         for length in range(1, len(path) + 1):
             self._lines.setdefault(path[:length], line)
 

@@ -26,7 +26,7 @@ _KINDS: Mapping[type, Message] = {
 _PORT = re.compile(r"(\d{1,5})(?:/(tcp|udp))?")
 _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-READY = message('use "tcp 80", "http 80/path", "log TEXT" or "healthcheck"')
+_READY = message('use "tcp 80", "http 80/path", "log TEXT" or "healthcheck"')
 
 
 class Wrong(ValueError):
@@ -175,7 +175,7 @@ def ready(value: object) -> Ready:
         return Ready("tcp", port(number))
     if kind == "http" and number.isdecimal():
         return Ready("http", port(number), "/" + path)
-    raise Wrong(message("{value!r} is not a readiness condition", value=value), READY)
+    raise Wrong(message("{value!r} is not a readiness condition", value=value), _READY)
 
 
 def port(digits: str) -> int:

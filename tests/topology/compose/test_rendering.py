@@ -118,7 +118,7 @@ def test_make_compose_writes_docker_compose_yml(tmp_path):
     assert (ROOT / "docker-compose.yml").read_text() == made.read_text()
 
 
-def test_hosts_have_the_images_that_their_description_asks_for(chain):
+def test_hosts_have_the_images_of_their_description(chain):
     services = chain[1]["services"]
     assert services["alice-1"]["image"] == services["web"]["image"] == "socketlab/host"
     assert services["alice-1"]["build"]["target"] == services["old"]["build"]["target"] == "host"

@@ -131,7 +131,7 @@ def test_a_dependency_between_two_hosts_keeps_its_condition():
 def test_a_dependency_on_a_service_that_is_no_host_is_an_error_with_its_remedy():
     web = {"image": "x", "depends_on": {"db": {"condition": "service_started", "required": True}}}
     assert mistake("web", web=web, db={"image": "y"}) == (
-        "hosts.web.service: the service web depends on db, which no host names; "
+        "hosts.web.service: the service web depends on db, which isn't a host; "
         'add [hosts.db] with service = "db"'
     )
     assert "add [hosts.db]" in mistake("web", web={"image": "x", "links": ["db:database"]}, db={})
@@ -202,7 +202,7 @@ def test_configs_and_secrets_are_kept():
     assert found.services["web-workload"]["secrets"] == [{"source": "s", "target": "/s"}]
 
 
-def test_parts_that_the_lab_does_not_use_are_named():
+def test_parts_that_the_lab_does_not_use_are_reported():
     web = {
         "image": "x",
         "ports": [{"target": 80}],
@@ -227,7 +227,7 @@ def test_parts_that_the_lab_does_not_use_are_named():
     assert service["deploy"] == {"resources": {"limits": {"memory": "1"}}}
 
 
-def test_a_name_in_the_users_networks_that_does_not_resolve_is_named_with_its_remedy():
+def test_a_name_in_the_users_networks_that_does_not_resolve_is_reported_with_a_remedy():
     services = {
         "web": {"image": "x", "links": ["db:database"]},
         "db": {

@@ -36,7 +36,7 @@ def resolved(text):
     return json.loads(done.stdout)
 
 
-def test_compose_reads_what_was_written():
+def test_compose_reads_the_same_values():
     assert resolved(as_yaml(DATA)) == resolved(json.dumps(DATA))
 
 
@@ -54,5 +54,5 @@ def test_a_simple_string_has_no_quotes(text):
 
 
 @pytest.mark.parametrize("text", ["yes", "Null", "a: b", "a:", "1.5", "-", "a #b", "", "*a", "{a}", "a\n"])
-def test_a_string_that_means_something_else_in_yaml_has_quotes(text):
+def test_a_string_with_another_meaning_in_yaml_has_quotes(text):
     assert scalar(text) == json.dumps(text)
