@@ -18,7 +18,7 @@ from benchmarks.rig import Rig
 from benchmarks.table import BYTES, FAILURES, SECONDS, CannotMeasure, Table, explain
 from benchmarks.up import with_free_prefixes
 from lab.engine import topologies
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 
 COUNTS = (3, 10, 25, 50)
 TIMEOUT = 300

@@ -14,7 +14,7 @@ from lab.control.transport import from_engine
 from lab.engine import prefix_choice, topologies
 from lab.engine.client import Engine
 from lab.engine.definition import COMPOSE_FILE
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 
 TIMEOUT = 180
 BARE, API, CLI = "docker compose up --wait", "LabProject.up, Host.run on each", "lab up"

@@ -17,7 +17,7 @@ from lab.cli.options import Project
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
 from lab.engine import topologies
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 from lab.errors import LabError, Unsupported
 from lab.scenarios import catalog
 from lab.scenarios.catalog import Scenario

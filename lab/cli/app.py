@@ -36,10 +36,10 @@ from lab.cli.trace import TRACE, trace
 from lab.control.collection.live_capture import Live, file_for
 from lab.control.transport import from_engine
 from lab.engine import topologies
-from lab.engine.cleanup import take_down
 from lab.engine.client import Engine
 from lab.engine.compose import users_environment
 from lab.engine.docker_transport import described_nodes
+from lab.engine.lifecycle.cleanup import take_down
 from lab.errors import EnvironmentFailure
 from lab.locale import Message, _, from_environment, message, messages, translate_libraries
 from lab.topology.drawing.boxes import UP

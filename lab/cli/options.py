@@ -17,7 +17,7 @@ from rich.status import Status
 
 from lab.engine import topologies
 from lab.engine.compose import Notice, Report, silent
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 from lab.errors import UsageError
 from lab.locale import LANGUAGES, _, from_environment, known, message
 from lab.protocols.printable import printable

@@ -15,7 +15,7 @@ from rich.table import Table
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import File, Project, described_lab
 from lab.engine.client import Engine
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 from lab.engine.workloads.model import WorkloadState
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message

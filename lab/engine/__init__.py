@@ -1,1 +1,1 @@
-"""Docker: a lab as a Compose project, brought up and down; power and byte streams of its nodes."""
+"""Docker: the engine, `docker compose`, and the power and byte streams of a lab's nodes."""

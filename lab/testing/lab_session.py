@@ -13,7 +13,7 @@ import pytest
 from lab.control.lab import Lab, ignore
 from lab.control.transport import from_engine
 from lab.engine import topologies
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 from lab.scenarios import catalog
 from lab.scenarios.play import Outcome, play
 

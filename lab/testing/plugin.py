@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lab.control.lab import Lab
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 from lab.scenarios import catalog
 from lab.scenarios.play import Outcome
 from lab.testing.lab_session import SESSIONS, LabKind, LabSessions

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.project import PROJECT
+from lab.engine.lifecycle.project import PROJECT
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("server", "client")

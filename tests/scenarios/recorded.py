@@ -16,7 +16,7 @@ from docs.tools import recording, render
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
 from lab.engine import topologies
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 from lab.scenarios import catalog
 from lab.scenarios.play import play
 

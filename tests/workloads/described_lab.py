@@ -4,7 +4,7 @@ import os
 from contextlib import contextmanager
 
 from lab.control.transport import from_engine
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from functools import partial
 from lab.control.transport import from_engine
 from lab.engine import topologies
 from lab.engine.compose import Report
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.project import LabProject
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import OpenLab
 

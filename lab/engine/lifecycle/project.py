@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from lab.engine import prefix_choice, topologies
-from lab.engine.cleanup import take_down
 from lab.engine.client import Engine
 from lab.engine.compose import Notice, PrefixTaken, Report, run_compose, silent
 from lab.engine.definition import LabDefinition
-from lab.engine.existing import ExistingLab
+from lab.engine.lifecycle.cleanup import take_down
+from lab.engine.lifecycle.existing import ExistingLab
+from lab.engine.lifecycle.startup import logs_of_failed, wait_for_nodes
 from lab.engine.rendering import Rendered, rendered
-from lab.engine.startup import logs_of_failed, wait_for_nodes
 from lab.engine.workloads.ready import wait_until_ready
 from lab.engine.workloads.workload import workloads_of
 from lab.errors import EnvironmentFailure, UsageError

@@ -16,14 +16,14 @@ import pytest
 from lab.control.transport import from_engine
 from lab.engine import prefix_choice, topologies
 from lab.engine.client import Engine
-from lab.engine.existing import ExistingLab
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.existing import ExistingLab
+from lab.engine.lifecycle.project import LabProject
 from lab.errors import EnvironmentFailure
 from lab.topology.prefixes import prefix_of
 
 pytestmark = pytest.mark.lab
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def default(project, **options):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from lab.control.transport import from_engine
-from lab.engine.cleanup import take_down
 from lab.engine.client import Engine
 from lab.engine.compose import Notice
-from lab.engine.project import LabProject
+from lab.engine.lifecycle.cleanup import take_down
+from lab.engine.lifecycle.project import LabProject
 from lab.topology.prefixes import overlap
 
 pytestmark = pytest.mark.lab
