@@ -83,7 +83,7 @@ def run(way: str, tool: Tool, up: Table, down: Table, memory: Table | None, proj
 
 @contextmanager
 def removed(project: LabProject) -> Iterator[None]:
-    """Nothing of the lab is left at the end, also after a failure."""
+    """Removes the lab when the context ends, also after a failure."""
     try:
         yield
     finally:

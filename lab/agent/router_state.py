@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,7 +36,7 @@ class RouterState:
     can: JsonObject
     links: tuple[JsonObject, ...] = ()
     partitions: tuple[JsonObject, ...] = ()
-    nat: bool = field(default=False)  # the router translates addresses
+    nat: bool = False  # the router translates addresses
 
     @property
     def is_nothing(self) -> bool:
@@ -79,7 +79,7 @@ class RouterState:
         }
 
     def write(self) -> None:
-        """Replaces the file, or removes it if nothing is in force; also removes counters of the past."""
+        """Replaces the file, or removes it if nothing is in force. Removes the counters of former links."""
         file = STATE / "link.json"
         if self.is_nothing:
             file.unlink(missing_ok=True)

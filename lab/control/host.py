@@ -40,7 +40,7 @@ Command: TypeAlias = str | Sequence[str]
 class Host(Faults):
     """A node with an SSH connection, which is made when first needed, and again after a power cut."""
 
-    ssh_for_scenarios = True  # its SSH server; the controller has an address of its own for it
+    ssh_for_scenarios = True  # scenarios may use its SSH server: the controller uses another address
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Host(Faults):
     ) -> Result:
         """Runs ``command`` in the user's container on the host, as its user, and waits for it to exit.
 
-        A list is started as it is; a text needs /bin/sh in the image. On timeout the command and the
+        A list is started as it is; a string needs /bin/sh in the image. On timeout the command and the
         processes that it started are killed, and CommandTimeout is raised. With ``check``, any result but
         exit code 0 raises CommandFailed. The engine reports a command that exits with 128 + n like one that
         signal n ended, so ``signal`` is set for both. Raises UsageError if the host has no such container
@@ -222,8 +222,8 @@ class Host(Faults):
         return ""
 
     def capture_filter(self, addresses: Sequence[str]) -> str:
-        """A pcap-filter(7) for the lab's packets, if its interfaces have others too. ``addresses``: of all
-        nodes.
+        """A pcap-filter(7) for the lab's packets; "" if its interfaces have no others. ``addresses`` are
+        those of all nodes.
         """
         return ""
 

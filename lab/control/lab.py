@@ -102,21 +102,21 @@ class Lab:
 
     def packets(self) -> Traffic:
         """The packets between the hosts so far in this run. Raises UsageError if there is no run."""
-        return self._witness().packets()
+        return self._running_collector().packets()
 
     def states(self) -> list[SocketHistory]:
         """The sockets of all nodes so far in this run, each with its states over time."""
-        return socket_histories(self._witness().evidence().events)
+        return socket_histories(self._running_collector().evidence().events)
 
     def diagnosis(self, since: float = 0.0) -> Diagnosis:
         """The diagnosis of what went wrong so far, or since a time.time() value."""
-        return diagnose(self._witness().evidence(since))
+        return diagnose(self._running_collector().evidence(since))
 
     def capture(self, host: str, expression: str = "") -> AbstractContextManager[Capture]:
         """Captures on a host's own segment while the context lasts, into HOST.pcapng in the run's folder."""
-        return self._witness().capture(self[host], expression)
+        return self._running_collector().capture(self[host], expression)
 
-    def _witness(self) -> EvidenceCollector:
+    def _running_collector(self) -> EvidenceCollector:
         if self.collector is None:
             raise UsageError("packets and states are collected only while a scenario is played")
         return self.collector

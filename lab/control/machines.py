@@ -1,4 +1,4 @@
-"""Real machines as hosts of a lab: what nothing here can do to them is unsupported, with the reason."""
+"""Real machines as hosts of a lab. Faults and programs that they can't have are Unsupported."""
 
 from __future__ import annotations
 

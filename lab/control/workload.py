@@ -1,4 +1,4 @@
-"""A user's container, as the controller sees it: implemented by lab.engine.workloads."""
+"""The interface of a user's container on a host; lab.engine.workloads implements it."""
 
 from __future__ import annotations
 

@@ -61,40 +61,44 @@ class Engine:
     def nodes(self, project: str) -> list[Container]:
         """The containers of the project's hosts and routers, even stopped ones, sorted by service name."""
         labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
-        found = asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
+        found = sdk_call(
+            self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels}
+        )
         nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c.labels)]
         return sorted(nodes, key=lambda container: container.labels[SERVICE_LABEL])
 
     def workloads(self, project: str) -> dict[str, Container]:
         """The users' containers of the project, even stopped ones, by the service of their host."""
         labels = [f"{PROJECT_LABEL}={project}", f"{ROLE_LABEL}=workload", HOST_LABEL]
-        found = asked(self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels})
+        found = sdk_call(
+            self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels}
+        )
         return {
             container.labels[HOST_LABEL]: container for container in found if not _is_oneoff(container.labels)
         }
 
     def projects(self) -> list[str]:
         """The names of the labs on this engine, running or not."""
-        found = asked(
+        found = sdk_call(
             self._client.containers.list, all=True, ignore_removed=True, filters={"label": ROLE_LABEL}
         )
         return sorted({c.labels[PROJECT_LABEL] for c in found if PROJECT_LABEL in c.labels})
 
     def subnets(self) -> list[tuple[Network, str]]:
         """The subnets of all networks on this engine, each with the name of its network."""
-        networks = asked(self._client.networks.list)
+        networks = sdk_call(self._client.networks.list)
         return [(subnet, network.name) for network in networks for subnet in _subnets(network)]
 
     def networks_of(self, project: str) -> dict[str, list[Network]]:
         """The subnets of the project's networks, by the network's name in the Compose file."""
-        found = asked(self._client.networks.list, filters={"label": f"{PROJECT_LABEL}={project}"})
+        found = sdk_call(self._client.networks.list, filters={"label": f"{PROJECT_LABEL}={project}"})
         return {
             n.attrs["Labels"][NETWORK_LABEL]: _subnets(n) for n in found if NETWORK_LABEL in n.attrs["Labels"]
         }
 
     def topology_of(self, project: str) -> str:
         """The name of the topology that the lab was started with; "" if it has no network."""
-        found = asked(self._client.networks.list, filters={"label": f"{PROJECT_LABEL}={project}"})
+        found = sdk_call(self._client.networks.list, filters={"label": f"{PROJECT_LABEL}={project}"})
         return next((n.attrs["Labels"][LAB_LABEL] for n in found if LAB_LABEL in n.attrs["Labels"]), "")
 
     def states(self, project: str) -> dict[str, str]:
@@ -102,7 +106,7 @@ class Engine:
         or the engine's state if it isn't running or has no health check.
         """
         labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
-        found = asked(self._client.api.containers, all=True, filters={"label": labels})
+        found = sdk_call(self._client.api.containers, all=True, filters={"label": labels})
         nodes = [each for each in found if each["Labels"][ROLE_LABEL] in ("host", "router")]
         return {
             each["Labels"][SERVICE_LABEL]: _state(each) for each in nodes if not _is_oneoff(each["Labels"])
@@ -112,8 +116,8 @@ class Engine:
         """The last lines that a service logged, and the output of its last health check; no empty lines."""
         labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
         lines: list[str] = []
-        for container in asked(self._client.containers.list, all=True, filters={"label": labels}):
-            lines += asked(container.logs, tail=count).decode(errors="replace").splitlines()
+        for container in sdk_call(self._client.containers.list, all=True, filters={"label": labels}):
+            lines += sdk_call(container.logs, tail=count).decode(errors="replace").splitlines()
             checks = (container.attrs["State"].get("Health") or {}).get("Log") or []
             lines += checks[-1]["Output"].splitlines() if checks else []
         return [line for line in lines if line.strip()]
@@ -124,9 +128,9 @@ class Engine:
         Empty if the Compose project isn't a lab.
         """
         label = f"{PROJECT_LABEL}={project}"
-        containers = asked(self._client.containers.list, all=True, sparse=True, filters={"label": label})
-        networks = asked(self._client.networks.list, filters={"label": label})
-        volumes = asked(self._client.volumes.list, filters={"label": label})
+        containers = sdk_call(self._client.containers.list, all=True, sparse=True, filters={"label": label})
+        networks = sdk_call(self._client.networks.list, filters={"label": label})
+        volumes = sdk_call(self._client.volumes.list, filters={"label": label})
         found = [*containers, *networks, *volumes]
         marked = any({ROLE_LABEL, LAB_LABEL} & (r.attrs.get("Labels") or {}).keys() for r in found)
         return found if marked else []
@@ -141,23 +145,23 @@ class Engine:
     def open_stream(self, container: Container, argv: list[str]) -> ExecStream:
         """Runs ``argv`` in the container and returns its stdin and stdout as one byte stream."""
         api = self._client.api
-        created = asked(api.exec_create, container.id, argv, stdin=True, stdout=True, stderr=True)
-        return ExecStream(asked(api.exec_start, created["Id"], socket=True))
+        created = sdk_call(api.exec_create, container.id, argv, stdin=True, stdout=True, stderr=True)
+        return ExecStream(sdk_call(api.exec_start, created["Id"], socket=True))
 
     def read_files(self, container: Container, directory: str) -> dict[str, bytes]:
         """The files in ``directory`` of a container, by name; at most MAX_ARCHIVE bytes in total.
 
         Raises EnvironmentFailure.
         """
-        chunks, _ = asked(container.get_archive, directory)
+        chunks, _ = sdk_call(container.get_archive, directory)
         with closing(chunks):
-            return unpacked(asked(joined, chunks, MAX_ARCHIVE, f"{container.name}: {directory}"))
+            return unpacked(sdk_call(joined, chunks, MAX_ARCHIVE, f"{container.name}: {directory}"))
 
     def has_image(self, name: str) -> bool:
-        return bool(asked(self._client.images.list, name=name))
+        return bool(sdk_call(self._client.images.list, name=name))
 
     def version(self) -> str:
-        return str(asked(self._client.version)["Version"])
+        return str(sdk_call(self._client.version)["Version"])
 
 
 def joined(chunks: Iterable[bytes], limit: int, source: str) -> bytes:
@@ -193,7 +197,7 @@ def _connect() -> docker.DockerClient:
     return docker.DockerClient(base_url=url, tls=tls or False, timeout=API_TIMEOUT, version="auto")
 
 
-def asked(function: Any, *args: Any, **kwargs: Any) -> Any:
+def sdk_call(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Calls a function of the SDK. Raises EnvironmentFailure with the engine's error in one line."""
     try:
         return function(*args, **kwargs)

@@ -95,7 +95,7 @@ def _started(
         stdin.write(text.encode())
         stdin.seek(0)
         return subprocess.Popen(
-            _ended_with_us(argv),
+            _with_death_signal(argv),
             env=environment,
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -104,8 +104,8 @@ def _started(
         )
 
 
-def _ended_with_us(argv: Sequence[str]) -> list[str]:
-    """The command. The kernel terminates it if this process is killed, so that it creates nothing more."""
+def _with_death_signal(argv: Sequence[str]) -> list[str]:
+    """The command with a parent-death signal: the kernel terminates it if this process is killed."""
     setpriv = shutil.which("setpriv")  # util-linux
     return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else [*argv]
 

@@ -102,10 +102,6 @@ class LabDefinition:
             prefixes = prefix_choice.of_plan(chosen)
         return plan(self.topology, taken=taken, prefixes=prefixes, seed=seed)
 
-    def networks(self) -> list[Network]:
-        """The lab's networks, IPv4 and IPv6."""
-        return self.plan().networks()
-
     def nodes(self) -> list[Node]:
         """The nodes as they are in a running lab: with the platform that the profile gives them."""
         profile = self.profile or "linux"

@@ -55,7 +55,7 @@ class DockerTransport:
 
 
 def described_nodes(engine: Engine, containers: Iterable[Container]) -> list[Node]:
-    """The nodes that these containers are, running or not. Raises EnvironmentFailure."""
+    """The nodes of these containers, running or not. Raises EnvironmentFailure."""
     by_service = {container.labels[SERVICE_LABEL]: container for container in containers}
     if not by_service:
         return []

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from docker.models.containers import Container
 
-from lab.engine.client import asked
+from lab.engine.client import sdk_call
 from lab.engine.workloads.model import WorkloadState
 from lab.engine.workloads.ready import wait_until_ready
 from lab.engine.workloads.workload import EngineWorkload
 from lab.errors import EnvironmentFailure
+from lab.locale import message
 from lab.topology.model import Ready
 
 BOOT_TIMEOUT = 30.0  # seconds for a node to become healthy
@@ -38,7 +39,7 @@ class ContainerPower:
         processes that it kills, and their peers would receive a FIN.
         """
         with suppress(EnvironmentFailure):  # a node that is paused, for example
-            asked(self._node.exec_run, UNPLUG)
+            sdk_call(self._node.exec_run, UNPLUG)
         self._at_once([c for c in self._containers() if _state(c).running], lambda c: c.kill())
 
     def on(self) -> None:
@@ -46,8 +47,8 @@ class ContainerPower:
 
         Raises EnvironmentFailure.
         """
-        asked(self._node.start)
-        wait_until_up([self._node], BOOT_TIMEOUT)
+        sdk_call(self._node.start)
+        _wait_until_healthy(self._node, BOOT_TIMEOUT)
         self._start_workload()
 
     def pause(self) -> None:
@@ -72,7 +73,7 @@ class ContainerPower:
 
     def _start_workload(self) -> None:
         if self._workload is not None:
-            asked(self._workload.container.start)
+            sdk_call(self._workload.container.start)
             wait_until_ready([(self._workload, self._ready)], timeout=BOOT_TIMEOUT)
 
     def _containers(self) -> list[Container]:
@@ -80,23 +81,24 @@ class ContainerPower:
 
     def _at_once(self, containers: list[Container], act: Callable[[Container], object]) -> None:
         with ThreadPoolExecutor(max_workers=2) as pool:
-            for _ in pool.map(lambda container: asked(act, container), containers):
+            for _ in pool.map(lambda container: sdk_call(act, container), containers):
                 pass
 
 
 def _state(container: Container) -> WorkloadState:
-    asked(container.reload)
+    sdk_call(container.reload)
     return WorkloadState.from_inspect(container.attrs["State"])
 
 
-def wait_until_up(containers: Iterable[Container], timeout: float) -> None:
-    """Returns when all are healthy. Raises EnvironmentFailure on timeout, or if one can't become healthy."""
+def _wait_until_healthy(container: Container, timeout: float) -> None:
+    """Returns when it is healthy. Raises EnvironmentFailure on timeout, or if it can't become healthy."""
     deadline = time.monotonic() + timeout
-    for container in containers:
-        while (state := _health(container)) != "healthy":
-            if time.monotonic() > deadline or state not in ("starting", "created"):
-                raise EnvironmentFailure(f"{container.name}: didn't come up: {state}")
-            time.sleep(0.03)  # between two checks
+    while (state := _health(container)) != "healthy":
+        if time.monotonic() > deadline or state not in ("starting", "created"):
+            raise EnvironmentFailure(
+                message("{node} didn't come up: its state is {state}", node=container.name, state=state)
+            )
+        time.sleep(0.03)  # between two checks
 
 
 def _health(container: Container) -> str:

@@ -1,4 +1,4 @@
-"""The Compose file of a lab, with the user's containers. A Compose file of the user's is read by Compose."""
+"""The Compose file of a lab, with the users' containers. Compose itself reads a user's own Compose file."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _targets(
     shaped: bool,
     statistic: bool,
 ) -> list[str]:
-    """What happens to the packets of one direction, in this order."""
+    """The targets of the rules for the packets of one direction, in order."""
     targets = []
     if shaped and direction in interfaces.classes:
         targets.append(f"-j CLASSIFY --set-class {interfaces.parent(direction)}")

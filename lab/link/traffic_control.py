@@ -1,4 +1,4 @@
-"""Converts the settings of a link to commands for tc, and knows what each backend supports. No I/O.
+"""Converts the settings of a link to commands for tc; lists the settings that a backend lacks. No I/O.
 
 If a router has two segments, the qdisc of an interface serves one direction and is its root qdisc. If it has
 more, packets from several segments leave by the same interface: then the root is HTB, with a class for each

@@ -45,7 +45,7 @@ def survey(code: str, needs: "list[int]", address: str, names: "list[str]") -> "
 
 
 def has_address(address: str) -> bool:
-    """Whether one of this machine's interfaces has the address."""
+    """True if one of this machine's interfaces has the address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))
@@ -75,17 +75,17 @@ def capture_problem() -> str:
             return f"{program} isn't installed"
     argv = [str(shutil.which("tcpdump", path=PATH)), "-i", "lo", "-n", "-w", os.devnull, "udp port 9"]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as tcpdump:
-        said = ""
+        reason = ""
         for line in tcpdump.stderr or ():
             if "listening on" in line:
                 tcpdump.terminate()
                 return ""
-            said = said or line.strip()  # the first line has the reason, the next one the system call
-    return said or "tcpdump doesn't start"
+            reason = reason or line.strip()  # of the first line; the next one has the system call
+    return reason or "tcpdump doesn't start"
 
 
 def install(code: str) -> None:
-    """Unpacks the code. It appears under its name when it is complete."""
+    """Unpacks the code. It gets its final name when it is complete."""
     os.makedirs(CACHE, mode=0o700, exist_ok=True)
     unpacked = tempfile.mkdtemp(prefix=".new-", dir=CACHE)
     try:

@@ -1,7 +1,8 @@
 """An SSH connection to a real machine, with the lab's code and programs in the environment of each command.
 
-Our images have these in place, and an sshd without limits. On a machine, the code is copied to the user's
-cache folder. Its sshd allows ten sessions on a connection by default: for more, another connection is made.
+The lab's images contain both, and their sshd allows any number of sessions. On a machine, the code is copied
+to the user's cache folder. Its sshd allows ten sessions on a connection by default: for more, another
+connection is made.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ T = TypeVar("T")
 
 
 class MachineConnection(Connection):
-    """The connections to one machine: the first one, and as many more as its sshd demands."""
+    """The connections to one machine: the first one, and further ones if its sshd refuses another session."""
 
     def __init__(self, dial: Callable[[], Connection], setup: MachineSetup) -> None:
         """Examines and prepares the machine. Raises EnvironmentFailure, HostTimeout."""
@@ -60,12 +61,13 @@ class MachineConnection(Connection):
 
     def execute(self, command: str, *, timeout: float = CONNECT_TIMEOUT) -> Session:
         line = shlex.join([*self._environment, self.survey.shell, "-c", command, ARGV0])
-        return self._with_room(lambda connection: connection.execute(f"exec {line}", timeout=timeout))
+        return self._with_session(lambda connection: connection.execute(f"exec {line}", timeout=timeout))
 
     def files(self) -> paramiko.SFTPClient:
-        return self._with_room(Connection.files)
+        return self._with_session(Connection.files)
 
-    def _with_room(self, act: Callable[[Connection], T]) -> T:
+    def _with_session(self, act: Callable[[Connection], T]) -> T:
+        """Calls ``act`` with a connection that allows one more session."""
         for connection in self._all:
             try:
                 return act(connection)

@@ -1,4 +1,4 @@
-"""Reaches the machines of an inventory over SSH. Nothing switches their power, and no router is ours."""
+"""Reaches the machines of an inventory over SSH. Their power can't be switched."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class MachineTransport:
             connection.close()
 
     def power(self, _: Node) -> NoPower:
-        return NoPower(message("nothing switches the power of a real machine"))
+        return NoPower(message("the power of a real machine can't be switched"))
 
     def workload(self, _: Node) -> None:
         """A real machine has no container of the user's."""

@@ -42,7 +42,7 @@ class ByteStream(Protocol):
 class Identity:
     """The user, the user's key, and the host keys of which the host must have one.
 
-    A host key is a public key, or its fingerprint "SHA256:…". ``source`` says who names them.
+    A host key is a public key, or its fingerprint "SHA256:…". ``source`` is the place that names them.
     """
 
     user: str
@@ -63,11 +63,11 @@ class Identity:
         raise EnvironmentFailure(f"{host}: known_hosts has no key for it")
 
     def accepts(self, key: paramiko.PKey) -> bool:
-        """Whether the host with this key is the right one."""
+        """True if a host with this key may be logged in to."""
         return key in self.host_keys or key.fingerprint in self.host_keys
 
     def select(self, supported: Sequence[str]) -> list[str]:
-        """Those of the supported algorithms for which the host's key is known; all, if a fingerprint is."""
+        """The supported algorithms for which a host key is known; all of them if a fingerprint is given."""
         types = {key if isinstance(key, str) else key.get_name() for key in self.host_keys}
         if any(name.startswith("SHA256:") for name in types):
             return list(supported)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FOLDER = Path(os.environ.get("LAB_SCENARIOS") or Path(__file__).parents[2] / "scenarios")
 
 VARIANTS = ("broken", "fixed")
-# What only some labs have: hosts whose own name is that of the topology, IPv6, and SSH from host to host.
+# Properties of some labs only: each host's own name is that of the topology; IPv6; SSH from host to host.
 NEEDS = ("hostname", "ipv6", "ssh")
 QUOTED = re.compile(r"""["']([a-z][a-z0-9-]*)["']""")
 

@@ -1,7 +1,7 @@
-"""What a scenario needs of a lab: its topology's nodes, the names that its code contains, and its NEEDS.
+"""The requirements of a scenario: the nodes of its topology, the names in its code, and its NEEDS.
 
-On a lab without them the verdict is ``unsupported``: a check that looks for a name which doesn't exist there
-would fail, and say nothing about the programs.
+On a lab that doesn't meet them the verdict is ``unsupported``. Otherwise a check for a name that doesn't
+exist there would fail, although the programs have no error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def require(scenario: Scenario, lab: Lab) -> None:
 
 
 def missing_nodes(scenario: Scenario, lab: Lab) -> list[str]:
-    """The nodes of the scenario's topology that the lab doesn't have. In the runner none is known."""
+    """The nodes of its topology that the lab doesn't have; [] in the runner, which has no topologies."""
     if not topologies.names():
         return []
     there = {name for host in lab.hosts for name in (host.name, *host.node.names)}

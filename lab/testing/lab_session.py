@@ -19,7 +19,7 @@ from lab.scenarios.play import Outcome, play
 
 
 class LabKind(NamedTuple):
-    """What tells the labs of a session apart."""
+    """The properties in which the labs of a session differ."""
 
     topology: str = ""  # a shipped one; "" is the default
     profile: str = ""
@@ -94,7 +94,7 @@ class LabSession:
 
 
 class LabSessions:
-    """The session's labs by kind. ``project`` stands in for the plain one."""
+    """The session's labs by kind. ``project`` is the name of a running lab to use as the plain one."""
 
     def __init__(self, project: str | None, runs: Path) -> None:
         self._by_kind = {LabKind(): LabSession(project, runs)}
@@ -106,7 +106,7 @@ class LabSessions:
         return self._by_kind[kind]
 
     def play(self, name: str, profile: str = "") -> Outcome:
-        """Plays a scenario once on a lab as it needs it, by default with the profile that it requires."""
+        """Plays a scenario once, on a lab of the kind that it needs; ``profile`` replaces its own profile."""
         return self[LabKind.of_scenario(name, profile)].play(name)
 
     def close(self, kind: LabKind | None = None) -> None:

@@ -1,4 +1,4 @@
-"""host.exec where no user's container can be reached. With one: tests/workloads/test_exec.py."""
+"""host.exec without a user's container. With one: tests/workloads/test_exec.py."""
 
 import pytest
 
@@ -18,6 +18,6 @@ def test_without_the_engine_it_is_unsupported():
         host("web-workload").exec(["true"])
 
 
-def test_without_a_container_it_is_a_mistake_of_the_caller():
+def test_without_a_container_it_is_a_usage_error():
     with pytest.raises(UsageError, match="web has no container of yours"):
         host().exec(["true"])

@@ -113,7 +113,7 @@ def test_scenarios_play_on_machines_that_have_nothing_of_ours(machines, tmp_path
     assert not any(":22" in packet["destination"] for packet in packets), "the controller's own connection"
 
 
-def test_what_takes_a_switch_or_a_router_is_unsupported(machines, tmp_path):
+def test_faults_and_links_are_unsupported_on_machines(machines, tmp_path):
     reasons = {
         "file-resume": "this lab has no router whose link could be impaired",
         "half-open": "win10 is a real machine: its cable can't be pulled",
@@ -182,7 +182,7 @@ def test_a_machine_that_can_t_be_used_is_reported_in_one_line(machines, tmp_path
     assert len(played.stderr.splitlines()) == 1
 
 
-def test_check_says_what_each_machine_can_do_and_clean_leaves_nothing(machines, tmp_path):
+def test_check_reports_the_capabilities_of_each_machine_and_clean_leaves_nothing(machines, tmp_path):
     inventory = machines.inventory("client", "plain")
     checked = lab("inventory", "check", inventory, folder=tmp_path)
     assert checked.returncode == 0

@@ -45,7 +45,7 @@ def test_a_named_volume_outlives_a_power_cut(counter):
     assert counter.database.exec(["redis-cli", "GET", "kept"]).stdout == "yes\n"
 
 
-def test_only_the_named_services_run_and_the_rest_is_said(counter):
+def test_only_the_named_services_run_and_the_others_are_reported(counter):
     assert sorted(host.name for host in counter.hosts if host.workload) == ["database", "web"]
     assert "The service inspector is left out: no host names it." in REPORTED
     assert any(line.startswith("The published ports of web are left out") for line in REPORTED)
@@ -62,7 +62,7 @@ def test_a_compose_file_with_a_mistake_is_an_error_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_variable_without_a_value_does_not_disturb(tmp_path):
+def test_a_variable_without_a_value_is_no_error(tmp_path):
     file = tmp_path / "docker-compose.yml"
     file.write_text("services:\n  web: {image: x, profiles: [dev], environment: {A: $NOT_SET_ANYWHERE}}\n")
     assert user_config(file)["services"]["web"]["environment"] == {"A": ""}

@@ -95,7 +95,7 @@ def test_a_container_that_ends_by_itself_is_named_with_its_last_lines(servers, r
     assert len(of(seen, WorkloadStarted, "mortal")) == 2
 
 
-def test_the_end_of_a_container_is_told_in_its_run_and_in_later_ones(servers, run, seen):
+def test_the_end_of_a_container_is_reported_in_its_run_and_in_later_ones(servers, run, seen):
     container = servers.cache.workload.container
     container.update(mem_limit="24m", memswap_limit="24m")
     with run():

@@ -33,7 +33,7 @@ def test_a_failure_is_raised_on_request(servers):
         servers.cache.exec(["false"], check=True)
 
 
-def test_death_by_a_signal_is_told(servers):
+def test_an_end_by_a_signal_is_reported(servers):
     result = servers.cache.exec("kill -TERM $$")
     assert (result.exit_code, result.signal, result.ending) == (None, "TERM", "killed by SIGTERM")
 

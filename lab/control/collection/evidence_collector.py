@@ -83,7 +83,7 @@ class EvidenceCollector:
             host.returned.append(self._resume)
 
     def _plan(self) -> dict[str, tuple[Host, Interface]]:
-        """The captures to start; none if one host can't capture: the others have half of each way."""
+        """The captures to start; none if one node can't capture, since the others would be incomplete."""
         planned = capture_names(self.hosts)
         problems = [(host, host.capture_problem()) for host, _ in planned.values()]
         self.uncaptured = next((f"{host.title}: {why}" for host, why in problems if why), "")
@@ -240,7 +240,7 @@ class EvidenceCollector:
 
 
 def _time_left(traffic: Traffic) -> float:
-    """The seconds that the newest packet which hasn't left its last router still has to do so."""
+    """The seconds that are left for the newest packet that hasn't left its last router yet."""
     lost = [transit.sent.at for transit in traffic.transits if transit.fate == "lost"]
     if not lost:
         return 0.0
@@ -281,8 +281,8 @@ def names(hosts: Iterable[Host]) -> dict[str, str]:
     return {a: host.title for host in hosts for a in (*host.node.addresses, *host.node.addresses6)}
 
 
-def _each(pool: ThreadPoolExecutor, act: Callable[[T], None], things: Iterable[T]) -> None:
-    for _ in pool.map(act, things):
+def _each(pool: ThreadPoolExecutor, act: Callable[[T], None], items: Iterable[T]) -> None:
+    for _ in pool.map(act, items):
         pass
 
 

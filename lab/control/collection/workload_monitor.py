@@ -1,7 +1,7 @@
 """The output, starts and ends of a user's container, as events on the controller's clock.
 
 The engine's log has a time for each line. A run has the lines after the position of the log at its beginning:
-nothing of earlier runs, and nothing is lost while the container is off.
+no line of an earlier run, and every line of this one, even if the container is switched off in between.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FLUSH_TIMEOUT = 2.0
 END_TIMEOUT = 1.0  # seconds from the end of the output until the engine has the new state
 STOP_TIMEOUT = 5.0
 LAST_LINES = 5  # of a container that ended
-NONE = -1.0
+NO_RUN = -1.0
 STREAMS: dict[str, Stream] = {"stdout": "stdout", "stderr": "stderr"}
 
 
@@ -44,9 +44,9 @@ class WorkloadMonitor:
         self._observe = observe
         self._number = next(program_numbers)
         self._passed = workload.position()  # the last line that was passed on, and its pieces so far
-        self._at_first = workload.state()
+        self._first_state = workload.state()
         self._clock = Clock()
-        self._ended_run = NONE  # the start of the container's run whose end was reported last
+        self._ended_run = NO_RUN  # the start of the container's run whose end was reported last
         self._size = 0
         self._at = 0.0  # the time of the line that is being passed on
         self._splitters = {stream: LineSplitter(self._on_line(stream)) for stream in STREAMS}
@@ -63,8 +63,8 @@ class WorkloadMonitor:
     def flush(self) -> None:
         """Returns when all earlier output, and the end of the container, have been passed on.
 
-        The engine reads the output from a pipe, and nothing tells when the pipe is empty. So this waits until
-        the log doesn't grow any more, at most FLUSH_TIMEOUT seconds.
+        The engine reads the output from a pipe, and doesn't report that the pipe is empty. So this waits
+        until the log stops growing, at most FLUSH_TIMEOUT seconds.
         """
         left = deadline(FLUSH_TIMEOUT)
         try:
@@ -100,7 +100,7 @@ class WorkloadMonitor:
 
     def _follow(self) -> None:
         try:
-            self._report_first(self._at_first)
+            self._report_first(self._first_state)
             while not self._stopping.is_set():
                 self._follow_run()
         except LabError as error:
@@ -125,9 +125,9 @@ class WorkloadMonitor:
         if state.started == self._ended_run:
             self._stopping.wait(INTERVAL)
             return
-        if self._ended_run != NONE:
+        if self._ended_run != NO_RUN:
             self._report_start(self._clock.correct(state.started))
-        self._ended_run = NONE
+        self._ended_run = NO_RUN
         self._read_output()
         after = self._state_after(state.started)
         if after is not None and not self._stopping.is_set():

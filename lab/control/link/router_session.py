@@ -70,7 +70,7 @@ class RouterSession:
     def apply(self, pair: Pair, asked: LinkSettings, **options: Any) -> None:
         """Replaces the settings of one link; ``options`` are those of RouterLink.apply.
 
-        Raises LinkFailure if somebody else changed the settings before; then too, ``asked`` is in force.
+        Raises LinkFailure if somebody else changed the settings before; ``asked`` is in force even then.
         """
         self._change(lambda: self.requests.apply(pair, asked, **options))
 

@@ -1,4 +1,4 @@
-"""Removes everything that a lab consists of, whatever state it is in. Resources are found by their labels."""
+"""Removes a lab completely, in any state. Resources are found by their labels."""
 
 from __future__ import annotations
 

@@ -31,8 +31,6 @@ UP_TIMEOUT = 120.0  # seconds for Compose to start all nodes, and again for them
 BUILD_TIMEOUT = 600.0  # for images, on a slow line
 CHOICE_TIMEOUT = 60.0  # for a choice of free prefixes that no other lab makes at the same time
 
-PROFILE_SIZE = "downloads 120 MB; the image is 150 MB larger than a plain host's"
-
 
 @dataclass(frozen=True)
 class LabProject(LabDefinition):
@@ -125,8 +123,8 @@ class LabProject(LabDefinition):
     def _create(self, engine: Engine, report: Report) -> LabProject:
         """Brings up a lab that doesn't exist.
 
-        Another lab may take a chosen prefix before this one has it. Only the engine can tell: it refuses to
-        create the network, and this chooses again.
+        Another lab may take a chosen prefix first. Then the engine refuses to create the network, and other
+        prefixes are chosen.
         """
         deadline = time.monotonic() + CHOICE_TIMEOUT
         if engine.resources(self.project):  # left behind by a start that was killed
@@ -145,8 +143,8 @@ class LabProject(LabDefinition):
         return lab
 
     def seeds(self) -> Iterator[str]:
-        """What the choice of free prefixes depends on: first the name, so that a lab has the same prefixes as
-        the last time if they are still free; then chance.
+        """The seeds for the choice of free prefixes: first the project's name, so that a lab gets the same
+        prefixes as the last time if they are still free; then random ones.
         """
         yield self.project
         while True:
@@ -208,7 +206,8 @@ class LabProject(LabDefinition):
         """Builds the profile's image if there is none. Its size is reported before the build starts."""
         for platform in {node.platform for node in self.nodes()} - {"linux"}:
             if not engine.has_image(f"socketlab/{platform}"):
-                report(Notice(f"building socketlab/{platform}: {PROFILE_SIZE}"))
+                text = _("building {image}: downloads 120 MB; it is 150 MB larger than a plain host's image")
+                report(Notice(text.format(image=f"socketlab/{platform}")))
                 hosts = [node.name for node in self.nodes() if node.platform == platform]
                 self._compose(text, "build", *hosts[:1], report=report, timeout=BUILD_TIMEOUT)
 

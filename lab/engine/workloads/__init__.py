@@ -1,1 +1,1 @@
-"""Workloads: the users' containers on the hosts, run commands in them, read their output, wait for them."""
+"""Workloads, the users' containers on the hosts: their state, their output, and commands in them."""

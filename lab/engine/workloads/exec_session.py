@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import signal
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +14,11 @@ from typing import Any
 
 from docker.models.containers import Container
 
-from lab.engine.client import asked, client_of
+from lab.engine.client import client_of, sdk_call
 from lab.engine.exec_stream import upgraded
 from lab.engine.workloads.kill import kill_exec
-from lab.engine.workloads.model import exit_signal
+from lab.engine.workloads.model import HEADER, STREAMS, exit_signal
 
-HEADER = struct.Struct(">BxxxL")  # stream, length of the payload: Engine API, "attach"
-STDOUT = 1
 CHUNK = 1 << 16
 EXIT_TIMEOUT = 5.0  # seconds from the end of the output until the engine has the exit code
 # The engine writes its own error to stdout if it can't start the command.
@@ -40,9 +37,11 @@ class ExecSession:
         self._container = container
         self._api: Any = client_of(container).api
         self._helper_image = helper_image
-        created = asked(self._api.exec_create, container.id, list(argv), stdin=True, stdout=True, stderr=True)
+        created = sdk_call(
+            self._api.exec_create, container.id, list(argv), stdin=True, stdout=True, stderr=True
+        )
         self._id = created["Id"]
-        self._raw = asked(self._api.exec_start, self._id, socket=True)
+        self._raw = sdk_call(self._api.exec_start, self._id, socket=True)
         self._socket, received = upgraded(self._raw)
         self._frames = _Frames(received)
         self._input: SimpleQueue[bytes | None] = SimpleQueue()
@@ -87,7 +86,7 @@ class ExecSession:
 
     def send_signal(self, name: str) -> None:
         """Sends the signal to the command and all processes that it started. Raises EnvironmentFailure."""
-        about = asked(self._api.exec_inspect, self._id)
+        about = sdk_call(self._api.exec_inspect, self._id)
         if about["Running"] and about["Pid"]:
             kill_exec(self._container, int(about["Pid"]), f"SIG{name}", self._helper_image)
 
@@ -114,9 +113,9 @@ class ExecSession:
         return "stderr" if self.refused else stream
 
     def _exit(self) -> int | None:
-        """The exit code. The engine has it a little later than the end of the output."""
+        """The exit code. The engine reports it shortly after the end of the output."""
         until = time.monotonic() + EXIT_TIMEOUT
-        while (about := asked(self._api.exec_inspect, self._id))["Running"] and time.monotonic() < until:
+        while (about := sdk_call(self._api.exec_inspect, self._id))["Running"] and time.monotonic() < until:
             time.sleep(0.01)  # between two checks
         code = about["ExitCode"]
         if code not in REFUSED_CODES:
@@ -141,4 +140,4 @@ class _Frames:
                 return
             data = bytes(self._received[HEADER.size : end])
             del self._received[:end]
-            yield ("stdout" if stream == STDOUT else "stderr"), data
+            yield STREAMS.get(stream, "stderr"), data

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from docker.models.containers import Container
 
-from lab.engine.client import PROJECT_LABEL, asked, client_of
+from lab.engine.client import PROJECT_LABEL, client_of, sdk_call
 
 # Arguments: the container's ID, the process, the signal. The process of an exec leads a session of its own.
 CODE = """
@@ -52,7 +52,7 @@ def kill_exec(container: Container, process: int, signal_name: str, image: str) 
     A descendant that has left the session, and whose parent has exited, isn't found. ``image`` is an image
     with Python. Raises EnvironmentFailure.
     """
-    asked(
+    sdk_call(
         client_of(container).containers.run,
         image,
         entrypoint=["python3", "-I", "-c", CODE, container.id, str(process), signal_name],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from typing import Any
@@ -11,18 +10,15 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 from docker.types import CancellableStream
 
-from lab.engine.client import asked, client_of
-from lab.engine.workloads.model import START, LogEntry, nanoseconds
+from lab.engine.client import client_of, sdk_call
+from lab.engine.workloads.model import BILLION, HEADER, START, STREAMS, LogEntry, nanoseconds
 
-HEADER = struct.Struct(">BxxxL")  # stream, length of the payload: Engine API, "attach"
 MAX_PIECES = 100  # of a line
-STREAMS = {1: "stdout", 2: "stderr"}
-BILLION = 10**9
 
 
 class Log:
-    """The entries of a container's log after ``position``; with ``follow`` also those to come, until the
-    container has ended. ``close`` ends it at once, from any thread.
+    """The entries of a container's log after ``position``; with ``follow`` also later ones, until the
+    container has ended. ``close`` ends the iteration at once, from any thread.
     """
 
     def __init__(
@@ -31,7 +27,7 @@ class Log:
         """Raises EnvironmentFailure."""
         self._terminal = bool(container.attrs["Config"].get("Tty"))
         self._position = position
-        self._response = asked(_open, container, position + 1, follow, tail)
+        self._response = sdk_call(_open, container, position + 1, follow, tail)
         self._entries = self._read()
         self._stream = CancellableStream(self._entries, self._response)
 

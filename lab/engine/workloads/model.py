@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,8 @@ from typing import Any
 NEVER = "0001-01-01T00:00:00Z"  # the engine's time of an event that hasn't happened
 START = 0  # the position before the first line of output
 BILLION = 10**9
+HEADER = struct.Struct(">BxxxL")  # of a frame: stream, length of the payload; Engine API, "attach"
+STREAMS = {1: "stdout", 2: "stderr"}
 LAST_SIGNAL = 31  # the last one that isn't a real-time signal
 
 
@@ -65,15 +68,15 @@ class LogEntry:
 
 def seconds(timestamp: str) -> float:
     """An engine's timestamp (RFC 3339 with nanoseconds) as seconds since the epoch; 0 if it is unset."""
-    return nanoseconds(timestamp) / 1e9
+    return nanoseconds(timestamp) / BILLION
 
 
 def nanoseconds(timestamp: str) -> int:
-    """The same in nanoseconds, without loss. Raises ValueError for any other text."""
+    """The timestamp in nanoseconds, without rounding. Raises ValueError if it isn't one."""
     if timestamp == NEVER:
         return 0
     whole, _, fraction = timestamp.removesuffix("Z").partition(".")
-    return int(datetime.fromisoformat(f"{whole}+00:00").timestamp()) * 10**9 + int(f"{fraction:0<9}"[:9])
+    return int(datetime.fromisoformat(f"{whole}+00:00").timestamp()) * BILLION + int(f"{fraction:0<9}"[:9])
 
 
 def exit_signal(exit_code: int) -> int:

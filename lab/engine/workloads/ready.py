@@ -9,7 +9,7 @@ from contextlib import closing
 
 from docker.models.containers import Container
 
-from lab.engine.client import asked
+from lab.engine.client import sdk_call
 from lab.engine.workloads.model import WorkloadState, exit_signal
 from lab.engine.workloads.workload import EngineWorkload
 from lab.errors import EnvironmentFailure
@@ -23,7 +23,7 @@ INTERVAL = 0.05
 LIVE = ("created", "running", "paused", "restarting")
 AGENT = ["python3", "-P", "-S", "-m", "lab.agent.ready", "--timeout", str(SLICE)]
 
-Check = Callable[[WorkloadState], str]  # why the program isn't ready; "" if it is
+Check = Callable[[WorkloadState], str | Message]  # why the program isn't ready; "" if it is
 Report = Callable[[Message], object]
 
 
@@ -82,10 +82,12 @@ def _check(workload: EngineWorkload, ready: Ready | None) -> Check:
     return lambda state: _on_node(workload.node, ready)
 
 
-def _health(state: WorkloadState) -> str:
+def _health(state: WorkloadState) -> str | Message:
     if state.health == "healthy":
         return ""
-    return f"its health check says {state.health}" if state.health else "its image has no health check"
+    if not state.health:
+        return message("its image has no health check")
+    return message("the state of its health check is {state}", state=state.health)
 
 
 class _LogCheck:
@@ -95,20 +97,20 @@ class _LogCheck:
         self._workload, self._text = workload, text.encode()
         self._position = 0
 
-    def __call__(self, state: WorkloadState) -> str:
+    def __call__(self, state: WorkloadState) -> str | Message:
         self._position = max(self._position, int(state.started * 1e9))
         with closing(self._workload.log(self._position)) as log:
             for entry in log:
                 self._position = entry.position
                 if self._text in entry.data:
                     return ""
-        return f"no line of its output contains {self._text.decode()!r}"
+        return message("no line of its output contains {text!r}", text=self._text.decode())
 
 
 def _on_node(node: Container, ready: Ready) -> str:
     """Checks a port from the lab's own container, which has the same network namespace."""
     words = [ready.kind, str(ready.port), *([_path(ready)] if ready.kind == "http" else [])]
-    result = asked(node.exec_run, [*AGENT, *words])
+    result = sdk_call(node.exec_run, [*AGENT, *words])
     output = result.output.decode(errors="backslashreplace").strip()
     return "" if result.exit_code == 0 else output.rpartition("\n")[2] or f"exit code {result.exit_code}"
 

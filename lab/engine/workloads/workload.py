@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from lab.engine.client import HOST_LABEL, SERVICE_LABEL, Engine, asked
+from lab.engine.client import HOST_LABEL, SERVICE_LABEL, Engine, sdk_call
 from lab.engine.workloads.exec_session import ExecSession
 from lab.engine.workloads.log import Log, last_entry, last_lines
 from lab.engine.workloads.model import WorkloadState
@@ -36,7 +36,7 @@ class EngineWorkload:
 
     def state(self) -> WorkloadState:
         try:
-            asked(self.container.reload)
+            sdk_call(self.container.reload)
         except EnvironmentFailure as error:
             if isinstance(error.__cause__, NotFound):
                 return WorkloadState("removed")

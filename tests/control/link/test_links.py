@@ -292,7 +292,7 @@ def test_a_partition_is_made_on_every_router_on_the_way():
 NAT = node("r1", "office", "core", nat=("office",), routes=(Route("10.2.0.0/24", "10.4.0.3"),))
 
 
-def test_a_partition_is_made_where_the_address_is_not_translated():
+def test_a_partition_is_made_on_a_router_that_sees_the_untranslated_address():
     r2 = Node("r2", "router", ("r2",), (Interface("core", "10.4.0.3/24"), Interface("dmz", "10.2.0.2/24")))
     links = Links([Router(NAT), Router(r2), ALICE, BOB], lambda event: None)
     links.begin("1")

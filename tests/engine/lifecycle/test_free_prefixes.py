@@ -80,7 +80,7 @@ def require_apart(labs):
     """The engine has the networks that were planned for these labs, and none overlaps another."""
     with Engine() as engine:
         there = [each for lab in labs for nets in engine.networks_of(lab.project).values() for each in nets]
-    assert sorted(map(str, there)) == sorted(str(each) for lab in labs for each in lab.networks())
+    assert sorted(map(str, there)) == sorted(str(each) for lab in labs for each in lab.plan().networks())
     for at, one in enumerate(there):
         assert not [other for other in there[at + 1 :] if overlap(one, other)]
 

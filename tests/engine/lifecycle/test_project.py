@@ -90,10 +90,10 @@ def test_the_default_lab_has_the_prefixes_of_its_description_unless_others_are_g
 
 
 def test_another_name_gives_other_prefixes_to_all_networks_whose_prefixes_are_not_given():
-    usual = default().networks()
+    usual = default().plan().networks()
     other = default("another", prefixes=["servers=10.1.2"])
     assert prefix(other, "servers") == "10.1.2.0/24"
-    assert not any(overlap(mine, theirs) for mine in other.networks() for theirs in usual)
+    assert not any(overlap(mine, theirs) for mine in other.plan().networks() for theirs in usual)
 
 
 def test_free_prefixes_avoid_those_that_are_taken_and_depend_on_the_seed(office):
@@ -104,7 +104,7 @@ def test_free_prefixes_avoid_those_that_are_taken_and_depend_on_the_seed(office)
         assert lab.plan(seed="a").networks() != lab.plan(seed="b").networks()
 
 
-def test_a_host_keeps_its_number_where_the_prefix_is_another(office):
+def test_a_host_keeps_its_number_in_another_prefix(office):
     addresses = {node.name: node.address for node in office("second").plan().nodes}
     assert addresses["alice"].endswith(".77")
     assert not addresses["alice"].startswith("10.1.2.")
@@ -155,7 +155,7 @@ def test_a_new_segment_of_a_lab_that_is_up_avoids_the_networks_of_all_labs(offic
     (tmp_path / "lab.toml").write_text(f'name = "office"\n{OFFICE}\n[hosts.carol]\n')
     wanted = office().as_existing(there).prefixes["carol"]
     lab = office().as_existing(there, taken=wanted)
-    assert not any(overlap(mine, theirs) for mine in lab.networks() for theirs in wanted)
+    assert not any(overlap(mine, theirs) for mine in lab.plan().networks() for theirs in wanted)
     assert lab.prefixes.items() >= there.prefixes.items()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from lab.engine.client import Engine, asked
+from lab.engine.client import Engine, sdk_call
 from lab.engine.workloads.workload import EngineWorkload
 
 IMAGES = Path(__file__).parents[2] / "images"
@@ -47,7 +47,7 @@ def start(lab_topology):
                 image, list(argv) or None, network_mode="none", labels=labels, **options
             )
             stack.callback(container.remove, force=True)
-            asked(container.start)
+            sdk_call(container.start)
             container.reload()
             return EngineWorkload(container, node)
 

@@ -41,7 +41,7 @@ def test_input_larger_than_all_buffers_is_passed_on(start, scratch_image):
     assert session.exit_code == 0
 
 
-def test_death_by_a_signal_is_told_from_an_exit_code(start):
+def test_an_end_by_a_signal_is_distinguished_from_an_exit_code(start):
     workload = start(DEBIAN, *SLEEP)
     killed = workload.execute(["sh", "-c", "kill -SEGV $$"])
     finished(killed)
