@@ -21,7 +21,7 @@ from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
 from lab.topology import picture
 from lab.topology.drawing.boxes import UP, forwards, title, workload
-from lab.topology.node import Node
+from lab.topology.node import Node, without_length
 from lab.topology.plan import Plan
 
 TOPOLOGY = _(
@@ -134,15 +134,11 @@ def _columns(plan: Plan, states: States) -> dict[str, list[str]]:
         _("state"): cells(lambda node: _state(states.get(node.name, ""))),
         _("segment"): cells(lambda node: node.segments),
         "IPv4": cells(lambda node: node.addresses),
-        "IPv6": cells(lambda node: (_plain(each.address6) or "–" for each in node.interfaces)),
+        "IPv6": cells(lambda node: (without_length(each.address6) or "–" for each in node.interfaces)),
         _("routes"): cells(lambda node: _routes(plan, node)),
         _("container"): cells(lambda node: escape(workload(plan, node))),
         _("ready"): cells(lambda node: escape(_ready(node))),
     }
-
-
-def _plain(address: str) -> str:
-    return address.partition("/")[0]
 
 
 def _state(state: str) -> str:

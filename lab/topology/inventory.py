@@ -22,7 +22,7 @@ from typing import Any
 
 from lab.errors import UsageError
 from lab.locale import Message, message
-from lab.topology.node import Interface, Node
+from lab.topology.node import Interface, Node, without_length
 from lab.topology.reading import toml
 
 # The keys that are also allowed at the top of the file, with their defaults; None: there is no default.
@@ -110,7 +110,7 @@ class _Inventory:
         self._check_values(place, values, table)
         return Machine(
             node=_node(name, values),
-            ssh=values["ssh"] or values["address"].partition("/")[0],
+            ssh=values["ssh"] or without_length(values["address"]),
             **{key: values[key] for key in ("port", "user", "key", "known_hosts", "host_key", "python")},
         )
 

@@ -93,12 +93,12 @@ class Node:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Its IPv4 addresses, in the order of ``segments``."""
-        return tuple(_plain(interface.address) for interface in self.interfaces)
+        return tuple(without_length(interface.address) for interface in self.interfaces)
 
     @property
     def addresses6(self) -> tuple[str, ...]:
         """Its IPv6 addresses, in the order of ``segments``; those without IPv6 are left out."""
-        return tuple(_plain(i.address6) for i in self.interfaces if i.address6)
+        return tuple(without_length(i.address6) for i in self.interfaces if i.address6)
 
     @property
     def address(self) -> str:
@@ -149,5 +149,6 @@ def _plain_value(item: Any) -> Any:
     return [_plain_value(i) for i in item] if isinstance(item, (list, tuple)) else item
 
 
-def _plain(address: str) -> str:
+def without_length(address: str) -> str:
+    """An address without its prefix length."""
     return address.partition("/")[0]

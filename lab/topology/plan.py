@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from lab.topology.checks.topology import mistakes
 from lab.topology.errors import TopologyError
 from lab.topology.model import Attachment, Forward, Host, Router, Topology
-from lab.topology.node import Interface, Node, PortForward, Route
+from lab.topology.node import Interface, Node, PortForward, Route, without_length
 from lab.topology.planning.addresses import AddressBook, PlannedSegment, segments_with_prefixes
 from lab.topology.planning.expansion import expanded, numbered, service_names, workload_service
 from lab.topology.planning.routes import Hop, Routing, Table, most_used, routings
@@ -125,7 +125,9 @@ def _router(router: Router, interfaces: Interfaces, routes: tuple[Route, ...]) -
 def _forward(forward: Forward, interfaces: tuple[Interface, ...], inside: Sequence[str]) -> PortForward:
     """The port forwarding with the addresses of the host, if possible those behind the translation."""
     to = next((i for i in interfaces if i.segment in inside), interfaces[0])
-    return PortForward(forward.port, forward.to, _plain(to.address), _plain(to.address6), forward.protocol)
+    return PortForward(
+        forward.port, forward.to, without_length(to.address), without_length(to.address6), forward.protocol
+    )
 
 
 @dataclass(frozen=True)
@@ -157,12 +159,12 @@ class _Routes:
             _Family(
                 routing,
                 {segment.name: str(segment.prefix) for segment in planned},
-                {Hop(name, each.segment): _plain(each.address) for name, each in own},
+                {Hop(name, each.segment): without_length(each.address) for name, each in own},
             ),
             _Family(
                 routing6,
                 {segment.name: str(segment.prefix6) for segment in planned if segment.prefix6},
-                {Hop(name, each.segment): _plain(each.address6) for name, each in own},
+                {Hop(name, each.segment): without_length(each.address6) for name, each in own},
             ),
         )
 
@@ -183,7 +185,3 @@ class _Routes:
             routes += [Route("default", family.gateways[default])] if default else []
             routes += [family.route(target, hop) for target, hop in table.items() if hop != default]
         return tuple(routes)
-
-
-def _plain(address: str) -> str:
-    return address.partition("/")[0]

@@ -1,4 +1,4 @@
-"""`--help` in the reader's language, down to the words of the libraries; errors too."""
+"""`--help` and errors in the reader's language, including the texts of the libraries."""
 
 import json
 import os

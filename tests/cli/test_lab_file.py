@@ -1,4 +1,4 @@
-"""lab.toml in the current folder: every command is about the lab that it describes."""
+"""lab.toml in the current folder: every command uses the lab that it describes."""
 
 import os
 import subprocess

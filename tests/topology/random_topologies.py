@@ -49,7 +49,7 @@ def on(node):
 
 
 def connected(segments, routers):
-    """The segments that a packet can get to from these, over these routers."""
+    """The segments that a packet from these can reach over the routers."""
     found = set(segments)
     while more := {s for each in routers if found & set(on(each)) for s in on(each)} - found:
         found |= more
@@ -57,8 +57,8 @@ def connected(segments, routers):
 
 
 def draw_nat(draw, router, routers):
-    """The router with address translation, if that can't be passed by: for one of the parts of the lab that
-    only this router connects.
+    """The router, with address translation for a part of the lab that no other router connects to the rest.
+    Without such a part, the router is unchanged.
     """
     others = [each for each in routers if each != router]
     inside = connected(draw(st.sampled_from([on(router)[:1], on(router)[:2]])), others) & set(on(router))

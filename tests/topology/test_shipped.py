@@ -1,4 +1,4 @@
-"""The shipped topologies are valid, and their files name what they need."""
+"""The shipped topologies are valid, and the files that they name exist."""
 
 from pathlib import Path
 

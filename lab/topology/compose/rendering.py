@@ -20,7 +20,7 @@ import jinja2
 from lab.topology.compose.workloads import WorkloadServices, binds, escaped, workload_services
 from lab.topology.compose.yaml import as_yaml, scalar
 from lab.topology.model import Host, Mount
-from lab.topology.node import Interface, Node, to_file
+from lab.topology.node import Interface, Node, to_file, without_length
 from lab.topology.plan import Plan
 from lab.topology.prefixes import Network, prefix_of, variable
 
@@ -69,7 +69,8 @@ class _Service:
 
 def _service(node: Node, host: Host | None) -> _Service:
     interfaces = tuple(
-        replace(i, address=_plain(i.address), address6=_plain(i.address6)) for i in node.interfaces
+        replace(i, address=without_length(i.address), address6=without_length(i.address6))
+        for i in node.interfaces
     )
     if host is None:
         return _Service(node, interfaces)
@@ -148,7 +149,3 @@ def _version(nodes: Iterable[Node], networks: Sequence[str]) -> list[str]:
     """Strings that change with topology.json, including the variables in it."""
     digest = hashlib.sha256(json.dumps([node.to_json() for node in nodes]).encode()).hexdigest()
     return [digest[:12], *networks, *sorted({node.platform for node in nodes if "$" in node.platform})]
-
-
-def _plain(address: str) -> str:
-    return address.partition("/")[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import PurePath
 
-from lab.topology.node import Interface, Node
+from lab.topology.node import Interface, Node, without_length
 from lab.topology.plan import Plan, PlannedSegment
 
 LINE = 15.0  # the height of a line of text, in pixels
@@ -132,7 +132,7 @@ def _host_lines(plan: Plan, node: Node) -> Iterator[str]:
 
 def _addresses(interface: Interface) -> list[str]:
     found = (interface.address, interface.address6)
-    return [address.partition("/")[0] for address in found if address]
+    return [without_length(address) for address in found if address]
 
 
 def _line(node: Node, interface: Interface) -> Line:
