@@ -97,8 +97,9 @@ class Lab:
         of both.
         """
         members = [[each] if isinstance(each, Host | str) else list(each) for each in sets]
-        hosts = [[self[each] if isinstance(each, str) else each for each in group] for group in members]
-        return self.link.separate(hosts, one_way=one_way, verify=verify)
+        named = [[self[each] if isinstance(each, str) else each for each in group] for group in members]
+        in_order = [sorted(group, key=self.hosts.index) for group in named]  # a set has no order of its own
+        return self.link.separate(in_order, one_way=one_way, verify=verify)
 
     def packets(self) -> Traffic:
         """The packets between the hosts so far in this run. Raises UsageError if there is no run."""

@@ -80,6 +80,15 @@ def test_a_node_is_found_by_each_of_its_names(two_hosts):
     assert hasattr(two_hosts, "bert")
 
 
+def test_the_hosts_of_a_set_are_partitioned_in_the_order_of_the_lab(two_hosts, monkeypatch):
+    asked = []
+    monkeypatch.setattr(two_hosts.link, "separate", lambda sets, **_: asked.extend(sets))
+    names = [host.name for host in two_hosts.hosts]
+    for members in names, names[::-1], set(names), two_hosts.hosts[::-1]:
+        two_hosts.partition(members, one_way=True)
+    assert asked == [two_hosts.hosts] * 4
+
+
 def test_an_unknown_name_is_not_an_attribute(two_hosts):
     assert not hasattr(two_hosts, "nobody")
     assert getattr(two_hosts, "alfa", None) is None

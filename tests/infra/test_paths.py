@@ -23,6 +23,12 @@ def test_traceroute_shows_the_router(lab: ComposeLab, family: int) -> None:
     assert hops == [router + ("::2" if family == 6 else ".2"), lab.addresses["server"][family == 6]]
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_each_packet_that_causes_an_icmp_error_gets_one(lab: ComposeLab, family: int) -> None:
+    out = lab.ask("client", f"ping -{family} -n -t 1 -c 30 -i 0.002 -W 2 server || true")
+    assert out.count("ime to live exceeded" if family == 4 else "op limit") == 30
+
+
 @pytest.mark.parametrize("node", NODES)
 @pytest.mark.parametrize(
     ("name", "host"), [("server",) * 2, ("win10", "server"), ("client",) * 2, ("kali", "client")]
