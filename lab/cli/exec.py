@@ -12,7 +12,8 @@ from lab.cli.errors import errors_in_one_line
 from lab.cli.options import File, Project, lab_name
 from lab.control.transport import from_engine
 from lab.engine.compose import users_environment
-from lab.locale import _
+from lab.errors import UsageError
+from lab.locale import _, message
 
 EXEC = _(
     "Run a command in your own container on a host, and exit with its exit code.\n\n"
@@ -30,6 +31,10 @@ def execute(
     with errors_in_one_line():
         name = lab_name(project, file)
         with from_engine(name) as lab:
+            if not lab[host].node.workload:
+                raise UsageError(
+                    message("{host} has no container of yours: use `lab shell {host}`", host=host)
+                )
             service = lab[host].require_workload().name
         terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
         argv = ["docker", "compose", "-p", name, "exec", *terminal, service, *command]

@@ -127,13 +127,20 @@ class Engine:
 
         Empty if the Compose project isn't a lab.
         """
+        found = self._of_compose(project)
+        return found if _is_lab(found) else []
+
+    def resources_of_others(self, project: str) -> list[str]:
+        """The names of the containers, networks and volumes of a Compose project that isn't a lab."""
+        found = self._of_compose(project)
+        return [] if _is_lab(found) else [_name(resource) for resource in found]
+
+    def _of_compose(self, project: str) -> list[Any]:
         label = f"{PROJECT_LABEL}={project}"
         containers = sdk_call(self._client.containers.list, all=True, sparse=True, filters={"label": label})
         networks = sdk_call(self._client.networks.list, filters={"label": label})
         volumes = sdk_call(self._client.volumes.list, filters={"label": label})
-        found = [*containers, *networks, *volumes]
-        marked = any({ROLE_LABEL, LAB_LABEL} & (r.attrs.get("Labels") or {}).keys() for r in found)
-        return found if marked else []
+        return [*containers, *networks, *volumes]
 
     def remove(self, project: str) -> int:
         """Removes all resources of the lab, except busy ones. Returns how many there were, busy or not."""
@@ -224,6 +231,15 @@ def _remove(resource: Any) -> None:
     except APIError as error:
         if error.status_code not in (403, 409):  # in use, or being removed: the caller tries again
             raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
+
+
+def _is_lab(resources: Iterable[Any]) -> bool:
+    return any({ROLE_LABEL, LAB_LABEL} & (each.attrs.get("Labels") or {}).keys() for each in resources)
+
+
+def _name(resource: Any) -> str:
+    names = resource.attrs.get("Names")  # of a container in a list
+    return str(names[0].lstrip("/") if names else resource.name)
 
 
 def _is_oneoff(labels: Mapping[str, str]) -> bool:

@@ -87,7 +87,10 @@ def _keys(path: Path) -> Mapping[str, object]:
     """The top-level keys. Mistakes in their values don't matter: a lab can be taken down in any case."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except ValueError:
+        read(path)  # raises UsageError, with the line of the mistake
+        raise
+    except OSError as error:
         raise UsageError(
             message("{file}: {error}; or give the lab's name with -p", file=path, error=error)
         ) from None

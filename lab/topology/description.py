@@ -96,6 +96,12 @@ def _missing(topology: Topology) -> Iterator[Mistake]:
         build = host.workload.build if host.workload else ""
         if build and not Path(build).is_dir():
             yield _no_file(("hosts", host.name, "build"), build)
+        elif build and not any((Path(build) / name).is_file() for name in ("Dockerfile", "dockerfile")):
+            yield Mistake(
+                ("hosts", host.name, "build"),
+                message("{path} has no Dockerfile", path=build),
+                message("add one, or name the folder that has it"),
+            )
 
 
 def _no_file(path: errors.Path, missing: str) -> Mistake:

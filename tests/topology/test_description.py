@@ -292,6 +292,10 @@ def test_a_file_is_read_with_its_folder_as_the_name(tmp_path):
         ),
         ('[hosts.a]\nmounts = ["./x:/x"]', "2: hosts.a.mounts[0]: {folder}/x doesn't exist; relative paths"),
         ('[hosts.a]\nbuild = "./x"', "2: hosts.a.build: {folder}/x doesn't exist; relative paths are"),
+        (
+            '[hosts.a]\nbuild = "."',
+            "2: hosts.a.build: {folder} has no Dockerfile; add one, or name the folder",
+        ),
     ],
 )
 def test_a_file_that_a_description_names_must_exist(tmp_path, line, problem):

@@ -90,5 +90,5 @@ def test_lab_exec_passes_streams_and_the_exit_code_on(packaged):
 
 def test_lab_exec_needs_a_container_of_the_users(packaged):
     done = lab_exec(packaged, "alice", "true")
-    assert done.stderr == "lab: alice has no container of yours; `run` runs a command on the host\n"
+    assert done.stderr == "lab: alice has no container of yours: use `lab shell alice`\n"
     assert done.returncode == 2

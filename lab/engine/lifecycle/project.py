@@ -127,6 +127,7 @@ class LabProject(LabDefinition):
         prefixes are chosen.
         """
         deadline = time.monotonic() + CHOICE_TIMEOUT
+        self._require_own_name(engine)
         if engine.resources(self.project):  # left behind by a start that was killed
             self.down()
         for seed in self.seeds():
@@ -141,6 +142,20 @@ class LabProject(LabDefinition):
                     raise
             report(Notice(_("another lab took a prefix at the same moment; choosing others")))
         return lab
+
+    def _require_own_name(self, engine: Engine) -> None:
+        """Raises UsageError if a Compose project that isn't a lab has the name: the lab would replace its
+        containers, and `lab down` would remove its volumes.
+        """
+        if found := engine.resources_of_others(self.project):
+            raise UsageError(
+                message(
+                    "{project} is a Compose project that isn't a lab ({names}); give the lab another name: "
+                    '`name = "…"` in its description, or -p NAME',
+                    project=self.project,
+                    names=", ".join(found[:3]) + (", …" if len(found) > 3 else ""),
+                )
+            )
 
     def seeds(self) -> Iterator[str]:
         """The seeds for the choice of free prefixes: first the project's name, so that a lab gets the same
@@ -191,6 +206,7 @@ class LabProject(LabDefinition):
         except PrefixTaken:
             raise
         except EnvironmentFailure as error:
+            _require_images(engine, plan, str(error))
             raise EnvironmentFailure(f"{error}\n{logs_of_failed(engine, self.project)}".strip()) from None
 
     def _wait_for_workloads(self, engine: Engine, plan: Plan, report: Report) -> None:
@@ -220,3 +236,19 @@ class LabProject(LabDefinition):
 def services(plan: Plan) -> list[str]:
     """The Compose services of the nodes and their workloads."""
     return [name for node in plan.nodes for name in (node.name, node.workload) if name]
+
+
+def _require_images(engine: Engine, plan: Plan, problem: str) -> None:
+    """Raises EnvironmentFailure if a start failed with ``problem`` because an image is missing."""
+    for name, host in plan.hosts.items():
+        image = host.workload.image if host.workload else ""
+        if image and not engine.has_image(image):
+            raise EnvironmentFailure(
+                message(
+                    "{host}: there is no image {image} on this machine, and it can't be downloaded; "
+                    "build it, or correct its name ({reason})",
+                    host=name,
+                    image=image,
+                    reason=problem.strip().rpartition("\n")[2],
+                )
+            )

@@ -57,6 +57,14 @@ def _wait(
             raise _failure(workload, _ended(workload, state))
         if not (reason := check(state)):
             break
+        if ready and ready.kind == "healthcheck" and state.status == "running" and not state.health:
+            raise _failure(
+                workload,
+                message(
+                    "{host}: its image has no health check; add one, or choose another condition in `ready`",
+                    host=workload.host,
+                ),
+            )
         if time.monotonic() > until:
             raise _failure(
                 workload,

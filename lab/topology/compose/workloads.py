@@ -39,7 +39,10 @@ def workload_services(plan: Plan, user_config: Mapping[str, Any] | None = None) 
     TopologyError if the file lacks a service, or has a setting that is impossible in a lab.
     """
     hosts = {name: host for name, host in plan.hosts.items() if host.workload}
-    small = {f"{name}-small": {"driver_opts": dict(SMALL_DISK_OPTIONS)} for name in hosts}
+    small = {
+        f"{name}-small": {"labels": {"socketlab.lab": plan.name}, "driver_opts": dict(SMALL_DISK_OPTIONS)}
+        for name in hosts
+    }
     theirs = UserCompose(plan, user_config or {}, reserved={"keys", "topology", *small})
     services = {
         workload_service(name): _service(name, host, host.workload, theirs, image_name(plan.name, host.name))

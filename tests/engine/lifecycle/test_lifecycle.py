@@ -18,7 +18,7 @@ from lab.engine import prefix_choice, topologies
 from lab.engine.client import Engine
 from lab.engine.lifecycle.existing import ExistingLab
 from lab.engine.lifecycle.project import LabProject
-from lab.errors import EnvironmentFailure
+from lab.errors import EnvironmentFailure, UsageError
 from lab.topology.prefixes import prefix_of
 
 pytestmark = pytest.mark.lab
@@ -131,6 +131,14 @@ def test_down_of_a_project_that_is_not_a_lab_removes_nothing(project, client, by
     require_untouched(client, bystander)
 
 
+def test_a_lab_is_not_started_in_a_compose_project_of_somebody_else(client, bystander):
+    with pytest.raises(
+        UsageError, match=rf"^{bystander} .* isn't a lab \({bystander}-server-1, .*; give .*name"
+    ):
+        default(bystander).up()
+    require_untouched(client, bystander)
+
+
 @pytest.mark.parametrize("moment", ["Network", "Creating", "Starting", "Started"])
 def test_ctrl_c_in_the_middle_of_up_leaves_nothing(lab_command, project, moment):
     process = lab_command("up")
@@ -238,3 +246,14 @@ def test_compose_and_lab_take_over_each_others_lab(project, docker_compose, lab_
     assert containers_of(project.project) == by_lab
     assert finish(lab_command("down", "-q"))[0] == 0
     assert left_of(project.project) == []
+
+
+def test_an_image_that_does_not_exist_is_named_in_one_line(tmp_path):
+    file = tmp_path / "lab.toml"
+    file.write_text('[hosts.web]\nimage = "no.such.host.invalid/web:1"\n')
+    lab = LabProject.of_file(file, f"socketlab-image-{os.getpid()}", environ={})
+    problem = r"^web: there is no image no\.such\.host\.invalid/web:1 on this machine.*$"
+    with pytest.raises(EnvironmentFailure, match=problem):
+        lab.up()
+    with Engine() as engine:
+        assert not engine.resources(lab.project)

@@ -33,9 +33,9 @@ def test_a_health_check_is_waited_for(start):
     assert workload.state().health == "healthy"
 
 
-def test_an_image_without_a_health_check_never_becomes_ready(start):
-    (line,) = failure(start(DEBIAN, "sleep", "1000"), Ready("healthcheck"))
-    assert line == "web: its container isn't ready after 0.5 s: its image has no health check"
+def test_an_image_without_a_health_check_is_an_error_at_once(start):
+    (line,) = failure(start(DEBIAN, "sleep", "1000"), Ready("healthcheck"), timeout=60)
+    assert line == "web: its image has no health check; add one, or choose another condition in `ready`"
 
 
 def test_a_container_that_is_late_is_an_error_with_its_last_output(start):

@@ -45,7 +45,7 @@ def test_an_image_runs_unmodified_in_the_namespace_of_its_host():
         }
     }
     options = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,mode=1777"}
-    assert found.volumes == {"web-small": {"driver_opts": options}}
+    assert found.volumes == {"web-small": {"labels": {"socketlab.lab": "test"}, "driver_opts": options}}
     assert (found.configs, found.secrets, found.left_out) == ({}, {}, ())
 
 
