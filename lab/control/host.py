@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -251,6 +251,11 @@ class Host(Faults):
             yield self.connect().files()
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise EnvironmentFailure(f"{self.name}: {error}") from error
+
+
+def titles(hosts: Iterable[Host]) -> dict[str, str]:
+    """The nodes' titles by address."""
+    return {a: host.title for host in hosts for a in (*host.node.addresses, *host.node.addresses6)}
 
 
 def _line(command: Command) -> str:

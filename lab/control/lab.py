@@ -74,7 +74,7 @@ class Lab:
     def require(self, need: str) -> None:
         """Raises Unsupported if the lab lacks something that a scenario needs: one of NEEDS of the catalog.
 
-        A lab of containers has all of it.
+        A lab of containers meets all of them.
         """
 
     def note(self, text: str) -> None:

@@ -141,7 +141,7 @@ def _require_topology(path: Path, name: object) -> None:
 
 
 def _words(tree: ast.Module) -> frozenset[str]:
-    """The strings in the code, except keys; and of a program's text, those that are quoted in it."""
+    """The strings in the code, except keys, and the quoted words in the texts of programs."""
     keys = {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
     keys |= {id(node.slice) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
     texts = {

@@ -2,9 +2,9 @@
 
 A test session that needs hosts starts its own lab, with free prefixes, and takes it down at the end. Tests
 that need another topology or profile are marked with ``lab_with(topology, profile)``: they run one after the
-other, and their lab is up only meanwhile. With pytest-xdist each worker has its own labs; `--dist loadgroup`
-plays each scenario on one worker only. `--lab NAME` uses a lab that is already up. Without a Docker Engine,
-tests that need a lab fail; they are never skipped.
+other, and their lab is up only during these tests. With pytest-xdist each worker has its own labs;
+`--dist loadgroup` plays each scenario on one worker only. `--lab NAME` uses a lab that is already up. Without
+a Docker Engine, tests that need a lab fail; they are never skipped.
 """
 
 from __future__ import annotations

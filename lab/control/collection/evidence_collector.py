@@ -1,25 +1,20 @@
-"""Collects the evidence of a run: captures on all segments of all routers, socket states on every node.
-
-Hosts capture the packets that no router forwards: those to other hosts on the same segment, or all of them
-in a lab without routers, if all hosts can.
-"""
+"""Collects the evidence of a run: captures (see capture_plan.py), and socket states on every node."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.control.collection.capture import LIMIT, SNAPLEN, Capture
+from lab.control.collection.capture_plan import between_neighbours, capture_names
 from lab.control.collection.socket_monitor import SocketMonitor, share
 from lab.control.collection.workload_monitor import WorkloadMonitor
-from lab.control.host import Host
+from lab.control.host import Host, titles
 from lab.errors import LabError, Unsupported
 from lab.evidence.diagnosis.diagnose import Evidence
 from lab.evidence.events import Note, Observe
@@ -28,13 +23,12 @@ from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
 from lab.link.impairment_model import PROBE_PORT
 from lab.locale import message
-from lab.topology.node import Interface, Node
+from lab.topology.node import Interface
 
 WORKERS = 16  # threads that start and stop captures and monitors
 SETTLE = 0.1  # seconds for a packet to leave the router, if the delay isn't known
 MAX_SETTLE = 2.0
 HOST_FLUSH_TIMEOUT = 2.0
-MAX_NEIGHBOURS = 8  # hosts on a segment that capture the packets to each other; more would slow down each run
 NO_PROBES = f"not udp port {PROBE_PORT}"  # probes that measure the link aren't traffic of the scenario
 
 T = TypeVar("T")
@@ -227,7 +221,7 @@ class EvidenceCollector:
     def _traffic(self) -> Traffic:
         packets: list[Packet] = [packet for capture in self.segments for packet in capture.packets()]
         captures = [capture.about for capture in self.segments]
-        return Traffic(packets, captures, names(self.hosts), self._topology())
+        return Traffic(packets, captures, titles(self.hosts), self._topology())
 
     def _settle(self) -> None:
         """Waits for packets that have just entered the router; otherwise they would count as lost."""
@@ -246,39 +240,6 @@ def _time_left(traffic: Traffic) -> float:
         return 0.0
     delays = [transit.delay for transit in traffic.transits if transit.delay is not None]
     return lost[-1] + max(SETTLE, 2 * max(delays, default=0.0)) - time.time()
-
-
-def capture_names(hosts: Iterable[Host]) -> dict[str, tuple[Host, Interface]]:
-    """The captured interfaces by the names of their captures: SEGMENT for the first router of a segment,
-    SEGMENT@NODE for further routers, and for the hosts of a segment with several of them. Without a router,
-    the interfaces of all hosts.
-    """
-    hosts = list(hosts)
-    routers = [host for host in hosts if host.node.role == "router"]
-    on = Counter(segment for host in hosts if host.node.role == "host" for segment in host.node.segments)
-    found: dict[str, tuple[Host, Interface]] = {}
-    for host in [*routers, *(host for host in hosts if host not in routers)]:
-        for interface in host.node.interfaces:
-            segment = interface.segment
-            if routers and host not in routers and not 1 < on[segment] <= MAX_NEIGHBOURS:
-                continue
-            plain = segment not in found and (not routers or host in routers)
-            found[segment if plain else f"{segment}@{host.title}"] = host, interface
-    return found
-
-
-def between_neighbours(interface: Interface, routers: Iterable[Node]) -> str:
-    """The pcap-filter(7) for packets between two hosts of one segment."""
-    own = [ip_interface(address) for address in (interface.address, interface.address6) if address]
-    local = " or ".join(f"(src net {each.network} and dst net {each.network})" for each in own)
-    addresses = [a for router in routers for a in (*router.addresses, *router.addresses6)]
-    nearby = [a for a in addresses if any(ip_address(a) in each.network for each in own)]
-    return f"({local})" + "".join(f" and not host {a}" for a in nearby) + " and not ether multicast"
-
-
-def names(hosts: Iterable[Host]) -> dict[str, str]:
-    """A node's title by each of its addresses."""
-    return {a: host.title for host in hosts for a in (*host.node.addresses, *host.node.addresses6)}
 
 
 def _each(pool: ThreadPoolExecutor, act: Callable[[T], None], items: Iterable[T]) -> None:

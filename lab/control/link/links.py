@@ -9,9 +9,9 @@ from functools import partial
 from itertools import combinations
 from typing import Any, TypeVar
 
-from lab.control.host import Host
+from lab.control.host import Host, titles
 from lab.control.link.link import Link
-from lab.control.link.partition import Partition, Sets, partitioned, planned, titles
+from lab.control.link.partition import Partition, Sets, partitioned, planned
 from lab.control.link.probing import Probing, hosts_of_link
 from lab.control.link.router import Status
 from lab.control.link.router_session import RouterSession

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations, product
 from typing import Any, Literal, TypeAlias
 
-from lab.control.host import Host
+from lab.control.host import Host, titles
 from lab.control.link.paths import Crossing, Way, ways
 from lab.control.link.router_session import RouterSession
 from lab.errors import LabError, Unsupported, UsageError
@@ -145,11 +145,6 @@ def planned(
     if not dropping:
         raise Unsupported(message("no router is between these hosts"))
     return Partition(sets, asked, dropping)
-
-
-def titles(hosts: Iterable[Host]) -> dict[str, str]:
-    """The hosts' titles by address."""
-    return {a: host.title for host in hosts for a in (*host.node.addresses, *host.node.addresses6)}
 
 
 def _settings(sets: Sets, one_way: bool) -> Settings:

@@ -89,7 +89,7 @@ def _follow(
         leaving, gateway = hop
         if at.role == "router":
             if at is not start and leaving in at.nat and coming not in at.nat:
-                return None  # what is behind a translation can't be reached from outside
+                return None  # hosts behind a translation can't be reached from outside
             crossings.append(Crossing(at, coming, leaving, source, address))
             if coming in at.nat and leaving not in at.nat:
                 source = at.addresses[at.segments.index(leaving)]
