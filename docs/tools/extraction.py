@@ -10,7 +10,7 @@ from pathlib import Path
 
 from docs.tools.recording import Part, ProgramOutput, Recording, Step
 from docs.tools.source import fingerprint
-from lab.cli.output.view import cut, shortened
+from lab.cli.output.abbreviation import cut, shortened
 from lab.evidence.diagram.lanes import lanes
 from lab.evidence.diagram.packet_path import SLOW
 from lab.evidence.diagram.rows import Row, arrows, ends, hidden_acks

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +12,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from lab.cli.output import lesson_text
-from lab.evidence.diagnosis.diagnose import Diagnosis
+from lab.cli.output.abbreviation import cut, shortened
+from lab.cli.output.outcome import VERDICT_STYLES, folder_line, show_diagnosis
 from lab.evidence.diagram.lanes import titles_of
 from lab.evidence.diagram.terminal import MAX_ROWS, sequence
 from lab.evidence.event_text import render
@@ -35,11 +34,10 @@ from lab.locale import _, message, messages
 from lab.protocols.printable import printable
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.lessons import lesson
-from lab.scenarios.play import Outcome, Verdict
+from lab.scenarios.play import Outcome
 from lab.topology.node import Node
 
 MAX_LINES = 40  # lines shown of one program's output; the run's folder has all of them
-MAX_CHARACTERS = 240  # shown of one line
 VARIANT_ROWS = 12  # shown of one variant's packets
 MIN_COLUMN = 20  # cells of a host's column
 # Of the nodes, in order. tests/cli/output/test_colours.py checks that they can be told apart.
@@ -48,7 +46,6 @@ MARKS = ("", " underline", " italic", " bold")  # further nodes have the same co
 LAB_COLOUR = "bold"
 SEQUENCE_STYLES = {"time": "dim", "lane": "dim", "dim": "dim", "lost": "bold red", "mark": "yellow"}
 QUIET = (VerdictGiven, SocketChanged, CounterChanged, PacketPassed)  # shown afterwards, or in the trace
-VERDICT_STYLES: dict[Verdict, str] = {"pass": "bold green", "fail": "bold red", "unsupported": "bold yellow"}
 
 
 class View:
@@ -75,7 +72,7 @@ class View:
         self._story = story
         self._acks = acks  # whether the packets include pure ACKs
         self._wanted = nodes
-        self._chosen: tuple[str, ...] = ()  # the titles of those
+        self._chosen: tuple[str, ...] = ()  # their titles
         self._nodes: list[str] = []  # the order decides on the colours
         self._active: set[str] = set()  # nodes with programs or faults
         self._shown: Counter[int] = Counter()
@@ -96,7 +93,7 @@ class View:
     def show_nodes(self, nodes: Sequence[Node]) -> None:
         """Assigns a colour to each node of the lab, and shows the heads of the columns.
 
-        Raises UsageError if one of the nodes that were asked for isn't there.
+        Raises UsageError if a requested node doesn't exist.
         """
         self._nodes = [node.title for node in nodes]
         self._chosen = titles_of(self._wanted, {node.title: node.names for node in nodes})
@@ -155,7 +152,7 @@ class View:
         if self._story and outcome.verdict == "pass" and outcome.scenario.outcomes:
             lesson_text.why(self._console, outcome.scenario, self._language)
             lesson_text.what_to_change(self._console, outcome.scenario, self._language)
-        self._console.print(Text(f"  {_folder(outcome, self._language)}", "dim"))
+        self._console.print(Text(f"  {folder_line(outcome, self._language)}", "dim"))
         self._console.print()
 
     def sum_up(self, outcomes: Sequence[Outcome]) -> None:
@@ -226,12 +223,12 @@ class View:
             else Text(printable(render(event, language=self._language)), "italic yellow")
         )
 
-    def _row(self, time_of_it: Text, cells: dict[str, Text]) -> None:
+    def _row(self, time_cell: Text, cells: dict[str, Text]) -> None:
         """One line of the side-by-side view; a long text continues in its own column."""
         width = max(MIN_COLUMN, (self._console.width - 6) // len(self._columns) - 3)
         wrapped = {name: list(text.wrap(self._console, width)) for name, text in cells.items()}
         for number in range(max(len(lines) for lines in wrapped.values())):
-            line = Text.assemble(time_of_it if number == 0 else "     ")
+            line = Text.assemble(time_cell if number == 0 else "     ")
             for name in self._columns:
                 lines = wrapped.get(name, [])
                 cell = lines[number].copy() if number < len(lines) else Text()
@@ -250,47 +247,3 @@ class View:
             self._nodes.append(node)
         turn, number = divmod(self._nodes.index(node), len(COLOURS))
         return COLOURS[number] + MARKS[turn % len(MARKS)]
-
-
-def show_failure(console: Console, outcome: Outcome, number: int, language: str) -> None:
-    """Shows one of many runs, the one with this ``number``, which didn't pass."""
-    style = VERDICT_STYLES[outcome.verdict]
-    console.print(
-        Text(f"{outcome.scenario.name} {number}: {outcome.verdict}: {printable(outcome.reason)}", style)
-    )
-    show_diagnosis(console, outcome.diagnosis, language)
-    console.print(Text(f"  {_folder(outcome, language)}", "dim"))
-
-
-def show_diagnosis(console: Console, diagnosis: Diagnosis, language: str) -> None:
-    """Shows the cause of a failure, as far as it is known, and scenarios that demonstrate it."""
-    for sentence in diagnosis.in_language(language):
-        console.print(Text(f"  {printable(sentence)}", "yellow"))
-    if diagnosis.see_also:
-        commands = ", ".join(f"lab run {name}" for name in diagnosis.see_also)
-        text = message("see also: {commands}", commands=commands)
-        console.print(Text(f"  {text.in_language(language)}", "dim"))
-
-
-def shortened(command: str, programs: Mapping[str, str], language: str = "en") -> str:
-    """``command`` with the names of the scenario's programs in place of their texts."""
-    for name, text in programs.items():
-        command = command.replace(shlex.quote(f"\n{text}\n"), name)
-    return re.sub(r"'\n(.*\n)+'", lambda found: f"'{_lines(found[0].count(chr(10)) - 1, language)}'", command)
-
-
-def _lines(count: int, language: str) -> str:
-    return messages("… {count} line …", "… {count} lines …", count=count).in_language(language)
-
-
-def cut(line: str, language: str = "en") -> str:
-    """The first MAX_CHARACTERS of ``line``, and how many are left out."""
-    left_out = len(line) - MAX_CHARACTERS
-    if left_out <= 0:
-        return line
-    more = messages("… {count} more character", "… {count} more characters", count=left_out)
-    return f"{line[:MAX_CHARACTERS]} {more.in_language(language)}"
-
-
-def _folder(outcome: Outcome, language: str) -> str:
-    return message("the run's folder: {folder}", folder=outcome.folder).in_language(language)

@@ -12,7 +12,8 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.text import Text
 
-from lab.cli.output.view import VERDICT_STYLES, View, show_failure
+from lab.cli.output.outcome import VERDICT_STYLES, show_failure
+from lab.cli.output.view import View
 from lab.control.collection.evidence_collector import Options
 from lab.control.lab import Lab
 from lab.evidence.events import Observe

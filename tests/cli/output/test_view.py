@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lab.cli.output.view import MAX_CHARACTERS, MAX_LINES, View, shortened
+from lab.cli.output.abbreviation import MAX_CHARACTERS, shortened
+from lab.cli.output.view import MAX_LINES, View
 from lab.errors import UsageError
 from lab.evidence.events import Output, ProgramExited, ProgramStarted, VariantBegan
 from lab.evidence.packets.traffic import load
