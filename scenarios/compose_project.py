@@ -1,18 +1,18 @@
-"""A Compose project that knows nothing of the lab: its database is cut off, then loses its power.
+"""A Compose project written without the lab in mind: its database is cut off, then loses its power.
 
-topologies/compose-project has a project as many people have one: a web page in Python that counts its
-visitors, Redis that keeps the number, a Compose file of ten lines. Three lines of
+topologies/compose-project contains a typical project: a web page in Python that counts its visitors, Redis,
+which keeps the number, and a Compose file of ten lines. Three lines of
 topologies/compose-project.toml make a host of each service. Nothing in the project changes: the page still
-finds Redis by the name of its service. But now there is a router between the two, and the questions that
-the project's author couldn't ask have an answer:
+finds Redis by the name of its service. But now there is a router between the two, so
+failures can be tested that the project's author couldn't produce:
 
     the link between them is cut     503 after 1 s: the page has a timeout, and the visitor gets an answer
     the link is whole again          the next number, without a restart
     Redis loses its power            503 again
     the power is back                the next number: Redis had written the last one to its volume
 
-Without `timeout=1` in the page, the visitor would wait for ever. Without `--appendfsync always` in the
-Compose file, the numbers of the last second would be lost with the power. Try both.
+Without `timeout=1` in the page, the visitor would wait forever. Without `--appendfsync always` in the
+Compose file, the numbers of the last second would be lost in a power cut. Try both.
 """
 
 TOPOLOGY = "compose-project"

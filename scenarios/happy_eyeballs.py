@@ -1,8 +1,8 @@
-"""One of two families is broken: a client that tries IPv6 first waits, although IPv4 works.
+"""One of two address families is broken: a client that tries IPv6 first waits, although IPv4 works.
 
 A name can have both an IPv4 and an IPv6 address, and most systems put IPv6 first. On many networks IPv6 is
-configured but broken somewhere on the way: the SYN gets no answer, not even an error. A client that tries the
-addresses one after the other waits for its timeout before it tries IPv4, which would have worked at once:
+configured but broken somewhere on the path: the SYN gets no answer, not even an error. A client that tries
+the addresses one after the other waits for its timeout before it tries IPv4, which would have worked at once:
 
     broken   IPv6: SYN … SYN … SYN … 2 s … timeout   IPv4: connected        after 2 s
     fixed    IPv6: SYN …

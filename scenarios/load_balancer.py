@@ -1,15 +1,15 @@
 """One of two servers dies behind a load balancer: every second request fails, or none does.
 
-A load balancer accepts the clients' connections and opens one of its own to a server for each request, in
-turn. If a server has lost its power, nobody refuses that connection: the balancer waits for its timeout.
-The answer to the client depends on what it does next:
+A load balancer accepts the clients' connections and opens a connection of its own for each request, to each
+server in turn. A server without power doesn't refuse the connection. It doesn't answer at all, and the
+balancer waits for its timeout. The answer to the client depends on the balancer's next step:
 
     once    web-1 200   web-2 503 after 0.5 s   web-1 200   web-2 503 …
     again   web-1 200   web-1 200 after 0.5 s   web-1 200 after 0.5 s …
 
-With `retries 1` and `option redispatch`, a request that can't be given to one server is given to the other
-one, so the client notices a delay and no error. The balancer repeats a request only if no server has
-accepted it: otherwise an order might be carried out twice. With `check` as well, it connects to each server
+With `retries 1` and `option redispatch`, a request that can't be sent to one server is sent to the other
+one, so the client notices a delay but no error. The balancer repeats a request only if no server has
+accepted it: otherwise an order might be processed twice. With `check` as well, it connects to each server
 at intervals and leaves out those that don't answer: then the delay is gone, too. The balancer is HAProxy as
 Debian packages it, in a container of its own; topologies/load-balancer/haproxy.cfg has its two ports: `once`
 without these options, `again` with them.

@@ -1,16 +1,17 @@
-"""Behind address translation, an address in a message leads nowhere: only headers are translated.
+"""Behind address translation, an address in a message can't be reached: only headers are translated.
 
 A home router has one public address for all hosts behind it. In each packet that leaves, it replaces the
-source by its own address, and it reverses that in the answers (NAT). It translates headers, not the data. A
-client that sends its own address to the server, "call me there", sends one that is valid at home only:
+source with its own address, and it reverses this in the answers (NAT). It translates headers, not the data. A
+client that sends its own address to the server, "call me there", sends one that is only valid at home:
 
     broken   "call me at 172.28.1.10, port 7000"    the server has no route to that address
     fixed    "call me at port 8080"                 the server calls the address that it sees: the router's,
                                                     which forwards its port 8080 to port 7000 of the client
 
-A router knows where to forward a new connection from outside only if somebody configured it: here port 8080.
-Every other one is refused. The better design needs no way in: the client keeps its connection open, and the
-server sends its news on that. FTP's active mode has this mistake, and so had many games and chat programs.
+A router forwards a new connection from outside only if its port is configured: here port 8080. Connections to
+other ports are refused. The better design needs no connection from outside: the client keeps its connection
+open, and the server sends its news on it. FTP's active mode has this problem, and many games and chat
+programs had it.
 """
 
 TOPOLOGY = "nat"
@@ -72,7 +73,7 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """The server sees the router's address, and can't reach the one in the message."""
+    """The server sees the router's address, and can't reach the address in the message."""
     assert record["server_saw"] == "router"
     assert record["client_heard"] == ["Network is unreachable"]
     assert record["listener_heard"] == []

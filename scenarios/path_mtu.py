@@ -1,20 +1,20 @@
-"""A link in the middle carries smaller packets: the first datagram that is too long for it gets lost.
+"""A link in the middle has a smaller MTU: the first datagram that is too long for it is lost.
 
 The largest packet that fits through a whole path is the path MTU. The sender's kernel knows the MTU of its
 own link only: 1,500 bytes. Between the two routers here it is 1,400. Packets are sent with the flag "don't
-fragment", so the router discards one that is too long, and reports with an ICMP message which length fits.
-The kernel remembers that for later packets, but it doesn't send this one again:
+fragment", so the router discards one that is too long, and reports the length that fits with an ICMP
+message. The kernel remembers it for later packets, but it doesn't send this one again:
 
     client ──▶ 1,500 bytes ──▶ near ✗        the middle carries 1,400
     client ◀── ICMP: fragmentation needed, MTU 1400 ── near
 
-    broken   sends 1,472 bytes of data, and never looks at the socket again      nothing arrives
-    fixed    recv() fails with EMSGSIZE; sends again what fits, by IP_MTU        1,372 + 100 bytes arrive
+    broken   sends 1,472 bytes of data, and never reads from the socket          nothing arrives
+    fixed    recv() fails with EMSGSIZE; sends it again in smaller pieces        1,372 + 100 bytes arrive
 
-A socket reports the error only if it is connected to its peer. TCP does all of this by itself. If a firewall
-drops the ICMP messages, nobody learns the path MTU: small packets arrive and large ones never do. A datagram
-of at most 1,200 bytes fits nearly everywhere. (With IP_PMTUDISC_PROBE the kernel doesn't use the path MTU
-that it remembers from an earlier run.)
+A socket reports the error only if it is connected to its peer. TCP handles all of this itself. If a firewall
+drops the ICMP messages, the sender never learns the path MTU: small packets arrive and large ones don't. A
+datagram of at most 1,200 bytes fits nearly everywhere. (With IP_PMTUDISC_PROBE the kernel doesn't use the
+path MTU that it remembers from an earlier run.)
 """
 
 TOPOLOGY = "routers-in-a-row"

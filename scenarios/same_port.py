@@ -1,15 +1,15 @@
 """A peer is an address and a port: three clients send from the same port.
 
-A server that keeps something for each client needs a key for it. recvfrom() returns the sender's address and
-port, and only both together identify the sender: each host has its own 65,535 ports, so two hosts can use the
+A server that keeps state for each client needs a key. recvfrom() returns the sender's address and port, and
+only both together identify the sender: each host has its own 65,535 ports, so two hosts can use the
 same one. Here three hosts send three datagrams each, all from port 5000, and the server counts them:
 
     broken   counts[port] += 1             5000: 9                                     one client
     fixed    counts[address, port] += 1    client-1: 3   client-2: 3   client-3: 3     three clients
 
 A test with one client doesn't show the mistake. The address alone isn't enough either: two programs on one
-host have the same address, and so have all hosts behind a router that translates addresses. Over TCP the
-kernel does this work: accept() returns a socket for each pair of address and port.
+host have the same address, and all hosts behind a router that translates addresses share one. With TCP the
+kernel does this: accept() returns a socket for each pair of address and port.
 """
 
 TOPOLOGY = "three-clients"
@@ -66,14 +66,14 @@ def run(lab, variant):
 
 
 def check_broken(record):
-    """Nine datagrams of three hosts are counted for one client, because the port is the same."""
+    """Nine datagrams from three hosts are counted for one client, because their port is the same."""
     assert record["sent"] == SENT
     assert record["clients"] == [[str(PORT)]]
     assert record["counts"] == [9]
 
 
 def check_fixed(record):
-    """Each host is a client of its own, with three datagrams."""
+    """Each host is counted as a separate client, with three datagrams."""
     assert record["sent"] == SENT
     assert record["clients"] == [[f"client-{number}", str(PORT)] for number in (1, 2, 3)]
     assert record["counts"] == [COUNT] * 3

@@ -1,20 +1,20 @@
-"""A network splits in two, and both halves accept a write: afterwards, nobody knows the value.
+"""A network splits in two, and both halves accept a write: their replicas then have different values.
 
 Five replicas store one value. The router stops forwarding packets between two of them and the other three: a
-partition. Every host still runs, and each half sees only that the other one is silent. A writer that is
-content with the replicas that answer stores another value in each half:
+partition. Every host still runs, and each half sees only that the other one doesn't answer. A writer that
+accepts any number of answers stores a different value in each half:
 
     broken   alice, bob, carol: version 1 is red        dave, eve: version 1 is blue
     fixed    alice, bob, carol: version 1 is red        dave, eve: refused, only 2 of 5 answer
 
-The fixed writer goes on only if a majority answers. Any two majorities of five have a replica in common: two
-halves can't both have one, and a reader that asks a majority finds the newest version. The price is that the
-minority can't write until the partition has healed.
+The fixed writer continues only if a majority answers. Any two majorities of five have a replica in common:
+two halves can't both have one, and a reader that asks a majority finds the newest version. The price is that
+the minority can't write until the partition has healed.
 
-Silence doesn't tell a slow network from a broken one, and neither from a host without power: no timeout can
-decide that. Raft and Paxos, which etcd, Consul and others use, build on majorities too. They also count the
-answers to the second message, and number the writers, so that a partition between the two messages, or two
-writers in one half, do no harm.
+A missing answer doesn't show whether the network is slow, the network is broken or the host has no power: no
+timeout can decide that. Raft and Paxos, which etcd, Consul and others use, are based on majorities too. They
+also count the answers to the second message and number the writers, so that neither a partition between the
+two messages nor two writers in one half do any harm.
 """
 
 from contextlib import ExitStack
@@ -91,7 +91,7 @@ def check_broken(record):
 
 
 def check_fixed(record):
-    """The majority goes on; the minority is refused until the partition has healed."""
+    """The majority continues; the minority is refused until the partition has healed."""
     assert record["answers"] == ["stored on 3", "refused: 2 of 5 answer", "stored on 5"]
     assert record["dropped"] == 7, "two requests of the majority, and one of the minority"
     assert record["stored"] == [["1 red", "2 green"]] * 3 + [["2 green"]] * 2

@@ -1,17 +1,17 @@
-"""Each router subtracts one from the TTL: so a program finds the routers on its way.
+"""Each router subtracts one from the TTL: a program can use this to find the routers on a path.
 
 Every IP packet has a time to live (TTL). A router subtracts one from it before it forwards the packet. At
-zero it discards the packet and reports that to the sender with an ICMP message: time exceeded. This ends the
-loop of a packet that two routers send to each other. traceroute uses it: it sends packets with a TTL of 1,
-2, 3, …, and the sender of each ICMP message is the next router.
+zero it discards the packet and reports this to the sender with an ICMP message: time exceeded. Without a TTL,
+a packet in a routing loop would circulate forever. traceroute uses it, too: it sends packets with a TTL of
+1, 2, 3, …, and the sender of each ICMP message is the next router.
 
     TTL 1   client ──▶ near ✗                          time exceeded, from near
     TTL 2   client ──▶ near ──▶ far ✗                  time exceeded, from far
     TTL 3   client ──▶ near ──▶ far ──▶ server         port unreachable, from server
 
-The last message is another one: the datagram has arrived, and no program has its port. An ordinary UDP socket
-is enough. With IP_RECVERR the kernel keeps ICMP messages in the socket's error queue, and recvmsg() with
-MSG_ERRQUEUE returns them; the error of the socket alone doesn't say who reported it.
+The last message differs: the datagram has arrived, but no program uses its port. An ordinary UDP socket is
+enough. With IP_RECVERR the kernel keeps ICMP messages in the socket's error queue, and recvmsg() with
+MSG_ERRQUEUE returns them; the socket's error code alone doesn't show the sender of the message.
 """
 
 TOPOLOGY = "routers-in-a-row"

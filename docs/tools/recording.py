@@ -37,7 +37,7 @@ class Step:
     note: str = ""
     left_out: int = 0  # packets in the gap
     lost: int = 0  # how many of them were lost
-    lost_at: str = ""  # the node at which this one was lost; recordings of before don't have it
+    lost_at: str = ""  # the node at which this one was lost; older recordings don't have it
     translation: str = ""  # the address that a router put in place of another
 
 

@@ -61,9 +61,9 @@ class ProgramExited(ProgramEvent):
 
 @dataclass(frozen=True)
 class WorkloadStarted(ProgramEvent):
-    """The user's container on a host runs: at the beginning of the run, or started again.
+    """The user's container on a host runs, from the beginning of the run or after a restart.
 
-    Its lines of output are of the same ``program``.
+    Its lines of output have the same ``program``.
     """
 
     kind = "container"
@@ -76,7 +76,7 @@ class WorkloadStarted(ProgramEvent):
 class WorkloadEnded(ProgramEvent):
     """The user's container on a host ended, or isn't running at the beginning of the run.
 
-    ``exit_code`` and ``signal`` are None if they are unknown. ``last_lines`` are the last ones of its output.
+    ``exit_code`` and ``signal`` are None if they are unknown. ``last_lines`` is the end of its output.
     """
 
     kind = "container-end"

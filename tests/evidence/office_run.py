@@ -98,7 +98,7 @@ def nodes() -> dict[str, Any]:
 
 
 class OfficeRun(Run):
-    """A run on this topology: packets take their way through the routers and the translation."""
+    """A run on this topology: packets are forwarded by the routers and translated."""
 
     def __init__(self, folder: Path) -> None:
         record = {"scenario": "office", "title": "Alice opens a page.", "nodes": nodes(),
@@ -147,7 +147,7 @@ class OfficeRun(Run):
 
     @staticmethod
     def _route(source: str, there: str) -> list[tuple[str, str, bool]]:
-        """The captures on the way: segment, router, and whether the packet leaves the router there."""
+        """The captures on the path: segment, router, and whether the packet leaves the router there."""
         sender = next((name for name, ports in ROUTERS.items() if source in ports.values()), "")
         last = HOME[there]
         if sender:

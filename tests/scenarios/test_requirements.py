@@ -85,7 +85,7 @@ def test_a_lab_of_containers_may_have_other_names(scenario):
     require(scenario, Lab([Host(KALI.node, lambda: None, None, ignore)], ignore, "own"))
 
 
-def test_what_machines_lack_is_named():
+def test_features_that_machines_lack_are_named():
     with pytest.raises(Unsupported, match="no key to log in to each other"):
         FULL.require("ssh")
     with pytest.raises(Unsupported, match="win10 has no address6 in the inventory"):

@@ -24,7 +24,7 @@ from lab.evidence.events import (
     WorkloadStarted,
 )
 from lab.evidence.packets.connections import Connection
-from lab.evidence.packets.routes.network import Way
+from lab.evidence.packets.routes.network import ExpectedPath
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
 from lab.locale import Message
@@ -82,7 +82,7 @@ class Evidence:
         """The names of the routers."""
         return set(self.traffic.network.routers)
 
-    def way(self, connection: Connection) -> Way | None:
+    def expected_path(self, connection: Connection) -> ExpectedPath | None:
         """The routers and segments between the ends of a connection, in both directions; None if unknown."""
         pairs = [
             (connection.client_address, connection.server_address),
@@ -93,11 +93,11 @@ class Evidence:
             for one, other in pairs
             for pair in ((one.address, other.address), (other.address, one.address))
         ]
-        ways = [way for way in (self.traffic.network.way(*pair) for pair in ends) if way]
-        if not ways:
+        paths = [path for path in (self.traffic.network.expected_path(*pair) for pair in ends) if path]
+        if not paths:
             return None
-        routers = dict.fromkeys(router for way in ways for router in way.routers)
-        return Way(tuple(routers), tuple({segment for way in ways for segment in way.segments}))
+        routers = dict.fromkeys(router for path in paths for router in path.routers)
+        return ExpectedPath(tuple(routers), tuple({segment for path in paths for segment in path.segments}))
 
     @cached_property
     def end(self) -> float:
@@ -107,7 +107,7 @@ class Evidence:
     def since(self, start: float) -> Evidence:
         """The evidence without earlier packets, programs and counters.
 
-        Sockets, faults and the ends of containers stay: they last.
+        Sockets, faults and the states of containers stay, because they last.
         """
 
         def lasts(event: Event) -> bool:
@@ -143,13 +143,13 @@ class Evidence:
             if isinstance(event, Output) and pattern.search(event.line):
                 yield event, programs.get(event.program)
 
-    def faults(self, at: float, *nodes: str, way: Way | None = None) -> list[Fault]:
+    def faults(self, at: float, *nodes: str, path: ExpectedPath | None = None) -> list[Fault]:
         """The faults of links, routers and ``nodes`` that were active at ``at``, the latest first.
 
-        If ``way`` is given, only those of the routers and links on it.
+        If ``path`` is given, only those of the routers and links on it.
         """
         active: dict[tuple[str, ...], Fault] = {}
-        routers = way.routers if way else self.routers
+        routers = path.routers if path else self.routers
         for event in self.events:
             if event.at > at:
                 break
@@ -157,7 +157,7 @@ class Evidence:
                 active.pop((event.node, event.fault), None)
                 if event.edge == "begin":
                     active[event.node, event.fault] = event
-            elif isinstance(event, LinkChanged | LinkFailed) and _is_on(event, way):
+            elif isinstance(event, LinkChanged | LinkFailed) and _is_on(event, path):
                 link = ("link", event.node, event.link)
                 active.pop(link, None)
                 if isinstance(event, LinkFailed) or not event.asked.is_nothing:
@@ -253,12 +253,12 @@ def _concerns(fault: FaultChanged, nodes: Collection[str], routers: Collection[s
     return len([members for members in sets if members & set(nodes)]) > 1
 
 
-def _is_on(event: LinkChanged | LinkFailed, way: Way | None) -> bool:
-    """Whether the link, named "left–right", "left–right (router)" or "", is on a way."""
-    if way is None:
+def _is_on(event: LinkChanged | LinkFailed, path: ExpectedPath | None) -> bool:
+    """Whether the link, named "left–right", "left–right (router)" or "", is on the path."""
+    if path is None:
         return True
     segments = set(filter(None, event.link.partition(" (")[0].split("–")))
-    return event.node in way.routers and segments <= set(way.segments)
+    return event.node in path.routers and segments <= set(path.segments)
 
 
 def subjects(connections: Iterable[Connection]) -> frozenset[str]:

@@ -41,7 +41,9 @@ def node_state(evidence: Evidence, node: str, at: float) -> Message | None:
 
 def active_fault(evidence: Evidence, connection: Connection, at: float) -> Message | str:
     """The latest fault between the ends of a connection in parentheses; empty if there was none."""
-    faults = evidence.faults(at, connection.client, connection.server, way=evidence.way(connection))
+    faults = evidence.faults(
+        at, connection.client, connection.server, path=evidence.expected_path(connection)
+    )
     return message(" ({fault})", fault=describe(faults[0])) if faults else ""
 
 
@@ -54,8 +56,8 @@ def last_router(evidence: Evidence, connection: Connection) -> Message | str:
     """The last router on the way to the server."""
     server = connection.translated[1] if connection.translated else connection.server_address
     client = connection.translated[0] if connection.translated else connection.client_address
-    way = evidence.traffic.network.way(server.address, client.address)
-    return router_name(evidence, way.routers[0] if way and way.routers else "")
+    path = evidence.traffic.network.expected_path(server.address, client.address)
+    return router_name(evidence, path.routers[0] if path and path.routers else "")
 
 
 def next_node(evidence: Evidence, receiver: str, segment: str) -> Message | str:

@@ -1,4 +1,4 @@
-"""Rules and phrases about routes: none to a network, one IP version broken, a translation, a small MTU."""
+"""Rules and phrases about missing routes, a broken IP version, address translation and a small MTU."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _translator_of(evidence: Evidence, host: str) -> NetworkNode | None:
 
 
 def no_mapping(evidence: Evidence, protocol: str, address: Endpoint) -> Message | None:
-    """A port of a router that translates addresses, and forwards other ports or none."""
+    """The reason for a refusal by a router that translates addresses: it doesn't forward the port."""
     network = evidence.traffic.network
     router = next((node for node in network.nodes if address.address in node.addresses), None)
     if router is None or not router.translates:
@@ -125,12 +125,12 @@ def no_mapping(evidence: Evidence, protocol: str, address: Endpoint) -> Message 
 
 
 def no_way_back(evidence: Evidence, connection: Connection) -> Message | None:
-    """The server, or a router behind it, has no route to the client."""
+    """The reason for a missing answer: the server or a router on the return path has no route back."""
     client, server = connection.translated or (connection.client_address, connection.server_address)
-    way = evidence.traffic.network.way(server.address, client.address)
-    if way is None or not way.no_route_at:
+    path = evidence.traffic.network.expected_path(server.address, client.address)
+    if path is None or not path.no_route_at:
         return None
-    return message("{node} has no route back to {client}", node=way.no_route_at, client=connection.client)
+    return message("{node} has no route back to {client}", node=path.no_route_at, client=connection.client)
 
 
 def small_mtu(evidence: Evidence) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ LINES = 3  # of its last output, in the sentence
 
 
 def container_ended(evidence: Evidence) -> Iterator[Finding]:
-    """A container ended by itself: with an error, or clients then tried to reach it."""
+    """A container ended by itself: with an error, or before a client tried to connect."""
     evidence = evidence.until_failure
     for event in evidence.events:
         if not isinstance(event, WorkloadEnded) or _was_cut(evidence, event):
@@ -25,14 +25,14 @@ def container_ended(evidence: Evidence) -> Iterator[Finding]:
         about = subjects([*refused, *broken]) | {f"container {event.node}"}
         sentence = message(
             "{what}{output}",
-            what=_what(event, refused),
+            what=_sentence(event, refused),
             output=_last_output(event) if event.last_lines else "",
         )
         yield Finding(sentence, refused[0].started if refused else event.at, about)
 
 
 def _was_cut(evidence: Evidence, event: WorkloadEnded) -> bool:
-    """Whether the lab killed the container, with its host."""
+    """Whether the lab killed the container together with its host."""
     return any(fault.fault == "power cut" for fault in evidence.node_faults(event.node, event.at))
 
 
@@ -63,7 +63,7 @@ def _broken(evidence: Evidence, event: WorkloadEnded) -> list[Connection]:
     ]
 
 
-def _what(event: WorkloadEnded, refused: list[Connection]) -> Message:
+def _sentence(event: WorkloadEnded, refused: list[Connection]) -> Message:
     node, ending = event.node, workload_ending(event)
     if refused:
         return message(

@@ -4,7 +4,7 @@ The terminal's diagram, the trace page and the gallery use the same lanes.
 
 Strategy. The order follows the cables, not the packets, so a lab has the same order in every run: it begins
 with the hosts of the first segment at the edge, continues with their router, then with the hosts of the
-router's other segments, and last with the segments that lead to further routers. So hosts stand beside their
+router's other segments, and last with the segments that lead to further routers. So hosts are beside their
 router, and a chain reads client, router, router, server.
 """
 

@@ -23,8 +23,9 @@ SLOW = 0.0015  # seconds in a router; a delay of at least this is shown
 
 
 class Leg(NamedTuple):
-    """A packet's way from one node to the next. ``first`` and ``last`` are indices of its sightings: the
-    one as it left ``source``, and the one as it reached ``target``.
+    """The part of a packet's path from one node to the next.
+
+    ``first`` and ``last`` are indices of its sightings: as it left ``source``, and as it reached ``target``.
     """
 
     source: str  # titles of nodes

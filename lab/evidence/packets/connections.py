@@ -125,16 +125,16 @@ class ConnectionTracker:
 
     def _begin(self, transit: PacketTransit) -> _TrackedConnection:
         packet = transit.sent
-        way = _ends(packet)
+        ends = _ends(packet)
         if packet.flags == "SA" or ("S" not in packet.flags and packet.sport < packet.dport):
-            way = _reverse(
+            ends = _reverse(
                 _ends(transit.sightings[-1])
             )  # older than the capture: servers have the lower port
-        followed = _TrackedConnection(self._new(way, packet.at), {way[:2]}, self._names)
+        followed = _TrackedConnection(self._new(ends, packet.at), {ends[:2]}, self._names)
         if "S" not in packet.flags:
             followed.connection.handshake = "unseen"
-        self._open.pop(_reverse(way), None)
-        self._open[way] = followed
+        self._open.pop(_reverse(ends), None)
+        self._open[ends] = followed
         if transit.translated:
             self._translate(followed, transit)
         self.connections.append(followed.connection)
@@ -144,18 +144,18 @@ class ConnectionTracker:
         """Notes the addresses that the server uses."""
         packet = transit.sent
         from_client = followed.is_client(packet)
-        way = _ends(transit.sightings[-1]) if from_client else _reverse(_ends(packet))
-        followed.connection.translated = Endpoint(*way[:2]), Endpoint(*way[2:])
-        followed.connection.server = self._names.get(way[2], way[2])
-        followed.client.add(way[:2])
-        self._open[way] = followed
+        ends = _ends(transit.sightings[-1]) if from_client else _reverse(_ends(packet))
+        followed.connection.translated = Endpoint(*ends[:2]), Endpoint(*ends[2:])
+        followed.connection.server = self._names.get(ends[2], ends[2])
+        followed.client.add(ends[:2])
+        self._open[ends] = followed
 
-    def _new(self, way: Ends, at: float) -> Connection:
+    def _new(self, ends: Ends, at: float) -> Connection:
         return Connection(
-            client=self._names.get(way[0], way[0]),
-            server=self._names.get(way[2], way[2]),
-            client_address=Endpoint(*way[:2]),
-            server_address=Endpoint(*way[2:]),
+            client=self._names.get(ends[0], ends[0]),
+            server=self._names.get(ends[2], ends[2]),
+            client_address=Endpoint(*ends[:2]),
+            server_address=Endpoint(*ends[2:]),
             started=at,
         )
 

@@ -16,7 +16,8 @@ from lab.evidence.packets.connections import Connection, follow
 from lab.evidence.packets.datagrams import Datagram, gather
 from lab.evidence.packets.packet import Packet, decode, in_time
 from lab.evidence.packets.routes.network import Network, network
-from lab.evidence.packets.transit import PacketTransit, match
+from lab.evidence.packets.tracking import match
+from lab.evidence.packets.transit import PacketTransit
 
 __all__ = ["CaptureInfo", "Traffic", "load", "names_of", "read"]
 

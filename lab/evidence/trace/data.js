@@ -1,6 +1,6 @@
 // The run's data, inserted by Python: columns for packets, rows for other items.
 // Times are microseconds since the start of the run. packets.seen has one for each capture of a packet, in the
-// order of its way: its sightings. run.ways has the legs between nodes; a leg begins and ends with a sighting.
+// order of its path: its sightings. run.ways has the legs between nodes; a leg begins and ends with a sighting.
 "use strict";
 
 const run = JSON.parse(document.getElementById("run").textContent);
@@ -56,7 +56,7 @@ function bytesOf(i, sighting = 0) {
   return keptBytes(packets.offset[i] + before, packets.kept[i][sighting]);
 }
 
-// Whether the translation of a packet is written in the picture: that of the first one on its way.
+// Whether the translation of a packet is written in the picture: that of the first packet of its flow.
 packets.named = new Uint8Array(count);
 {
   const before = new Set();

@@ -88,7 +88,7 @@ def _settings(change: Mapping[str, Any]) -> LinkSettings:
 
 
 def _rows(change: Mapping[str, Any], started: float) -> Iterator[Measure]:
-    """What was measured; the directions are named with their link, if the lab has several."""
+    """The measured values; if the lab has several links, each direction is named with its link."""
     link = change.get("link", "")
     at = f"{change['at'] - started:.3f}"
     if change.get("measured") is None:

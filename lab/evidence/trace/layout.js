@@ -87,9 +87,9 @@ function layOut(width, sockets, bars, showOutput) {
   return { width, columns, lanes, leg, fold, total, end, legs: visibleLegs(columns) };
 }
 
-// --- the ways of packets ---------------------------------------------------------------------------
+// --- the paths of packets --------------------------------------------------------------------------
 
-// The legs of each way between nodes that are shown: two legs become one if the node between them isn't.
+// The legs of each path between nodes that are shown: two legs become one if the node between them isn't.
 function visibleLegs(columns) {
   return run.ways.map(({ legs }) => {
     const shown = [];

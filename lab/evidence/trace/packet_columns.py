@@ -57,7 +57,7 @@ class Way(NamedTuple):
     captures: tuple[str, ...]
 
     def to_json(self, nodes: Mapping[str, int], captures: Sequence[str]) -> dict[str, Any]:
-        """The way with numbers in place of names; -1 is an unknown node."""
+        """The path with numbers in place of names; -1 is an unknown node."""
         legs = [
             [nodes.get(leg.source, -1), nodes.get(leg.target, -1), leg.first, leg.last]
             for leg in self.path.legs

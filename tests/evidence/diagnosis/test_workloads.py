@@ -42,7 +42,7 @@ def test_a_container_that_ended_before_the_run():
     )
 
 
-def test_a_container_that_did_its_work_is_no_cause_unless_a_client_was_refused():
+def test_a_container_that_exited_with_0_is_no_cause_unless_a_client_was_refused():
     assert sentences([ended(exit_code=0)]) == ()
     (sentence,) = sentences([ended(exit_code=0)], refused(1.5))
     assert sentence.startswith("The container of win10 ended (exit code 0) 0.5 s before")

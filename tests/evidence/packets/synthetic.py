@@ -105,7 +105,7 @@ class Network:
         return decode(bytes(frame), at, len(frame), capture, self.counts[capture])
 
     def send(self, at, data, *, lost_at="", lost_on="", translations=None, start="", first="", limit=99):
-        """What the captures see of an IP packet (dpkt), in order of its way.
+        """What the captures see of an IP packet (dpkt), in the order of its path.
 
         It is lost at a router, or on a segment. ``translations`` maps a router to a function that changes
         the packet there. ``start`` is the sending node, if its address isn't one of its own; ``first`` the

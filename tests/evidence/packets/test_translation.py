@@ -1,4 +1,4 @@
-"""Address translation is found from the captures; whatever can't be proved stays unknown."""
+"""Address translation is found from the captures; packets without a certain match stay unknown."""
 
 from dataclasses import replace
 
@@ -269,7 +269,7 @@ def test_a_later_packet_of_the_flow_proves_it(home):
     assert [t.sightings[1].sport for t in traffic.transits] == [5000, 61000, 5000]
 
 
-def test_one_of_two_equal_datagrams_was_lost_and_nobody_can_say_which(home):
+def test_of_two_equal_datagrams_it_stays_undecided_which_was_lost(home):
     one = home.out(1.0, udp(home.alice, 5000, home.bob, 53))
     two = home.out(1.0001, udp(home.anna, 5000, home.bob, 53), sport=61000)
     assert fates(home.traffic(one[:1], two)) == ["unknown"] * 3
@@ -338,7 +338,7 @@ def test_a_large_packet_is_followed_in_pieces_through_the_translation(home):
     assert traffic.connections()[0].from_client.bytes == 2000
 
 
-def test_two_translations_on_one_way(network):
+def test_two_translations_on_one_path(network):
     net = network(TWICE)
     alice, bob = net.address("alice"), net.address("bob")
     street, far = net.address("edge", "street"), net.address("carrier", "net")

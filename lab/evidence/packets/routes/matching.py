@@ -40,7 +40,7 @@ def content(p: Packet) -> Hashable:
 
 
 def _exact(p: Packet, hops: int) -> Hashable:
-    """All fields; ``hops`` is the number of routers that the packet has to cross yet."""
+    """All fields; ``hops`` is the number of routers that the packet still has to cross."""
     return (
         p.flow, p.ident, p.ttl - hops, p.fragment, p.seq, p.ack, p.flags, p.window, p.length, p.icmp, p.echo,
         content(p),
@@ -58,7 +58,7 @@ def _same_datagram(p: Packet, _: int = 0) -> Hashable:
 
 @dataclass
 class Matching:
-    """Pairs the packets ``near`` with those ``far``; what is left over stays in both lists.
+    """Pairs the packets ``near`` with those ``far``; unmatched packets stay in both lists.
 
     ``hops`` is 1 for a router, which decreases the time to live, and 0 for a segment. ``images`` has, by
     id(), those packets of ``near`` that are expected with other addresses: translated. ``slack`` is the time

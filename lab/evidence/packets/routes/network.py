@@ -41,8 +41,8 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Way:
-    """The way of a packet by the routes of the nodes."""
+class ExpectedPath:
+    """The path of a packet according to the routes of the nodes."""
 
     routers: tuple[str, ...]
     segments: tuple[str, ...]
@@ -115,8 +115,8 @@ class Network:
         errors = sorted(capture.clock_error for capture in self.captures)
         return SLACK + sum(errors[-2:])
 
-    def way(self, source: str, destination: str) -> Way | None:
-        """The way from a node's address to another address; None if the node isn't known.
+    def expected_path(self, source: str, destination: str) -> ExpectedPath | None:
+        """The path from a node's address to another address; None if the node isn't known.
 
         It ends at a router that translates the destination.
         """
@@ -127,14 +127,14 @@ class Network:
         while len(routers) <= len(self.nodes) and destination not in node.addresses:
             hop = node.next_hop(destination)
             if hop is None:
-                return Way(tuple(routers), tuple(segments), node.title)
+                return ExpectedPath(tuple(routers), tuple(segments), node.title)
             segment, via = hop
             segments.append(segment)
             if via not in nodes:
                 break
             node = nodes[via]
             routers.append(node.title)
-        return Way(tuple(routers), tuple(segments))
+        return ExpectedPath(tuple(routers), tuple(segments))
 
     def heading(self, packet: Packet) -> Heading:
         """What the router that captured the packet does with it."""
@@ -165,7 +165,7 @@ class Network:
     def _by_ethernet(
         self, capture: CaptureInfo, source: str, destination: str, ethernet: tuple[str, str]
     ) -> Heading:
-        """The Ethernet addresses say whether the router sent or received it, whatever its routes are."""
+        """The Ethernet addresses show whether the router sent or received it, regardless of its routes."""
         own = self.routers[capture.node].addresses
         sender, receiver = ethernet
         if sender in capture.hardware:
@@ -194,7 +194,7 @@ class Network:
         return Heading("local") if here else Heading("leaves", self._next(capture, router, destination))
 
     def _next(self, capture: CaptureInfo, router: NetworkNode, destination: str) -> str:
-        """The capture of the next router on a packet's way."""
+        """The capture of the next router on a packet's path."""
         segment, via = router.next_hop(destination) or ("", "")
         return self._on.get((capture.segment, self._owner.get(via or destination, "")), "") if segment else ""
 

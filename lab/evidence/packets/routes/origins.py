@@ -37,7 +37,7 @@ def flow_of(packet: Packet) -> Flow:
     return Flow(packet.protocol, packet.source, sport, packet.destination, dport)
 
 
-def _lasting(packet: Packet) -> Hashable:
+def _invariant(packet: Packet) -> Hashable:
     """The fields that neither a router nor a translation changes."""
     return (
         packet.protocol, packet.ident, packet.fragment, packet.seq, packet.ack, packet.flags, packet.window,
@@ -51,11 +51,11 @@ Side: TypeAlias = Callable[
 
 
 def by_destination(packet: Packet, flow: Flow) -> Hashable:
-    return (flow.destination, flow.dport, _lasting(packet))
+    return (flow.destination, flow.dport, _invariant(packet))
 
 
 def by_source(packet: Packet, flow: Flow) -> Hashable:
-    return (flow.source, flow.sport, _lasting(packet))
+    return (flow.source, flow.sport, _invariant(packet))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Conversation:
 
 @dataclass
 class Origins:
-    """The search for the one flow that can have entered for each conversation that left."""
+    """Finds the only flow that can have entered for each conversation that left."""
 
     side: Side
     entering: Mapping[Flow, tuple[Flow, list[Packet]]]
@@ -120,7 +120,7 @@ class Origins:
         return origins or set()
 
     def _use(self, flow: Flow, conversation: Conversation) -> None:
-        """Takes the packets of a proved conversation away: each leaves once."""
+        """Removes the packets of a proved conversation from the supply: each leaves once."""
         for packet in conversation.packets:
             supply = self._supply.get(self._key(packet, conversation.flow), Counter())
             if supply[flow] > 1:

@@ -67,7 +67,7 @@ class Translation:
     far: Sequence[Packet]
     segment: Callable[[str], str]  # of a capture
     images: dict[int, Packet] = field(default_factory=dict)  # the translated packet, by id() of the original
-    undecided: set[int] = field(default_factory=set)  # ids of packets whose other half can't be proved
+    undecided: set[int] = field(default_factory=set)  # ids of packets whose translation can't be proved
     _sessions: _Sessions = field(default_factory=_Sessions)
 
     def __post_init__(self) -> None:
@@ -134,7 +134,7 @@ class Translation:
             conversation
             for conversation in self._leaving
             if (conversation.flow.source in self.router.addresses) == from_router
-            and conversation.flow not in self._entering  # else it isn't translated
+            and conversation.flow not in self._entering  # otherwise it isn't translated
         ]
         proof = Origins(side, {flow: (target, self._entering[flow]) for flow, target in entering.items()})
         for flow, conversation, since in proof.run(leaving):

@@ -8,7 +8,7 @@ import pytest
 from lab.evidence.packets.capture_info import CaptureInfo
 from lab.evidence.packets.packet import in_time
 from lab.evidence.packets.routes.network import network
-from lab.evidence.packets.transit import match
+from lab.evidence.packets.tracking import match
 from tests.evidence.forge import CAPTURES, KALI, ROUTER, WIN10, crossed, past, tcp, traffic, udp
 
 NETWORK = network([], CAPTURES)

@@ -36,7 +36,7 @@ def between(net, source, destination, version=4):
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_a_packet_is_seen_on_each_segment_of_its_way(network, version):
+def test_a_packet_is_captured_on_each_segment_of_its_path(network, version):
     net = network(LONG_ROW)
     alice, bob = between(net, "alice", "bob", version)
     (transit,) = net.traffic(net.send(1.0, udp(alice, 5000, bob, 9090))).transits
@@ -45,7 +45,7 @@ def test_a_packet_is_seen_on_each_segment_of_its_way(network, version):
     assert transit.delay == pytest.approx(0.003, abs=0.0005)
 
 
-def test_the_way_back_is_the_way_in_the_other_direction(network):
+def test_an_answer_takes_the_same_path_back(network):
     net = network(LONG_ROW)
     alice, bob = between(net, "alice", "bob")
     (transit,) = net.traffic(net.send(1.0, udp(bob, 9090, alice, 5000))).transits
@@ -213,7 +213,7 @@ def test_a_packet_from_one_router_to_the_next_stays(network):
 @pytest.mark.parametrize(
     ("destination", "protocol"), [("224.0.0.251", "udp"), ("255.255.255.255", "udp"), ("", "arp")]
 )
-def test_what_all_routers_of_a_segment_see_is_one_packet(network, destination, protocol):
+def test_a_packet_captured_by_all_routers_of_a_segment_is_one_packet(network, destination, protocol):
     net = network(ROW)
     sender, own = net.address("r1", "middle"), net.cards["r1", "middle"]
     if protocol == "arp":
