@@ -12,6 +12,7 @@ from lab.locale import message
 from lab.topology.description import read
 from lab.topology.model import Topology
 from lab.topology.plan import plan
+from lab.topology.reading.builder import BESIDE_COMPOSE
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "topologies"
@@ -69,12 +70,14 @@ def project_name(path: Path) -> str:
     """The name of the Compose project of a lab with this description.
 
     It is the description's `name`, or that of its folder, or of the file if it isn't called lab.toml, without
-    the characters that Compose doesn't allow. Raises UsageError.
+    the characters that Compose doesn't allow. With `compose`, "-lab" is added to that of a folder or file:
+    the user's own project may have that name. Raises UsageError.
     """
     if path.parent == FOLDER:
         return PROJECT if path.stem == DEFAULT else f"{PROJECT}-{path.stem}"
     stem = path.absolute().parent.name if path.name == LAB_FILE else path.stem
-    name = str(_keys(path).get("name") or stem)
+    keys = _keys(path)
+    name = str(keys.get("name") or (f"{stem}{BESIDE_COMPOSE}" if keys.get("compose") else stem))
     found = _NOT_IN_A_NAME.sub("", name.lower()).lstrip("-_")
     if not found:
         raise UsageError(

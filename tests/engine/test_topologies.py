@@ -48,6 +48,8 @@ def test_a_description_that_does_not_exist_is_refused_with_the_shipped_names(tmp
         ("office", 'name = "branch"\n[hosts.a]\n', "branch"),
         ("office", 'name = "Branch 7"\n[hosts.a]\n', "branch7"),
         ("office", 'name = "branch"\nhosts = "a mistake elsewhere"\n', "branch"),
+        ("shop", 'compose = "docker-compose.yml"\n[hosts.web]\nservice = "web"\n', "shop-lab"),
+        ("shop", 'name = "shop"\ncompose = "docker-compose.yml"\n', "shop"),
     ],
 )
 def test_the_lab_has_the_name_of_the_description_or_of_its_folder(tmp_path, folder, text, name):

@@ -21,6 +21,9 @@ Values = Mapping[str, Any]  # the checked values of a table
 
 T = TypeVar("T")
 
+# In the name of a lab that has none itself: a Compose project of the user has the name of the same folder.
+BESIDE_COMPOSE = "-lab"
+
 
 class Builder:
     """Makes a topology of the content of a TOML document. ``mistakes`` has those found in its values.
@@ -40,7 +43,7 @@ class Builder:
             name: self._segment(name, each) for name, each in values.get("segments", {}).items()
         }
         return Topology(
-            values.get("name") or project_name(name),
+            values.get("name") or project_name(f"{name}{BESIDE_COMPOSE}" if values.get("compose") else name),
             tuple(self._segments.values()),
             tuple(self._host(name, each) for name, each in self._tables(values, "hosts", HOST)),
             tuple(self._router(name, each) for name, each in self._tables(values, "routers", ROUTER)),
