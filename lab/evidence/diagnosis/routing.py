@@ -79,8 +79,8 @@ def why_not_routed(
         return message("the packet is larger than the MTU of the next segment at {router}", router=router)
     if error in TIME_EXCEEDED:
         return message(
-            "its time to live ended at {router}: it was too small for the number of routers, or routers send "
-            "the packet in a circle",
+            "its time to live ended at {router}: it was too small for the number of routers, or there is a "
+            "routing loop",
             router=router,
         )
     if error in PROHIBITED:
@@ -153,8 +153,8 @@ def _large_lost(evidence: Evidence, group: list[Connection], sender: str) -> Ite
     if len({transit.sent.size for transit in packets if transit.fate == "crossed"}) < 2:
         return  # everything with data was lost: the link may be cut
     sentence = message(
-        "{router} sent on the packets of {sender} up to {passed} bytes and lost the larger ones ({count}, of "
-        "at least {least} bytes): the MTU of the next segment is smaller{icmp}.",
+        "{router} forwarded the packets of {sender} up to {passed} bytes and lost the larger ones ({count}, "
+        "of at least {least} bytes): the MTU of the next segment is smaller{icmp}.",
         router=lost[0].lost_at,
         sender=sender,
         passed=passed,

@@ -271,7 +271,7 @@ def too_big(net, **options):
 def test_large_packets_that_a_router_loses(row):
     (sentence,) = sentences([], row.traffic(*large(row)))
     assert sentence.startswith(
-        "r2 sent on the packets of alice up to 59 bytes and lost the larger ones (3, of"
+        "r2 forwarded the packets of alice up to 59 bytes and lost the larger ones (3, of"
     )
     assert sentence.endswith(
         "at least 1454 bytes): the MTU of the next segment is smaller, and no ICMP error reported this to "
