@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -48,6 +49,9 @@ def topology(
             raise UsageError(message("choose one of --compose, --mermaid, --svg and --json"))
         lab = described_lab(project, file=file)
         plan, states = _plan_and_states(lab)
+        if plan.compose and not compose:
+            with suppress(EnvironmentFailure):  # there is no Compose
+                lab.compose_file_text(plan)
         if compose:
             _print_compose(lab, plan)
         elif mermaid:

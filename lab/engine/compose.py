@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -23,6 +24,8 @@ class Notice(str):
 
 INTERRUPT_TIMEOUT = 15.0  # seconds for Compose to exit after a Ctrl-C
 OUTPUT_LINES = 15  # of a failed command, in the error's text
+# A step of the start, such as " Container lab-web-1  Started": it doesn't explain a failure.
+PROGRESS = re.compile(r"\s*(Container|Network|Volume|Image) \S+\s+[A-Z][a-z]+\s*")
 # The engine's refusals of a subnet, from its address management and from its bridge driver.
 OVERLAPS = ("Pool overlaps with other one on this address space", "networks have overlapping IPv")
 # The user's settings that would give Compose another file, or other services.
@@ -126,6 +129,7 @@ def _lines(stream: IO[bytes], deadline: float) -> Iterator[str]:
 
 
 def _failure(output: Sequence[str], code: int) -> EnvironmentFailure:
-    text = "\n".join(output[-OUTPUT_LINES:]).strip() or f"docker compose: exit code {code}"
+    lines = [line for line in output if not PROGRESS.fullmatch(line)]
+    text = "\n".join(lines[-OUTPUT_LINES:]).strip() or f"docker compose: exit code {code}"
     refused = any(words in line for line in output for words in OVERLAPS)
     return (PrefixTaken if refused else EnvironmentFailure)(text)

@@ -38,6 +38,7 @@ class LabDefinition:
     profile: str = ""  # one of PROFILES, or none
     free: bool = False
     folder: Path = topologies.ROOT  # Compose reads its .env
+    description: Path | None = None  # the file that describes the topology
     compose_file: Path | None = None  # a Compose file of this topology; its prefixes are variables
 
     def __post_init__(self) -> None:
@@ -76,6 +77,7 @@ class LabDefinition:
             topologies.load(path),
             profile=environ.get("PROFILE", "") if profile is None else profile,
             folder=topologies.ROOT if path.parent == topologies.FOLDER else path.absolute().parent,
+            description=path,
             compose_file=COMPOSE_FILE if path == topologies.default() else None,
         )
         known = prefix_choice.of_plan(lab.plan())

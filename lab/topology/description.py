@@ -62,6 +62,15 @@ def read(path: Path) -> Topology:
     return topology
 
 
+def located(error: TopologyError, path: Path) -> TopologyError:
+    """The mistakes of ``error`` with their lines in the description ``path``, if that can still be read."""
+    try:
+        lines = Lines(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return error
+    return DescriptionError(_shown(path), ((lines[each.path], each) for each in error.mistakes))
+
+
 def _shown(path: Path) -> str:
     """The path as the user would write it."""
     here = Path.cwd()

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -129,6 +130,21 @@ def test_each_mistake_is_a_line_with_file_line_and_remedy(lab_cli, tmp_path):
     first, second = result.stderr.splitlines()
     assert first.startswith("lab: lab.toml:2: hosts.alice.imgae: unknown key; did you mean 'image'?")
     assert second.startswith("lab.toml:3: hosts.alice.count: 0 is out of range; use 1 to 200")
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="Compose reads the user's file")
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("words", [[], ["--compose"], ["--json"]])
+def test_a_mistake_in_the_users_compose_file_is_a_line_with_file_and_line_too(lab_cli, tmp_path, words):
+    services = "services:\n  web: {image: x, depends_on: [db]}\n  db: {image: x}\n"
+    (tmp_path / "shop/theirs.yml").write_text(services)
+    (tmp_path / "shop/lab.toml").write_text('compose = "theirs.yml"\n[hosts.web]\nservice = "web"\n')
+    result = lab_cli("topology", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "lab: lab.toml:3: hosts.web.service: the service web depends on db, which isn't a host; "
+        'add [hosts.db] with service = "db"\n'
+    )
 
 
 @pytest.mark.lab

@@ -50,6 +50,12 @@ def test_a_failure_has_the_last_lines():
         run("import sys; sys.exit(7)")
 
 
+def test_a_failure_has_no_lines_of_progress():
+    lines = [" Network shop_lan  Creating", " Container shop-web-1  Started", "no such container"]
+    with pytest.raises(EnvironmentFailure, match="^no such container$"):
+        run(f"import sys; print(*{lines}, sep=chr(10)); sys.exit(1)")
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -17,12 +17,14 @@ from lab.engine.compose import Notice, PrefixTaken, Report, run_compose, silent
 from lab.engine.definition import LabDefinition
 from lab.engine.lifecycle.cleanup import take_down
 from lab.engine.lifecycle.existing import ExistingLab
-from lab.engine.lifecycle.startup import logs_of_failed, wait_for_nodes
+from lab.engine.lifecycle.startup import logs_of_failed, require_programs, wait_for_nodes
 from lab.engine.rendering import Rendered, rendered
 from lab.engine.workloads.ready import wait_until_ready
 from lab.engine.workloads.workload import workloads_of
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
+from lab.topology.description import located
+from lab.topology.errors import TopologyError
 from lab.topology.plan import Plan
 from lab.topology.prefixes import Network, overlap
 
@@ -185,10 +187,13 @@ class LabProject(LabDefinition):
         return replace(self, prefixes=prefix_choice.of_plan(plan), free=False)
 
     def compose_file_text(self, plan: Plan) -> Rendered:
-        """The Compose file that the lab is started with."""
+        """The Compose file that the lab is started with. Raises UsageError, EnvironmentFailure."""
         if self.compose_file:
             return Rendered(self.compose_file.read_text(encoding="utf-8"))
-        return rendered(plan, topologies.ROOT)
+        try:
+            return rendered(plan, topologies.ROOT)
+        except TopologyError as error:
+            raise (located(error, self.description) if self.description else error) from None
 
     def _start(self, engine: Engine, report: Report) -> None:
         """Starts the nodes and the workloads, and waits for them. Raises EnvironmentFailure."""
@@ -207,6 +212,7 @@ class LabProject(LabDefinition):
             raise
         except EnvironmentFailure as error:
             _require_images(engine, plan, str(error))
+            require_programs(engine, self.project)
             raise EnvironmentFailure(f"{error}\n{logs_of_failed(engine, self.project)}".strip()) from None
 
     def _wait_for_workloads(self, engine: Engine, plan: Plan, report: Report) -> None:

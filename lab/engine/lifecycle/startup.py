@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterable
 
@@ -14,6 +15,8 @@ POLL = 0.03  # seconds between two requests
 LOG_LINES = 5  # of a node that doesn't come up
 SHOWN = 3  # nodes whose log is shown, if many don't come up
 ON_THE_WAY = ("starting", "created")
+# Around the reason: "failed to create task: … unable to start container process: exec: …: unknown".
+OF_THE_ENGINE = re.compile(r"^.*container (process|init): |: unknown$")
 
 
 def wait_for_nodes(
@@ -43,6 +46,16 @@ def wait_for_nodes(
             shown = len(waiting)
             report(_("{up} of {total} nodes are up").format(up=len(names) - shown, total=len(names)))
         time.sleep(POLL)
+
+
+def require_programs(engine: Engine, project: str) -> None:
+    """Raises EnvironmentFailure if the engine couldn't start a user's container."""
+    for host, container in engine.workloads(project).items():
+        if problem := container.attrs["State"]["Error"]:
+            reason = OF_THE_ENGINE.sub("", problem)
+            raise EnvironmentFailure(
+                message("{host}: its container can't be started: {reason}", host=host, reason=reason)
+            )
 
 
 def logs_of_failed(engine: Engine, project: str) -> str:

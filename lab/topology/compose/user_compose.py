@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from lab.locale import Message, message
-from lab.topology.errors import Mistake, TopologyError
+from lab.topology.errors import Mistake, TopologyError, suggestion
 from lab.topology.plan import Plan, workload_service
 
 Service: TypeAlias = dict[str, Any]
@@ -42,14 +42,25 @@ class UserCompose:
             if host.workload and host.workload.service:
                 self._hosts[host.workload.service].append(name)
 
+    def require_services(self, plan: Plan) -> None:
+        """Raises TopologyError if the file lacks a service that a host names. A wrong name would also be
+        reported as a missing dependency of the others.
+        """
+        named = {h.name: h.workload.service for h in plan.hosts.values() if h.workload and h.workload.service}
+        unknown = [
+            Mistake(
+                ("hosts", host, "service"),
+                message("the Compose file has no service {name!r}", name=name),
+                suggestion(name, sorted(self._services)),
+            )
+            for host, name in named.items()
+            if name not in self._services
+        ]
+        if unknown:
+            raise TopologyError(*unknown)
+
     def service(self, name: str, host: str) -> Service:
         """The service as a workload of ``host``. Raises TopologyError."""
-        if name not in self._services:
-            raise _mistake(
-                host,
-                message("the Compose file has no service {name!r}", name=name),
-                message("its services are {known}", known=", ".join(sorted(self._services)) or "–"),
-            )
         theirs = self._services[name]
         _refuse_shared_namespaces(theirs, host)
         dropped = REPLACED | {"logging"} if _is_silent(theirs) else REPLACED

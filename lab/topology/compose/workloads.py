@@ -44,6 +44,7 @@ def workload_services(plan: Plan, user_config: Mapping[str, Any] | None = None) 
         for name in hosts
     }
     theirs = UserCompose(plan, user_config or {}, reserved={"keys", "topology", *small})
+    theirs.require_services(plan)
     services = {
         workload_service(name): _service(name, host, host.workload, theirs, image_name(plan.name, host.name))
         for name, host in hosts.items()

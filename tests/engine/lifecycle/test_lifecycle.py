@@ -257,3 +257,14 @@ def test_an_image_that_does_not_exist_is_named_in_one_line(tmp_path):
         lab.up()
     with Engine() as engine:
         assert not engine.resources(lab.project)
+
+
+def test_a_program_that_is_not_in_the_image_is_named_with_its_host_in_one_line(tmp_path):
+    file = tmp_path / "lab.toml"
+    file.write_text('[hosts.web]\nimage = "debian:trixie-slim"\ncommand = ["nosuchprogram"]\n')
+    lab = LabProject.of_file(file, f"socketlab-program-{os.getpid()}", environ={})
+    with pytest.raises(EnvironmentFailure) as caught:
+        lab.up()
+    assert str(caught.value) == (
+        'web: its container can\'t be started: exec: "nosuchprogram": executable file not found in $PATH'
+    )

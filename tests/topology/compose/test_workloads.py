@@ -144,8 +144,18 @@ def test_an_optional_dependency_on_a_service_that_is_no_host_is_dropped():
 
 def test_a_service_that_the_file_lacks_is_an_error_that_lists_the_others():
     assert mistake("web", frontend={}, db={}) == (
-        "hosts.web.service: the Compose file has no service 'web'; its services are db, frontend"
+        "hosts.web.service: the Compose file has no service 'web'; there are: db, frontend"
     )
+
+
+def test_unknown_services_are_reported_before_dependencies_with_the_name_that_was_probably_meant():
+    web = {"image": "x", "depends_on": {"db": {"condition": "service_started", "required": True}}}
+    with pytest.raises(TopologyError) as caught:
+        from_service("web", "dbb", "fronted", web=web, db={}, frontend={})
+    assert str(caught.value).splitlines() == [
+        "hosts.dbb.service: the Compose file has no service 'dbb'; did you mean 'db'?",
+        "hosts.fronted.service: the Compose file has no service 'fronted'; did you mean 'frontend'?",
+    ]
 
 
 @pytest.mark.parametrize(
