@@ -42,7 +42,7 @@ from lab.engine.docker_transport import described_nodes
 from lab.engine.lifecycle.cleanup import take_down
 from lab.errors import EnvironmentFailure
 from lab.locale import Message, _, from_environment, message, messages, translate_libraries
-from lab.topology.drawing.boxes import UP
+from lab.topology.drawing.boxes import UP, title
 
 app = App(
     name="lab",
@@ -123,7 +123,7 @@ def status(project: Project = None, file: File = None) -> None:
         for node in described_nodes(engine, nodes):
             style = "green" if states[node.name] in UP else "red"
             table.add_row(
-                " ".join(node.names),
+                title(node),
                 f"[{style}]{states[node.name]}[/]",
                 "\n".join(node.addresses),
                 "\n".join(node.addresses6),

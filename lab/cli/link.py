@@ -168,7 +168,7 @@ def _chosen(lab: Lab, between: tuple[str, str]) -> Link:
 
 def _change(link: Link, change: Callable[[], None], no_verify: bool) -> None:
     change()
-    print_message(message("The link is now – {settings}.", settings=link.settings))
+    print_message(message("The link {link} is now: {settings}.", link=link.name, settings=link.settings))
     if not no_verify:
         print_attempt(link.verify())
 

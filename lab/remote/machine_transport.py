@@ -29,7 +29,7 @@ class MachineTransport:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise UsageError(f"{path}: {why}") from error
-        self._folder = path.parent
+        self._file = path
         self._machines = {machine.node.name: machine for machine in parse(text, str(path))}
 
     def nodes(self) -> list[Node]:
@@ -62,9 +62,8 @@ class MachineTransport:
 
     def _log_in(self, machine: Machine) -> Connection:
         title = machine.node.title
-        identity = Identity(
-            machine.user, _private_key(title, self._path(machine.key)), *self._host_keys(machine)
-        )
+        key = _private_key(title, self._path(machine.key), self._file)
+        identity = Identity(machine.user, key, *self._host_keys(machine))
         try:
             carrier = socket.create_connection((machine.ssh, machine.port), CONNECT_TIMEOUT)
         except OSError as error:
@@ -99,7 +98,7 @@ class MachineTransport:
 
     def _path(self, text: str) -> Path:
         """A path of the inventory: relative to its folder, with ~ replaced."""
-        return self._folder / os.path.expanduser(text)
+        return self._file.parent / os.path.expanduser(text)
 
 
 def _public_key(machine: Machine) -> paramiko.PKey:
@@ -112,7 +111,8 @@ def _public_key(machine: Machine) -> paramiko.PKey:
         ) from error
 
 
-def _private_key(title: str, path: Path) -> paramiko.PKey:
+def _private_key(title: str, path: Path, inventory: Path) -> paramiko.PKey:
+    """The private key in the file ``path``, which ``inventory`` names. Raises EnvironmentFailure."""
     try:
         return paramiko.PKey.from_path(path)
     except (paramiko.PasswordRequiredException, TypeError) as error:  # TypeError: from cryptography
@@ -120,7 +120,15 @@ def _private_key(title: str, path: Path) -> paramiko.PKey:
             message("{machine}: the key {path} has a passphrase; name one without", machine=title, path=path)
         ) from error
     except OSError as error:
-        raise EnvironmentFailure(f"{title}: {path}: {error.strerror}") from error
+        raise EnvironmentFailure(
+            message(
+                '{machine}: {path}: {why}; set key = "…" in {file}',
+                machine=title,
+                path=path,
+                why=error.strerror,
+                file=inventory,
+            )
+        ) from error
     except (paramiko.SSHException, ValueError) as error:
         raise EnvironmentFailure(
             message("{machine}: {path} isn't a private key", machine=title, path=path)

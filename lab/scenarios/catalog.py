@@ -62,7 +62,9 @@ class Scenario:
 
 
 def names() -> list[str]:
-    """The names of all scenarios, as on the command line."""
+    """The names of all scenarios, as on the command line. Raises UsageError if their folder is missing."""
+    if not FOLDER.is_dir():
+        raise UsageError(message("LAB_SCENARIOS: {folder} isn't a folder", folder=FOLDER))
     return sorted(path.stem.replace("_", "-") for path in FOLDER.glob("*.py") if path.stem[0] != "_")
 
 

@@ -122,6 +122,7 @@ def test_status_shows_each_node_and_its_address(lab_cli, lab_topology):
     result = lab_cli("status", "-p", lab_topology.project)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.count("healthy") == 3
+    assert "win10 (server)" in result.stdout  # the title first, as in `lab topology`
     assert result.stdout.count(".163 ") == result.stdout.count(".129 ") == 1
 
 

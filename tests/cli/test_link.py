@@ -26,7 +26,7 @@ def link(lab_topology):
 def test_set_measures_show_reports_clear_heals(link):
     done = link("set", "--delay", "20ms", "--loss", "10%", "--seed", "3")
     assert done.returncode == 0, done.stderr
-    assert "both ways: 20 ms, 10% loss" in done.stdout
+    assert "The link clients–servers is now: both ways: 20 ms, 10% loss." in done.stdout
     rows = [line.split() for line in done.stdout.splitlines()]
     assert [row[:3] for row in rows if row[0] == "to-servers"] == [
         ["to-servers", "loss", "10%"],

@@ -47,7 +47,7 @@ def closed_port():
 
 
 MISTAKES = {
-    "no key": ({"key": "missing"}, "box: .*missing: No such file or directory"),
+    "no key": ({"key": "missing"}, r'box: .*missing: No such file or directory; set key = "…" in .*m\.toml'),
     "no private key": ({"key": "text"}, "box: .*text isn't a private key"),
     "passphrase": ({"key": "locked"}, "box: the key .*locked has a passphrase; name one without"),
     "no known_hosts": (

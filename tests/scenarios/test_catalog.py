@@ -1,7 +1,9 @@
 """Scenarios are found by name; a file that isn't a valid scenario is reported in one line."""
 
 import pytest
+from typer.testing import CliRunner
 
+from lab.cli.app import app
 from lab.errors import UsageError
 from lab.scenarios import catalog
 
@@ -54,6 +56,13 @@ def test_a_file_is_a_scenario_by_its_name(folder):
     assert (scenario.name, scenario.title, scenario.lesson) == ("two-words", "One line.", "The lesson.")
     assert catalog.title("two-words") == "One line."
     scenario.check(scenario.run(None))
+
+
+def test_a_missing_folder_is_a_usage_error_and_not_an_empty_list(folder, monkeypatch):
+    monkeypatch.setattr(catalog, "FOLDER", folder / "none")
+    result = CliRunner().invoke(app, ["list"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"lab: LAB_SCENARIOS: {folder / 'none'} isn't a folder\n"
 
 
 def test_a_pitfall_is_played_by_its_variants(folder):
