@@ -47,7 +47,7 @@ def test_a_named_volume_outlives_a_power_cut(counter):
 
 def test_only_the_named_services_run_and_the_others_are_reported(counter):
     assert sorted(host.name for host in counter.hosts if host.workload) == ["database", "web"]
-    assert "The service inspector is left out: no host names it." in REPORTED
+    assert "The service inspector is left out: no host uses it." in REPORTED
     assert any(line.startswith("The published ports of web are left out") for line in REPORTED)
     assert "database is ready: healthcheck" in REPORTED
 
