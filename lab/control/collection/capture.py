@@ -33,6 +33,7 @@ PER_FRAME = 120  # bytes of memory that a frame takes besides its data
 _COUNTS = re.compile(
     r"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel"
 )
+_LISTENING = re.compile(r"listening on (\S+),")  # tcpdump writes its line in several pieces
 _INTERFACE = re.compile(r"inet6? (\S+/\d+)")
 _HARDWARE = re.compile(r"link/ether (\S+)")
 
@@ -116,13 +117,13 @@ class Capture:
     def wait_until_listening(self, timeout: float = START_TIMEOUT) -> None:
         """Returns when the capture has started. Raises EnvironmentFailure, HostTimeout."""
         process = self._process
-        process.wait_until(lambda: "listening on" in process.errors, "can't capture", timeout)
+        process.wait_until(lambda: _LISTENING.search(process.errors) is not None, "can't capture", timeout)
         interfaces = [ipaddress.ip_interface(found) for found in _INTERFACE.findall(process.errors)]
         self.about.networks = tuple(str(interface.network) for interface in interfaces)
         self.about.router = tuple(str(interface.ip) for interface in interfaces)
         hardware = [*self.about.hardware, *_HARDWARE.findall(process.errors)]
         self.about.hardware = tuple(dict.fromkeys(hardware))
-        found = re.search(r"listening on (\S+),", process.errors)
+        found = _LISTENING.search(process.errors)
         self.about.interface = found[1] if found else ""
 
     def flush(self, timeout: float = FLUSH_TIMEOUT) -> None:

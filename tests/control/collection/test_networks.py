@@ -160,6 +160,15 @@ def test_a_forwarded_port_over_two_routers(run):
     assert listener.ended is None or listener.ended > connection.started
 
 
+# It stays connected until its input ends.
+VISIT = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 8090), 5) as connection:
+    print(connection.recv(99).decode(), flush=True)
+    sys.stdin.read()
+"""
+
+
 def lab_sockets(run):
     return run.evidence().sockets
 
@@ -245,9 +254,8 @@ def test_a_smaller_mtu_in_the_middle_is_reported_through_the_translation(run):
 
 
 def test_the_sockets_of_a_user_s_container_are_those_of_its_host(run):
-    fetch = "import socket, sys; print(socket.create_connection((sys.argv[1], 8090), 5).recv(99))"
-    assert "welcome" in run.lab["alice"].python(fetch, "shop", check=True).stdout
-    sockets = [s for s in lab_sockets(run) if s.node == "shop" and s.port == 8090]
+    with run.lab["alice"].start_python(VISIT, "shop", announce="welcome"):
+        sockets = [s for s in lab_sockets(run) if s.node == "shop" and s.port == 8090]
     (listener,) = [s for s in sockets if "LISTEN" in s.names]
     assert listener.ended is None
     assert any(s.remote.address == run.lab["edge"].node.addresses[1] for s in sockets)
