@@ -228,8 +228,8 @@ class LabProject(LabDefinition):
         """Builds the profile's image if there is none. Its size is reported before the build starts."""
         for platform in {node.platform for node in self.nodes()} - {"linux"}:
             if not engine.has_image(f"socketlab/{platform}"):
-                text = _("building {image}: downloads 120 MB; it is 150 MB larger than a plain host's image")
-                report(Notice(text.format(image=f"socketlab/{platform}")))
+                size = _("building {image}: downloads 120 MB; it is 150 MB larger than a plain host's image")
+                report(Notice(size.format(image=f"socketlab/{platform}")))
                 hosts = [node.name for node in self.nodes() if node.platform == platform]
                 self._compose(text, "build", *hosts[:1], report=report, timeout=BUILD_TIMEOUT)
 
