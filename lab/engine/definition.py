@@ -14,6 +14,7 @@ from lab.engine.compose import users_environment
 from lab.engine.prefix_choice import Prefixes
 from lab.errors import UsageError
 from lab.locale import message
+from lab.topology.description import read
 from lab.topology.model import Topology
 from lab.topology.node import PROFILES, Node
 from lab.topology.plan import Plan, plan
@@ -74,7 +75,7 @@ class LabDefinition:
         path = path or topologies.find()
         lab = cls(
             topologies.chosen_name(path, project, environ),
-            topologies.load(path),
+            read(path),
             profile=environ.get("PROFILE", "") if profile is None else profile,
             folder=topologies.ROOT if path.parent == topologies.FOLDER else path.absolute().parent,
             description=path,

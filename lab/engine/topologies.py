@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from lab.errors import UsageError
 from lab.locale import message
-from lab.topology.description import read
-from lab.topology.model import Topology
+from lab.topology.description import FILE, own_name, read
 from lab.topology.plan import plan
-from lab.topology.reading.builder import BESIDE_COMPOSE
+from lab.topology.reading.project_name import allowed_name, described_name
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "topologies"
-LAB_FILE = "lab.toml"
 DEFAULT = "default"
 PROJECT = "socketlab"  # the project of the default lab, as `name` in docker-compose.yml
-
-_NOT_IN_A_NAME = re.compile(r"[^-_a-z0-9]")
 
 
 def names() -> list[str]:
@@ -43,11 +38,11 @@ def find(wanted: str | None = None, folder: Path | None = None) -> Path:
     Without it, lab.toml of ``folder`` (the current one), or else the default topology. Raises UsageError.
     """
     if wanted is None:
-        own = (folder or Path.cwd()) / LAB_FILE
+        own = (folder or Path.cwd()) / FILE
         return own if own.is_file() else FOLDER / f"{DEFAULT}.toml"
     path = Path(wanted)
     if path.is_dir():
-        path /= LAB_FILE
+        path /= FILE
     if path.is_file():
         return path.absolute()
     if wanted in names():
@@ -75,10 +70,8 @@ def project_name(path: Path) -> str:
     """
     if path.parent == FOLDER:
         return PROJECT if path.stem == DEFAULT else f"{PROJECT}-{path.stem}"
-    stem = path.absolute().parent.name if path.name == LAB_FILE else path.stem
-    keys = _keys(path)
-    name = str(keys.get("name") or (f"{stem}{BESIDE_COMPOSE}" if keys.get("compose") else stem))
-    found = _NOT_IN_A_NAME.sub("", name.lower()).lstrip("-_")
+    name = described_name(_keys(path), own_name(path))
+    found = allowed_name(name)
     if not found:
         raise UsageError(
             message("{file}: {name!r} has no letter for a project name; add a `name`", file=path, name=name)
@@ -99,11 +92,6 @@ def _keys(path: Path) -> Mapping[str, object]:
         ) from None
 
 
-def load(path: Path) -> Topology:
-    """The topology that a file describes. Raises UsageError."""
-    return read(path)
-
-
 def chosen_name(path: Path, project: str | None, environ: Mapping[str, str]) -> str:
     """The project's name: the one given, or else that of the environment, or else that of the description."""
     if project is not None:
@@ -116,11 +104,11 @@ def all_names(name: str) -> tuple[frozenset[str], frozenset[str]]:
 
     Raises UsageError.
     """
-    planned = plan(load(shipped(name or DEFAULT)))
+    planned = plan(read(shipped(name or DEFAULT)))
     nodes = (alias for node in planned.nodes for alias in (node.name, *node.names))
     return frozenset(nodes), frozenset(segment.name for segment in planned.segments)
 
 
 def node_names(name: str) -> list[str]:
     """The names of the nodes of a shipped topology. Raises UsageError."""
-    return [node.name for node in plan(load(shipped(name or DEFAULT))).nodes]
+    return [node.name for node in plan(read(shipped(name or DEFAULT))).nodes]

@@ -53,13 +53,17 @@ def read(path: Path) -> Topology:
             message("{file}:{line}: this isn't UTF-8; save the file as UTF-8", file=path, line=line)
         ) from None
     folder = path.absolute().parent
-    default = folder.name if path.name == FILE else path.stem
-    topology = parse(text, file=_shown(path), folder=folder, name=default)
+    topology = parse(text, file=_shown(path), folder=folder, name=own_name(path))
     missing = list(_missing(topology))
     if missing:
         lines = Lines(text)
         raise DescriptionError(_shown(path), ((lines[each.path], each) for each in missing))
     return topology
+
+
+def own_name(path: Path) -> str:
+    """The name for a lab without a `name`: that of its folder, or of the file if it isn't called lab.toml."""
+    return path.absolute().parent.name if path.name == FILE else path.stem
 
 
 def located(error: TopologyError, path: Path) -> TopologyError:

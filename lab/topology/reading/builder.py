@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -15,14 +14,12 @@ from lab.topology import errors
 from lab.topology.errors import Mistake, suggestion
 from lab.topology.model import Attachment, Host, Mount, Router, Segment, Topology, Workload
 from lab.topology.reading.keys import HOST, LAB, ROUTER, SEGMENT, Keys
+from lab.topology.reading.project_name import allowed_name, described_name
 from lab.topology.reading.values import Checker, Wrong, table
 
 Values = Mapping[str, Any]  # the checked values of a table
 
 T = TypeVar("T")
-
-# In the name of a lab that has none itself: a Compose project of the user has the name of the same folder.
-BESIDE_COMPOSE = "-lab"
 
 
 class Builder:
@@ -43,7 +40,7 @@ class Builder:
             name: self._segment(name, each) for name, each in values.get("segments", {}).items()
         }
         return Topology(
-            values.get("name") or project_name(f"{name}{BESIDE_COMPOSE}" if values.get("compose") else name),
+            values.get("name") or allowed_name(described_name(values, name)) or "lab",
             tuple(self._segments.values()),
             tuple(self._host(name, each) for name, each in self._tables(values, "hosts", HOST)),
             tuple(self._router(name, each) for name, each in self._tables(values, "routers", ROUTER)),
@@ -169,8 +166,3 @@ class Builder:
             return any(ip_address(address) in network for network in networks)
         except ValueError:
             return False
-
-
-def project_name(folder: str) -> str:
-    """The project's name for a folder of this name, by the rule of Compose."""
-    return re.sub("[^a-z0-9_-]", "", folder.lower()).lstrip("_-") or "lab"
