@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workloads.described_lab import lab_from, opened
+from tests.described_lab import lab_from, opened
 
 IMAGES = Path(__file__).parents[1] / "images"
 PACKAGED = """

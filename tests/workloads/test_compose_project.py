@@ -6,7 +6,7 @@ import pytest
 
 from lab.engine.workloads.user_config import user_config
 from lab.errors import UsageError
-from tests.workloads.described_lab import lab_from, opened
+from tests.described_lab import lab_from, opened
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("workloads")]
 

@@ -1,7 +1,6 @@
 """The evidence of real networks: two routers in a row, of which one translates addresses."""
 
 import json
-import os
 import subprocess
 import time
 
@@ -10,14 +9,10 @@ import pytest
 from lab.control.collection.evidence_collector import collecting
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
-from lab.engine.client import Engine
 from lab.evidence.diagnosis.diagnose import diagnose
 from lab.evidence.packets.traffic import load
 from lab.evidence.record import Recorder
-from lab.topology.compose.rendering import render
-from lab.topology.description import parse
-from lab.topology.plan import plan
-from tests.infra.conftest import ROOT
+from tests.described_lab import lab_from
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("collection-networks")]
 
@@ -70,23 +65,12 @@ c.sendall(b"done")
 
 
 @pytest.fixture(scope="module")
-def project():
+def project(tmp_path_factory):
     """A lab of this topology."""
-    name = f"socketlab-collection-{os.getpid()}"
-    with Engine() as engine:
-        taken = [subnet for subnet, _ in engine.subnets()]
-    planned = plan(parse(DESCRIPTION, folder=ROOT, name=name), taken=taken, seed=name)
-    text = render(planned, ROOT)
-
-    def compose(*words):
-        argv = ["docker", "compose", "-p", name, "-f", "-", *words]
-        subprocess.run(argv, cwd=ROOT, input=text, text=True, check=True, capture_output=True, timeout=100)
-
-    try:
-        compose("up", "--detach", "--wait")
+    file = tmp_path_factory.mktemp("networks") / "lab.toml"
+    file.write_text(DESCRIPTION)
+    with lab_from(file, "networks") as name:
         yield name
-    finally:
-        compose("down", "--volumes", "--timeout", "1")
 
 
 class Run:

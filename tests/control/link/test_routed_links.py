@@ -5,25 +5,20 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from lab.control.link.measurement import failures
 from lab.control.link.router import LinkFailure
 from lab.control.transport import from_engine
-from lab.engine.client import Engine
 from lab.errors import Unsupported
 from lab.link.settings import Impairment
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import play
-from lab.topology.compose.rendering import render
-from lab.topology.description import parse
-from lab.topology.plan import plan
+from tests.described_lab import lab_from
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("links")]
 
-ROOT = Path(__file__).parents[3]
 DESCRIPTION = """
 [hosts.alice]
 segment = "office"
@@ -53,23 +48,12 @@ LINKS = ["office–dmz", "office–core", "dmz–core", "core–far", "home–dm
 
 
 @pytest.fixture(scope="module")
-def project(lab_topology):
-    """A lab of its own. The session's lab isn't used, but the images are built."""
-    name = f"socketlab-links-{os.getpid()}"
-    with Engine() as engine:
-        taken = [subnet for subnet, _ in engine.subnets()]
-    text = render(plan(parse(DESCRIPTION, name=name), taken=taken, seed=name), ROOT)
-
-    def compose(*words):
-        argv = ["docker", "compose", "-p", name, "-f", "-", *words]
-        done = subprocess.run(argv, cwd=ROOT, input=text, capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-
-    try:
-        compose("up", "--detach", "--wait")
+def project(tmp_path_factory):
+    """A lab of this topology."""
+    file = tmp_path_factory.mktemp("links") / "lab.toml"
+    file.write_text(DESCRIPTION)
+    with lab_from(file, "links") as name:
         yield name
-    finally:
-        compose("down", "--volumes")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Brings up a lab from its description, for tests of the users' containers."""
+"""Brings up a lab from its description, for tests that need another topology than the default."""
 
 import os
 from contextlib import contextmanager
