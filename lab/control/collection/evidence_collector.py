@@ -23,7 +23,7 @@ from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
 from lab.link.impairment_model import PROBE_PORT
 from lab.locale import message
-from lab.topology.node import Interface
+from lab.topology.node import Interface, without_length
 
 WORKERS = 16  # threads that start and stop captures and monitors
 SETTLE = 0.1  # seconds for a packet to leave the router, if the delay isn't known
@@ -116,7 +116,7 @@ class EvidenceCollector:
         monitor.wait_until_watching()
 
     def _capture_segment(self, name: str, host: Host, interface: Interface) -> None:
-        address = interface.address.partition("/")[0]
+        address = without_length(interface.address)
         routers = [each.node for each in self.hosts if each.node.role == "router"]
         expression = NO_PROBES
         if routers and host.node.role == "host":

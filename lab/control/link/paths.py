@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lab.topology.node import Interface, Node
+from lab.topology.node import Interface, Node, without_length
 
 MAX_ROUTERS = 32  # on a way
 
@@ -63,7 +63,7 @@ def _forwarded(
     nodes: Sequence[Node], source: Node, target: Node, router: Node, interface: Interface
 ) -> Way | None:
     """The way to a host by port forwarding on the address of ``interface``."""
-    outside = _plain(interface.address)
+    outside = without_length(interface.address)
     if interface.segment in source.segments:
         before = Way((), source.addresses[source.segments.index(interface.segment)], outside)
     elif found := _follow(nodes, source, outside):
@@ -135,13 +135,9 @@ def _only_router(nodes: Sequence[Node], node: Node) -> str | None:
     for router in nodes:
         for interface in router.interfaces:
             if router.role == "router" and interface.segment in node.segments:
-                return _plain(interface.address)
+                return without_length(interface.address)
     return None
 
 
 def _contains(interface: Interface, address: str) -> bool:
     return ipaddress.ip_address(address) in ipaddress.ip_interface(interface.address).network
-
-
-def _plain(address: str) -> str:
-    return address.partition("/")[0]
