@@ -1,0 +1,1 @@
+"""Returns a node to the state in which it came up."""
