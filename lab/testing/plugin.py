@@ -84,9 +84,15 @@ def lab_topology(request: pytest.FixtureRequest) -> LabProject:
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest) -> Lab:
-    """A running lab with an SSH connection to each host."""
+def shared_lab(request: pytest.FixtureRequest) -> Lab:
+    """A running lab with an SSH connection to each host. All tests of the session share it as it is."""
     return request.config.stash[SESSIONS][LabKind()].lab
+
+
+@pytest.fixture(scope="session")
+def lab(shared_lab: Lab) -> Lab:
+    """The lab of a test."""
+    return shared_lab
 
 
 @pytest.fixture(scope="session")

@@ -46,11 +46,11 @@ def test_arguments_are_refused_and_help_lists_exit_codes():
         {"op": "clear"},
     ],
 )
-def test_a_request_with_invalid_settings_changes_nothing(lab, request_):
-    own = dict(zip(lab.router.node.segments, lab.router.node.addresses, strict=True))
+def test_a_request_with_invalid_settings_changes_nothing(shared_lab, request_):
+    own = dict(zip(shared_lab.router.node.segments, shared_lab.router.node.addresses, strict=True))
     if request_["op"] != "clear" and len(request_) > 1:
         request_ = {"interfaces": own, "between": list(own)} | request_
-    done = lab.router.ask("sudo -n /usr/lib/socketlab/impair", stdin=json.dumps(request_) + "\n")
+    done = shared_lab.router.ask("sudo -n /usr/lib/socketlab/impair", stdin=json.dumps(request_) + "\n")
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("impair: ")
-    assert lab.link.show().settings.is_nothing
+    assert shared_lab.link.show().settings.is_nothing

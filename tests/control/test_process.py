@@ -25,55 +25,55 @@ def test_a_helper_s_output_goes_to_its_callback_and_not_into_the_timeline(lab_to
     assert (bytes(output), helper.errors, events) == (b"out\nquestion\n", "err\n", [])
 
 
-def test_the_last_line_of_a_helper_that_exits_is_the_reason(lab):
-    helper = lab.client.helper("echo no such luck >&2; exit 1", bytearray().extend)
+def test_the_last_line_of_a_helper_that_exits_is_the_reason(shared_lab):
+    helper = shared_lab.client.helper("echo no such luck >&2; exit 1", bytearray().extend)
     with pytest.raises(EnvironmentFailure, match=r"kali: can't help: no such luck"):
         helper.wait_until(lambda: False, "can't help", 10)
 
 
-def test_a_silent_helper_exceeds_the_deadline(lab):
-    helper = lab.client.helper("exec sleep 4721", bytearray().extend)
+def test_a_silent_helper_exceeds_the_deadline(shared_lab):
+    helper = shared_lab.client.helper("exec sleep 4721", bytearray().extend)
     with pytest.raises(HostTimeout, match=r"not within 0.2 s"):
         helper.wait_until(lambda: False, "can't help", 0.2)
     assert not helper.finish(timeout=0.2)
-    assert lab.client.run("pgrep -fx 'sleep 4721'").exit_code == 1
+    assert shared_lab.client.run("pgrep -fx 'sleep 4721'").exit_code == 1
 
 
-def test_a_helper_whose_output_is_refused_is_killed(lab):
+def test_a_helper_whose_output_is_refused_is_killed(shared_lab):
     def refuse(data):
         raise ValueError("no thanks")
 
-    helper = lab.client.helper("echo something; exec sleep 4722", refuse)
+    helper = shared_lab.client.helper("echo something; exec sleep 4722", refuse)
     with pytest.raises(EnvironmentFailure, match=r"can't help: no thanks"):
         helper.wait_until(lambda: False, "can't help", 10)
-    assert lab.client.run("pgrep -fx 'sleep 4722'").exit_code == 1
+    assert shared_lab.client.run("pgrep -fx 'sleep 4722'").exit_code == 1
 
 
-def test_input_for_a_program_that_has_exited_is_discarded(lab):
-    with lab.client.start("true", announce="") as program:
+def test_input_for_a_program_that_has_exited_is_discarded(shared_lab):
+    with shared_lab.client.start("true", announce="") as program:
         program.wait(10)
         program.send("too late")
         program.close_stdin()
     assert program.result.ok
 
 
-def test_a_line_without_an_end_ends_the_monitor_before_it_fills_the_memory(lab, monkeypatch):
+def test_a_line_without_an_end_ends_the_monitor_before_it_fills_the_memory(shared_lab, monkeypatch):
     monkeypatch.setattr(socket_monitor, "PROGRAM", "head -c 300M /dev/zero; exec sleep 4723 #")
-    monitor = SocketMonitor(lab.client, ignore)
+    monitor = SocketMonitor(shared_lab.client, ignore)
     with pytest.raises(EnvironmentFailure, match=r"kali: .*a line of more than 65536 bytes"):
         monitor.wait_until_watching()
     monitor.stop()
     assert "a line of more than 65536 bytes" in monitor.ended
-    assert lab.client.run("pgrep -fx 'sleep 4723'").exit_code == 1
+    assert shared_lab.client.run("pgrep -fx 'sleep 4723'").exit_code == 1
 
 
 @pytest.fixture
-def shadowed(lab):
+def shadowed(shared_lab):
     """Hosts whose user has a file named json.py, as learners do."""
-    for host in lab.hosts:
+    for host in shared_lab.hosts:
         host.put("raise SystemExit('shadowed')\n", "/home/lab/json.py")
     yield
-    for host in lab.hosts:
+    for host in shared_lab.hosts:
         host.run("rm -f /home/lab/json.py")
 
 
@@ -88,9 +88,9 @@ def test_a_json_py_in_the_home_directory_does_not_stop_a_run(lab_topology, tmp_p
     assert (outcome.verdict, outcome.reason) == ("pass", "")
 
 
-def test_evidence_is_collected_again_after_a_helper_s_host_was_off(lab, tmp_path):
+def test_evidence_is_collected_again_after_a_helper_s_host_was_off(shared_lab, tmp_path):
     (tmp_path / "events.jsonl").touch()
-    with collecting(lab.hosts, ignore, tmp_path) as collector:
-        lab.client.reboot()
-        assert lab.client.run("ping -c1 -W2 server").ok
+    with collecting(shared_lab.hosts, ignore, tmp_path) as collector:
+        shared_lab.client.reboot()
+        assert shared_lab.client.run("ping -c1 -W2 server").ok
         assert collector.packets().seen("servers", protocol="icmp")

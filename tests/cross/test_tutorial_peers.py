@@ -41,33 +41,33 @@ def peer(name, host, port, *more):
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_tutorials_client_gets_on_with_our_server(lab, name):
+def test_a_tutorials_client_gets_on_with_our_server(shared_lab, name):
     serve, port, says, prints = CLIENTS[name]
-    with lab.server.start(f"{serve} --port {port}") as server:
-        client = lab.client.run(peer(f"{name}_client", "server", port), stdin=says)
+    with shared_lab.server.start(f"{serve} --port {port}") as server:
+        client = shared_lab.client.run(peer(f"{name}_client", "server", port), stdin=says)
     assert (client.stdout, client.stderr, client.exit_code) == (prints, "", 0)
     assert server.result.exit_code == 0
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_our_client_gets_on_with_a_tutorials_server(lab, name):
+def test_our_client_gets_on_with_a_tutorials_server(shared_lab, name):
     send, says, prints = SERVERS[name]
-    with lab.server.start(peer(f"{name}_server", "0.0.0.0", 0), announce="") as server:
+    with shared_lab.server.start(peer(f"{name}_server", "0.0.0.0", 0), announce="") as server:
         port = server.wait_for_line("")  # the first that it prints; any free one, for most don't reuse theirs
-        client = lab.client.run([*send.split(), "--port", port, "server", *says])
+        client = shared_lab.client.run([*send.split(), "--port", port, "server", *says])
     assert (client.stdout, client.stderr, client.exit_code) == (prints, "", 0)
 
 
-def test_a_tutorials_sender_is_heard_with_its_port(lab):
-    with lab.server.start("lab-udp serve --mode notice --port 2000 --json") as receiver:
-        lab.client.run(peer("notice_client", "server", 2000, "3000"), check=True)
+def test_a_tutorials_sender_is_heard_with_its_port(shared_lab):
+    with shared_lab.server.start("lab-udp serve --mode notice --port 2000 --json") as receiver:
+        shared_lab.client.run(peer("notice_client", "server", 2000, "3000"), check=True)
         receiver.wait_for_line("says")
     (heard,) = [message for message in receiver.messages if message["event"] == "datagram"]
-    assert (heard["host"], heard["port"], heard["text"]) == (lab.client.address, 3000, "你好")
+    assert (heard["host"], heard["port"], heard["text"]) == (shared_lab.client.address, 3000, "你好")
 
 
-def test_a_tutorials_receiver_hears_our_sender(lab):
-    with lab.server.start(peer("notice_server", "0.0.0.0", 2000), announce="2000") as receiver:
-        lab.client.run("lab-udp send --mode notice --bind 3000 --port 2000 server 你好", check=True)
+def test_a_tutorials_receiver_hears_our_sender(shared_lab):
+    with shared_lab.server.start(peer("notice_server", "0.0.0.0", 2000), announce="2000") as receiver:
+        shared_lab.client.run("lab-udp send --mode notice --bind 3000 --port 2000 server 你好", check=True)
         receiver.wait_for_line("你好")
-    assert receiver.lines[1:] == [f"{lab.client.address} 3000 你好"]
+    assert receiver.lines[1:] == [f"{shared_lab.client.address} 3000 你好"]

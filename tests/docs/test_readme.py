@@ -90,11 +90,11 @@ def test_the_scenario_of_readme_passes(lab_topology, tmp_path, monkeypatch):
 
 
 @pytest.mark.lab
-def test_the_test_of_readme_passes(lab):
+def test_the_test_of_readme_passes(shared_lab):
     (source,) = [block for block in blocks("python") if "def test_two_hosts" in block]
     names = {}
     exec(compile(source, "README.md", "exec"), names)
-    names["test_two_hosts"](lab)
+    names["test_two_hosts"](shared_lab)
 
 
 @pytest.mark.lab

@@ -62,8 +62,8 @@ def test_a_file_that_claims_to_be_huge_is_not_allocated():
 
 
 @pytest.mark.lab
-def test_a_huge_file_of_a_node_is_refused(lab, lab_topology):
-    lab.client.run("mkdir -p /tmp/keys && fallocate -l 200M /tmp/keys/user", check=True)
+def test_a_huge_file_of_a_node_is_refused(shared_lab, lab_topology):
+    shared_lab.client.run("mkdir -p /tmp/keys && fallocate -l 200M /tmp/keys/user", check=True)
     tracemalloc.start()
     try:
         with Engine() as engine:
@@ -73,7 +73,7 @@ def test_a_huge_file_of_a_node_is_refused(lab, lab_topology):
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
-        lab.client.run("rm -r /tmp/keys")
+        shared_lab.client.run("rm -r /tmp/keys")
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

@@ -35,17 +35,17 @@ def test_another_host_key_than_the_known_one_is_refused(identity):
 
 
 @pytest.mark.lab
-def test_a_connection_that_broke_leaves_no_socket_open(lab):
-    connection = lab.client.connect()
+def test_a_connection_that_broke_leaves_no_socket_open(shared_lab):
+    connection = shared_lab.client.connect()
     carrier = connection._transport.sock
-    lab.client.run("kill -9 $(ps -o ppid= -p $$)")  # the sshd of this very connection
+    shared_lab.client.run("kill -9 $(ps -o ppid= -p $$)")  # the sshd of this very connection
     until = time.monotonic() + 10
     while connection.alive:
         assert time.monotonic() < until, "the connection outlived its sshd"
         time.sleep(0.01)
-    lab.client.disconnect()
+    shared_lab.client.disconnect()
     assert carrier._socket.fileno() == -1
-    assert lab.client.run("echo back").stdout == "back\n"
+    assert shared_lab.client.run("echo back").stdout == "back\n"
 
 
 def test_a_host_missing_from_known_hosts_is_reported():

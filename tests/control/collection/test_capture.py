@@ -61,13 +61,13 @@ def collected(lab, tmp_path, **options):
 
 
 @needs_lab
-def test_every_packet_of_a_burst_is_available_at_once(lab, tmp_path):
+def test_every_packet_of_a_burst_is_available_at_once(shared_lab, tmp_path):
     """The packets are read as soon as the sender exits, when tcpdump may still hold the last one."""
-    with collected(lab, tmp_path) as collector:
+    with collected(shared_lab, tmp_path) as collector:
         for count in (1, 500, 37):
             before = len(collector.packets().seen("servers", dport=7099))
-            send = f"for n in range({count}): s.sendto(b'%d' % n, ({lab.server.address!r}, 7099))"
-            lab.client.run(["python3", "-c", UDP + send], check=True)
+            send = f"for n in range({count}): s.sendto(b'%d' % n, ({shared_lab.server.address!r}, 7099))"
+            shared_lab.client.run(["python3", "-c", UDP + send], check=True)
             traffic = collector.packets()
             assert len(traffic.seen("servers", dport=7099)) - before == count
             assert len(traffic.seen("clients", dport=7099)) - before == count
@@ -77,13 +77,13 @@ def test_every_packet_of_a_burst_is_available_at_once(lab, tmp_path):
 
 
 @needs_lab
-def test_segments_are_found_by_address_and_mgmt_is_on_neither(lab, tmp_path):
-    with collected(lab, tmp_path) as collector:
-        lab.client.run("true", check=True)  # SSH, which passes over mgmt
-        ping = f"ping -c 1 -W 2 {lab.server.address}"
-        assert lab.client.run(ping).ok
+def test_segments_are_found_by_address_and_mgmt_is_on_neither(shared_lab, tmp_path):
+    with collected(shared_lab, tmp_path) as collector:
+        shared_lab.client.run("true", check=True)  # SSH, which passes over mgmt
+        ping = f"ping -c 1 -W 2 {shared_lab.server.address}"
+        assert shared_lab.client.run(ping).ok
         traffic = collector.packets()
-    for name, address in zip(lab.router.node.segments, lab.router.node.addresses, strict=True):
+    for name, address in zip(shared_lab.router.node.segments, shared_lab.router.node.addresses, strict=True):
         assert address in traffic.captures[name].router
         assert [p.label for p in traffic.seen(name, protocol="icmp")] == [
             "ICMP echo request",
@@ -94,10 +94,14 @@ def test_segments_are_found_by_address_and_mgmt_is_on_neither(lab, tmp_path):
 
 
 @needs_lab
-def test_the_files_have_the_same_packets(lab, tmp_path):
-    with collected(lab, tmp_path) as collector:
-        lab.client.run(["python3", "-c", UDP + f"s.sendto(b'x', ({lab.server.address!r}, 7098))"], check=True)
-    nodes = {h.title: {"addresses": h.node.addresses, "addresses6": h.node.addresses6} for h in lab.hosts}
+def test_the_files_have_the_same_packets(shared_lab, tmp_path):
+    with collected(shared_lab, tmp_path) as collector:
+        shared_lab.client.run(
+            ["python3", "-c", UDP + f"s.sendto(b'x', ({shared_lab.server.address!r}, 7098))"], check=True
+        )
+    nodes = {
+        h.title: {"addresses": h.node.addresses, "addresses6": h.node.addresses6} for h in shared_lab.hosts
+    }
     (tmp_path / "record.json").write_text(json.dumps(collector.to_dict() | {"nodes": nodes}))
     again = load(tmp_path)
     assert [d.to_dict() for d in again.datagrams()] == [d.to_dict() for d in collector.traffic.datagrams()]
@@ -105,10 +109,10 @@ def test_the_files_have_the_same_packets(lab, tmp_path):
 
 
 @needs_lab
-def test_packets_are_cut_at_snaplen_and_keep_their_length(lab, tmp_path):
-    with collected(lab, tmp_path, snaplen=128) as collector:
-        send = f"s.sendto(b'x' * 1400, ({lab.server.address!r}, 7097))"
-        lab.client.run(["python3", "-c", UDP + send], check=True)
+def test_packets_are_cut_at_snaplen_and_keep_their_length(shared_lab, tmp_path):
+    with collected(shared_lab, tmp_path, snaplen=128) as collector:
+        send = f"s.sendto(b'x' * 1400, ({shared_lab.server.address!r}, 7097))"
+        shared_lab.client.run(["python3", "-c", UDP + send], check=True)
         (packet,) = collector.packets().seen("servers", dport=7097)
     assert packet.length == 1400
     assert len(packet.payload) == 128 - 14 - 20 - 8
@@ -116,10 +120,10 @@ def test_packets_are_cut_at_snaplen_and_keep_their_length(lab, tmp_path):
 
 
 @needs_lab
-def test_packets_omitted_from_a_long_capture_are_reported(lab, tmp_path):
-    with collected(lab, tmp_path, limit=20_000) as collector:
-        send = f"for n in range(2000): s.sendto(b'%d' % n, ({lab.server.address!r}, 7096))"
-        lab.client.run(["python3", "-c", UDP + send], check=True)
+def test_packets_omitted_from_a_long_capture_are_reported(shared_lab, tmp_path):
+    with collected(shared_lab, tmp_path, limit=20_000) as collector:
+        send = f"for n in range(2000): s.sendto(b'%d' % n, ({shared_lab.server.address!r}, 7096))"
+        shared_lab.client.run(["python3", "-c", UDP + send], check=True)
     about = collector.traffic.captures["clients"]
     assert about.cut > 1_500
     assert not collector.traffic.complete
@@ -130,29 +134,29 @@ def test_packets_omitted_from_a_long_capture_are_reported(lab, tmp_path):
 
 
 @needs_lab
-def test_a_host_is_captured_on_request(lab, tmp_path):
-    with collected(lab, tmp_path) as collector:
-        with collector.capture(lab.server, "udp port 7095"):
-            send = f"for port in (7095, 7094): s.sendto(b'x', ({lab.server.address!r}, port))"
-            lab.client.run(["python3", "-c", UDP + send], check=True)
+def test_a_host_is_captured_on_request(shared_lab, tmp_path):
+    with collected(shared_lab, tmp_path) as collector:
+        with collector.capture(shared_lab.server, "udp port 7095"):
+            send = f"for port in (7095, 7094): s.sendto(b'x', ({shared_lab.server.address!r}, port))"
+            shared_lab.client.run(["python3", "-c", UDP + send], check=True)
     assert len(list(pcap.read(tmp_path / "win10.pcapng"))) == 1
     assert [about["name"] for about in collector.to_dict()["captures"]] == ["clients", "servers", "win10"]
 
 
 @needs_lab
-def test_an_impossible_capture_is_refused_in_one_line(lab):
+def test_an_impossible_capture_is_refused_in_one_line(shared_lab):
     for address, expression, why in (
         ("203.0.113.1", "", "no interface has"),
-        (lab.router.address, "tcp prt", "filter"),
+        (shared_lab.router.address, "tcp prt", "filter"),
     ):
-        capture = Capture(lab.router, "x", address, expression=expression)
+        capture = Capture(shared_lab.router, "x", address, expression=expression)
         with pytest.raises(EnvironmentFailure, match=why):
             capture.wait_until_listening()
 
 
 @needs_lab
-def test_a_capture_whose_program_dies_is_reported(lab, tmp_path):
-    with collected(lab, tmp_path) as collector:
+def test_a_capture_whose_program_dies_is_reported(shared_lab, tmp_path):
+    with collected(shared_lab, tmp_path) as collector:
         collector.segments[0]._process.signal("KILL")
         collector.segments[0]._process.finish()
     assert collector.segments[0].about.ended
@@ -161,10 +165,10 @@ def test_a_capture_whose_program_dies_is_reported(lab, tmp_path):
 
 
 @needs_lab
-def test_nothing_is_left_running_on_the_hosts(lab, tmp_path):
-    with collected(lab, tmp_path):
+def test_nothing_is_left_running_on_the_hosts(shared_lab, tmp_path):
+    with collected(shared_lab, tmp_path):
         pass
-    for host in lab.hosts:
+    for host in shared_lab.hosts:
         assert host.run("pgrep -fa 'tcpdump|sockwatch' | grep -v pgrep").stdout == ""
 
 
@@ -180,10 +184,10 @@ def knock(lab):
 
 
 @needs_lab
-def test_lab_capture_shows_packets_as_they_pass_until_ctrl_c(lab, lab_topology):
+def test_lab_capture_shows_packets_as_they_pass_until_ctrl_c(shared_lab, lab_topology):
     with live(lab_topology, "client", "udp", "port", "7093") as child:
         assert b"capturing on kali" in child.stderr.readline()
-        knock(lab)
+        knock(shared_lab)
         assert b"7093: UDP, length 5" in child.stdout.readline()
         child.send_signal(signal.SIGINT)
         _, said = child.communicate(timeout=20)
@@ -191,13 +195,13 @@ def test_lab_capture_shows_packets_as_they_pass_until_ctrl_c(lab, lab_topology):
 
 
 @needs_lab
-def test_lab_capture_writes_a_file_that_wireshark_reads(lab, lab_topology, tmp_path):
+def test_lab_capture_writes_a_file_that_wireshark_reads(shared_lab, lab_topology, tmp_path):
     file = tmp_path / "a.pcapng"
     with live(
         lab_topology, "router", "--segment", "servers", "-c", "1", "-w", str(file), "udp port 7093"
     ) as child:
         child.stderr.readline()
-        knock(lab)
+        knock(shared_lab)
         child.communicate(timeout=20)
     assert child.returncode == 0
     (frame,) = pcap.read(file)

@@ -73,9 +73,9 @@ def test_nodes_of_one_kernel_share_the_most_precise_clock_offset():
 
 
 @pytest.fixture
-def collector(lab, tmp_path):
+def collector(shared_lab, tmp_path):
     recorder = Recorder(tmp_path, "monitor")
-    with collecting(lab.hosts, recorder.observe, recorder.folder) as found:
+    with collecting(shared_lab.hosts, recorder.observe, recorder.folder) as found:
         yield found
     recorder.close()
 
@@ -86,12 +86,14 @@ def state_of(collector, socket):
 
 
 @needs_lab
-def test_states_of_both_ends_from_listen_to_the_end(lab, collector):
-    with lab.server.start("lab-echo serve --mode reverse --port 7201") as server:
+def test_states_of_both_ends_from_listen_to_the_end(shared_lab, collector):
+    with shared_lab.server.start("lab-echo serve --mode reverse --port 7201") as server:
         program = (
             "import socket, sys\nc = socket.create_connection(('win10', 7201))\nprint('there', flush=True)\n"
         )
-        with lab.client.start(["python3", "-c", program + "sys.stdin.read()"], announce="there") as client:
+        with shared_lab.client.start(
+            ["python3", "-c", program + "sys.stdin.read()"], announce="there"
+        ) as client:
             sockets = socket_histories(collector.evidence().events)
             (listener,) = [s for s in sockets if s.port == 7201 and "LISTEN" in s.names]
             assert listener.command.endswith("--port 7201")
@@ -111,9 +113,9 @@ def test_states_of_both_ends_from_listen_to_the_end(lab, collector):
 
 
 @needs_lab
-def test_a_changed_counter_is_reported_with_its_host(lab, collector):
+def test_a_changed_counter_is_reported_with_its_host(shared_lab, collector):
     send = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('win10', 7202))"
-    lab.client.run(["python3", "-c", send], check=True)
+    shared_lab.client.run(["python3", "-c", send], check=True)
     deadline = time.monotonic() + 10
     while not collector.evidence().counter_change("win10", "Udp.NoPorts"):
         assert time.monotonic() < deadline
@@ -121,34 +123,34 @@ def test_a_changed_counter_is_reported_with_its_host(lab, collector):
 
 
 @needs_lab
-def test_the_controller_s_own_sockets_are_not_reported(lab, collector):
-    lab.client.run("true", check=True)
-    lab.client.run(["ssh", "-o", "BatchMode=yes", "win10", "true"], check=True)
+def test_the_controller_s_own_sockets_are_not_reported(shared_lab, collector):
+    shared_lab.client.run("true", check=True)
+    shared_lab.client.run(["ssh", "-o", "BatchMode=yes", "win10", "true"], check=True)
     seen = [s for s in socket_histories(collector.evidence().events) if 22 in (s.port, s.remote_port)]
     assert "kali" in {s.node for s in seen}  # whose TIME_WAIT stays for a minute
-    segments = [a for host in lab.hosts for a in (*host.node.addresses, *host.node.addresses6)]
+    segments = [a for host in shared_lab.hosts for a in (*host.node.addresses, *host.node.addresses6)]
     assert [s for s in seen if s.local.address not in segments] == []
 
 
 @needs_lab
-def test_a_frozen_host_does_not_block_the_collection(lab, collector):
-    with lab.server.paused():
+def test_a_frozen_host_does_not_block_the_collection(shared_lab, collector):
+    with shared_lab.server.paused():
         started = time.monotonic()
         collector.evidence()
         assert time.monotonic() - started < 30
-    with lab.server.start("lab-echo serve --mode hello --port 7203"):
+    with shared_lab.server.start("lab-echo serve --mode hello --port 7203"):
         assert any(s.port == 7203 for s in socket_histories(collector.evidence().events))
 
 
 @needs_lab
-def test_after_a_power_cut_old_sockets_are_closed_and_new_ones_are_reported(lab, collector):
-    with lab.server.start("lab-echo serve --mode hello --port 7204"):
+def test_after_a_power_cut_old_sockets_are_closed_and_new_ones_are_reported(shared_lab, collector):
+    with shared_lab.server.start("lab-echo serve --mode hello --port 7204"):
         assert any(s.port == 7204 and s.ended is None for s in socket_histories(collector.evidence().events))
-        lab.server.power_off()
-    lab.server.power_on()
+        shared_lab.server.power_off()
+    shared_lab.server.power_on()
     (before,) = [s for s in socket_histories(collector.evidence().events) if s.port == 7204]
     assert before.ended is not None
-    with lab.server.start("lab-echo serve --mode hello --port 7204"):
+    with shared_lab.server.start("lab-echo serve --mode hello --port 7204"):
         assert [s.ended is None for s in socket_histories(collector.evidence().events) if s.port == 7204] == [
             False,
             True,
@@ -156,10 +158,10 @@ def test_after_a_power_cut_old_sockets_are_closed_and_new_ones_are_reported(lab,
 
 
 @needs_lab
-def test_the_record_has_the_clock_offsets(lab, collector):
+def test_the_record_has_the_clock_offsets(shared_lab, collector):
     collector.packets()
     clocks = collector.to_dict()["clocks"]
-    assert set(clocks) == {host.title for host in lab.hosts}
+    assert set(clocks) == {host.title for host in shared_lab.hosts}
     for clock in clocks.values():
         assert clock["uncertainty"] < 1.0
     assert read_events(collector.folder) is not None

@@ -191,11 +191,11 @@ def test_a_lab_that_was_up_survives_a_second_up(project):
     assert {r.id for r in left_of(project.project)} == before
 
 
-def test_two_labs_side_by_side_are_isolated(project, lab):
+def test_two_labs_side_by_side_are_isolated(project, shared_lab):
     project.up()
     with from_engine(project.project) as other:
-        assert other.client.address != lab.client.address
-        for here, there in ((lab, other), (other, lab)):
+        assert other.client.address != shared_lab.client.address
+        for here, there in ((shared_lab, other), (other, shared_lab)):
             assert here.client.run("ping -c1 -W2 server").ok
             for address in (there.server.address, there.server.address6):
                 assert not here.client.run(f"ping -c1 -W1 {address}").ok, f"{address} is in the other lab"
