@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.rig import Rig
 from benchmarks.table import BYTES, FAILURES, SECONDS, CannotMeasure, Table, explain
 from benchmarks.up import with_free_prefixes
-from lab.engine import topologies
+from lab import shipped
 from lab.engine.lifecycle.project import LabProject
 
 COUNTS = (3, 10, 25, 50)
@@ -144,7 +144,7 @@ OTHERS: Mapping[str, Callable[[int, Path], Tool]] = {"containerlab": containerla
 def command(argv: list[str], environment: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(
         argv,
-        cwd=topologies.ROOT,
+        cwd=shipped.ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,

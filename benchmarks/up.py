@@ -13,8 +13,8 @@ from benchmarks.table import SECONDS, Table, Way, alternate
 from lab.control.transport import from_engine
 from lab.engine import prefix_choice, topologies
 from lab.engine.client import Engine
-from lab.engine.definition import COMPOSE_FILE
 from lab.engine.lifecycle.project import LabProject
+from lab.shipped import COMPOSE_FILE, ROOT
 
 TIMEOUT = 180
 BARE, API, CLI = "docker compose up --wait", "LabProject.up, Host.run on each", "lab up"
@@ -71,4 +71,4 @@ def through_python(project: LabProject) -> None:
 
 def through_cli(project: LabProject) -> None:
     argv = [sys.executable, "-m", "lab", "up", "--quiet", "--project", project.project]
-    subprocess.run(argv, cwd=topologies.ROOT, capture_output=True, check=True, timeout=TIMEOUT)
+    subprocess.run(argv, cwd=ROOT, capture_output=True, check=True, timeout=TIMEOUT)

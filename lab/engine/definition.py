@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from lab import shipped
 from lab.engine import prefix_choice, topologies
 from lab.engine.compose import users_environment
 from lab.engine.prefix_choice import Prefixes
@@ -19,8 +20,6 @@ from lab.topology.model import Topology
 from lab.topology.node import PROFILES, Node
 from lab.topology.plan import Plan, plan
 from lab.topology.prefixes import Network
-
-COMPOSE_FILE = topologies.ROOT / "docker-compose.yml"  # of the default topology
 
 _PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # Compose's own rule
 
@@ -38,7 +37,7 @@ class LabDefinition:
     prefixes: Prefixes = field(default_factory=dict)
     profile: str = ""  # one of PROFILES, or none
     free: bool = False
-    folder: Path = topologies.ROOT  # Compose reads its .env
+    folder: Path = shipped.ROOT  # Compose reads its .env
     description: Path | None = None  # the file that describes the topology
     compose_file: Path | None = None  # a Compose file of this topology; its prefixes are variables
 
@@ -77,9 +76,9 @@ class LabDefinition:
             topologies.chosen_name(path, project, environ),
             read(path),
             profile=environ.get("PROFILE", "") if profile is None else profile,
-            folder=topologies.ROOT if path.parent == topologies.FOLDER else path.absolute().parent,
+            folder=shipped.ROOT if path.parent == topologies.FOLDER else path.absolute().parent,
             description=path,
-            compose_file=COMPOSE_FILE if path == topologies.default() else None,
+            compose_file=shipped.COMPOSE_FILE if path == topologies.default() else None,
         )
         known = prefix_choice.of_plan(lab.plan())
         given = prefix_choice.given(prefixes, known)
@@ -95,7 +94,7 @@ class LabDefinition:
     @property
     def is_default(self) -> bool:
         """True if it has the default topology."""
-        return self.compose_file is not None
+        return self.description == topologies.default()
 
     def plan(self, taken: Iterable[Network] = (), seed: str = "") -> Plan:
         """The plan of the lab. Free prefixes avoid ``taken`` and depend on ``seed``. Raises UsageError."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import shipped
 from lab.engine.workloads.user_config import user_config
 from lab.locale import Message
-from lab.topology.compose.rendering import render
+from lab.topology.compose.rendering import Folders, render
 from lab.topology.compose.workloads import workload_services
 from lab.topology.plan import Plan
+
+FOLDERS = Folders(shipped.CODE, shipped.SCENARIOS, shipped.IMAGES)
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Rendered:
     left_out: tuple[Message, ...] = ()
 
 
-def rendered(plan: Plan, root: Path) -> Rendered:
-    """The Compose file of a plan; ``root`` is the checkout. Raises UsageError, EnvironmentFailure."""
+def rendered(plan: Plan) -> Rendered:
+    """The Compose file of a plan. Raises UsageError, EnvironmentFailure."""
     workloads = workload_services(plan, user_config(Path(plan.compose)) if plan.compose else None)
-    return Rendered(render(plan, root, workloads), workloads.left_out)
+    return Rendered(render(plan, FOLDERS, workloads), workloads.left_out)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from lab.errors import UsageError
 from lab.locale import message
+from lab.shipped import TOPOLOGIES
 from lab.topology.description import FILE, own_name, read
 from lab.topology.plan import plan
 from lab.topology.reading.project_name import allowed_name, described_name
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "topologies"
+FOLDER = TOPOLOGIES
 DEFAULT = "default"
 PROJECT = "socketlab"  # the project of the default lab, as `name` in docker-compose.yml
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lab import shipped
 from lab.engine import topologies
 from lab.errors import UsageError
 from lab.locale import message
@@ -25,7 +26,7 @@ from lab.topology.node import PROFILES
 if TYPE_CHECKING:
     from lab.control.lab import Lab
 
-FOLDER = Path(os.environ.get("LAB_SCENARIOS") or Path(__file__).parents[2] / "scenarios")
+FOLDER = Path(os.environ.get("LAB_SCENARIOS") or shipped.SCENARIOS)
 
 VARIANTS = ("broken", "fixed")
 # Properties of some labs only: each host's own name is that of the topology; IPv6; SSH from host to host.

@@ -11,6 +11,7 @@ from lab.control.host import Host
 from lab.control.lab import Lab
 from lab.control.transport import from_engine
 from lab.engine.client import Engine
+from lab.engine.rendering import FOLDERS
 from lab.topology.compose.rendering import render
 from lab.topology.description import parse
 from lab.topology.plan import Plan, plan
@@ -100,7 +101,7 @@ def compose(planned: Plan, *words: str, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def routed(planned: Plan) -> Iterator[Lab]:
-    text = render(planned, ROOT)
+    text = render(planned, FOLDERS)
     try:
         compose(planned, "up", "--detach", "--wait", text=text)
         with from_engine(planned.name) as lab:

@@ -191,7 +191,7 @@ class LabProject(LabDefinition):
         if self.compose_file:
             return Rendered(self.compose_file.read_text(encoding="utf-8"))
         try:
-            return rendered(plan, topologies.ROOT)
+            return rendered(plan)
         except TopologyError as error:
             raise (located(error, self.description) if self.description else error) from None
 

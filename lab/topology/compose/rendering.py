@@ -28,12 +28,24 @@ TEMPLATE = "compose.yml.jinja"
 BASE = "${SERVER_BASE:-debian:trixie-slim}"  # the base image, unless the description names another one
 
 
-def render(plan: Plan, root: Path, workloads: WorkloadServices | None = None) -> str:
-    """The Compose file of a user's lab. ``root`` is the checkout, with the images and the nodes' code.
+@dataclass(frozen=True)
+class Folders:
+    """Folders of this machine: the code and the scenarios that the nodes mount, and the images' sources."""
+
+    code: Path | str
+    scenarios: Path | str
+    images: Path | str
+
+
+CHECKOUT = Folders("./lab", "./scenarios", "./images")  # relative to docker-compose.yml
+
+
+def render(plan: Plan, folders: Folders, workloads: WorkloadServices | None = None) -> str:
+    """The Compose file of a user's lab.
 
     ``workloads`` is needed if the plan has services of the user's own Compose file.
     """
-    return _rendered(plan, root=root, workloads=workloads or workload_services(plan))
+    return _rendered(plan, folders, workloads=workloads or workload_services(plan))
 
 
 def render_with_variables(plan: Plan, heading: str) -> str:
@@ -44,7 +56,7 @@ def render_with_variables(plan: Plan, heading: str) -> str:
     """
     networks = [(segment.name, each) for segment in plan.segments for each in segment.networks()]
     networks.append(("mgmt", plan.mgmt))
-    text = _rendered(plan, root=".", workloads=WorkloadServices(), networks=[str(n) for _, n in networks])
+    text = _rendered(plan, CHECKOUT, workloads=WorkloadServices(), networks=[str(n) for _, n in networks])
     for name, network in networks:
         text = _with_variable(text, name, network)
     return f"{heading}\n{text}"
@@ -95,7 +107,7 @@ def _image(host: Host) -> tuple[str, str]:
 
 
 def _rendered(
-    plan: Plan, *, root: Path | str, workloads: WorkloadServices, networks: Sequence[str] = ()
+    plan: Plan, folders: Folders, *, workloads: WorkloadServices, networks: Sequence[str] = ()
 ) -> str:
     """The text without a heading. ``networks`` are those with variables; such a file has a runner."""
     services = [_service(node, plan.hosts.get(node.name)) for node in plan.nodes]
@@ -106,7 +118,7 @@ def _rendered(
         topology=to_file(map(_escaped, plan.nodes)).rstrip(),
         version=_version(plan.nodes, networks),
         base=BASE,
-        root=root,
+        folders=folders,
         workloads=workloads,
         runner=bool(networks),
     )

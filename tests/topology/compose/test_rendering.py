@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.topology.compose.rendering import render, render_with_variables
+from lab.topology.compose.rendering import Folders, render, render_with_variables
 from lab.topology.description import read
 from lab.topology.model import (
     Attachment,
@@ -27,6 +27,7 @@ from lab.topology.node import from_file
 from lab.topology.plan import plan
 
 ROOT = Path(__file__).parents[3]
+FOLDERS = Folders(ROOT / "lab", ROOT / "scenarios", ROOT / "images")
 
 ALICE = Host("alice", (Attachment("home"),), count=2, mounts=(Mount("/srv/my $files", "/src", True),))
 NGINX = Workload("nginx:1", ready=Ready("log", 0, "$up"))
@@ -86,7 +87,7 @@ def check_services(project, planned):
 @pytest.fixture(scope="module")
 def chain():
     planned = plan(CHAIN)
-    project = resolved(render(planned, ROOT))
+    project = resolved(render(planned, FOLDERS))
     return planned, project
 
 
@@ -158,7 +159,7 @@ def test_only_a_router_that_translates_has_the_settings_of_connection_tracking(c
 
 def test_the_nodes_of_a_large_lab_are_checked_less_often_while_they_start():
     def start_interval(count):
-        project = resolved(render(plan(replace(CHAIN, hosts=(replace(ALICE, count=count), WEB))), ROOT))
+        project = resolved(render(plan(replace(CHAIN, hosts=(replace(ALICE, count=count), WEB))), FOLDERS))
         return project["services"]["edge"]["healthcheck"]["start_interval"]
 
     assert start_interval(2) == "150ms"
@@ -167,7 +168,7 @@ def test_the_nodes_of_a_large_lab_are_checked_less_often_while_they_start():
 
 def test_a_container_is_replaced_if_another_node_changes():
     def version(topology):
-        project = resolved(render(plan(topology), ROOT))
+        project = resolved(render(plan(topology), FOLDERS))
         services = project["services"].values()
         return {each["labels"].get("socketlab.topology") for each in services} - {None}
 
@@ -177,7 +178,8 @@ def test_a_container_is_replaced_if_another_node_changes():
 
 
 def test_a_path_with_special_characters_is_quoted():
-    project = resolved(render(plan(CHAIN), Path("/a #b/$c")))
+    folder = Path("/a #b/$c")
+    project = resolved(render(plan(CHAIN), Folders(folder / "lab", folder / "scenarios", folder / "images")))
     sources = {each["source"] for each in project["services"]["edge"]["volumes"]}
     assert "/a #b/$$c/lab" in sources
 
