@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.control.collection.capture import Capture
-from lab.control.collection.evidence_collector import EvidenceCollector
+from lab.control.collection.evidence_collector import EvidenceCollector, Options, collecting
 from lab.control.host import Host
 from lab.control.link.links import Links
 from lab.control.link.partition import Partition
+from lab.control.observers import EventFanout
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
 from lab.evidence.events import Event, Note, Observe, VariantBegan
@@ -23,6 +25,10 @@ from lab.locale import message
 
 WORKERS = 16  # threads: more than the machine has cores, as they wait for the nodes
 CLAIM = "/tmp/socketlab-run"  # on the router; the current run holds a lock on it
+
+
+def ignore(_: Event) -> None:
+    """Ignores an event."""
 
 
 class NoSuchNode(UsageError, AttributeError):
@@ -38,17 +44,20 @@ class Lab:
     ``is_inventory``: its hosts are real machines.
 
     ``random`` is for a scenario's random choices; its seed is in the record.
+
+    ``observers`` get the events of the hosts, programs and links.
     """
 
     is_inventory = False
 
     def __init__(self, hosts: Iterable[Host], observe: Observe, title: str) -> None:
+        """``observe`` is an observer, or the EventFanout to which the hosts report."""
         self.hosts = list(hosts)
         self.title = title
         self.random = random.Random()
-        self.collector: EvidenceCollector | None = None  # while a scenario is played
-        self.link = Links(self.hosts, observe)
-        self._observe = observe
+        self.observers = observe if isinstance(observe, EventFanout) else EventFanout(observe)
+        self.link = Links(self.hosts, self.observers)
+        self._recording: EvidenceCollector | None = None
         self._by_name = {name: host for host in self.hosts for name in {host.name, *host.node.names}}
 
     def __getitem__(self, name: str) -> Host:
@@ -79,11 +88,11 @@ class Lab:
 
     def note(self, text: str) -> None:
         """Adds a line of the scenario to the timeline."""
-        self._observe(Note(time.time(), "lab", text))
+        self.observers(Note(time.time(), "lab", text))
 
     def begin(self, variant: str) -> None:
         """Marks the following events in the timeline as those of this variant of the scenario."""
-        self._observe(VariantBegan(time.time(), "lab", variant))
+        self.observers(VariantBegan(time.time(), "lab", variant))
 
     def partition(
         self, *sets: Iterable[Host | str] | Host | str, one_way: bool = False, verify: bool = True
@@ -102,25 +111,51 @@ class Lab:
         return self.link.separate(in_order, one_way=one_way, verify=verify)
 
     def packets(self) -> Traffic:
-        """The packets between the hosts so far in this run. Raises UsageError if there is no run."""
-        return self._running_collector().packets()
+        """The packets between the hosts so far in this recording. Raises UsageError if there is none."""
+        return self._current_recording().packets()
 
     def states(self) -> list[SocketHistory]:
-        """The sockets of all nodes so far in this run, each with its states over time."""
-        return socket_histories(self._running_collector().evidence().events)
+        """The sockets of all nodes so far in this recording, each with its states over time."""
+        return socket_histories(self._current_recording().evidence().events)
 
     def diagnosis(self, since: float = 0.0) -> Diagnosis:
         """The diagnosis of what went wrong so far, or since a time.time() value."""
-        return diagnose(self._running_collector().evidence(since))
+        return diagnose(self._current_recording().evidence(since))
 
     def capture(self, host: str, expression: str = "") -> AbstractContextManager[Capture]:
         """Captures on a host's own segment while the context lasts, into HOST.pcapng in the run's folder."""
-        return self._running_collector().capture(self[host], expression)
+        return self._current_recording().capture(self[host], expression)
 
-    def _running_collector(self) -> EvidenceCollector:
-        if self.collector is None:
+    def _current_recording(self) -> EvidenceCollector:
+        if self._recording is None:
             raise UsageError("packets and states are collected only while a scenario is played")
-        return self.collector
+        return self._recording
+
+    @contextmanager
+    def observed_by(self, observe: Observe) -> Iterator[Lab]:
+        """Passes all events to ``observe`` too while the context lasts. Yields this lab."""
+        with self.observers.also(observe):
+            yield self
+
+    @contextmanager
+    def recording(
+        self, folder: Path, *, observe: Observe = ignore, options: Options | None = None
+    ) -> Iterator[EvidenceCollector]:
+        """Records the packets, socket states and containers' output while the context lasts.
+
+        ``observe`` gets all events of the lab; it has to write them to ``folder``, as a Recorder does. The
+        captures are written to ``folder`` when the context ends. ``packets``, ``states``, ``diagnosis`` and
+        ``capture`` are about this recording. Raises EnvironmentFailure, HostTimeout, and UsageError if there
+        is a recording already.
+        """
+        if self._recording is not None:
+            raise UsageError("this lab is recorded already: end that recording first")
+        with self.observers.also(observe):
+            try:
+                with collecting(self.hosts, self.observers, folder, options) as self._recording:
+                    yield self._recording
+            finally:
+                self._recording = None
 
     def connect(self) -> None:
         """Logs in to all nodes, to several at the same time. Raises EnvironmentFailure."""
@@ -155,7 +190,3 @@ class Lab:
     def close(self) -> None:
         for host in self.hosts:
             host.disconnect()
-
-
-def ignore(_: Event) -> None:
-    """Ignores an event."""

@@ -13,6 +13,7 @@ from lab.control.faults import Power
 from lab.control.host import Host
 from lab.control.lab import Lab, ignore
 from lab.control.machines import Machine, MachineLab
+from lab.control.observers import EventFanout
 from lab.control.workload import Workload
 from lab.evidence.events import Observe
 from lab.remote.ssh import Connection
@@ -64,11 +65,12 @@ def _opened(
     host: type[Host] = Host,
     lab_of: type[Lab] = Lab,
 ) -> Iterator[Lab]:
+    observers = EventFanout(observe)
     hosts = [
-        host(node, partial(transport.dial, node), transport.power(node), observe, transport.workload(node))
+        host(node, partial(transport.dial, node), transport.power(node), observers, transport.workload(node))
         for node in transport.nodes()
     ]
-    lab = lab_of(hosts, observe, title)
+    lab = lab_of(hosts, observers, title)
     try:
         yield lab
     finally:

@@ -6,7 +6,6 @@ import json
 import platform
 import random
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -16,12 +15,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from lab.control.collection.evidence_collector import Options, collecting
+from lab.control.collection.evidence_collector import Options
 from lab.control.lab import Lab, NoSuchNode
+from lab.control.observers import EventFanout
 from lab.errors import LabError, Unsupported
 from lab.evidence import trace
 from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
-from lab.evidence.events import Event, Note, Observe, VerdictGiven
+from lab.evidence.events import Note, Observe, VerdictGiven
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import Recorder, read_events
 from lab.locale import message
@@ -69,19 +69,6 @@ class Outcome:
         return EXIT_CODES[self.verdict]
 
 
-@dataclass
-class _EventFanout:
-    """Passes each event to every observer, one at a time: events come from several threads."""
-
-    observers: list[Observe]
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def observe(self, event: Event) -> None:
-        with self.lock:
-            for observer in self.observers:
-                observer(event)
-
-
 def play(
     scenario: Scenario,
     open_lab: OpenLab,
@@ -93,25 +80,27 @@ def play(
 ) -> Outcome:
     """Plays ``scenario`` on the lab that ``open_lab`` opens. ``observe`` is called with each event.
 
+    To play on a lab that is already open, pass its ``observed_by``.
+
     An exception raised by the scenario becomes a verdict. Raises only KeyboardInterrupt, and LabError if the
     lab can't be reached. The record is always written.
     """
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     recorder = Recorder(runs, scenario.name)
-    fanout = _EventFanout([recorder.observe, observe])
+    fanout = EventFanout(recorder.observe, observe)
     outcome = Outcome(scenario, recorder.folder)
     about: dict[str, Any] = {"scenario": scenario.name, "title": scenario.title, "seed": seed}
     started = time.time()
     try:
-        with open_lab(fanout.observe) as lab, lab.claimed():
+        with open_lab(fanout) as lab, lab.claimed():
             about["nodes"] = {host.title: _addresses(host.node) for host in lab.hosts}
-            _play_on(lab, outcome, seed, fanout.observe, capture, about)
+            _play_on(lab, outcome, seed, capture, about)
         if outcome.verdict == "fail":
             evidence = Evidence(read_events(recorder.folder), outcome.traffic, outcome.reason)
             outcome.diagnosis = diagnose(evidence)
         for event in outcome.traffic.events():
             recorder.observe(event)
-        fanout.observe(VerdictGiven(time.time(), "lab", outcome.verdict, outcome.reason))
+        fanout(VerdictGiven(time.time(), "lab", outcome.verdict, outcome.reason))
     except LabError as error:
         outcome.verdict, outcome.reason = "fail", str(error)
         raise
@@ -122,15 +111,13 @@ def play(
     return outcome
 
 
-def _play_on(
-    lab: Lab, outcome: Outcome, seed: int, observe: Observe, capture: Options | None, about: dict[str, Any]
-) -> None:
+def _play_on(lab: Lab, outcome: Outcome, seed: int, capture: Options | None, about: dict[str, Any]) -> None:
     """Plays the scenario on a restored lab and collects evidence; adds the link and captures to ``about``."""
     lab.random = random.Random(seed)
     lab.restore()
     lab.connect()
     lab.link.begin(str(seed))
-    with collecting(lab.hosts, observe, outcome.folder, capture) as lab.collector:
+    with lab.recording(outcome.folder, options=capture) as recording:
         try:
             _judge(outcome, lab)
         finally:
@@ -138,8 +125,8 @@ def _play_on(
             about["impairment"] = lab.link.to_dict()
     if outcome.verdict == "pass" and lab.link.failure:
         outcome.verdict, outcome.reason = "fail", lab.link.failure
-    outcome.traffic = lab.collector.traffic
-    about |= lab.collector.to_dict()
+    outcome.traffic = recording.traffic
+    about |= recording.to_dict()
 
 
 def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
