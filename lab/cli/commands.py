@@ -1,16 +1,22 @@
-"""Typer with its fixed texts translated, such as "Usage" and the help of `--help`.
+"""Commands whose modules are imported when they run, and Typer with its fixed texts translated.
 
-Typer translates its other texts itself, see ``lab.locale.translate_libraries``.
+A command's module imports the Docker SDK, paramiko and more. `lab --help` and shell completion need none of
+it, so the app holds only the names and help texts. Typer translates its other texts itself, see
+``lab.locale.translate_libraries``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
+from lab.cli.parameters import convert_only_if_needed
 from lab.locale import _
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -18,6 +24,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 class Command(TyperCommand):
     """A command with a translated usage line and `--help` option."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        for param in self.params:
+            convert_only_if_needed(param)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         _write_usage(self, ctx, formatter)
@@ -27,13 +38,42 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands with a translated usage line and `--help` option."""
+    """A group of commands with translated texts."""
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         _write_usage(self, ctx, formatter)
 
     def get_help_option(self, ctx: Any) -> Any:
         return _translated(super().get_help_option(ctx))
+
+    def get_params(self, ctx: Any) -> Any:
+        texts = {
+            "install_completion": _("Install the completion of words for the current shell."),
+            "show_completion": _("Print the completion script of the current shell."),
+        }
+        params = super().get_params(ctx)
+        for param in params:
+            if isinstance(param, typer.core.TyperOption):
+                param.help = texts.get(param.name or "", param.help)
+            convert_only_if_needed(param)
+        return params
+
+
+class DeferredCommand(Command):
+    """The name and the help of a command or group; the rest is loaded when it is used."""
+
+    def __init__(self, *, load: Callable[[], Any], **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._load = load
+
+    def loaded(self) -> Any:
+        """The command itself, or the group."""
+        command = self._load()
+        command.name, command.help = self.name, self.help
+        return command
+
+    def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
+        return self.loaded().make_context(info_name, args, parent, **extra)
 
 
 class App(typer.Typer):
@@ -44,14 +84,35 @@ class App(typer.Typer):
             name=name,
             cls=Group,
             no_args_is_help=True,
-            add_completion=False,
             rich_markup_mode="rich",
             pretty_exceptions_enable=False,
-            **options,
+            **{"add_completion": False, **options},
         )
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
-        return super().command(name, cls=Command, **options)
+        return super().command(name, **{"cls": Command, **options})
+
+    def deferred(self, name: str, place: str, *, help: str, **options: Any) -> None:
+        """Adds the command or group at ``place``, "MODULE:NAME": a function, or an App.
+
+        ``options`` are those of ``command``.
+        """
+        load = partial(_load, place, options)
+        self.command(name, cls=partial(DeferredCommand, load=load), help=help)(_nothing)
+
+
+def _load(place: str, options: dict[str, Any]) -> Any:
+    module, _colon, name = place.partition(":")
+    found = getattr(import_module(module), name)
+    if isinstance(found, App):
+        return get_command(found)
+    single = App(name)
+    single.command(**options)(found)
+    return get_command(single)
+
+
+def _nothing() -> None:
+    """The callback of a command that isn't loaded yet."""
 
 
 def _write_usage(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
@@ -62,4 +123,5 @@ def _write_usage(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -
 def _translated(help_option: Any) -> Any:
     if help_option is not None:
         help_option.help = _("Show this message and exit.")
+        convert_only_if_needed(help_option)
     return help_option

@@ -8,20 +8,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from lab.engine import topologies
 from lab.engine.compose import Notice, Report, silent
-from lab.engine.lifecycle.project import LabProject
 from lab.errors import UsageError
 from lab.locale import LANGUAGES, _, from_environment, known, message
 from lab.protocols.printable import printable
 
+if TYPE_CHECKING:
+    from lab.engine.lifecycle.project import LabProject
+
+HOST = _("A host or the router, by any of its names; `lab status` lists them.")
+
+Node = Annotated[str, typer.Argument(metavar="HOST", help=HOST)]
 Project = Annotated[
     str | None,
     typer.Option(
@@ -95,6 +99,8 @@ def language_of(lang: str | None) -> str:
 
 def lab_name(project: str | None, file: str | None = None) -> str:
     """The name of the lab that a command is about. Raises UsageError."""
+    from lab.engine import topologies  # not at the top: `lab --help` and completion don't need it
+
     return topologies.chosen_name(topologies.find(file), project, os.environ)
 
 
@@ -105,6 +111,9 @@ def described_lab(
     file: str | None = None,
 ) -> LabProject:
     """The lab that a command uses, and brings up if it has to. Raises UsageError."""
+    from lab.engine import topologies  # not at the top: both take long to import
+    from lab.engine.lifecycle.project import LabProject
+
     return LabProject.of_file(topologies.find(file), project, profile=profile, prefixes=prefix or ())
 
 

@@ -18,13 +18,6 @@ from lab.evidence import trace as page
 from lab.evidence.diagram.lanes import titles_of
 from lab.locale import Message, _, message
 
-TRACE = _(
-    "Open a run's page: packets, output and socket states of all hosts on one timeline.\n\n"
-    "lab trace\n"
-    "lab trace tcp-hello --no-open\n"
-    "lab trace tcp-hello --nodes client,server"
-)
-
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 

@@ -18,7 +18,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lab import shipped
-from lab.engine import topologies
 from lab.errors import UsageError
 from lab.locale import message
 from lab.topology.node import PROFILES
@@ -136,6 +135,8 @@ def load(name: str, variant: str | None = None) -> Scenario:
 
 
 def _require_topology(path: Path, name: object) -> None:
+    from lab.engine import topologies  # not at the top: `lab list` doesn't need it
+
     known = topologies.names()  # none in the runner's container, which plays on the default topology only
     if name and known and name not in known:
         raise _invalid(

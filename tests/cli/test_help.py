@@ -32,6 +32,7 @@ def commands(group=None, path=()):
     yield path
     for name, command in group.commands.items():
         below = (*path, name)
+        command = command.loaded() if hasattr(command, "loaded") else command
         yield from commands(command, below) if hasattr(command, "commands") else [below]
 
 

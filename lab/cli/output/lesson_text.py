@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.markup import escape
-from rich.syntax import Syntax
 from rich.text import Text
 
 from lab.locale import _, message
@@ -18,6 +17,8 @@ VARIANTS = {"broken": message("broken"), "fixed": message("fixed")}
 
 def explain(console: Console, scenario: Scenario, language: str) -> None:
     """Prints the lesson, the programs and the changes between them. Nothing is played."""
+    from rich.syntax import Syntax  # not at the top: `lab run` imports this module, and Pygments takes long
+
     told = lesson(scenario, language)
     console.print(f"[bold]{escape(scenario.name)}[/]  {escape(told.title)}\n")
     _lesson(console, told)

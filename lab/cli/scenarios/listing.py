@@ -11,14 +11,11 @@ from rich.table import Table
 
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import Lang, language_of
-from lab.cli.output import lesson_text
 from lab.locale import _
 from lab.protocols.printable import printable
 from lab.scenarios import catalog, lessons
 from lab.scenarios.catalog import Scenario
 
-LIST = _("List the scenarios.")
-EXPLAIN = _("Print a scenario's lesson: what it shows, its programs, and what to change. Nothing is played.")
 NAMES = _("`lab list` shows them.")
 
 stdout = Console(highlight=False, soft_wrap=True)
@@ -50,6 +47,8 @@ def explain(
     names: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help=NAMES)],
     lang: Lang = None,
 ) -> None:
+    from lab.cli.output import lesson_text  # not at the top: `lab list` needs no syntax highlighting
+
     with errors_in_one_line(lang):
         language = language_of(lang)
         for scenario in [catalog.load(name) for name in names]:

@@ -36,12 +36,6 @@ from lab.locale import _, message
 from lab.scenarios import catalog
 from lab.scenarios.catalog import Scenario
 
-RUN = _(
-    "Play scenarios and print their verdicts.\n\n"
-    "If the lab isn't up, it is started with the topology and the profile that the scenarios need, and taken"
-    " down afterwards unless [bold]--keep[/] is given."
-)
-
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 

@@ -18,7 +18,7 @@ from lab.protocols.printable import printable
 from lab.remote.machine_transport import MachineTransport
 from lab.topology.node import Node
 
-app = App(name="inventory", help=_("Real machines in place of the lab's containers (docs/machines.md)."))
+app = App(name="inventory")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help=_("The inventory: a TOML file."))]
 

@@ -24,7 +24,6 @@ from lab.locale import _, message
 
 app = App(
     name="link",
-    help=_("Impair a link between two segments, and measure the result."),
     epilog=_(
         "Example: lab link set --delay 20ms --loss 5% · lab link verify · lab link clear\n\n"
         "If the lab has several links, --between SEGMENT SEGMENT chooses one; `lab link show` lists them.\n\n"

@@ -15,12 +15,6 @@ from lab.engine.compose import users_environment
 from lab.errors import UsageError
 from lab.locale import _, message
 
-EXEC = _(
-    "Run a command in your own container on a host, and exit with its exit code.\n\n"
-    "Options of `lab exec` come before the host; everything after it belongs to the command:"
-    " lab exec web nginx -T"
-)
-
 
 def execute(
     host: Annotated[str, typer.Argument(help=_("The host, by any of its names."))],

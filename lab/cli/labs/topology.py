@@ -25,11 +25,6 @@ from lab.topology.drawing.boxes import UP, forwards, title, workload
 from lab.topology.node import Node, without_length
 from lab.topology.plan import Plan
 
-TOPOLOGY = _(
-    "Check the description of a lab and show its plan: nodes, addresses, routes.\n\n"
-    "The state of each node is shown if the lab is up. docs/topologies.md explains how to describe a lab."
-)
-
 States = Mapping[str, str]  # by the name of the node
 
 stdout = Console(highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""The commands for a host: commands on it, its files, its services and its packets."""

@@ -1,0 +1,1 @@
+"""The commands for a lab: up, down, its state, its description, its links."""

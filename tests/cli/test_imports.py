@@ -1,0 +1,45 @@
+"""A command imports only what it needs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"docker", "requests", "paramiko", "cryptography", "jinja2", "dpkt", "pydantic"}
+LOADED = """
+import json, sys
+from lab.cli.app import main
+try:
+    sys.argv[0] = "lab"
+    main()
+except SystemExit as end:
+    sys.stderr.write("\\n" + json.dumps([end.code or 0, sorted(sys.modules)]))
+"""
+
+
+def modules_after(*words):
+    """The modules that `lab WORDS` has imported when it ends."""
+    argv = [sys.executable, "-c", LOADED, *words]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0, done.stderr
+    return set(modules)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("list",), ("list", "--lang", "en")], ids=" ".join)
+def test_a_command_without_a_lab_imports_no_library_for_labs(words):
+    assert modules_after(*words) & HEAVY == set()
+
+
+def test_the_help_imports_no_command():
+    assert [
+        name for name in modules_after("--help") if name.startswith(("lab.control", "lab.cli.labs"))
+    ] == []
+
+
+def test_explain_imports_neither_an_engine_nor_ssh_and_list_no_syntax_highlighting():
+    assert "pygments" not in modules_after("list")
+    assert modules_after("explain", "tcp-hello") & HEAVY == set()
