@@ -14,7 +14,7 @@ from lab.link.settings import LinkSettings
 from lab.link.traffic_control import BACKENDS
 
 COMMAND = "sudo -n /usr/lib/socketlab/impair"
-SETTINGS_FILE = "/run/socketlab/link.json"  # exists while lab/agent/impair.py has settings in force
+SETTINGS_FILE = "/run/socketlab/link.json"  # exists while lab/agent/link/impair.py has settings in force
 TIMEOUT = 20.0  # seconds
 
 Pair: TypeAlias = tuple[str, str]  # two segments of one router, in the order of its interfaces

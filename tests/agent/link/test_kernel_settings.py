@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.agent.kernel_settings import CommandFailure, run
+from lab.agent.link.kernel_settings import CommandFailure, run
 from lab.programs.console import ENVIRONMENT, Failure
 
 

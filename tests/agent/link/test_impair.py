@@ -8,7 +8,7 @@ import pytest
 
 
 def ask(text, *words):
-    argv = [sys.executable, "-m", "lab.agent.impair", *words]
+    argv = [sys.executable, "-m", "lab.agent.link.impair", *words]
     return subprocess.run(argv, input=text, capture_output=True, text=True, timeout=30)
 
 

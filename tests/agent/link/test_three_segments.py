@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.lab
 
 SCRIPT = Path(__file__).parent / "in_namespaces.py"
-LAB = Path(__file__).parents[2] / "lab"
+LAB = Path(__file__).parents[3] / "lab"
 
 
 @pytest.fixture

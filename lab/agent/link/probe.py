@@ -27,7 +27,7 @@ After the line "stop" it reports what has arrived.
 One-way delays are correct only if both hosts have the same clock, like containers on one machine.
 `lab link verify` runs it.
 
-Example:  python3 -P -m lab.agent.probe server
+Example:  python3 -P -m lab.agent.link.probe server
 Exit codes: 0 done · 1 stdin ended, or no "stop" in time · 2 usage · 3 the port is taken
 """
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lab.agent.socket_tracker import QUEUE_INTERVAL, CounterTracker, SocketTracker, counters, owner
+from lab.agent.sockets.tracker import QUEUE_INTERVAL, CounterTracker, SocketTracker, counters, owner
 from lab.sockets.netlink.sockdiag import TCP, UDP
 
 STATE = {"ESTABLISHED": 1, "SYN_SENT": 2, "TIME_WAIT": 6, "LISTEN": 10}
@@ -151,7 +151,7 @@ class Watching:
     """socket_poller as a process; its output is read line by line."""
 
     def __init__(self, *options):
-        argv = [sys.executable, "-m", "lab.agent.socket_poller", *options]
+        argv = [sys.executable, "-m", "lab.agent.sockets.poller", *options]
         self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self):
@@ -213,7 +213,7 @@ def test_the_poller_exits_at_end_of_input_after_a_last_report():
 
 
 def test_an_invalid_interval_is_refused_in_one_line():
-    argv = [sys.executable, "-m", "lab.agent.socket_poller", "--interval", "-1"]
+    argv = [sys.executable, "-m", "lab.agent.sockets.poller", "--interval", "-1"]
     done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 

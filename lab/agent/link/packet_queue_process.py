@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lab.agent.packet_queue import Counters, QueueWorker
+from lab.agent.link.packet_queue import Counters, QueueWorker
 from lab.programs.console import ENVIRONMENT, Failure
 
 Worker: TypeAlias = dict[str, Any]  # pid and start time

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lab.agent import kernel_settings, packet_queue_process
-from lab.agent.packet_queue import COUNTED, Counters
+from lab.agent.link import kernel_settings, packet_queue_process
+from lab.agent.link.packet_queue import COUNTED, Counters
 from lab.link import packet_filter
 from lab.link.packet_filter import FAMILIES, TAG
 from lab.link.partition import Partition

@@ -5,7 +5,7 @@ answers an empty line on standard input with this host's clock, for comparison w
 with the number of packets queued in the kernel. Then it polls at once, so when a second line has been
 answered, all changes before the first one have been printed.
 
-    python3 -P -m lab.agent.socket_poller --address 192.168.40.129
+    python3 -P -m lab.agent.sockets.poller --address 192.168.40.129
 
 It doesn't report the controller's connection (the port of SSH_CONNECTION, except on the addresses given),
 the probes that measure the link, or Docker's resolver.
@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lab.agent.socket_tracker import SSH_PORT, CounterTracker, SocketTracker, counters, owner
+from lab.agent.sockets.tracker import SSH_PORT, CounterTracker, SocketTracker, counters, owner
 from lab.programs import console
 from lab.sockets.netlink import sockdiag
 

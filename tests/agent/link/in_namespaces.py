@@ -36,7 +36,7 @@ def build():
 
 
 def send(request):
-    argv = [sys.executable, "-B", "-m", "lab.agent.impair"]
+    argv = [sys.executable, "-B", "-m", "lab.agent.link.impair"]
     return subprocess.run(argv, input=json.dumps(request) + "\n", capture_output=True, text=True)
 
 

@@ -1,0 +1,1 @@
+"""Polls the node's sockets and kernel counters, and reports changes."""
