@@ -1,5 +1,6 @@
 """For images/router/impair: ``lab.agent.link.impair``."""
 
-from lab.agent.link.impair import main, program
+from lab.agent.link.impair import program
+from lab.programs.console import main
 
 __all__ = ["main", "program"]

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import paramiko
 
+from lab.control.agent import COMMAND, NodeAgent
 from lab.control.faults import FAULT_TIMEOUT, Faults, Power
 from lab.control.process import HelperProcess
 from lab.control.program import (
@@ -40,6 +41,7 @@ Command: TypeAlias = str | Sequence[str]
 class Host(Faults):
     """A node with an SSH connection, which is made when first needed, and again after a power cut."""
 
+    agent_command = COMMAND
     ssh_for_scenarios = True  # scenarios may use its SSH server: the controller uses another address
 
     def __init__(
@@ -61,6 +63,7 @@ class Host(Faults):
         self.returned = []
         self._connection: Connection | None = None
         self._lock = threading.Lock()
+        self.agent = NodeAgent(self.connect, self.title, self.agent_command)
 
     @property
     def address(self) -> str:

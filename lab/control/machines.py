@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from lab.control.agent import COMMAND_ALONE
 from lab.control.host import Command, Host
 from lab.control.lab import CLAIM, Lab
 from lab.control.program import CommandFailed, Program, Result
@@ -23,6 +24,7 @@ MISSING = re.compile(rf"^{ARGV0}: (?:line )?\d+: (\S+): (?:command )?not found$"
 class Machine(Host):
     """A machine of an inventory, with the user's own permissions."""
 
+    agent_command = COMMAND_ALONE
     ssh_for_scenarios = False  # the controller uses the same address as the programs
 
     def run(self, command: Command, **options: Any) -> Result:

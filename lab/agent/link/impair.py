@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING
 
+from lab.agent.lines import JsonObject, Refused
 from lab.agent.link import kernel_settings, packet_queue_process, router_state
 from lab.agent.link.packet_queue import QueueWorker
 from lab.agent.link.router_state import STATE, RouterState
@@ -18,9 +19,11 @@ from lab.link import traffic_control as tc
 from lab.link.partition import MAX_PARTITIONS, Partition
 from lab.link.settings import LinkSettings
 from lab.link.traffic_control import Interfaces
-from lab.programs.console import ENVIRONMENT, USAGE, Failure, Parser, main
+from lab.programs.console import ENVIRONMENT, USAGE, Failure, Parser, describe, exit_code, main
+from lab.protocols.errors import ProtocolError
 
-JsonObject: TypeAlias = dict[str, Any]
+if TYPE_CHECKING:
+    from lab.agent.agent import Agent, Steps
 
 MAX_REQUEST = 1 << 20  # characters
 MAX_QUEUE = 60_000  # of 65,535: the numbers from here on are for trials
@@ -49,26 +52,45 @@ Exit codes: 0 done · 2 invalid request · 3 not possible on this kernel: see "u
 
 def program() -> int:
     Parser(prog="impair", description=__doc__, epilog=HELP).parse_args()
-    request = _read_request()
-    STATE.mkdir(mode=0o755, exist_ok=True)
-    with _locked():
-        answer = _handle(request)
-    print(json.dumps(answer))
-    return ENVIRONMENT if "unsupported" in answer else 0
-
-
-def _read_request() -> JsonObject:
     text = sys.stdin.readline(MAX_REQUEST)
     try:
         request = json.loads(text)
     except (ValueError, RecursionError):
         raise Failure("the request is not JSON", USAGE) from None
+    answer = _handle(request)
+    print(json.dumps(answer))
+    return ENVIRONMENT if "unsupported" in answer else 0
+
+
+def impair(agent: Agent, request: JsonObject) -> Steps:
+    """The op ``impair``: passes "request" on to the root half."""
+    return (yield agent.root, {"op": "impair", "request": request.get("request")})
+
+
+def impair_as_root(request: JsonObject) -> JsonObject:
+    """Carries out "request", see HELP. Raises Refused."""
+    if not _is_router():
+        raise Refused("only a router impairs links", USAGE)
+    try:
+        return _handle(request.get("request"))
+    except (Failure, ProtocolError, OSError) as error:
+        raise Refused(describe(error), exit_code(error)) from error
+
+
+def _is_router() -> bool:
+    """True if this node is a router, according to the file that boot writes for shells."""
+    return "role=router" in (STATE / "node").read_text().splitlines()
+
+
+def _handle(request: object) -> JsonObject:
     if not isinstance(request, dict) or request.get("op") not in ("show", *_CHANGES):
         raise Failure(f"the request has no op: expected show, {', '.join(_CHANGES)}", USAGE)
-    return request
+    STATE.mkdir(mode=0o755, exist_ok=True)
+    with _locked():
+        return _carry_out(request)
 
 
-def _handle(request: JsonObject) -> JsonObject:
+def _carry_out(request: JsonObject) -> JsonObject:
     before = router_state.read()
     shown = before.as_json()
     answer: JsonObject = {"can": before.can, "before": shown, "now": shown}

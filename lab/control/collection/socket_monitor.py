@@ -1,6 +1,6 @@
 """Socket states and kernel counters of a node over time, as events on the controller's clock.
 
-lab.agent.sockets.poller runs on each node. It also reports the node's clock, which differs from the
+lab.agent.socket_poller runs on each node. It also reports the node's clock, which differs from the
 controller's if the Docker Engine runs on another machine.
 """
 
@@ -25,7 +25,7 @@ START_TIMEOUT = 10.0
 QUIET_TIMEOUT = 0.5
 FLUSH_TIMEOUT = 2.0  # a frozen host doesn't answer
 CLOCK_READINGS = 5
-PROGRAM = agent("sockets.poller")
+PROGRAM = agent("socket_poller")
 MAX_LINE = 1 << 16  # bytes; a report has a few hundred
 ROUTER_INTERVAL = 0.05  # seconds between two polls of a router, which has few sockets of its own
 

@@ -55,6 +55,9 @@ class SockDiag:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
 
     def dump(self, protocol: int, family: int) -> Iterator[bytes]:

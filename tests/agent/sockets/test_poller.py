@@ -1,17 +1,14 @@
-"""The poller reports changes only; it answers requests for the clock, and exits at the end of its input."""
+"""The poller reports changes only, and only while the controller watches."""
 
-import json
 import os
 import socket
 import struct
-import subprocess
-import sys
-import time
 
 import pytest
 
 from lab.agent.sockets.tracker import QUEUE_INTERVAL, CounterTracker, SocketTracker, counters, owner
 from lab.sockets.netlink.sockdiag import TCP, UDP
+from tests.agent.rig import LocalAgent
 
 STATE = {"ESTABLISHED": 1, "SYN_SENT": 2, "TIME_WAIT": 6, "LISTEN": 10}
 ME = "192.168.40.129"
@@ -147,75 +144,48 @@ def socket_link(sock):
     return os.readlink(f"/proc/self/fd/{sock.fileno()}")
 
 
-class Watching:
-    """socket_poller as a process; its output is read line by line."""
-
-    def __init__(self, *options):
-        argv = [sys.executable, "-m", "lab.agent.sockets.poller", *options]
-        self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.child.kill()
-        self.child.communicate()
-
-    def line(self):
-        return json.loads(self.child.stdout.readline())
-
-    def until(self, true):
-        while not true(report := self.line()):
-            pass
-        return report
-
-    def ask(self):
-        """The reports until its answer to a request for the clock."""
-        found = []
-        for _ in range(2):
-            self.child.stdin.write(b"\n")
-            self.child.stdin.flush()
-            while "clock" not in (report := self.line()):
-                found.append(report)
-        return found
+@pytest.fixture
+def agent():
+    with LocalAgent() as started:
+        yield started
 
 
-def test_the_poller_reports_its_boot_id_and_clock():
-    with Watching() as watching:
-        hello = watching.line()
-        assert hello["watching"]
-        watching.child.stdin.write(b"\n")
-        watching.child.stdin.flush()
-        assert abs(watching.until(lambda r: "clock" in r)["clock"] - time.time()) < 5
+def reports_of(port, reports):
+    return [(r["was"], r["state"]) for r in reports if r.get("local") == f"127.0.0.1:{port}"]
 
 
-def test_a_socket_is_reported_before_the_answer():
-    with Watching() as watching, socket.create_server(("127.0.0.1", 0)) as listener:
+def test_a_change_is_reported_before_the_answer_to_the_next_poll(agent):
+    agent.ok("watch", interval=60)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        watching.line()
-        (seen,) = [r for r in watching.ask() if r.get("local") == f"127.0.0.1:{port}"]
-        assert (seen["state"], seen["send_queue"] > 0) == ("LISTEN", True)
-        listener.close()
-        (gone,) = [r for r in watching.ask() if r.get("local") == f"127.0.0.1:{port}"]
-        assert (gone["state"], gone["was"]) == ("", "LISTEN")
+        assert reports_of(port, agent.ask("poll")[1]) == [("", "LISTEN")]
+    assert reports_of(port, agent.ask("poll")[1]) == [("LISTEN", "")]
 
 
-def test_the_poller_exits_at_end_of_input_after_a_last_report():
-    with Watching() as watching:
-        watching.line()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-            watching.child.stdin.close()
-            output = watching.child.stdout.read().decode()
-        assert watching.child.wait(10) == 0
-        watching.child.stdin = None
-    assert f"127.0.0.1:{port}" in output
+def test_changes_are_reported_without_a_request(agent):
+    agent.ok("watch")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        while not reports_of(port, [agent.line()["report"]]):
+            pass
 
 
-def test_an_invalid_interval_is_refused_in_one_line():
-    argv = [sys.executable, "-m", "lab.agent.sockets.poller", "--interval", "-1"]
-    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+def test_unwatch_reports_the_last_changes_and_then_nothing(agent):
+    agent.ok("watch", interval=60)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert reports_of(port, agent.ask("unwatch")[1]) == [("", "LISTEN")]
+        assert agent.ask("clock")[1] == []
+        assert agent.ask("poll")[0]["code"] == 2
+
+
+def test_watch_starts_afresh(agent):
+    agent.ok("watch", interval=60)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert reports_of(port, agent.ask("poll")[1]) == [("", "LISTEN")]
+        agent.ok("watch", interval=60)
+        assert reports_of(port, agent.ask("poll")[1]) == [("", "LISTEN")]
 
 
 def test_the_controller_s_connection_is_not_reported_whatever_its_port():

@@ -1,0 +1,75 @@
+"""The root half of the agent: carries out requests of the half that runs as lab, one after the other.
+
+Any program on the node can start the agent and write to it, so each op checks its request.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+
+from lab.agent import ops
+from lab.agent.agent import refusal
+from lab.agent.lines import JsonObject, Lines, Refused, parse
+
+GRACE = 2.0  # seconds for the other half to exit when the controller is gone
+STDIN = 0
+
+
+class RootHalf:
+    """Serves the process ``child`` over ``lines``, until it has ended."""
+
+    def __init__(self, child: int, lines: Lines) -> None:
+        self._child, self._lines = child, lines
+        self._killed_at: float | None = (
+            None  # the time at which the child is killed, once the controller is gone
+        )
+
+    def run(self) -> int:
+        """Returns the exit code of the child."""
+        events = select.poll()
+        events.register(self._lines, select.POLLIN)
+        events.register(STDIN, select.POLLRDHUP)
+        while not self._lines.ended:
+            for descriptor, _ in events.poll(self._milliseconds_left()):
+                if descriptor == STDIN:
+                    events.unregister(STDIN)
+                    self._killed_at = time.monotonic() + GRACE
+                else:
+                    self._serve()
+            if self._killed_at and time.monotonic() >= self._killed_at:
+                os.kill(self._child, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+
+    def _milliseconds_left(self) -> int | None:
+        return None if self._killed_at is None else max(0, round((self._killed_at - time.monotonic()) * 1000))
+
+    def _serve(self) -> None:
+        try:
+            for line in self._lines.receive():
+                self._lines.add(answer(line))
+                self._lines.flush_all()
+        except (Refused, OSError):  # the other half isn't ours any more, or is gone
+            self._lines.ended = True
+        reap_all_but(self._child)
+
+
+def answer(line: bytes) -> JsonObject:
+    """The answer to a request."""
+    try:
+        request = parse(line)
+        return {"ok": ops.root_op(request.get("op"))(request)}
+    except Exception as error:
+        return refusal(error)
+
+
+def reap_all_but(child: int) -> None:
+    """Reaps processes that were started for a request and have ended since."""
+    with suppress(OSError):
+        while (
+            ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        ) and ended.si_pid != child:
+            os.waitpid(ended.si_pid, 0)
