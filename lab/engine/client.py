@@ -164,6 +164,15 @@ class Engine:
         with closing(chunks):
             return unpacked(sdk_call(joined, chunks, MAX_ARCHIVE, f"{container.name}: {directory}"))
 
+    def image_labels(self, label: str) -> dict[str, str]:
+        """The value of this label of each image that has it, by the image's names with their tags."""
+        found = sdk_call(self._client.api.images, filters={"label": label})
+        return {tag: image["Labels"][label] for image in found for tag in image["RepoTags"] or ()}
+
+    def remove_untagged_images(self, label: str) -> None:
+        """Removes the images with this label that have no name and no container."""
+        sdk_call(self._client.images.prune, filters={"dangling": True, "label": label})
+
     def has_image(self, name: str) -> bool:
         return bool(sdk_call(self._client.images.list, name=name))
 

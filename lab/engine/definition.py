@@ -12,9 +12,11 @@ from typing import Self
 from lab import shipped
 from lab.engine import prefix_choice, topologies
 from lab.engine.compose import users_environment
+from lab.engine.images import source_digest
 from lab.engine.prefix_choice import Prefixes
 from lab.errors import UsageError
 from lab.locale import message
+from lab.topology.compose.images import NodeImage, node_images
 from lab.topology.description import read
 from lab.topology.model import Topology
 from lab.topology.node import PROFILES, Node
@@ -112,6 +114,10 @@ class LabDefinition:
             for node in self.plan().nodes
         ]
 
+    def images(self, plan: Plan) -> list[NodeImage]:
+        """The lab's own images that the nodes of its plan need."""
+        return node_images(plan, {**os.environ, "PROFILE": self.profile})
+
     def environment(self) -> dict[str, str]:
         """The environment for Compose: the user's own, with this lab's name, profile and prefixes."""
         return {
@@ -119,6 +125,7 @@ class LabDefinition:
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_IGNORE_ORPHANS": "1",  # the runner isn't started here
             "PROFILE": self.profile,
+            "SOCKETLAB_SOURCE": source_digest(),
             **prefix_choice.variables(prefix_choice.of_plan(self.plan())),
         }
 

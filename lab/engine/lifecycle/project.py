@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from lab.engine import prefix_choice, topologies
+from lab.engine import images, prefix_choice, topologies
 from lab.engine.client import Engine
 from lab.engine.compose import Notice, PrefixTaken, Report, run_compose, silent
 from lab.engine.definition import LabDefinition
 from lab.engine.lifecycle.cleanup import take_down
 from lab.engine.lifecycle.existing import ExistingLab
 from lab.engine.lifecycle.startup import logs_of_failed, require_programs, wait_for_nodes
+from lab.engine.readable import require_readable
 from lab.engine.rendering import Rendered, rendered
 from lab.engine.workloads.ready import wait_until_ready
 from lab.engine.workloads.workload import workloads_of
@@ -201,7 +202,8 @@ class LabProject(LabDefinition):
         file = self.compose_file_text(plan)
         for left_out in file.left_out:
             report(Notice(left_out.in_language(from_environment())))
-        self._build_profile(engine, file.text, report)
+        require_readable()
+        self._build_images(engine, plan, file.text, report)
         timeout = UP_TIMEOUT + BUILD_TIMEOUT * any(node.workload for node in plan.nodes)
         try:
             self._compose(file.text, "up", "--detach", *services(plan), report=report, timeout=timeout)
@@ -224,14 +226,20 @@ class LabProject(LabDefinition):
         argv = self.compose("-f", "-", "--project-directory", str(self.folder), *words)
         run_compose(argv, self.environment(), text=text, report=report, timeout=timeout)
 
-    def _build_profile(self, engine: Engine, text: str, report: Report) -> None:
-        """Builds the profile's image if there is none. Its size is reported before the build starts."""
-        for platform in {node.platform for node in self.nodes()} - {"linux"}:
-            if not engine.has_image(f"socketlab/{platform}"):
-                size = _("building {image}: downloads 120 MB; it is 150 MB larger than a plain host's image")
-                report(Notice(size.format(image=f"socketlab/{platform}")))
-                hosts = [node.name for node in self.nodes() if node.platform == platform]
-                self._compose(text, "build", *hosts[:1], report=report, timeout=BUILD_TIMEOUT)
+    def _build_images(self, engine: Engine, plan: Plan, text: str, report: Report) -> None:
+        """Builds the nodes' images that are missing or of another version of the lab."""
+        needed = images.outdated(engine, self.images(plan), images.source_digest())
+        if not needed:
+            return
+        for notice in images.notices(needed):
+            report(Notice(notice.in_language(from_environment())))
+        try:
+            names = [image.service for image, _ in needed]
+            self._compose(text, "build", *names, report=report, timeout=BUILD_TIMEOUT)
+        except EnvironmentFailure as error:
+            images.require_bases(engine, [image for image, _ in needed], error)
+            raise
+        engine.remove_untagged_images(images.LABEL)
 
     def _undo(self, settled: bool) -> None:
         """Removes a lab that couldn't be started."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 
+from lab.topology.compose.images import BASE, image_of
 from lab.topology.compose.workloads import WorkloadServices, binds, escaped, workload_services
 from lab.topology.compose.yaml import as_yaml, scalar
 from lab.topology.model import Host, Mount
@@ -25,7 +26,6 @@ from lab.topology.plan import Plan
 from lab.topology.prefixes import Network, prefix_of, variable
 
 TEMPLATE = "compose.yml.jinja"
-BASE = "${SERVER_BASE:-debian:trixie-slim}"  # the base image, unless the description names another one
 
 
 @dataclass(frozen=True)
@@ -87,23 +87,7 @@ def _service(node: Node, host: Host | None) -> _Service:
     if host is None:
         return _Service(node, interfaces)
     mounts = () if host.workload else host.mounts
-    return _Service(node, interfaces, *_image(host), host.base, host.environment, mounts)
-
-
-def _image(host: Host) -> tuple[str, str]:
-    """The name of a host's image and its target in the Dockerfile, if they aren't the usual ones."""
-    if not host.base:
-        name = "host"
-    elif "$" in host.base:
-        name = host.name  # the base isn't known here
-    else:
-        name = "host-" + re.sub(r"\W+", "-", host.base.lower()).strip("-")
-    if host.profile.startswith("$"):
-        profile = f"${{{host.profile[1:]}:-%s}}"
-        return f"socketlab/{profile % name}", profile % "host"
-    if host.profile:
-        return f"socketlab/{host.profile}", host.profile
-    return f"socketlab/{name}" if host.base else "", ""
+    return _Service(node, interfaces, *image_of(host), host.base, host.environment, mounts)
 
 
 def _rendered(

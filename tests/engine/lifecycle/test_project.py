@@ -135,22 +135,6 @@ def existing(lab):
     return ExistingLab(tuple(lab.nodes()), of_plan(lab.plan()))
 
 
-def test_a_missing_image_of_a_profile_is_built_from_the_labs_compose_file(monkeypatch):
-    class NoImages:
-        def has_image(self, name):
-            return False
-
-    built, reported = [], []
-    monkeypatch.setattr(
-        LabProject, "_compose", lambda _, text, *words, **options: built.append((text, words))
-    )
-    lab = default(profile="windows")
-    text = lab.compose_file_text(lab.plan()).text
-    lab._build_profile(NoImages(), text, reported.append)
-    assert built == [(text, ("build", "server"))]
-    assert "socketlab/windows" in str(reported[0])
-
-
 def test_a_lab_that_is_up_keeps_its_prefixes_and_its_profile():
     there = existing(default(prefixes=["servers=10.1.2"], profile="windows"))
     lab = default("another").as_existing(there)

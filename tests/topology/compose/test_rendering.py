@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.topology.compose.images import node_images
 from lab.topology.compose.rendering import Folders, render, render_with_variables
 from lab.topology.description import read
 from lab.topology.model import (
@@ -187,3 +188,18 @@ def test_a_path_with_special_characters_is_quoted():
 def test_a_prefix_that_no_variable_can_replace_is_refused():
     with pytest.raises(ValueError, match="wan: 10.1.2.0/28 has no prefix that a variable can replace"):
         render_with_variables(plan(CHAIN), "")
+
+
+@pytest.mark.parametrize("profile", ["", "windows"])
+def test_the_images_of_the_nodes_are_those_of_the_compose_file(profile):
+    topology = read(ROOT / "topologies/default.toml")
+    for planned in (plan(CHAIN), plan(topology)):
+        project = resolved(render(planned, FOLDERS), PROFILE=profile, SERVER_BASE="other:1")
+        images = node_images(planned, {"PROFILE": profile, "SERVER_BASE": "other:1"})
+        expected = {
+            service["image"]: service["build"]["args"]["BASE"]
+            for service in project["services"].values()
+            if "build" in service
+        }
+        assert {image.name: image.base for image in images} == expected
+        assert all(project["services"][image.service]["image"] == image.name for image in images)
