@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.control.collection.capture import Capture
-from lab.control.collection.evidence_collector import EvidenceCollector, Options, collecting
+from lab.control.collection.recording import Options, Recording
+from lab.control.collection.segment_captures import SegmentCaptures
 from lab.control.host import Host
 from lab.control.link.links import Links
 from lab.control.link.partition import Partition
@@ -57,7 +58,8 @@ class Lab:
         self.random = random.Random()
         self.observers = observe if isinstance(observe, EventFanout) else EventFanout(observe)
         self.link = Links(self.hosts, self.observers)
-        self._recording: EvidenceCollector | None = None
+        self._captures = SegmentCaptures(self.hosts)
+        self._recording: Recording | None = None
         self._by_name = {name: host for host in self.hosts for name in {host.name, *host.node.names}}
 
     def __getitem__(self, name: str) -> Host:
@@ -126,7 +128,7 @@ class Lab:
         """Captures on a host's own segment while the context lasts, into HOST.pcapng in the run's folder."""
         return self._current_recording().capture(self[host], expression)
 
-    def _current_recording(self) -> EvidenceCollector:
+    def _current_recording(self) -> Recording:
         if self._recording is None:
             raise UsageError("packets and states are collected only while a scenario is played")
         return self._recording
@@ -140,9 +142,10 @@ class Lab:
     @contextmanager
     def recording(
         self, folder: Path, *, observe: Observe = ignore, options: Options | None = None
-    ) -> Iterator[EvidenceCollector]:
+    ) -> Iterator[Recording]:
         """Records the packets, socket states and containers' output while the context lasts.
 
+        The captures start with the first recording and run until the lab is closed.
         ``observe`` gets all events of the lab; it has to write them to ``folder``, as a Recorder does. The
         captures are written to ``folder`` when the context ends. ``packets``, ``states``, ``diagnosis`` and
         ``capture`` are about this recording. Raises EnvironmentFailure, HostTimeout, and UsageError if there
@@ -151,11 +154,15 @@ class Lab:
         if self._recording is not None:
             raise UsageError("this lab is recorded already: end that recording first")
         with self.observers.also(observe):
+            self._recording = Recording(self._captures, self.observers, folder, options or Options())
             try:
-                with collecting(self.hosts, self.observers, folder, options) as self._recording:
-                    yield self._recording
+                self._recording.begin()
+                yield self._recording
             finally:
-                self._recording = None
+                try:
+                    self._recording.end()
+                finally:
+                    self._recording = None
 
     def connect(self) -> None:
         """Logs in to all nodes, to several at the same time. Raises EnvironmentFailure."""
@@ -188,5 +195,7 @@ class Lab:
                 pass
 
     def close(self) -> None:
+        """Stops the captures, and closes the connections."""
+        self._captures.close()
         for host in self.hosts:
             host.disconnect()

@@ -157,12 +157,24 @@ class HelperProcess(RemoteProcess):
         super().__init__(session, node)
         self._on_output = on_output
         self._errors = bytearray()
+        self._errors_size = 0
 
     @property
     def errors(self) -> str:
         """The last MAX_ERRORS bytes of its stderr."""
         with self._changed:
             return self._errors.decode(errors="backslashreplace")
+
+    @property
+    def errors_size(self) -> int:
+        """The bytes that it has written to its stderr so far."""
+        return self._errors_size
+
+    def errors_from(self, position: int) -> str:
+        """Its stderr from this byte on, as far as it is kept."""
+        with self._changed:
+            kept_from = self._errors_size - len(self._errors)
+            return self._errors[max(0, position - kept_from) :].decode(errors="backslashreplace")
 
     @property
     def last_words(self) -> str:
@@ -177,6 +189,7 @@ class HelperProcess(RemoteProcess):
             return
         with self._changed:
             self._errors += data
+            self._errors_size += len(data)
             del self._errors[:-MAX_ERRORS]
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout: float) -> None:

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from lab.control.collection.evidence_collector import Options
+from lab.control.collection.recording import Options
 from lab.control.lab import Lab, NoSuchNode
 from lab.control.observers import EventFanout
 from lab.errors import LabError, Unsupported

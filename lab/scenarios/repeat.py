@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.control.collection.evidence_collector import Options
+from lab.control.collection.recording import Options
 from lab.control.lab import ignore
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.play import OpenLab, Outcome, Verdict, play

@@ -3,7 +3,6 @@
 import pytest
 
 from lab.control.collection import socket_monitor
-from lab.control.collection.evidence_collector import collecting
 from lab.control.collection.socket_monitor import SocketMonitor
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
@@ -90,7 +89,7 @@ def test_a_json_py_in_the_home_directory_does_not_stop_a_run(lab_topology, tmp_p
 
 def test_evidence_is_collected_again_after_a_helper_s_host_was_off(shared_lab, tmp_path):
     (tmp_path / "events.jsonl").touch()
-    with collecting(shared_lab.hosts, ignore, tmp_path) as collector:
+    with shared_lab.recording(tmp_path) as collector:
         shared_lab.client.reboot()
         assert shared_lab.client.run("ping -c1 -W2 server").ok
         assert collector.packets().seen("servers", protocol="icmp")

@@ -6,7 +6,6 @@ import time
 import pytest
 
 from lab.control.collection import workload_monitor
-from lab.control.collection.evidence_collector import collecting
 from lab.evidence.diagnosis.diagnose import diagnose
 from lab.evidence.event_text import render
 from lab.evidence.events import Note, Output, WorkloadEnded, WorkloadStarted
@@ -24,16 +23,14 @@ def recorder(tmp_path, seen):
 
 
 @pytest.fixture
-def run(servers, recorder, seen, monkeypatch):
+def run(servers, recorder, seen):
     """A function that collects the evidence of a run while a context lasts."""
 
     def observe(event):
         seen.append(event)
         recorder.observe(event)
 
-    for host in servers.hosts:
-        monkeypatch.setattr(host, "_observe", observe)
-    return lambda: collecting(servers.hosts, observe, recorder.folder)
+    return lambda: servers.recording(recorder.folder, observe=observe)
 
 
 def lines(seen, node):

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lab.cli.output.outcome import VERDICT_STYLES, show_failure
 from lab.cli.output.view import View
-from lab.control.collection.evidence_collector import Options
+from lab.control.collection.recording import Options
 from lab.control.lab import Lab
 from lab.evidence.events import Observe
 from lab.scenarios.catalog import Scenario

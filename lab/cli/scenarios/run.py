@@ -28,8 +28,9 @@ from lab.cli.output.view import View
 from lab.cli.scenarios.labs import ScenarioLabs
 from lab.cli.scenarios.listing import NAMES, all_pitfalls
 from lab.cli.scenarios.player import LabFor, play_often, play_once
-from lab.control.collection.capture import LIMIT, SNAPLEN
-from lab.control.collection.evidence_collector import Options
+from lab.control.collection.capture import LIMIT
+from lab.control.collection.capture_stream import SNAPLEN
+from lab.control.collection.recording import Options
 from lab.control.transport import from_inventory
 from lab.errors import UsageError
 from lab.locale import _, message

@@ -1,41 +1,26 @@
-"""Captures: tcpdump on a node, streamed over SSH while it runs, and written as pcapng.
+"""The packets of one recording on one interface: a slice of a CaptureStream, written as pcapng.
 
-tcpdump captures from its "listening on" message on, and discards unread packets when it is stopped, so use
-``wait_until_listening`` and ``flush``. The controller's memory is bounded: in a long run a capture keeps the
-first and the last packets, and counts those that it dropped in between.
+The controller's memory is bounded: in a long run a capture keeps the first and the last packets, and counts
+those that it dropped in between.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import shlex
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from lab.control.collection.capture_stream import FLUSH_TIMEOUT, CaptureStream
 from lab.control.host import Host
-from lab.control.process import deadline
 from lab.errors import LabError
 from lab.evidence.packets import pcap
 from lab.evidence.packets.packet import Packet, decode
-from lab.evidence.packets.pcap import Frame, PcapStream
+from lab.evidence.packets.pcap import Frame
 from lab.evidence.packets.traffic import CaptureInfo
 
-SNAPLEN = 256  # bytes kept of each packet: all headers, and the start of the payload
 LIMIT = 8 << 20  # bytes kept of each capture, half from its start and half from its end
-KERNEL_BUFFER = 8192  # KiB, for packets that tcpdump hasn't read yet
-START_TIMEOUT = 10.0
-FLUSH_TIMEOUT = 5.0
 PER_FRAME = 120  # bytes of memory that a frame takes besides its data
-
-_COUNTS = re.compile(
-    r"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel"
-)
-_LISTENING = re.compile(r"listening on (\S+),")  # tcpdump writes its line in several pieces
-_INTERFACE = re.compile(r"inet6? (\S+/\d+)")
-_HARDWARE = re.compile(r"link/ether (\S+)")
 
 
 class CaptureBuffer:
@@ -78,91 +63,73 @@ class CaptureBuffer:
 
 
 class Capture:
-    """The packets on one interface of a node; the interface is found by its address."""
+    """The packets that a stream captures between ``begin`` and ``end``."""
 
-    def __init__(
-        self,
-        host: Host,
-        name: str,
-        address: str,
-        *,
-        segment: str = "",
-        snaplen: int = SNAPLEN,
-        limit: int = LIMIT,
-        expression: str = "",
-        correct: Callable[[float], float] = lambda at: at,
-    ) -> None:
-        """``segment`` is "" if the node isn't a router. ``expression`` is a pcap-filter(7). ``correct`` turns
-        the node's time into the controller's.
-        """
+    def __init__(self, stream: CaptureStream, name: str, *, segment: str = "", limit: int = LIMIT) -> None:
+        """``segment`` is "" if the node isn't a router. The stream has been listening."""
         self.about = CaptureInfo(
-            name, f"{name}.pcapng", segment, host.title, snaplen=snaplen, filter=expression
+            name,
+            f"{name}.pcapng",
+            segment,
+            stream.host.title,
+            interface=stream.interface,
+            hardware=(stream.hardware,),
+            networks=tuple(str(each.network) for each in stream.addresses),
+            router=tuple(str(each.ip) for each in stream.addresses),
+            snaplen=stream.snaplen,
+            filter=stream.expression,
         )
-        self.host = host
-        self.correct = correct
-        self._stream = PcapStream()
+        self._stream = stream
         self._kept = CaptureBuffer(limit)
         self._decoded: list[Packet] = []
         self._lock = threading.Lock()
-        self._command = command(address, snaplen, expression)
-        self._process = host.helper(self._command, self._take)
+        self._dropped_before = 0  # by the kernel, before the slice began
+
+    @property
+    def host(self) -> Host:
+        return self._stream.host
+
+    def begin(self, *, fresh: bool = False) -> None:
+        """The packets that pass from now on belong to it. A ``fresh`` stream has no earlier ones.
+
+        Raises EnvironmentFailure, HostTimeout.
+        """
+        self._dropped_before = 0 if fresh else self._stream.flush()
+        self._stream.pass_to(self)
+
+    def correct_times(self, correct: Callable[[float], float]) -> None:
+        """``correct`` turns the node's times of the packets to come into the controller's."""
+        self._stream.correct = correct
 
     def resume(self) -> None:
         """Captures again after the host was off. ``about`` records the gap."""
-        self._stream = PcapStream()
-        self._process = self.host.helper(self._command, self._take)
-        self.wait_until_listening()
+        self._stream.restart()
+        self.about.interface = self._stream.interface
+        self.about.hardware = tuple(dict.fromkeys([*self.about.hardware, self._stream.hardware]))
         self.about.ended = "its host was off for a while"
-
-    def wait_until_listening(self, timeout: float = START_TIMEOUT) -> None:
-        """Returns when the capture has started. Raises EnvironmentFailure, HostTimeout."""
-        process = self._process
-        process.wait_until(lambda: _LISTENING.search(process.errors) is not None, "can't capture", timeout)
-        interfaces = [ipaddress.ip_interface(found) for found in _INTERFACE.findall(process.errors)]
-        self.about.networks = tuple(str(interface.network) for interface in interfaces)
-        self.about.router = tuple(str(interface.ip) for interface in interfaces)
-        hardware = [*self.about.hardware, *_HARDWARE.findall(process.errors)]
-        self.about.hardware = tuple(dict.fromkeys(hardware))
-        found = _LISTENING.search(process.errors)
-        self.about.interface = found[1] if found else ""
+        self._dropped_before = -self.about.dropped  # the new tcpdump counts from 0
 
     def flush(self, timeout: float = FLUSH_TIMEOUT) -> None:
         """Returns when every packet that passed before this call has been received.
 
-        tcpdump reports (on SIGUSR1) the numbers of packets written by it and seen by the kernel; it is
-        asked until they are equal. Raises EnvironmentFailure, HostTimeout.
+        Raises EnvironmentFailure, HostTimeout.
         """
-        process, left = self._process, deadline(timeout)
-        while True:
-            written, seen, dropped = self._counts(left())
-            if written + dropped >= seen:
-                break
-        process.wait_until(
-            lambda: self._stream.count >= written, "can't receive the captured packets", left()
-        )
-        self.about.dropped = dropped
+        self.about.dropped = self._stream.flush(timeout) - self._dropped_before
 
-    def _counts(self, timeout: float) -> tuple[int, int, int]:
-        """The packets written by tcpdump, seen by the kernel, and dropped by the kernel."""
-        process, before = self._process, len(_COUNTS.findall(self._process.errors))
-        process.signal("USR1")
-        process.wait_until(
-            lambda: len(_COUNTS.findall(process.errors)) > before, "can't count the packets", timeout
-        )
-        written, seen, dropped = _COUNTS.findall(process.errors)[-1]
-        return int(written), int(seen), int(dropped)
-
-    def stop(self) -> None:
-        """Flushes and stops the capture. If that fails, ``about`` has the reason; packets are kept."""
-        if self._process.ended:
-            self.about.ended = self._process.last_words
+    def end(self) -> None:
+        """Flushes; later packets don't belong to it. If that fails, ``about`` has the reason."""
         try:
-            if not self._process.ended:
+            if end := self._stream.end:
+                self.about.ended = end
+            else:
                 self.flush()
         except LabError as error:
             self.about.ended = str(error)
-        self._process.signal("INT")
-        self._process.finish()
+        self._stream.pass_to(None)
+
+    def add(self, frame: Frame) -> None:
+        with self._lock:
+            self._kept.add(frame)
 
     def packets(self) -> list[Packet]:
         """The packets captured so far."""
@@ -185,21 +152,3 @@ class Capture:
         frames = self._kept.frames()
         self.about.packets, self.about.cut, self.about.gap = len(frames), self._kept.cut, self._kept.gap
         return frames
-
-    def _take(self, data: bytes) -> None:
-        with self._lock:
-            for at, size, frame in self._stream.feed(data):
-                self._kept.add(Frame(self.correct(at), size, frame))
-
-
-def command(address: str, snaplen: int, expression: str = "", *, output: str = "-w -") -> str:
-    """The shell command: find the interface with ``address``, print its addresses, capture on it."""
-    tcpdump = (
-        f'exec tcpdump -i "$2" -n --immediate-mode -s {snaplen} -B {KERNEL_BUFFER} -U {output}'
-        f" -- {shlex.quote(expression)}"
-    )
-    return (
-        f"set -- $(ip -o address show to {shlex.quote(address)}); "
-        f'[ "$2" ] || {{ echo "no interface has {address}" >&2; exit 3; }}; '
-        f'ip -o address show dev "$2" scope global >&2; ip -o link show dev "$2" >&2; {tcpdump}'
-    )

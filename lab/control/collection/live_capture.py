@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from lab.control.collection.capture import START_TIMEOUT, command
+from lab.control.collection.capture_stream import START_TIMEOUT, command
 from lab.control.host import Host
 from lab.control.process import HelperProcess
 from lab.errors import EnvironmentFailure, LabError, UsageError

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.control.collection.capture import PER_FRAME, Capture, CaptureBuffer, command
-from lab.control.collection.evidence_collector import Options, collecting
+from lab.control.collection.capture import PER_FRAME, CaptureBuffer
+from lab.control.collection.capture_stream import SNAPLEN, CaptureStream, command
+from lab.control.collection.recording import Options
 from lab.control.lab import Lab, ignore
+from lab.control.process import MAX_ERRORS
+from lab.control.transport import from_engine
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.packets import pcap
 from lab.evidence.packets.pcap import Frame
@@ -55,9 +58,13 @@ def test_a_filter_can_t_inject_a_command():
 @contextmanager
 def collected(lab, tmp_path, **options):
     (tmp_path / "events.jsonl").touch()
-    events = []
-    with collecting(lab.hosts, events.append, tmp_path, Options(**options)) as collector:
-        yield collector
+    with lab.recording(tmp_path, options=Options(**options)) as recording:
+        yield recording
+
+
+def knock(lab, port=7093):
+    """Sends one datagram to the server, without starting a program that would take longer than that."""
+    lab.client.ask(f"echo -n knock >/dev/udp/{lab.server.address}/{port}")
 
 
 @needs_lab
@@ -149,27 +156,93 @@ def test_an_impossible_capture_is_refused_in_one_line(shared_lab):
         ("203.0.113.1", "", "no interface has"),
         (shared_lab.router.address, "tcp prt", "filter"),
     ):
-        capture = Capture(shared_lab.router, "x", address, expression=expression)
+        stream = CaptureStream(shared_lab.router, address, expression=expression)
         with pytest.raises(EnvironmentFailure, match=why):
-            capture.wait_until_listening()
+            stream.wait_until_listening()
 
 
 @needs_lab
 def test_a_capture_whose_program_dies_is_reported(shared_lab, tmp_path):
     with collected(shared_lab, tmp_path) as collector:
-        collector.segments[0]._process.signal("KILL")
-        collector.segments[0]._process.finish()
+        process = collector.segments[0]._stream._process
+        process.signal("KILL")
+        process.finish()
     assert collector.segments[0].about.ended
     assert not collector.traffic.complete
     assert collector.segments[1].about.ended == ""
+    with collected(shared_lab, tmp_path) as collector:
+        knock(shared_lab)
+    assert [datagram.fate for datagram in collector.traffic.datagrams(7093)] == ["crossed"]
+    assert collector.traffic.complete
+
+
+def captures_on(lab):
+    return {host.title: host.ask("pgrep -x tcpdump").lines for host in lab.hosts}
 
 
 @needs_lab
-def test_nothing_is_left_running_on_the_hosts(shared_lab, tmp_path):
+def test_nothing_is_left_running_on_the_hosts(shared_lab, lab_topology, tmp_path):
+    before = captures_on(shared_lab)
+    with from_engine(lab_topology.project) as lab:
+        for _ in range(2):
+            with collected(lab, tmp_path):
+                pass
+            assert len(captures_on(shared_lab)["router"]) == len(before["router"]) + 2
+    assert captures_on(shared_lab) == before
+
+
+@needs_lab
+def test_a_recording_has_no_packet_of_an_earlier_or_later_one(shared_lab, tmp_path):
+    """Each is recorded at once after the last packet of the one before, and no tcpdump is started for it."""
+    recordings, running = [], []
+    for number in range(5):
+        knock(shared_lab, 7101)
+        with collected(shared_lab, tmp_path) as recording:
+            for _ in range(number):
+                knock(shared_lab, 7102)
+            running.append(captures_on(shared_lab))
+        recordings.append(recording)
+        knock(shared_lab, 7103)
+    assert [len(r.traffic.datagrams(7102)) for r in recordings] == [0, 1, 2, 3, 4]
+    assert [r.traffic.complete for r in recordings] == [True] * 5
+    for recording in recordings:
+        assert recording.traffic.datagrams(7101) == recording.traffic.datagrams(7103) == []
+    assert running == [running[0]] * 5
+    assert len(list(pcap.read(tmp_path / "servers.pcapng"))) == recordings[-1].segments[1].about.packets
+
+
+@needs_lab
+def test_another_snap_length_starts_new_captures_and_another_limit_does_not(shared_lab, tmp_path):
+    seen = []
+    for options in ({}, {"limit": 1 << 20}, {"snaplen": 100}, {}):
+        with collected(shared_lab, tmp_path, **options) as recording:
+            seen.append(captures_on(shared_lab)["router"])
+        assert {capture.about.snaplen for capture in recording.segments} == {options.get("snaplen", SNAPLEN)}
+    assert seen[0] == seen[1]
+    assert not set(seen[1]) & set(seen[2])
+    assert not set(seen[2]) & set(seen[3])
+
+
+@needs_lab
+def test_a_capture_answers_after_many_requests(shared_lab, tmp_path):
+    """Its answers fill the bytes that are kept of a helper's stderr several times."""
+    with collected(shared_lab, tmp_path) as recording:
+        for _ in range(2 * MAX_ERRORS // len("8 packets captured, 8 packets received by filter")):
+            recording.segments[0].flush()
+        knock(shared_lab)
+    assert len(recording.traffic.datagrams(7093)) == 1
+
+
+@needs_lab
+def test_captures_continue_after_a_power_cut_between_recordings(shared_lab, tmp_path):
     with collected(shared_lab, tmp_path):
         pass
-    for host in shared_lab.hosts:
-        assert host.run("pgrep -fa 'tcpdump|sockwatch' | grep -v pgrep").stdout == ""
+    shared_lab.router.power_off()
+    shared_lab.router.power_on()
+    with collected(shared_lab, tmp_path) as recording:
+        knock(shared_lab)
+    assert [datagram.fate for datagram in recording.traffic.datagrams(7093)] == ["crossed"]
+    assert recording.traffic.complete
 
 
 def live(topology, *words):
@@ -177,10 +250,6 @@ def live(topology, *words):
     return subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"NO_COLOR": "1"}
     )
-
-
-def knock(lab):
-    lab.client.run(["python3", "-c", UDP + f"s.sendto(b'knock', ({lab.server.address!r}, 7093))"], check=True)
 
 
 @needs_lab

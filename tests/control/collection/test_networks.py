@@ -6,8 +6,6 @@ import time
 
 import pytest
 
-from lab.control.collection.evidence_collector import collecting
-from lab.control.lab import ignore
 from lab.control.transport import from_engine
 from lab.evidence.diagnosis.diagnose import diagnose
 from lab.evidence.packets.traffic import load
@@ -91,7 +89,7 @@ def whole(project, tmp_path_factory):
     recorder = Recorder(tmp_path_factory.mktemp("runs"), "run")
     with (
         from_engine(project, recorder.observe) as lab,
-        collecting(lab.hosts, recorder.observe, recorder.folder) as collector,
+        lab.recording(recorder.folder) as collector,
     ):
         yield Run(lab, collector)
     recorder.close()
@@ -273,7 +271,7 @@ def test_the_record_gives_the_same_packets(project, tmp_path):
     with from_engine(project) as lab:
         lab.connect()
         started = time.monotonic()
-        with collecting(lab.hosts, ignore, tmp_path) as collector:
+        with lab.recording(tmp_path) as collector:
             running = time.monotonic()
             lab["alice"].python(SEND, lab["web"].address, "7405", "6005", "kept", check=True)
             ending = time.monotonic()

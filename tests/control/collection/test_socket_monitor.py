@@ -5,7 +5,6 @@ import time
 import pytest
 
 from lab.control.collection.clock import Clock, compare
-from lab.control.collection.evidence_collector import collecting
 from lab.control.collection.socket_monitor import as_event, share
 from lab.evidence.events import CounterChanged
 from lab.evidence.record import Recorder, read_events
@@ -75,7 +74,7 @@ def test_nodes_of_one_kernel_share_the_most_precise_clock_offset():
 @pytest.fixture
 def collector(shared_lab, tmp_path):
     recorder = Recorder(tmp_path, "monitor")
-    with collecting(shared_lab.hosts, recorder.observe, recorder.folder) as found:
+    with shared_lab.recording(recorder.folder, observe=recorder.observe) as found:
         yield found
     recorder.close()
 

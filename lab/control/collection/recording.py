@@ -1,4 +1,4 @@
-"""Collects the evidence of a run: captures (see capture_plan.py), and socket states on every node."""
+"""The evidence of one run or test: packets, socket states, and the output of containers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab.control.collection.capture import LIMIT, SNAPLEN, Capture
-from lab.control.collection.capture_plan import between_neighbours, capture_names
+from lab.control.collection.capture import LIMIT, Capture
+from lab.control.collection.capture_stream import SNAPLEN
+from lab.control.collection.segment_captures import WORKERS, SegmentCaptures
 from lab.control.collection.socket_monitor import SocketMonitor, share
 from lab.control.collection.workload_monitor import WorkloadMonitor
 from lab.control.host import Host, titles
@@ -21,53 +22,53 @@ from lab.evidence.events import Note, Observe
 from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import read_events
-from lab.link.impairment_model import PROBE_PORT
 from lab.locale import message
-from lab.topology.node import Interface, without_length
 
-WORKERS = 16  # threads that start and stop captures and monitors
 SETTLE = 0.1  # seconds for a packet to leave the router, if the delay isn't known
 MAX_SETTLE = 2.0
 HOST_FLUSH_TIMEOUT = 2.0
-NO_PROBES = f"not udp port {PROBE_PORT}"  # probes that measure the link aren't traffic of the scenario
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Options:
-    """The limits of a run's captures: bytes of each packet, and bytes of each capture."""
+    """The limits of a recording's captures: bytes of each packet, and bytes of each capture."""
 
     snaplen: int = SNAPLEN
     limit: int = LIMIT
 
 
-@dataclass
-class EvidenceCollector:
-    """The captures and socket monitors of one run. All of them start, and stop, at the same time."""
+class Recording:
+    """A slice of what the captures and monitors of a lab report."""
 
-    hosts: list[Host]
-    observe: Observe
-    folder: Path
-    options: Options = field(default_factory=Options)
-    segments: list[Capture] = field(default_factory=list)
-    captures: list[Capture] = field(default_factory=list)  # of hosts, on request
-    monitors: list[SocketMonitor] = field(default_factory=list)
-    uncaptured: str = ""  # why no packets are captured
-    workloads: dict[str, WorkloadMonitor] = field(default_factory=dict)  # by the name of their host
-    traffic: Traffic = field(default_factory=lambda: Traffic([], [], {}))  # of the whole run, once stopped
+    def __init__(self, captures: SegmentCaptures, observe: Observe, folder: Path, options: Options) -> None:
+        self.hosts = captures.hosts
+        self.folder = folder
+        self.segments: list[Capture] = []
+        self.captures: list[Capture] = []  # of hosts, on request
+        self.monitors: list[SocketMonitor] = []
+        self.uncaptured = ""  # why no packets are captured
+        self.workloads: dict[str, WorkloadMonitor] = {}  # by the name of their host
+        self.traffic = Traffic([], [], {})  # of the whole recording, once it has ended
+        self._counts: list[tuple[int, int]] = []  # the packets in ``traffic`` of each capture
+        self._segment_captures = captures
+        self._observe = observe
+        self._options = options
 
-    def start(self) -> None:
+    def begin(self) -> None:
         """Returns when all captures and monitors run. Raises EnvironmentFailure, HostTimeout."""
-        planned = self._plan()
+        self.uncaptured = self._segment_captures.problem()
+        if self.uncaptured:
+            self._observe(Note(time.time(), "lab", f"no packets are captured: {self.uncaptured}"))
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             starting = [pool.submit(self._monitor, host) for host in self.hosts]
-            for name, (router, interface) in planned.items():
-                starting.append(pool.submit(self._capture_segment, name, router, interface))
             starting += [pool.submit(self._follow_workload, host) for host in self.hosts]
+            if not self.uncaptured:
+                options = self._options
+                self.segments = self._segment_captures.begin(options.snaplen, options.limit, pool)
             for job in starting:
                 job.result()
-        self.segments.sort(key=lambda capture: list(planned).index(capture.about.name))
         share(self.monitors)
         self._correct_clocks()
         clocks = {monitor.host.name: monitor.clock for monitor in self.monitors}
@@ -76,30 +77,21 @@ class EvidenceCollector:
         for host in self.hosts:
             host.returned.append(self._resume)
 
-    def _plan(self) -> dict[str, tuple[Host, Interface]]:
-        """The captures to start; none if one node can't capture, since the others would be incomplete."""
-        planned = capture_names(self.hosts)
-        problems = [(host, host.capture_problem()) for host, _ in planned.values()]
-        self.uncaptured = next((f"{host.title}: {why}" for host, why in problems if why), "")
-        if self.uncaptured:
-            self.observe(Note(time.time(), "lab", f"no packets are captured: {self.uncaptured}"))
-        return {} if self.uncaptured else planned
-
     def _correct_clocks(self) -> None:
         """Brings the captures to the controller's clock. Nodes of one kernel have no error between them."""
         monitors = {monitor.host.name: monitor for monitor in self.monitors}
         kernels = {monitors[capture.host.name].boot_id for capture in self.segments}
         for capture in self.segments:
             clock = monitors[capture.host.name].clock
-            capture.correct = clock.correct
+            capture.correct_times(clock.correct)
             capture.about.clock_error = 2 * clock.uncertainty if len(kernels) > 1 else 0.0
 
     def _follow_workload(self, host: Host) -> None:
         if host.workload is not None:
-            self.workloads[host.name] = WorkloadMonitor(host, host.workload, self.observe)
+            self.workloads[host.name] = WorkloadMonitor(host, host.workload, self._observe)
         elif host.node.workload:
             text = f"the output of {host.node.workload} isn't collected: this needs the engine"
-            self.observe(Note(time.time(), host.title, text))
+            self._observe(Note(time.time(), host.title, text))
 
     def _resume(self, host: Host) -> None:
         """Restarts the monitor and the captures of a host after its power was off."""
@@ -111,19 +103,9 @@ class EvidenceCollector:
                 capture.resume()
 
     def _monitor(self, host: Host) -> None:
-        monitor = SocketMonitor(host, self.observe)
+        monitor = SocketMonitor(host, self._observe)
         self.monitors.append(monitor)
         monitor.wait_until_watching()
-
-    def _capture_segment(self, name: str, host: Host, interface: Interface) -> None:
-        address = without_length(interface.address)
-        routers = [each.node for each in self.hosts if each.node.role == "router"]
-        expression = NO_PROBES
-        if routers and host.node.role == "host":
-            expression += f" and {between_neighbours(interface, routers)}"
-        capture = self._capture(host, name, address, expression, segment=interface.segment)
-        self.segments.append(capture)
-        capture.wait_until_listening()
 
     def packets(self) -> Traffic:
         """All packets that passed before this call.
@@ -137,7 +119,7 @@ class EvidenceCollector:
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             _each(pool, SocketMonitor.wait_until_quiet, monitors)
             _each(pool, self._flush, self.segments)
-        return self._traffic()
+        return self._current_traffic()
 
     def _flush(self, capture: Capture) -> None:
         """Receives all packets of a capture. A host may be off or paused: then it has sent none."""
@@ -154,17 +136,20 @@ class EvidenceCollector:
             raise Unsupported(message("{host} can't capture: {why}", host=host.title, why=problem))
         taken = {capture.about.name for capture in self.segments}
         name = f"{host.node.segments[0]}@{host.title}" if host.title in taken else host.title
-        capture = self._capture(host, name, host.address, expression)
+        stream = self._segment_captures.start(host, host.address, expression, self._options.snaplen)
+        capture = Capture(stream, name, limit=self._options.limit)
         monitor = next((monitor for monitor in self.monitors if monitor.host is host), None)
-        capture.correct = monitor.clock.correct if monitor else capture.correct
+        if monitor is not None:
+            capture.correct_times(monitor.clock.correct)
         try:
-            capture.wait_until_listening()
+            capture.begin(fresh=True)
             self.captures.append(capture)
             yield capture
             if monitor is not None:
                 monitor.wait_until_quiet()
         finally:
-            capture.stop()
+            capture.end()
+            stream.stop()
 
     def evidence(self, since: float = 0.0) -> Evidence:
         """The evidence so far, with only the packets and programs that began after ``since``.
@@ -176,20 +161,20 @@ class EvidenceCollector:
             _each(pool, WorkloadMonitor.flush, self.workloads.values())
         return Evidence(read_events(self.folder), self.packets()).since(since)
 
-    def stop(self) -> None:
-        """Waits for packets in the router, stops all captures and monitors, and writes the captures."""
+    def end(self) -> None:
+        """Waits for packets in the routers, ends all captures and monitors, and writes the captures."""
         for host in self.hosts:
             if self._resume in host.returned:
                 host.returned.remove(self._resume)
         self._settle()
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             stopping = pool.map(SocketMonitor.stop, self.monitors)
-            _each(pool, Capture.stop, self.segments)
+            _each(pool, Capture.end, self.segments)
             _each(pool, WorkloadMonitor.stop, self.workloads.values())
             list(stopping)
         for capture in [*self.segments, *self.captures]:
             capture.write(self.folder)
-        self.traffic = self._traffic()
+        self.traffic = self._current_traffic()
 
     def to_dict(self) -> dict[str, Any]:
         """The nodes, the captures and the clocks, for the record."""
@@ -203,25 +188,17 @@ class EvidenceCollector:
     def _topology(self) -> list[dict[str, Any]]:
         return [host.node.to_json() for host in self.hosts]
 
-    def _capture(
-        self, host: Host, name: str, address: str, expression: str = "", *, segment: str = ""
-    ) -> Capture:
-        addresses = [a for each in self.hosts for a in (*each.node.addresses, *each.node.addresses6)]
-        filters = [f"({part})" for part in (expression, host.capture_filter(addresses)) if part]
-        return Capture(
-            host,
-            name,
-            address,
-            segment=segment,
-            snaplen=self.options.snaplen,
-            limit=self.options.limit,
-            expression=" and ".join(filters) if len(filters) > 1 else expression,
-        )
-
-    def _traffic(self) -> Traffic:
+    def _current_traffic(self) -> Traffic:
+        """The traffic; its packets are matched again only if there are more than the last time."""
         packets: list[Packet] = [packet for capture in self.segments for packet in capture.packets()]
-        captures = [capture.about for capture in self.segments]
-        return Traffic(packets, captures, titles(self.hosts), self._topology())
+        counts = [(capture.about.packets, capture.about.cut) for capture in self.segments]
+        if counts != self._counts:
+            captures = [capture.about for capture in self.segments]
+            self._counts, self.traffic = (
+                counts,
+                Traffic(packets, captures, titles(self.hosts), self._topology()),
+            )
+        return self.traffic
 
     def _settle(self) -> None:
         """Waits for packets that have just entered the router; otherwise they would count as lost."""
@@ -245,16 +222,3 @@ def _time_left(traffic: Traffic) -> float:
 def _each(pool: ThreadPoolExecutor, act: Callable[[T], None], items: Iterable[T]) -> None:
     for _ in pool.map(act, items):
         pass
-
-
-@contextmanager
-def collecting(
-    hosts: list[Host], observe: Observe, folder: Path, options: Options | None = None
-) -> Iterator[EvidenceCollector]:
-    """A collector that runs while the context lasts. It writes its files to ``folder`` in any case."""
-    collector = EvidenceCollector(hosts, observe, folder, options or Options())
-    try:
-        collector.start()
-        yield collector
-    finally:
-        collector.stop()
