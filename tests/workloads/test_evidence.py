@@ -23,14 +23,9 @@ def recorder(tmp_path, seen):
 
 
 @pytest.fixture
-def run(servers, recorder, seen):
+def run(servers, recorder):
     """A function that collects the evidence of a run while a context lasts."""
-
-    def observe(event):
-        seen.append(event)
-        recorder.observe(event)
-
-    return lambda: servers.recording(recorder.folder, observe=observe)
+    return lambda: servers.recording(recorder.folder, observe=recorder.observe)
 
 
 def lines(seen, node):
