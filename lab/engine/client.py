@@ -33,6 +33,8 @@ ONEOFF_LABEL = "com.docker.compose.oneoff"
 ROLE_LABEL = "socketlab.role"
 LAB_LABEL = "socketlab.lab"  # of networks and volumes: the name of the topology
 HOST_LABEL = "socketlab.host"  # of a user's container: the service of its host
+OWNER_LABEL = "socketlab.owner"  # the process that removes the lab; empty if the lab stays
+STARTING_LABEL = "socketlab.starting"  # of a volume that exists until the start of its lab is complete
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 
@@ -57,6 +59,11 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    @property
+    def api(self) -> docker.APIClient:
+        """The requests of the Engine API; threads may use them at the same time."""
+        return self._client.api
 
     def nodes(self, project: str) -> list[Container]:
         """The containers of the project's hosts and routers, even stopped ones, sorted by service name."""

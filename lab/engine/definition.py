@@ -42,6 +42,7 @@ class LabDefinition:
     folder: Path = shipped.ROOT  # Compose reads its .env
     description: Path | None = None  # the file that describes the topology
     compose_file: Path | None = None  # a Compose file of this topology; its prefixes are variables
+    owner: str = ""  # the label of the process that removes the lab; empty if the lab stays
 
     def __post_init__(self) -> None:
         if not _PROJECT_NAME.fullmatch(self.project):
@@ -126,6 +127,7 @@ class LabDefinition:
             "COMPOSE_IGNORE_ORPHANS": "1",  # the runner isn't started here
             "PROFILE": self.profile,
             "SOCKETLAB_SOURCE": source_digest(),
+            "LAB_OWNER": self.owner,
             **prefix_choice.variables(prefix_choice.of_plan(self.plan())),
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.engine.client import Engine
+from lab.engine.client import OWNER_LABEL, Engine
 from lab.engine.docker_transport import described_nodes
 from lab.engine.prefix_choice import Prefixes
 from lab.topology.node import PROFILES, Node
@@ -16,6 +16,7 @@ class ExistingLab:
 
     nodes: tuple[Node, ...]
     prefixes: Prefixes  # by segment, and "mgmt"
+    owner: str = ""  # the label of the process that removes the lab
 
     @classmethod
     def of(cls, engine: Engine, project: str) -> ExistingLab | None:
@@ -24,7 +25,8 @@ class ExistingLab:
         if not containers:
             return None
         prefixes = {name: tuple(subnets) for name, subnets in engine.networks_of(project).items()}
-        return cls(tuple(described_nodes(engine, containers)), prefixes)
+        owner = containers[0].labels.get(OWNER_LABEL, "")
+        return cls(tuple(described_nodes(engine, containers)), prefixes, owner)
 
     @property
     def profile(self) -> str:

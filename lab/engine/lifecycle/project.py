@@ -8,15 +8,17 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from lab.engine import images, prefix_choice, topologies
 from lab.engine.client import Engine
 from lab.engine.compose import Notice, PrefixTaken, Report, run_compose, silent
 from lab.engine.definition import LabDefinition
+from lab.engine.lifecycle import leftovers
 from lab.engine.lifecycle.cleanup import take_down
 from lab.engine.lifecycle.existing import ExistingLab
+from lab.engine.lifecycle.owner import Owner
 from lab.engine.lifecycle.startup import logs_of_failed, require_programs, wait_for_nodes
 from lab.engine.readable import require_readable
 from lab.engine.rendering import Rendered, rendered
@@ -40,20 +42,23 @@ class LabProject(LabDefinition):
     """A lab that can be brought up and taken down."""
 
     def exists(self) -> bool:
-        """True if any of its nodes exists, running or not."""
+        """True if any of its nodes exists, running or not, unless the lab is a leftover."""
         with Engine() as engine:
-            return bool(engine.nodes(self.project))
+            return bool(engine.nodes(self.project)) and not leftovers.find(engine, self.project)
 
-    def up(self, *, report: Report = silent) -> LabProject:
+    def up(self, *, owner: bool = False, report: Report = silent) -> LabProject:
         """Brings the lab up and returns when its nodes are healthy. The result has the lab's prefixes.
 
         An existing lab keeps its prefixes and is changed to this topology (see ``as_existing``). A new one is
-        removed if the start fails or is interrupted. Raises EnvironmentFailure, UsageError.
+        removed if the start fails or is interrupted. With ``owner``, a new lab belongs to this process: if it
+        is killed before it calls ``down``, the lab is a leftover (lab.engine.lifecycle.leftovers). Raises
+        EnvironmentFailure, UsageError.
         """
         with Engine() as engine:
-            existing = ExistingLab.of(engine, self.project)
+            existing = self._existing(engine)
             if existing is None:
-                return self._create(engine, report)
+                lab = replace(self, owner=str(Owner.current() or "")) if owner else self
+                return lab._create(engine, report)
             lab = self.as_existing(existing, [subnet for subnet, _ in engine.subnets()])
             lab._start(engine, report)
             return lab
@@ -66,7 +71,7 @@ class LabProject(LabDefinition):
         started = not self.exists()
         try:
             if started:
-                self.up(report=report)
+                self.up(owner=not keep, report=report)
             yield
         finally:
             if started and not keep:
@@ -89,11 +94,18 @@ class LabProject(LabDefinition):
             )
         return self._with_state_of(existing)
 
+    def _existing(self, engine: Engine) -> ExistingLab | None:
+        """The lab that is there; a leftover is removed."""
+        if leftovers.find(engine, self.project):
+            self.down()
+        return ExistingLab.of(engine, self.project)
+
     def _with_state_of(self, existing: ExistingLab) -> LabProject:
         return replace(
             self,
             prefixes=prefix_choice.merged(self.prefixes, existing.prefixes),
             profile=self.profile or existing.profile,
+            owner=existing.owner,
             free=False,
         )
 
@@ -136,7 +148,8 @@ class LabProject(LabDefinition):
         for seed in self.seeds():
             lab = self._with_free_prefixes(engine, seed)
             try:
-                lab._start(engine, report)
+                with nullcontext() if lab.owner else leftovers.starting(engine, lab.project):
+                    lab._start(engine, report)
                 break
             except BaseException as error:
                 refused = isinstance(error, PrefixTaken)

@@ -24,6 +24,7 @@ REPLACED = {
 }  # fmt: skip
 REFERENCES = ("pid", "ipc", "network_mode")  # each may be "service:NAME"
 RESOURCES = ("volumes", "configs", "secrets")
+OWNED = {"socketlab.owner": "${LAB_OWNER:-}"}  # the label that all containers, networks and volumes have
 
 
 class UserCompose:
@@ -89,7 +90,8 @@ class UserCompose:
         """
         described = self._config.get(kind) or {}
         used = {each["source"] for name in self._hosts for each in self._uses(name, kind)}
-        return {self._free(name): _own(described[name]) for name in described if name in used}
+        owned = {self._free(name): _own(described[name]) for name in described if name in used}
+        return {name: _labelled(each) for name, each in owned.items()} if kind == "volumes" else owned
 
     def left_out(self) -> Iterator[Message]:
         """The parts of the file that the lab doesn't use, one sentence each."""
@@ -207,6 +209,13 @@ def _mistake(host: str, problem: Message, remedy: Message) -> TopologyError:
 def _own(resource: Mapping[str, Any]) -> dict[str, Any]:
     """A resource of the user's project as one of the lab: a name in the engine is left to Compose."""
     return dict(resource) if resource.get("external") else {k: v for k, v in resource.items() if k != "name"}
+
+
+def _labelled(volume: Mapping[str, Any]) -> dict[str, Any]:
+    """A volume with the label of the lab's owner, unless the lab only uses it."""
+    if volume.get("external"):
+        return dict(volume)
+    return {**volume, "labels": {**(volume.get("labels") or {}), **OWNED}}
 
 
 def _replicas(service: Service) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.locale import Message
-from lab.topology.compose.user_compose import Service, UserCompose
+from lab.topology.compose.user_compose import OWNED, Service, UserCompose
 from lab.topology.model import Host, Mount, Workload
 from lab.topology.plan import Plan, workload_service
 
@@ -40,7 +40,10 @@ def workload_services(plan: Plan, user_config: Mapping[str, Any] | None = None) 
     """
     hosts = {name: host for name, host in plan.hosts.items() if host.workload}
     small = {
-        f"{name}-small": {"labels": {"socketlab.lab": plan.name}, "driver_opts": dict(SMALL_DISK_OPTIONS)}
+        f"{name}-small": {
+            "labels": {"socketlab.lab": plan.name, **OWNED},
+            "driver_opts": dict(SMALL_DISK_OPTIONS),
+        }
         for name in hosts
     }
     theirs = UserCompose(plan, user_config or {}, reserved={"keys", "topology", *small})
@@ -75,7 +78,7 @@ def _service(name: str, host: Host, workload: Workload, theirs: UserCompose, ima
         "network_mode": f"service:{name}",
         "depends_on": {**service.get("depends_on", {}), name: {"condition": "service_healthy"}},
         "volumes": [*service.get("volumes", []), *binds(host.mounts), _small_disk(name)],
-        "labels": {**service.get("labels", {}), ROLE: "workload", HOST: name},
+        "labels": {**service.get("labels", {}), ROLE: "workload", HOST: name, **OWNED},
     }
 
 

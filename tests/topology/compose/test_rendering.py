@@ -114,6 +114,16 @@ def test_docker_compose_yml_is_the_default_lab():
     assert set(project["services"]) == {*(node.name for node in linux), "runner"}
 
 
+@pytest.mark.parametrize("owner", ["", "a/b/c/1/d"])
+def test_every_container_network_and_volume_has_its_owner(chain, owner):
+    planned, _ = chain
+    for text in render(planned, FOLDERS), (ROOT / "docker-compose.yml").read_text():
+        project = resolved(text, **({"LAB_OWNER": owner} if owner else {}))
+        for kind in "services", "networks", "volumes":
+            found = {name: each["labels"].get("socketlab.owner") for name, each in project[kind].items()}
+            assert found == dict.fromkeys(project[kind], owner)
+
+
 def test_make_compose_writes_docker_compose_yml(tmp_path):
     made = tmp_path / "docker-compose.yml"
     subprocess.run([sys.executable, ROOT / "scripts/compose.py", made], timeout=30, check=True)

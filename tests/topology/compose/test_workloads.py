@@ -2,6 +2,7 @@
 
 import pytest
 
+from lab.topology.compose.user_compose import OWNED
 from lab.topology.compose.workloads import workload_services
 from lab.topology.model import Attachment, Host, Mount, Segment, Topology, Workload
 from lab.topology.plan import TopologyError, plan
@@ -41,11 +42,13 @@ def test_an_image_runs_unmodified_in_the_namespace_of_its_host():
             "network_mode": "service:web",
             "depends_on": {"web": {"condition": "service_healthy"}},
             "volumes": [{"type": "volume", "source": "web-small", "target": "/mnt/small"}],
-            "labels": {"socketlab.role": "workload", "socketlab.host": "web"},
+            "labels": {"socketlab.role": "workload", "socketlab.host": "web", **OWNED},
         }
     }
     options = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,mode=1777"}
-    assert found.volumes == {"web-small": {"labels": {"socketlab.lab": "test"}, "driver_opts": options}}
+    assert found.volumes == {
+        "web-small": {"labels": {"socketlab.lab": "test", **OWNED}, "driver_opts": options}
+    }
     assert (found.configs, found.secrets, found.left_out) == ({}, {}, ())
 
 
@@ -181,7 +184,7 @@ def test_the_users_volumes_belong_to_the_lab_and_not_to_the_users_project():
         "b": {"volumes": [use("b")]},
     }
     volumes = {
-        "data": {"name": "theirs_data", "driver": "local"},
+        "data": {"name": "theirs_data", "driver": "local", "labels": {"their": "label"}},
         "keys": {"name": "theirs_keys"},
         "shared": {"name": "shared", "external": True},
         "b": {"name": "theirs_b"},
@@ -190,8 +193,8 @@ def test_the_users_volumes_belong_to_the_lab_and_not_to_the_users_project():
     found = workload_services(planned(host), {"services": services, "volumes": volumes})
     assert found.volumes == {
         "web-small": found.volumes["web-small"],
-        "data": {"driver": "local"},
-        "user-keys": {},  # "keys" are the lab's own
+        "data": {"driver": "local", "labels": {"their": "label", **OWNED}},
+        "user-keys": {"labels": OWNED},  # "keys" are the lab's own
         "shared": {"name": "shared", "external": True},
     }
     sources = [volume["source"] for volume in found.services["web-workload"]["volumes"]]
