@@ -16,8 +16,9 @@ import signal
 import sys
 from contextlib import suppress
 
-from lab.agent.agent import Peer, serve
+from lab.agent.agent import serve
 from lab.agent.lines import Lines, pair
+from lab.agent.peer import Peer
 
 USER = "lab"
 
@@ -32,8 +33,9 @@ def main() -> None:
         _run_as_lab(theirs, close=ours)
     for descriptor in theirs:
         os.close(descriptor)
-    from lab.agent.root import RootHalf
+    from lab.agent.root import RootHalf, compile_in_background
 
+    compile_in_background()
     code = RootHalf(child, Lines(*ours)).run()
     sys.exit(code if code >= 0 else 128 - code)
 
@@ -45,7 +47,7 @@ def _run_as_lab(to_root: tuple[int, int], close: tuple[int, int]) -> None:
         for descriptor in close:
             os.close(descriptor)
         become(USER)
-        code = serve(0, 1, Peer("the root half of the agent", Lines(*to_root)))
+        code = serve(0, 1, Peer("the root half of the agent", *to_root))
     except Exception as error:
         with suppress(OSError):
             os.write(2, f"agent: {type(error).__name__}: {error}\n".encode())

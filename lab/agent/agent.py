@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections import deque
-from collections.abc import Generator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from lab.agent import ops
 from lab.agent.lines import USAGE, JsonObject, Lines, Refused, parse
+from lab.agent.peer import Peer, Task
 
 MAX_UNSENT = 1 << 20  # bytes that the controller hasn't taken: then nothing is read or polled until it does
-
-Question: TypeAlias = "tuple[Peer | None, JsonObject]"
-Steps: TypeAlias = Generator[Question, JsonObject, JsonObject]
 
 
 class Poller(Protocol):
@@ -25,28 +21,6 @@ class Poller(Protocol):
 
     def poll(self, *, final: bool = False) -> None: ...
     def close(self) -> None: ...
-
-
-class Peer:
-    """Another process of this node that answers questions in their order: the root half, or a probe."""
-
-    def __init__(self, name: str, lines: Lines) -> None:
-        self.name, self.lines = name, lines
-        self.waiting: deque[Task] = deque()
-
-    def ask(self, question: JsonObject, task: Task) -> None:
-        """Raises Refused if it has ended."""
-        if self.lines.ended:
-            raise Refused(f"{self.name} has ended")
-        self.lines.add(question)
-        self.waiting.append(task)
-
-
-class Task:
-    """A request whose answer needs those of a peer."""
-
-    def __init__(self, number: object, steps: Steps) -> None:
-        self.number, self.steps = number, steps
 
 
 class Agent:
@@ -62,6 +36,20 @@ class Agent:
     def report(self, report: JsonObject) -> None:
         """Sends a message that answers no request."""
         self._controller.add({"report": report})
+
+    def child(self, name: str) -> Peer:
+        """The child of that name. Raises Refused if there is none."""
+        for peer in self.peers:
+            if peer.name == name:
+                return peer
+        raise Refused(f"{name} isn't running", USAGE)
+
+    def end(self, peer: Peer) -> None:
+        """Ends a child; the requests that wait for it are refused."""
+        self.peers.remove(peer)
+        peer.close()
+        while peer.waiting:
+            self._advance(peer.waiting.popleft(), Refused(f"{peer.name} has ended"))
 
     def run(self) -> None:
         """Raises Refused after a line that is too long, and OSError if the controller is gone."""
@@ -131,9 +119,7 @@ class Agent:
                 peer.waiting.popleft(), answer["ok"] if "ok" in answer else Refused.from_json(answer)
             )
         if peer.lines.ended:
-            self.peers.remove(peer)
-            while peer.waiting:
-                self._advance(peer.waiting.popleft(), Refused(f"{peer.name} has ended"))
+            self.end(peer)
 
     def _answer(self, number: object, answer: JsonObject) -> None:
         self._controller.add({"id": number, **answer})

@@ -22,6 +22,7 @@ LAB_OPS = {
     "poll": "lab.agent.sockets.poller:poll",
     "unwatch": "lab.agent.sockets.poller:unwatch",
     "impair": "lab.agent.link.impair:impair",
+    "probe": "lab.agent.link.probe_process:probe",
 }
 ROOT_OPS = {
     "impair": "lab.agent.link.impair:impair_as_root",

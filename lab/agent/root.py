@@ -57,6 +57,19 @@ class RootHalf:
         reap_all_but(self._child)
 
 
+def compile_in_background() -> None:
+    """Compiles the lab's code in a child of this process."""
+    parent = os.getpid()
+    if os.fork() == 0:
+        try:
+            os.closerange(0, 1024)  # so that the other half and the controller see the end of this process
+            from lab.agent import bytecode  # here, because its imports take memory
+
+            bytecode.compile_all(parent)
+        finally:
+            os._exit(0)
+
+
 def answer(line: bytes) -> JsonObject:
     """The answer to a request."""
     try:

@@ -23,7 +23,8 @@ from lab.programs.console import ENVIRONMENT, USAGE, Failure, Parser, describe, 
 from lab.protocols.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from lab.agent.agent import Agent, Steps
+    from lab.agent.agent import Agent
+    from lab.agent.peer import Steps
 
 MAX_REQUEST = 1 << 20  # characters
 MAX_QUEUE = 60_000  # of 65,535: the numbers from here on are for trials

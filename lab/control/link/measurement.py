@@ -1,23 +1,22 @@
-"""Measures the link: runs a probe program on each side and compares the arrivals with the settings."""
+"""Measures the link: two hosts send each other probes, whose arrivals are compared with the settings."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from lab.control.host import Host
 from lab.control.link.probing import Probing
-from lab.control.process import agent
-from lab.errors import EnvironmentFailure, HostTimeout
+from lab.errors import LabError
 from lab.link.probe_format import INTERVAL, Observation, Plan, longest_transit, plan
 from lab.link.settings import LinkSettings
 from lab.link.verification import Attempt, Check, judge, unmeasured
 
-START_TIMEOUT = 10.0
+STEP_TIMEOUT = 10.0
 OPEN_TIMEOUT = 2.0  # for a packet to cross a router that translates addresses
 SEND_TIMEOUT = 30.0
 NOTHING = Plan(0, INTERVAL, 0)
@@ -36,22 +35,17 @@ def measure(probing: Probing, asked: LinkSettings, probes: int | None = None) ->
     plans = {way: _plan(asked, way, probes) for way in directions}
     transit = max(longest_transit(asked[way]) for way in directions)
     with _probe(probing.second, probing.source) as second:
-        second.wait_for("listening", START_TIMEOUT)
-        opening = " --open" if probing.translated else ""
-        with _probe(probing.first, f"{probing.target}{opening}") as first:
-            first.wait_for("listening", START_TIMEOUT)
-            if probing.translated and not second.hears("opened", OPEN_TIMEOUT + transit):
+        with _probe(probing.first, probing.target, opens=probing.translated) as first:
+            if probing.translated and not second.is_reached(OPEN_TIMEOUT + transit):
                 plans[probing.back] = NOTHING
             senders = {probing.out: first, probing.back: second}
-            for way, side in senders.items():
-                side.send_line(json.dumps(plans[way].as_json()))
-            sent = {way: side.wait_for("sent", SEND_TIMEOUT) for way, side in senders.items()}
+            with ThreadPoolExecutor(max_workers=2) as pool:
+                sending = {way: pool.submit(side.send, plans[way]) for way, side in senders.items()}
+            sent = {way: job.result() for way, job in sending.items()}
             # There is no event to wait for: the last packets may be in transit for this long.
             time.sleep(transit)
-            for side in senders.values():
-                side.send_line("stop")
             receivers = {probing.out: second, probing.back: first}
-            arrived = {way: side.wait_for("arrived", START_TIMEOUT) for way, side in receivers.items()}
+            arrived = {way: side.stop() for way, side in receivers.items()}
     seen = {way: _observation(plans[way], sent[way], arrived[way]) for way in directions}
     measured = {way: _judge(asked, way, seen[way]) for way in directions}
     return Attempt(started, measured, any(observation.is_disturbed for observation in seen.values()))
@@ -75,49 +69,41 @@ def failures(attempt: Attempt) -> list[str]:
 class _Side:
     """The probe on one host."""
 
-    def __init__(self, host: Host, arguments: str) -> None:
-        self._text = bytearray()
-        self._process = host.helper(f"{agent('probe')} {arguments}", self._text.extend)
+    def __init__(self, host: Host) -> None:
+        self._agent = host.agent
 
-    def hears(self, event: str, timeout: float) -> bool:
-        """True if the probe reports ``event`` within ``timeout`` seconds."""
-        try:
-            self.wait_for(event, timeout)
-        except HostTimeout:
-            return False
-        return True
+    def listen(self, peer: str, *, opens: bool) -> None:
+        """``opens``: it sends datagrams until the peer has answered."""
+        self._step("listen", peer=peer, opens=opens)
 
-    def send_line(self, line: str) -> None:
-        self._process.send(line.encode() + b"\n")
+    def is_reached(self, timeout: float) -> bool:
+        """True if a datagram of the peer arrives within ``timeout`` seconds."""
+        return bool(self._step("opened", timeout + STEP_TIMEOUT, seconds=timeout)["opened"])
 
-    def wait_for(self, event: str, timeout: float) -> dict[str, Any]:
-        self._process.wait_until(lambda: self._find(event) is not None, "can't measure the link", timeout)
-        found = self._find(event)
-        if found is None:
-            raise EnvironmentFailure(f"the probe didn't report {event!r}")
-        return found
+    def send(self, planned: Plan) -> dict[str, Any]:
+        return self._step("send", SEND_TIMEOUT, **planned.as_json())
 
-    def close(self) -> None:
-        self._process.close_stdin()
-        if not self._process.ended:
-            self._process.signal("TERM")
-        self._process.finish()
+    def stop(self) -> dict[str, Any]:
+        """Everything that has arrived."""
+        return self._step("stop")
 
-    def _find(self, event: str) -> dict[str, Any] | None:
-        for line in bytes(self._text).split(b"\n")[:-1]:
-            report: dict[str, Any] = json.loads(line)
-            if report["event"] == event:
-                return report
-        return None
+    def abandon(self) -> None:
+        """Ends the probe, if it still runs."""
+        with suppress(LabError):
+            self._step("abandon")
+
+    def _step(self, step: str, limit: float = STEP_TIMEOUT, **arguments: Any) -> dict[str, Any]:
+        return self._agent.request("probe", timeout=limit, step=step, **arguments)
 
 
 @contextmanager
-def _probe(host: Host, arguments: str) -> Iterator[_Side]:
-    side = _Side(host, arguments)
+def _probe(host: Host, peer: str, *, opens: bool = False) -> Iterator[_Side]:
+    side = _Side(host)
     try:
+        side.listen(peer, opens=opens)
         yield side
     finally:
-        side.close()
+        side.abandon()
 
 
 def _plan(asked: LinkSettings, way: str, probes: int | None) -> Plan:

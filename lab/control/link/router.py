@@ -1,20 +1,17 @@
-"""Requests to ``impair`` on one router, and its answers."""
+"""Requests to the agent of one router to impair its links, and the answers."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.control.host import Host
-from lab.errors import EnvironmentFailure, LabError, Unsupported
+from lab.errors import LabError, Unsupported
 from lab.link.partition import Partition
 from lab.link.settings import LinkSettings
 from lab.link.traffic_control import BACKENDS
 
-COMMAND = "sudo -n /usr/lib/socketlab/impair"
-SETTINGS_FILE = "/run/socketlab/link.json"  # exists while lab/agent/link/impair.py has settings in force
 TIMEOUT = 20.0  # seconds
 
 Pair: TypeAlias = tuple[str, str]  # two segments of one router, in the order of its interfaces
@@ -128,10 +125,6 @@ class RouterLink:
         answer = self._ask({"op": "show"})
         return RouterStatus.from_answer(answer["can"], answer["now"])
 
-    def has_settings(self) -> bool:
-        """False if nothing is in force. Takes a few milliseconds, because it doesn't start ``impair``."""
-        return self.router.ask(f"test -e {SETTINGS_FILE}", timeout=TIMEOUT).exit_code != 1
-
     def apply(
         self,
         between: Pair,
@@ -179,9 +172,4 @@ class RouterLink:
         return before, now
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        result = self.router.ask(COMMAND, stdin=json.dumps(request) + "\n", timeout=TIMEOUT)
-        if not result.output:
-            why = (result.stderr.strip() or result.ending).splitlines()[-1]
-            raise EnvironmentFailure(f"{self.router.title}: {why}")
-        answer: dict[str, Any] = json.loads(result.output)
-        return answer
+        return self.router.agent.request("impair", timeout=TIMEOUT, request=request)

@@ -53,7 +53,7 @@ class RouterSession:
         ``failure`` is set on a problem.
         """
         if self.in_force is not None and self.in_force.is_nothing:
-            self._keep_failure(self._compare_last)
+            self._keep_failure(self.show)
         if self.in_force is None or not self.in_force.is_nothing:
             self._keep_failure(clear)
 
@@ -121,11 +121,6 @@ class RouterSession:
         for pair, why in differences(asked, found):
             self.in_force = None  # reported once
             raise self.failed(why, pair)
-
-    def _compare_last(self) -> None:
-        """``show``, which is unnecessary if nothing was in force and nothing is."""
-        if self.requests.has_settings():
-            self.show()
 
     def _keep_failure(self, step: Callable[[], object]) -> None:
         try:

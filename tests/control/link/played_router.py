@@ -1,9 +1,9 @@
-"""A router that answers requests as images/router/impair does, for tests without an engine."""
+"""A router whose agent answers requests as lab/agent/link/impair.py does, for tests without an engine."""
 
 import json
 from dataclasses import dataclass, field
 
-from lab.control.program import Result
+from lab.errors import EnvironmentFailure
 from lab.topology.node import Interface, Node
 
 NO_IMPAIRMENT = {
@@ -32,7 +32,6 @@ class Router:
     boot: str = "1"
     broken: bool = False
     requests: list = field(default_factory=list)
-    started: int = 0  # how often impair was started
     count: int = 0
 
     @property
@@ -48,21 +47,23 @@ class Router:
     def is_nothing(self):
         return not (self.links or self.partitions)
 
-    def ask(self, command, *, stdin="", timeout):
-        if command.startswith("test -e"):
-            return Result(command, self.title, exit_code=1 if self.is_nothing else 0)
-        self.started += 1
-        request = json.loads(stdin)
+    @property
+    def agent(self):
+        """It is its own agent."""
+        return self
+
+    def request(self, op, *, timeout, request):
+        assert (op, json.loads(json.dumps(request))) == ("impair", request)
         can = {"netem": False, "nfqueue": True, "statistic": True, "boot": self.boot}
         answer = {"can": can, "before": self.state()}
         if request["op"] != "show":
             self.requests.append(request)
             if self.broken:
                 self.clear()
-                return Result(command, self.title, errors=bytearray(b"iptables: no"), exit_code=3)
+                raise EnvironmentFailure(f"{self.title}: iptables: no")
             self.change(request)
         answer["now"] = self.state()
-        return Result(command, self.title, output=bytearray(json.dumps(answer).encode()), exit_code=0)
+        return json.loads(json.dumps(answer))
 
     def state(self):
         return {"links": list(self.links.values()), "partitions": list(self.partitions.values())}

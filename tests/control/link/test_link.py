@@ -61,11 +61,11 @@ def ping(lab, *words, version=4):
 
 def test_the_router_has_settings_exactly_while_they_are_in_force(link, lab):
     router = RouterLink(lab.router)
-    assert not router.has_settings()
+    assert router.show().is_nothing
     link.set(loss=0.1, verify=False)
-    assert router.has_settings()
+    assert not router.show().is_nothing
     link.clear()
-    assert not router.has_settings()
+    assert router.show().is_nothing
 
 
 def test_an_unimpaired_path_is_not_queued_at_all(link, as_root):

@@ -157,12 +157,6 @@ def test_settings_of_somebody_else_are_detected_in_a_run_without_settings(link, 
     assert router.now is None
 
 
-def test_the_end_of_a_run_that_left_the_link_alone_starts_no_impair(link, router):
-    started = router.started
-    link.end()
-    assert (router.started, link.failure) == (started, "")
-
-
 def test_the_same_settings_applied_by_somebody_else_are_detected(link, router):
     link.set(delay=0.01, verify=False)
     router.apply(router.now["link"])
