@@ -32,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
             return 0
         chosen = [catalog.load(name) for name in names]
         view = View(Console(highlight=False, soft_wrap=True), language=language, story=len(chosen) == 1)
-        return play_once(chosen, lambda _: from_mgmt, view, RUNS)
+        with from_mgmt() as lab:
+            return play_once(chosen, lambda _: lab.observed_by, view, RUNS)
     except LabError as error:
         print(f"runner: {printable(error.in_language(language))}", file=sys.stderr)
         return error.exit_code

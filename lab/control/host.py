@@ -171,20 +171,19 @@ class Host(Faults):
         return self.start(_python(code, arguments), **options)
 
     @contextmanager
-    def claimed(self, path: str) -> Iterator[bool]:
-        """Holds the lock file ``path`` on the host while the context lasts. Yields False if another process
-        holds it. The lock is released even if the controller is killed.
+    def claimed(self, path: str) -> Iterator[Program | None]:
+        """Holds the lock file ``path`` on the host while the context lasts. Yields the program that holds it,
+        or None if another process does. The lock is released even if the controller is killed.
         """
         hold = f"flock --wait {CLAIM_TIMEOUT} {shlex.quote(path)} sh -c 'echo held; exec cat'"
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._started(hold, "held", START_TIMEOUT, _nobody))
-                held = True
+                program = stack.enter_context(self._started(hold, "held", START_TIMEOUT, _nobody))
             except CommandFailed as error:
                 if error.result.exit_code != LOCKED:
                     raise
-                held = False
-            yield held
+                program = None
+            yield program
 
     @contextmanager
     def _started(

@@ -17,6 +17,7 @@ from lab.control.host import Host
 from lab.control.link.links import Links
 from lab.control.link.partition import Partition
 from lab.control.observers import EventFanout
+from lab.control.program import Program
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
 from lab.evidence.events import Event, Note, Observe, VariantBegan
@@ -60,6 +61,7 @@ class Lab:
         self.link = Links(self.hosts, self.observers)
         self._captures = SegmentCaptures(self.hosts)
         self._recording: Recording | None = None
+        self._claims: list[Program] = []  # the programs that reserve it
         self._by_name = {name: host for host in self.hosts for name in {host.name, *host.node.names}}
 
     def __getitem__(self, name: str) -> Host:
@@ -174,19 +176,32 @@ class Lab:
     def claimed(self) -> Iterator[None]:
         """Reserves the lab for this run while the context lasts: each run checks all packets on the segments.
 
-        Raises EnvironmentFailure if another run has reserved it.
+        Within another such context, it is reserved again only if that reservation was lost: a router was
+        switched off, or its processes were killed. Raises EnvironmentFailure if another run has reserved it.
         """
-        with ExitStack() as stack:
-            for router in [host for host in self.hosts if host.node.role == "router"]:
-                router.restore()
-                if not stack.enter_context(router.claimed(CLAIM)):
-                    raise EnvironmentFailure(
-                        message(
-                            "another run is on this lab: wait until it ends, or start another lab with"
-                            " `lab up -p NAME`"
-                        )
-                    )
+        if self._claims and all(program.running for program in self._claims):
             yield
+            return
+        with ExitStack() as stack:
+            self._claims = self._claim(stack)
+            stack.callback(self._claims.clear)
+            yield
+
+    def _claim(self, stack: ExitStack) -> list[Program]:
+        """Starts the programs that reserve the lab."""
+        programs = []
+        for router in [host for host in self.hosts if host.node.role == "router"]:
+            router.restore()
+            program = stack.enter_context(router.claimed(CLAIM))
+            if program is None:
+                raise EnvironmentFailure(
+                    message(
+                        "another run is on this lab: wait until it ends, or start another lab with"
+                        " `lab up -p NAME`"
+                    )
+                )
+            programs.append(program)
+        return programs
 
     def restore(self) -> None:
         """Heals the faults left behind by a run that was killed. Raises EnvironmentFailure."""

@@ -137,13 +137,14 @@ class MachineLab(Lab):
             if need == "ipv6" and not host.address6:
                 raise Unsupported(message("{machine} has no address6 in the inventory", machine=host.title))
 
-    @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Reserves all machines for this run. Raises EnvironmentFailure if another run uses one of them."""
-        with ExitStack() as stack:
-            for host in self.hosts:
-                if not stack.enter_context(host.claimed(CLAIM)):
-                    raise EnvironmentFailure(
-                        message("{machine}: another run uses it: wait until it ends", machine=host.title)
-                    )
-            yield
+    def _claim(self, stack: ExitStack) -> list[Program]:
+        """Reserves all machines. Raises EnvironmentFailure if another run uses one of them."""
+        programs = []
+        for host in self.hosts:
+            program = stack.enter_context(host.claimed(CLAIM))
+            if program is None:
+                raise EnvironmentFailure(
+                    message("{machine}: another run uses it: wait until it ends", machine=host.title)
+                )
+            programs.append(program)
+        return programs

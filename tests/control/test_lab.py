@@ -65,6 +65,24 @@ def test_a_killed_run_releases_the_lab(lab_topology, holder, tmp_path):
     assert run_on(lab_topology, tmp_path).verdict == "pass"
 
 
+@needs_lab
+def test_a_claim_lasts_for_all_runs_within_it_and_is_renewed_if_it_was_lost(lab_topology, tmp_path):
+    with from_engine(lab_topology.project) as lab, lab.claimed():
+        held = list(lab._claims)
+        with lab.claimed():
+            assert lab._claims == held
+        with from_engine(lab_topology.project) as other:
+            with pytest.raises(EnvironmentFailure, match="another run is on this lab"), other.claimed():
+                pass
+            lab.router.reboot()
+            with lab.claimed():
+                assert lab._claims != held
+                with pytest.raises(EnvironmentFailure, match="another run is on this lab"), other.claimed():
+                    pass
+            with other.claimed():
+                pass
+
+
 @pytest.fixture
 def two_hosts():
     """A lab without connections to its hosts."""

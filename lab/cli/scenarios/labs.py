@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from functools import partial
 
+from lab.control.lab import Lab
 from lab.control.transport import from_engine
 from lab.engine import topologies
 from lab.engine.compose import Report
@@ -33,17 +33,23 @@ class ScenarioLabs(ExitStack):
         self._progress = progress
         self._for_all = for_all
         self._keep = keep
-        self._current: str | None = None
+        self._project: str | None = None
+        self._lab: Lab | None = None
 
     def lab_for(self, scenario: Scenario) -> OpenLab:
-        """Brings up the lab for this scenario. Raises UsageError, EnvironmentFailure."""
-        lab = self._lab_of(scenario)
-        if lab.project != self._current:
+        """Brings up the lab for this scenario; it stays open, and reserved, for those that need the same one.
+
+        Raises UsageError, EnvironmentFailure.
+        """
+        wanted = self._lab_of(scenario)
+        if self._lab is None or wanted.project != self._project:
             self.close()
             with self._progress() as report:
-                self.enter_context(lab.running(keep=self._keep, report=report))
-            self._current = lab.project
-        return partial(from_engine, lab.project)
+                self.enter_context(wanted.running(keep=self._keep, report=report))
+            self._lab = self.enter_context(from_engine(wanted.project))
+            self.enter_context(self._lab.claimed())
+            self._project = wanted.project
+        return self._lab.observed_by
 
     def _lab_of(self, scenario: Scenario) -> LabProject:
         if self._for_all or not scenario.topology:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -85,7 +84,8 @@ def run(
         with ExitStack() as stack:
             if inventory is not None:
                 _refuse_lab_options(project=project, file=file, prefix=prefix, profile=profile, keep=keep)
-                lab_for: LabFor = lambda _: partial(from_inventory, inventory)  # noqa: E731
+                machines = stack.enter_context(from_inventory(inventory))
+                lab_for: LabFor = lambda _: machines.observed_by  # noqa: E731
             else:
                 wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
                 labs = ScenarioLabs(
