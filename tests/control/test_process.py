@@ -2,7 +2,8 @@
 
 import pytest
 
-from lab.control.collection import socket_monitor
+from lab.control import agent
+from lab.control.agent import NodeAgent
 from lab.control.collection.socket_monitor import SocketMonitor
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
@@ -57,13 +58,16 @@ def test_input_for_a_program_that_has_exited_is_discarded(shared_lab):
 
 
 def test_a_line_without_an_end_ends_the_monitor_before_it_fills_the_memory(shared_lab, monkeypatch):
-    monkeypatch.setattr(socket_monitor, "PROGRAM", "head -c 300M /dev/zero; exec sleep 4723 #")
-    monitor = SocketMonitor(shared_lab.client, ignore)
+    client = shared_lab.client
+    monkeypatch.setattr(agent, "MAX_LINE", 1 << 16)
+    endless = NodeAgent(client.connect, client.title, "head -c 300M /dev/zero; exec sleep 4723 #")
+    monkeypatch.setattr(client, "agent", endless)
+    monitor = SocketMonitor(client, ignore)
     with pytest.raises(EnvironmentFailure, match=r"kali: .*a line of more than 65536 bytes"):
-        monitor.wait_until_watching()
+        monitor.start()
     monitor.stop()
     assert "a line of more than 65536 bytes" in monitor.ended
-    assert shared_lab.client.run("pgrep -fx 'sleep 4723'").exit_code == 1
+    assert client.run("pgrep -fx 'sleep 4723'").exit_code == 1
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ class Recording:
     def _monitor(self, host: Host) -> None:
         monitor = SocketMonitor(host, self._observe)
         self.monitors.append(monitor)
-        monitor.wait_until_watching()
+        monitor.start()
 
     def packets(self) -> Traffic:
         """All packets that passed before this call.

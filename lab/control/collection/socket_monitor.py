@@ -1,12 +1,11 @@
 """Socket states and kernel counters of a node over time, as events on the controller's clock.
 
-lab.agent.socket_poller runs on each node. It also reports the node's clock, which differs from the
+The node's agent polls them while it is asked to. It also reports the node's clock, which differs from the
 controller's if the Docker Engine runs on another machine.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -16,66 +15,63 @@ from typing import Any
 
 from lab.control.collection.clock import Clock, boot_id, compare
 from lab.control.host import Host
-from lab.control.process import HelperProcess, agent, deadline
-from lab.errors import EnvironmentFailure, LabError
+from lab.control.process import deadline
+from lab.errors import LabError
 from lab.evidence.event_json import build
 from lab.evidence.events import CounterChanged, Event, Note, Observe, SocketChanged
 
 START_TIMEOUT = 10.0
+STOP_TIMEOUT = 5.0
 QUIET_TIMEOUT = 0.5
 FLUSH_TIMEOUT = 2.0  # a frozen host doesn't answer
 CLOCK_READINGS = 5
-PROGRAM = agent("socket_poller")
-MAX_LINE = 1 << 16  # bytes; a report has a few hundred
-ROUTER_INTERVAL = 0.05  # seconds between two polls of a router, which has few sockets of its own
+INTERVAL = 0.005  # seconds between two polls of a host
+ROUTER_INTERVAL = 0.05  # of a router, which has few sockets of its own
 
 
 class SocketMonitor:
-    """The socket poller of one node. It is started at once; ``begin`` lets its events through."""
+    """The sockets of one node during a recording. ``start`` starts it; ``begin`` lets its events through."""
 
     def __init__(self, host: Host, observe: Observe) -> None:
-        """Raises EnvironmentFailure, HostTimeout."""
         self.host = host
         self.clock = Clock()
         self.boot_id = ""
-        self.ended = ""  # the reason, if it ended before the run did
+        self.ended = ""  # the reason, if it ended before the recording did
         self._observe = observe
-        self._rest = b""
-        self._answers: list[tuple[float, float]] = []  # the node's time, and ours when it arrived
-        self._backlog = 0  # packets waiting in the node's kernel
+        self._since = 0.0  # the node's time when it began: earlier reports are those of another recording
+        self._gone: tuple[float, str] | None = None  # when and why the agent ended
         self._held: list[dict[str, Any]] = []  # reports that came before the clock was known
         self._passing = False
         self._lock = threading.Lock()
         self._alive: dict[int, SocketChanged] = {}  # sockets by number, as last reported
-        self._process = self._start()
 
-    def _start(self) -> HelperProcess:
-        node = self.host.node
-        addresses = (*node.addresses, *node.addresses6) if self.host.ssh_for_scenarios else ()
-        words = [f"--address {address}" for address in addresses]
-        words += [f"--interval {ROUTER_INTERVAL}"] if node.role == "router" else []
-        return self.host.helper(" ".join([PROGRAM, *words]), self._take)
+    def start(self, timeout: float = START_TIMEOUT) -> None:
+        """Returns when the sockets are polled and the node's clock has been read.
 
-    def wait_until_watching(self, timeout: float = START_TIMEOUT) -> None:
-        """Returns when it is polling and its clock has been read. Raises EnvironmentFailure, HostTimeout."""
-        process, left = self._process, deadline(timeout)
-        process.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", left())
+        Raises EnvironmentFailure, HostTimeout.
+        """
+        left = deadline(timeout)
+        self.host.agent.reports(self._take)
+        self._watch(left())
         if self.boot_id and self.boot_id == boot_id():
             self.clock = Clock(shared=True)
             return
-        best = Clock(uncertainty=float("inf"))
-        for _ in range(CLOCK_READINGS):
-            best = min(best, self._read_clock(left()), key=lambda clock: clock.uncertainty)
-        self.clock = best
+        readings = [self._read_clock(left()) for _ in range(CLOCK_READINGS)]
+        self.clock = min(readings, key=lambda clock: clock.uncertainty)
+
+    def _watch(self, timeout: float) -> None:
+        node = self.host.node
+        addresses = [*node.addresses, *node.addresses6] if self.host.ssh_for_scenarios else []
+        interval = ROUTER_INTERVAL if node.role == "router" else INTERVAL
+        agent = self.host.agent
+        answer = agent.request("watch", timeout=timeout, addresses=addresses, interval=interval)
+        self._since, self.boot_id = answer["time"], answer["boot_id"]
 
     def _read_clock(self, timeout: float) -> Clock:
         """Reads the node's clock once."""
-        self._answers.clear()
         asked = time.time()
-        self._process.send(b"\n")
-        self._process.wait_until(lambda: len(self._answers) > 0, "can't read its clock", timeout)
-        answered, received = self._answers[0]
-        return compare(asked, answered, received)
+        answer = self.host.agent.request("clock", timeout=timeout)
+        return compare(asked, answer["time"], time.time())
 
     def begin(self, clock: Clock) -> None:
         """Passes on all events, earlier ones included, with their times corrected by this clock."""
@@ -93,21 +89,23 @@ class SocketMonitor:
         """
         left, quiet = deadline(QUIET_TIMEOUT), 0
         with suppress(LabError):
-            while quiet < 2 and left():
-                self._read_clock(FLUSH_TIMEOUT)
-                quiet = 0 if self._backlog else quiet + 1
+            while quiet < 2 and left() and not self._gone:
+                backlog = self.host.agent.request("clock", timeout=FLUSH_TIMEOUT)["backlog"]
+                quiet = 0 if backlog else quiet + 1
 
     def resume(self) -> None:
-        """Starts the poller again after the host was off. All earlier sockets are reported as gone."""
-        self._report_gone()
-        self._rest = b""
-        self._answers.clear()
-        self._process = self._start()
-        self._process.wait_until(lambda: len(self._answers) > 0, "can't monitor its sockets", START_TIMEOUT)
+        """Watches the sockets again after the host was off. All earlier ones are reported as gone.
+
+        Raises EnvironmentFailure, HostTimeout.
+        """
+        with self._lock:
+            self._report_gone()
+            self._gone = None
+        self._watch(START_TIMEOUT)
 
     def _report_gone(self) -> None:
         """Reports all sockets of the host as gone."""
-        at = self._process.ended_at or time.time()
+        at = self._gone[0] if self._gone else time.time()
         for last in self._alive.values():
             self._observe(replace(last, at=at, state="", was=last.state))
         self._alive.clear()
@@ -115,38 +113,36 @@ class SocketMonitor:
     def flush(self) -> None:
         """Returns when all earlier changes have been passed on, or if the host is gone."""
         with suppress(LabError):
-            for _ in range(2):  # it polls after the first answer, and reports before the second
-                self._read_clock(FLUSH_TIMEOUT)
+            if not self._gone:
+                self.host.agent.request("poll", timeout=FLUSH_TIMEOUT)
 
     def stop(self) -> None:
-        """Stops the poller, and returns when all its reports have been passed on."""
-        if self._process.ended:
-            self.ended = self._process.last_words
-            self._report_gone()
-        self._process.close_stdin()
-        if not self._process.finish():
-            self.ended = "it had to be killed"
+        """Ends the polling, and returns when all its reports have been passed on."""
+        try:
+            if not self._gone:
+                self.host.agent.request("unwatch", timeout=STOP_TIMEOUT)
+        except LabError as error:
+            self.ended = str(error)
+        self.host.agent.ignore_reports(self._take)
+        with self._lock:
+            self._passing = False
+            if self._gone:
+                self.ended = self._gone[1]
+                self._report_gone()
 
-    def _take(self, data: bytes) -> None:
-        """Handles a piece of output. Raises EnvironmentFailure for a line that is too long."""
-        now = time.time()
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_LINE:
-            raise EnvironmentFailure(f"its socket monitor sent a line of more than {MAX_LINE} bytes")
-        for line in lines:
-            report = json.loads(line)
-            if "clock" in report:
-                self.boot_id = report.get("watching", self.boot_id)
-                self._backlog = report.get("backlog", 0)
-                self._answers.append((report["clock"], now))
-                continue
-            with self._lock:
-                if self._passing:
-                    self._pass_on(report)
-                else:
-                    self._held.append(report)
+    def _take(self, report: dict[str, Any]) -> None:
+        """Handles a report of the agent."""
+        with self._lock:
+            if "ended" in report:
+                self._gone = time.time(), report["ended"]
+            elif self._passing:
+                self._pass_on(report)
+            else:
+                self._held.append(report)
 
     def _pass_on(self, report: dict[str, Any]) -> None:
+        if report["at"] < self._since:
+            return
         event = as_event(self.host.title, self.clock, report)
         if isinstance(event, SocketChanged):
             self._alive[event.id] = event
