@@ -222,12 +222,3 @@ def deadline(seconds: float) -> Callable[[], float]:
     """A function that returns the seconds left of ``seconds``, counted from now; never below 0."""
     until = time.monotonic() + seconds
     return lambda: max(0.0, until - time.monotonic())
-
-
-def agent(module: str) -> str:
-    """The shell command that starts the module of lab.agent on a host.
-
-    -P: without it, a json.py in the user's home directory would replace the library's. -S: it needs no
-    site-packages, and starts sooner.
-    """
-    return f"exec python3 -P -S -m lab.agent.{module}"
