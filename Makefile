@@ -3,7 +3,7 @@ SHELL := /bin/bash
 python := .venv/bin/python
 workers ?= 2
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint soak docs translations compose bench up down clean engine-stop
+.PHONY: help setup demo test lint soak docs translations compose wheel bench up down clean engine-stop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ translations: setup ## collect the texts to be translated, and compile the catal
 compose: setup ## write docker-compose.yml from topologies/default.toml
 	@$(python) scripts/compose.py
 
+wheel: setup ## build the installable package into dist/
+	@$(python) -m hatchling build -d dist
+
 bench: setup ## compare the lab's speed with the tools that it replaces
 	@$(python) -m benchmarks
 
@@ -51,7 +54,7 @@ down: ## remove the lab with its networks and keys
 
 clean: down ## also remove the images, .venv and caches, but not runs/
 	@docker image ls --quiet --filter reference='socketlab/*' | sort -u | xargs -r docker image rm --force
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 engine-stop: ## stop the Docker Engine, if scripts/setup started it

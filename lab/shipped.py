@@ -14,6 +14,7 @@ ROOT = _DATA if IS_INSTALLED else CODE.parent  # of the folders that follow
 IMAGES = ROOT / "images"
 TOPOLOGIES = ROOT / "topologies"
 SCENARIOS = ROOT / "scenarios"
+TEMPLATES = ROOT / "templates"
 
 
 def _compose_file() -> Path | None:

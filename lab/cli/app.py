@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
+import typer
+
+from lab import __version__
 from lab.cli.commands import App
 from lab.locale import _, translate_libraries
 
@@ -101,10 +104,36 @@ app.deferred(
     ),
 )
 app.deferred(
+    "init",
+    "lab.cli.init:init",
+    help=_(
+        "Write the files that a project needs to test its programs on a lab: lab.toml, a test, a CI workflow"
+        " and a devcontainer. Existing files are kept."
+    ),
+)
+app.deferred(
     "inventory",
     "lab.cli.labs.inventory:app",
     help=_("Real machines in place of the lab's containers (docs/machines.md)."),
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help=_("Print the version and exit.")
+        ),
+    ] = False,
+) -> None:
+    """The options of `lab` itself."""
 
 
 def main() -> NoReturn:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lab import shipped
@@ -25,10 +25,15 @@ WINDOWS = "socketlab/windows"
 
 def source_digest(folder: Path = shipped.IMAGES, environ: Mapping[str, str] = os.environ) -> str:
     """The digest of the images' files and of the names of their base images, as scripts/setup computes it."""
-    files = {f"./{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*") if path.is_file()}
+    files = {f"./{path.relative_to(folder).as_posix()}": path for path in _sources(folder)}
     lines = [f"{_sha256(files[name].read_bytes())}  {name}" for name in sorted(files, key=os.fsencode)]
     lines += sorted({environ.get(name) or DEFAULT_BASE for name in BASES})
     return _sha256("".join(f"{line}\n" for line in lines).encode())[:DIGEST_LENGTH]
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    """All files below ``folder`` but bytecode, which pip writes when it installs the package."""
+    return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
 def _sha256(content: bytes) -> str:

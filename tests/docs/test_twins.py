@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README", "docs/profiles", "docs/protocols", "docs/machines", "docs/topologies"]
+PAGES = ["README", "docs/profiles", "docs/protocols", "docs/machines", "docs/topologies", "docs/install"]
 FENCED = re.compile(r"^```\w*\n.*?^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -1,6 +1,7 @@
 """Images of the nodes: which of them have to be built, and from which files."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,16 @@ def test_the_digest_is_that_of_the_setup_script(environment: dict[str, str]) -> 
     plain = {name: value for name, value in os.environ.items() if name not in images.BASES}
     done = subprocess.run(script, env=plain | environment, capture_output=True, text=True, timeout=60)
     assert images.source_digest(shipped.IMAGES, environment) == done.stdout.strip()
+
+
+def test_bytecode_is_no_part_of_the_digest(tmp_path: Path) -> None:
+    images_folder = tmp_path / "images"
+    shutil.copytree(shipped.IMAGES, images_folder)
+    (images_folder / "host/__pycache__").mkdir(exist_ok=True)
+    (images_folder / "host/__pycache__/boot.cpython-311.pyc").write_text("bytecode")
+    script = ["bash", "-c", '. "$0"/scripts/setup; root=$1; source_digest', str(ROOT), str(tmp_path)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == images.source_digest(images_folder) == images.source_digest()
 
 
 def test_the_digest_changes_with_each_file_and_name(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""`lab init`: writes the files with which a project of one's own begins to use the lab."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lab import shipped
+from lab.cli.errors import errors_in_one_line
+from lab.errors import EnvironmentFailure
+from lab.locale import _, message
+
+stdout = Console(highlight=False, soft_wrap=True)
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(help=_("The project's folder."), show_default=_("the current folder"))
+    ] = Path(),
+) -> None:
+    with errors_in_one_line():
+        written = {name: write(folder / name, content) for name, content in files()}
+    for name, is_new in written.items():
+        stdout.print(f"{_('written') if is_new else _('kept')}  {name}", markup=False)
+    stdout.print("\n" + _next_commands(folder), markup=False)
+
+
+def files() -> Iterator[tuple[str, str]]:
+    """The files' paths below the project's folder, and their contents."""
+    for path in sorted(shipped.TEMPLATES.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(shipped.TEMPLATES).as_posix(), path.read_text(encoding="utf-8")
+
+
+def write(path: Path, content: str) -> bool:
+    """Writes a new file and its folders. Returns False if there is one. Raises EnvironmentFailure."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(content)
+    except OSError as error:
+        if path.is_file():
+            return False
+        raise EnvironmentFailure(
+            message("{path} can't be written: {reason}", path=path, reason=error.strerror)
+        ) from error
+    return True
+
+
+def _next_commands(folder: Path) -> str:
+    commands = [
+        *([(f"cd {shlex.quote(str(folder))}", "")] if folder != Path() else []),
+        ("lab topology", _("check lab.toml and show the plan of the lab")),
+        ("pytest", _("start the lab, run the tests on it, and remove it")),
+        ("lab up", _("start the lab and leave it up; `lab down` removes it")),
+    ]
+    return "\n".join([_("Next:"), *(f"  {command:14}{text}".rstrip() for command, text in commands)])
