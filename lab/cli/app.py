@@ -64,9 +64,11 @@ app.deferred(
     "exec",
     "lab.cli.hosts.exec:execute",
     help=_(
-        "Run a command in your own container on a host, and exit with its exit code.\n\n"
-        "Options of `lab exec` come before the host; everything after it belongs to the command:"
-        " lab exec web nginx -T"
+        "Run a command on a host, or in your own container there, and exit with its exit code.\n\n"
+        "Its input, output, signals and terminal are those of `lab exec`. Options of `lab exec` come before the"
+        " host; everything after it belongs to the command.\n\n"
+        "lab exec client -- ./prog --verbose\n"
+        "lab exec web nginx -T"
     ),
     context_settings={"allow_interspersed_args": False},
 )

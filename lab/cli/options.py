@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 HOST = _("A host or the router, by any of its names; `lab status` lists them.")
 
 Node = Annotated[str, typer.Argument(metavar="HOST", help=HOST)]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="host|container",
+        help=_("On the host itself, or in your container there."),
+        show_default=_("the container if the host has one"),
+    ),
+]
 Project = Annotated[
     str | None,
     typer.Option(

@@ -162,6 +162,16 @@ class Engine:
         created = sdk_call(api.exec_create, container.id, argv, stdin=True, stdout=True, stderr=True)
         return ExecStream(sdk_call(api.exec_start, created["Id"], socket=True))
 
+    def container(self, identifier: str) -> Container:
+        """The container with this ID. Raises EnvironmentFailure if it doesn't exist."""
+        found: Container = sdk_call(self._client.containers.get, identifier)
+        return found
+
+    def process_of(self, execution: str) -> int:
+        """The process of a `docker exec`, by its number on the engine's machine; 0 if it has exited."""
+        about = sdk_call(self._client.api.exec_inspect, execution)
+        return int(about["Pid"]) if about["Running"] else 0
+
     def read_files(self, container: Container, directory: str) -> dict[str, bytes]:
         """The files in ``directory`` of a container, by name; at most MAX_ARCHIVE bytes in total.
 

@@ -27,6 +27,7 @@ import lab
 from lab.errors import EnvironmentFailure, HostTimeout
 from lab.locale import Message, message
 from lab.remote.ssh import CONNECT_TIMEOUT, Connection, Session, SessionRefused
+from lab.remote.terminal import Terminal
 
 ROOMS = ("agent", "link", "locale", "programs", "protocols", "sockets")  # those below the image boundary
 PROGRAMS = ("echo", "udp", "command", "transfer")
@@ -59,9 +60,13 @@ class MachineConnection(Connection):
     def alive(self) -> bool:
         return all(connection.alive for connection in self._all)
 
-    def execute(self, command: str, *, timeout: float = CONNECT_TIMEOUT) -> Session:
-        line = shlex.join([*self._environment, self.survey.shell, "-c", command, ARGV0])
-        return self._with_session(lambda connection: connection.execute(f"exec {line}", timeout=timeout))
+    def execute(
+        self, command: str, *, timeout: float = CONNECT_TIMEOUT, terminal: Terminal | None = None
+    ) -> Session:
+        line = f"exec {shlex.join([*self._environment, self.survey.shell, '-c', command, ARGV0])}"
+        return self._with_session(
+            lambda connection: connection.execute(line, timeout=timeout, terminal=terminal)
+        )
 
     def files(self) -> paramiko.SFTPClient:
         return self._with_session(Connection.files)

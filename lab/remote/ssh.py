@@ -18,6 +18,7 @@ import paramiko
 from lab.errors import EnvironmentFailure, HostTimeout
 from lab.locale import message
 from lab.remote.channel import OutputEvent, SignalTransport, exit_signal, send_signal
+from lab.remote.terminal import Terminal
 
 # Errors are raised here; paramiko would also log them, with a traceback.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -78,6 +79,10 @@ class SessionRefused(EnvironmentFailure):
     """The host allows no further session on this connection (MaxSessions in sshd_config(5))."""
 
 
+class ConnectionFailed(EnvironmentFailure):
+    """The host can't connect to an address: nothing listens there, or there is no route."""
+
+
 class Connection:
     """An authenticated connection. Commands on it run concurrently, each in its own session."""
 
@@ -124,11 +129,15 @@ class Connection:
     def alive(self) -> bool:
         return self._transport.is_active()
 
-    def execute(self, command: str, *, timeout: float = CONNECT_TIMEOUT) -> Session:
+    def execute(
+        self, command: str, *, timeout: float = CONNECT_TIMEOUT, terminal: Terminal | None = None
+    ) -> Session:
         """Starts ``command`` in the user's shell on the host. Raises EnvironmentFailure, HostTimeout."""
         try:
             channel = self._transport.open_session(timeout=timeout)
             channel.settimeout(timeout)
+            if terminal is not None:
+                channel.get_pty(terminal.kind, terminal.columns, terminal.rows)
             channel.exec_command(command)
         except TimeoutError as error:
             raise HostTimeout(f"{self.name}: no answer within {timeout:g} s") from error
@@ -139,6 +148,20 @@ class Connection:
                 raise HostTimeout(f"{self.name}: {error}") from error
             raise EnvironmentFailure(f"{self.name}: the SSH connection broke: {error}") from error
         return Session(channel)
+
+    def forward(self, address: str, port: int, *, timeout: float = CONNECT_TIMEOUT) -> paramiko.Channel:
+        """A TCP connection from the host to ``address`` and ``port``, as a channel.
+
+        Raises ConnectionFailed if the host can't connect, EnvironmentFailure if this connection broke.
+        """
+        try:
+            return self._transport.open_channel(
+                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout
+            )
+        except paramiko.ChannelException as error:
+            raise ConnectionFailed(error.text) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise EnvironmentFailure(f"{self.name}: the SSH connection broke: {error}") from error
 
     def files(self) -> paramiko.SFTPClient:
         """An SFTP client for the host's files; it is opened once. Raises EnvironmentFailure."""
@@ -198,8 +221,17 @@ class Session:
     def send(self, data: bytes) -> None:
         self._channel.sendall(data)
 
+    def feed(self, data: bytes) -> None:
+        """Sends input, for a thread of its own: waits for as long as the command doesn't read it."""
+        self._channel.settimeout(None)
+        self._channel.sendall(data)
+
     def close_stdin(self) -> None:
         self._channel.shutdown_write()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Changes the size of the command's terminal."""
+        self._channel.resize_pty(columns, rows)
 
     def send_signal(self, name: str) -> None:
         """Sends the signal ("TERM", "KILL") to the command's process group; sshd delivers it."""

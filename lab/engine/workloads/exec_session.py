@@ -7,9 +7,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import Any
 
 from docker.models.containers import Container
@@ -18,6 +19,8 @@ from lab.engine.client import client_of, sdk_call
 from lab.engine.exec_stream import upgraded
 from lab.engine.workloads.kill import kill_exec
 from lab.engine.workloads.model import HEADER, STREAMS, exit_signal
+from lab.errors import EnvironmentFailure
+from lab.remote.terminal import Terminal
 
 CHUNK = 1 << 16
 EXIT_TIMEOUT = 5.0  # seconds from the end of the output until the engine has the exit code
@@ -29,21 +32,42 @@ REFUSED_CODES = (126, 127)
 class ExecSession:
     """A command that runs in a container: its streams, its exit, and signals to it."""
 
-    def __init__(self, container: Container, argv: Sequence[str], helper_image: str) -> None:
+    def __init__(
+        self,
+        container: Container,
+        argv: Sequence[str],
+        helper_image: str,
+        *,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        directory: str | None = None,
+        terminal: Terminal | None = None,
+    ) -> None:
         """``helper_image`` is an image with Python, from which ``send_signal`` starts a container.
 
-        Raises EnvironmentFailure.
+        ``environment`` is added to that of the container; ``directory`` replaces its working directory. With
+        a terminal all output is stdout. Raises EnvironmentFailure.
         """
         self._container = container
         self._api: Any = client_of(container).api
         self._helper_image = helper_image
+        has_terminal = terminal is not None
         created = sdk_call(
-            self._api.exec_create, container.id, list(argv), stdin=True, stdout=True, stderr=True
+            self._api.exec_create,
+            container.id,
+            list(argv),
+            stdin=True,
+            stdout=True,
+            stderr=True,
+            tty=has_terminal,
+            environment=dict(environment) | ({"TERM": terminal.kind} if terminal else {}),
+            workdir=directory,
         )
-        self._id = created["Id"]
-        self._raw = sdk_call(self._api.exec_start, self._id, socket=True)
+        self.id: str = created["Id"]
+        self._raw = sdk_call(self._api.exec_start, self.id, socket=True, tty=has_terminal)
         self._socket, received = upgraded(self._raw)
-        self._frames = _Frames(received)
+        self._frames = _Unframed(received) if has_terminal else _Frames(received)
+        if terminal:
+            self.resize(terminal.columns, terminal.rows)
         self._input: SimpleQueue[bytes | None] = SimpleQueue()
         self._code: int | None = None
         self._first = True
@@ -81,12 +105,21 @@ class ExecSession:
         """Writes to its standard input; returns at once."""
         self._input.put(data)
 
+    def feed(self, data: bytes) -> None:
+        """Sends input, for a thread of its own: waits for as long as the command doesn't read it."""
+        self._socket.sendall(data)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Changes the size of the command's terminal; does nothing if the command has exited."""
+        with suppress(EnvironmentFailure):
+            sdk_call(self._api.exec_resize, self.id, height=rows, width=columns)
+
     def close_stdin(self) -> None:
         self._input.put(None)
 
     def send_signal(self, name: str) -> None:
         """Sends the signal to the command and all processes that it started. Raises EnvironmentFailure."""
-        about = sdk_call(self._api.exec_inspect, self._id)
+        about = sdk_call(self._api.exec_inspect, self.id)
         if about["Running"] and about["Pid"]:
             kill_exec(self._container, int(about["Pid"]), f"SIG{name}", self._helper_image)
 
@@ -115,7 +148,7 @@ class ExecSession:
     def _exit(self) -> int | None:
         """The exit code. The engine reports it shortly after the end of the output."""
         until = time.monotonic() + EXIT_TIMEOUT
-        while (about := sdk_call(self._api.exec_inspect, self._id))["Running"] and time.monotonic() < until:
+        while (about := sdk_call(self._api.exec_inspect, self.id))["Running"] and time.monotonic() < until:
             time.sleep(0.01)  # between two checks
         code = about["ExitCode"]
         if code not in REFUSED_CODES:
@@ -141,3 +174,13 @@ class _Frames:
             data = bytes(self._received[HEADER.size : end])
             del self._received[:end]
             yield STREAMS.get(stream, "stderr"), data
+
+
+class _Unframed(_Frames):
+    """The bytes of a terminal that arrived so far: the engine doesn't frame them."""
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        if self._received:
+            data = bytes(self._received)
+            self._received.clear()
+            yield "stdout", data

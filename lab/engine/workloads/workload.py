@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from docker.errors import NotFound
 from docker.models.containers import Container
@@ -43,14 +44,19 @@ class EngineWorkload:
             raise
         return WorkloadState.from_inspect(self.container.attrs["State"])
 
-    def execute(self, argv: Sequence[str]) -> ExecSession:
-        """Starts a command in the container."""
+    def execute(self, argv: Sequence[str], **options: Any) -> ExecSession:
+        """Starts a command in the container; ``options`` are those of ExecSession."""
         state = self.state()
         if state.status != "running":
             raise EnvironmentFailure(
                 message("{name}: the container isn't running: {status}", name=self.name, status=state.status)
             )
-        return ExecSession(self.container, argv, self.node.attrs["Image"])
+        return ExecSession(self.container, argv, self.helper_image, **options)
+
+    @property
+    def helper_image(self) -> str:
+        """An image with Python: that of the lab's own container."""
+        return str(self.node.attrs["Image"])
 
     def log(self, position: int, *, follow: bool = False) -> Log:
         """Its output after a position."""
