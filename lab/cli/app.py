@@ -65,14 +65,36 @@ app.deferred(
     "lab.cli.hosts.exec:execute",
     help=_(
         "Run a command on a host, or in your own container there, and exit with its exit code.\n\n"
-        "Its input, output, signals and terminal are those of `lab exec`. Options of `lab exec` come before the"
-        " host; everything after it belongs to the command.\n\n"
+        "Its input, output, signals and terminal are those of `lab exec`. Options of `lab exec` come before"
+        " the host; everything after it belongs to the command.\n\n"
         "lab exec client -- ./prog --verbose\n"
         "lab exec web nginx -T"
     ),
     context_settings={"allow_interspersed_args": False},
 )
 app.deferred("shell", "lab.cli.hosts.shell:shell", help=_("Open a shell on a host of the running lab."))
+app.deferred(
+    "cp",
+    "lab.cli.hosts.copy:copy",
+    help=_(
+        "Copy a file or a folder to a host, from a host, or between hosts.\n\n"
+        "If the host has a container of yours, the path is one of the container. A file gets its name only"
+        " when it is complete. Permissions are kept.\n\n"
+        "lab cp ./prog client:\n"
+        "lab cp web:/var/log/nginx ./logs"
+    ),
+)
+app.deferred(
+    "forward",
+    "lab.cli.hosts.forward:forward",
+    help=_(
+        "Forward ports of this machine to services of hosts, until Ctrl-C.\n\n"
+        "A service is found at the host's loopback address and at its own addresses. Only programs of this"
+        " machine can connect, unless [bold]--bind[/] names another address.\n\n"
+        "lab forward web:80\n"
+        "lab forward 8080:web:80 5432:db:5432"
+    ),
+)
 app.deferred(
     "link",
     "lab.cli.labs.link:app",

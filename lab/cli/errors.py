@@ -26,13 +26,14 @@ def errors_in_one_line(lang: str | None = None) -> Iterator[None]:
     try:
         yield
     except LabError as error:
-        _print(error.in_language(language))
+        print_error(error.in_language(language))
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt:
-        _print(_("interrupted", language))
+        print_error(_("interrupted", language))
         raise typer.Exit(130) from None
 
 
-def _print(text: str) -> None:
+def print_error(text: str) -> None:
+    """Prints an error on standard error, as all commands do."""
     lines = "\n".join(printable(line) for line in text.splitlines())
     stderr.print(f"[bold red]lab:[/] {escape(lines)}")

@@ -74,6 +74,7 @@ Inventory = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help=_("Report errors only."))]
+AsJson = Annotated[bool, typer.Option("--json", help=_("Print JSON, for scripts (docs/commands.md)."))]
 Lang = Annotated[
     str | None,
     typer.Option(metavar="en|zh", help=_("The language of the output."), show_default=_("by LANG")),

@@ -158,10 +158,11 @@ class Connection:
             return self._transport.open_channel(
                 "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout
             )
-        except paramiko.ChannelException as error:
-            raise ConnectionFailed(error.text) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise EnvironmentFailure(f"{self.name}: the SSH connection broke: {error}") from error
+            if not self.alive:
+                raise EnvironmentFailure(f"{self.name}: the SSH connection broke: {error}") from error
+            # Paramiko mixes up the reasons of channels that are opened at the same time.
+            raise ConnectionFailed(message("nothing listens there")) from error
 
     def files(self) -> paramiko.SFTPClient:
         """An SFTP client for the host's files; it is opened once. Raises EnvironmentFailure."""

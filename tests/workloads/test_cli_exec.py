@@ -1,10 +1,11 @@
-"""`lab exec` in the user's container, in images with and without a shell."""
+"""`lab exec` and `lab cp` in the user's container, in images with and without a shell."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,18 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def execute(packaged):
-    def start(*words, **options):
-        argv = [sys.executable, "-m", "lab", "exec", "-p", packaged, *words]
+def lab(packaged):
+    def start(command, *words):
+        argv = [sys.executable, "-m", "lab", command, "-p", packaged, *words]
         pipe = subprocess.PIPE
-        return subprocess.Popen(argv, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, **options)
+        return subprocess.Popen(argv, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
 
     return start
+
+
+@pytest.fixture
+def execute(lab):
+    return partial(lab, "exec")
 
 
 def output(process, data=b""):
@@ -68,3 +74,17 @@ def test_the_command_gets_a_signal_and_ends_with_the_process_that_started_it(
         process.send_signal(number)
         assert process.wait(20) == (143 if number == signal.SIGTERM else -9)
         wait_for(before)
+
+
+def test_files_are_copied_into_images_without_a_program_and_back(lab, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "prog").write_bytes(os.urandom(1_000_000))
+    (tmp_path / "folder" / "prog").chmod(0o755)
+    assert output(lab("cp", str(tmp_path / "folder"), "greeter:new")) == (0, b"", b"")
+    assert output(lab("cp", "greeter:/new/prog", str(tmp_path / "back"))) == (0, b"", b"")
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "folder" / "prog").read_bytes()
+    assert (tmp_path / "back").stat().st_mode & 0o777 == 0o755
+    code, _, errors = output(lab("cp", "greeter:/nothing", str(tmp_path)))
+    assert (code, errors) == (2, b"lab: greeter:/nothing: No such file or directory\n")
+    code, _, errors = output(lab("cp", "--on", "host", "greeter:/new/prog", str(tmp_path)))
+    assert (code, errors) == (2, b"lab: greeter:/new/prog: No such file or directory\n")
