@@ -37,6 +37,9 @@ def main() -> None:
 
     compile_in_background()
     code = RootHalf(child, Lines(*ours)).run()
+    if code < 0:
+        with suppress(OSError):
+            os.write(2, f"agent: killed by signal {-code}\n".encode())
     sys.exit(code if code >= 0 else 128 - code)
 
 

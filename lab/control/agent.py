@@ -69,7 +69,10 @@ class NodeAgent:
 
     def _running(self) -> AgentProcess:
         with self._starting:
-            if self._process is None or self._process.ended:
+            if self._process is not None and self._process.ended:
+                self._process.close()
+                self._process = None
+            if self._process is None:
                 self._process = AgentProcess(
                     self._connect().execute(self._command), self._title, self._report
                 )
@@ -122,15 +125,20 @@ class AgentProcess(HelperProcess):
             message = _message(line)
             if "report" in message:
                 self._on_report(message["report"])
-            elif message.get("id") in self._answers:
-                self._answers[message["id"]] = message
+            elif isinstance(number := message.get("id"), int) and number in self._answers:
+                self._answers[number] = message
 
 
 def _message(line: bytes) -> JsonObject:
+    """The message on a line: a report, or an answer with "ok", or with "error" and "code"."""
     try:
         message: JsonObject = json.loads(line)
     except (ValueError, RecursionError):
         raise EnvironmentFailure("its agent sent a line that isn't JSON") from None
-    if not isinstance(message, dict):
+    if not isinstance(message, dict) or not (
+        isinstance(message.get("report"), dict)
+        or isinstance(message.get("ok"), dict)
+        or (isinstance(message.get("error"), str) and isinstance(message.get("code"), int))
+    ):
         raise EnvironmentFailure("its agent sent a line that is no message")
     return message

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,9 @@ def impair_as_root(request: JsonObject) -> JsonObject:
 
 def _is_router() -> bool:
     """True if this node is a router, according to the file that boot writes for shells."""
-    return "role=router" in (STATE / "node").read_text().splitlines()
+    with suppress(OSError):
+        return "role=router" in (STATE / "node").read_text().splitlines()
+    return False
 
 
 def _handle(request: object) -> JsonObject:
