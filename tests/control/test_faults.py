@@ -67,10 +67,9 @@ def test_a_connection_outlives_a_short_cut_of_the_cable(lab):
             client.wait_for_line("TWO", timeout=20)
 
 
-def test_cable_accepts_two_arguments_only_and_hosts_cannot_impair(lab):
-    for command in ("cable", "cable cut", "cable plug plug", "impair", "boot x"):
+def test_what_runs_as_root_accepts_its_own_arguments_only(lab):
+    for command in ("cable", "cable cut", "cable plug plug", "agent x", "boot x"):
         assert not lab.client.run(f"sudo -n /usr/lib/socketlab/{command} </dev/null").ok
-    assert not lab.router.run("sudo -n /usr/lib/socketlab/impair --help").ok
 
 
 def test_a_full_disk_refuses_writes_and_has_room_again(lab, seen):

@@ -1,36 +1,6 @@
-"""Impairs the links of the router, as root: one JSON request on stdin, one JSON answer on stdout."""
+"""The op ``impair``: impairs the links of a router, in the root half. The settings stay in force afterwards.
 
-from __future__ import annotations
-
-import fcntl
-import json
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from lab.agent.lines import JsonObject, Refused
-from lab.agent.link import kernel_settings, packet_queue_process, router_state
-from lab.agent.link.packet_queue import QueueWorker
-from lab.agent.link.router_state import STATE, RouterState
-from lab.link import traffic_control as tc
-from lab.link.partition import MAX_PARTITIONS, Partition
-from lab.link.settings import LinkSettings
-from lab.link.traffic_control import Interfaces
-from lab.programs.console import ENVIRONMENT, USAGE, Failure, Parser, describe, exit_code, main
-from lab.protocols.errors import ProtocolError
-
-if TYPE_CHECKING:
-    from lab.agent.agent import Agent
-    from lab.agent.peer import Steps
-
-MAX_REQUEST = 1 << 20  # characters
-MAX_QUEUE = 60_000  # of 65,535: the numbers from here on are for trials
-
-HELP = """\
-Reads one request, answers it and exits. The settings stay in force.
+{"op": "impair", "request": …}, where the request is one of these:
   {"op": "show"}
   {"op": "clear", "interfaces": {SEGMENT: ADDRESS, ...}}
   {"op": "apply", "interfaces": ..., "between": [SEGMENT, SEGMENT], "link": ..., "seed": "7",
@@ -44,23 +14,34 @@ lab/link/partition.py "partition"; "heal" ends one partition.
 A null "seed" keeps the current seed. "counted" lists the initial counters of each drop, [matched, dropped];
 null keeps the counters of the drops that stay. "nat": the router translates addresses.
 The answer has the capabilities of the kernel ("can"), and the links with settings and the partitions before
-("before") and after ("now").
-
-Example:  echo '{"op": "show"}' | sudo /usr/lib/socketlab/impair
-Exit codes: 0 done · 2 invalid request · 3 not possible on this kernel: see "unsupported" in the answer
+("before") and after ("now"); "unsupported" has what the kernel can't do.
 """
 
+from __future__ import annotations
 
-def program() -> int:
-    Parser(prog="impair", description=__doc__, epilog=HELP).parse_args()
-    text = sys.stdin.readline(MAX_REQUEST)
-    try:
-        request = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Failure("the request is not JSON", USAGE) from None
-    answer = _handle(request)
-    print(json.dumps(answer))
-    return ENVIRONMENT if "unsupported" in answer else 0
+import fcntl
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lab.agent.lines import JsonObject, Refused
+from lab.agent.link import kernel_settings, packet_queue_process, router_state
+from lab.agent.link.packet_queue import QueueWorker
+from lab.agent.link.router_state import STATE, RouterState
+from lab.link import traffic_control as tc
+from lab.link.partition import MAX_PARTITIONS, Partition
+from lab.link.settings import LinkSettings
+from lab.link.traffic_control import Interfaces
+from lab.programs.console import USAGE, Failure, describe, exit_code
+from lab.protocols.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from lab.agent.agent import Agent
+    from lab.agent.peer import Steps
+
+MAX_QUEUE = 60_000  # of 65,535: the numbers from here on are for trials
 
 
 def impair(agent: Agent, request: JsonObject) -> Steps:
@@ -69,7 +50,7 @@ def impair(agent: Agent, request: JsonObject) -> Steps:
 
 
 def impair_as_root(request: JsonObject) -> JsonObject:
-    """Carries out "request", see HELP. Raises Refused."""
+    """Carries out the request. Raises Refused."""
     if not _is_router():
         raise Refused("only a router impairs links", USAGE)
     try:
@@ -264,7 +245,3 @@ def _locked() -> Iterator[None]:
     with open(STATE / "lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-if __name__ == "__main__":
-    main("impair", program)

@@ -1,6 +1,6 @@
 """A link, the interface for scenarios: impairs it on its router, and verifies that by measuring.
 
-A link is a pair of segments that a router joins. Settings are data (lab/link/settings.py). `impair` on the
+A link is a pair of segments that a router joins. Settings are data (lab/link/settings.py). The agent of the
 router applies them with the best backend that its kernel supports.
 """
 

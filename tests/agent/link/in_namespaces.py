@@ -9,6 +9,9 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
+
+from lab.agent import root
 
 SEGMENTS = ("red", "green", "blue")
 ADDRESSES = {name: f"10.9.{number}.2" for number, name in enumerate(SEGMENTS)}  # the router's
@@ -21,7 +24,8 @@ def sh(command):
 
 
 def build():
-    sh("mount -t tmpfs tmpfs /run && mkdir -p /run/netns && ip link set lo up")
+    sh("mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/socketlab && ip link set lo up")
+    Path("/run/socketlab/node").write_text("role=router\n")
     sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0")
     for number, name in enumerate(SEGMENTS):
         sh(f"ip netns add {name} && ip link add {name}0 txqueuelen 0 type veth peer name eth0 netns {name}")
@@ -36,14 +40,14 @@ def build():
 
 
 def send(request):
-    argv = [sys.executable, "-B", "-m", "lab.agent.link.impair"]
-    return subprocess.run(argv, input=json.dumps(request) + "\n", capture_output=True, text=True)
+    """What the root half of the agent does."""
+    return root.answer(json.dumps({"op": "impair", "request": request}).encode())
 
 
 def ask(op, **fields):
-    done = send({"op": op, "interfaces": ADDRESSES, **fields})
-    assert done.returncode == 0, (done.stderr, done.stdout)
-    return json.loads(done.stdout)
+    answer = send({"op": op, "interfaces": ADDRESSES, **fields})
+    assert "ok" in answer, answer
+    return json.loads(json.dumps(answer["ok"]))
 
 
 def impair(between, backend=None, **settings):
@@ -198,7 +202,7 @@ def refused():
         {"op": "partition", "partition": {"sets": sets[:1]}},
         {"op": "partition", "interfaces": {}, "partition": {"sets": sets}},
     ]
-    return {"answers": [send({"interfaces": ADDRESSES} | request).returncode for request in wrong],
+    return {"answers": [send({"interfaces": ADDRESSES} | request)["code"] for request in wrong],
             "now": ask("show")["now"]}  # fmt: skip
 
 

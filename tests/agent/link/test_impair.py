@@ -1,30 +1,33 @@
-"""Requests that the router's impair refuses. Its effects are tested in tests/control/link/test_link.py."""
-
-import json
-import subprocess
-import sys
+"""Requests to impair that a router refuses. Its effects are tested in tests/control/link/test_link.py."""
 
 import pytest
 
-
-def ask(text, *words):
-    argv = [sys.executable, "-m", "lab.agent.link.impair", *words]
-    return subprocess.run(argv, input=text, capture_output=True, text=True, timeout=30)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "\n", "show", "[]", "{}", '{"op": "destroy"}', '{"op": 1}', "[" * 100_000]
-)
-def test_an_invalid_request_is_refused_in_one_line(text):
-    done = ask(text)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("impair: the request")
-    assert len(done.stderr.splitlines()) == 1
+from lab.agent.lines import Refused
+from lab.agent.link import impair
+from lab.errors import EnvironmentFailure
 
 
-def test_arguments_are_refused_and_help_lists_exit_codes():
-    assert ask("", "--backend").returncode == 2
-    assert "Exit codes" in ask("", "--help").stdout
+@pytest.fixture
+def on_a_router(tmp_path, monkeypatch):
+    """The files of a router that has no settings."""
+    monkeypatch.setattr(impair, "STATE", tmp_path)
+    (tmp_path / "node").write_text("name=router\nrole=router\nnames=router\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("request_", [None, "show", 7, [], {}, {"op": "destroy"}, {"op": 1}, {"op": None}])
+def test_an_invalid_request_is_refused_in_one_line(on_a_router, request_):
+    with pytest.raises(Refused, match="the request has no op: expected show, apply, clear") as refused:
+        impair.impair_as_root({"op": "impair", "request": request_})
+    assert refused.value.code == 2
+    assert [file.name for file in on_a_router.iterdir()] == ["node"]
+
+
+@pytest.mark.parametrize("settings", ["role=host\n", "", "name='role=router'\n"])
+def test_a_node_that_is_no_router_refuses(on_a_router, settings):
+    (on_a_router / "node").write_text(settings)
+    with pytest.raises(Refused, match="only a router impairs links"):
+        impair.impair_as_root({"op": "impair", "request": {"op": "show"}})
 
 
 @pytest.mark.lab
@@ -50,7 +53,6 @@ def test_a_request_with_invalid_settings_changes_nothing(shared_lab, request_):
     own = dict(zip(shared_lab.router.node.segments, shared_lab.router.node.addresses, strict=True))
     if request_["op"] != "clear" and len(request_) > 1:
         request_ = {"interfaces": own, "between": list(own)} | request_
-    done = shared_lab.router.ask("sudo -n /usr/lib/socketlab/impair", stdin=json.dumps(request_) + "\n")
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("impair: ")
+    with pytest.raises(EnvironmentFailure, match=r"router: .+"):
+        shared_lab.router.agent.request("impair", timeout=20, request=request_)
     assert shared_lab.link.show().settings.is_nothing
