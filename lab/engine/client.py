@@ -49,7 +49,7 @@ class Engine:
         except DockerException as error:
             raise EnvironmentFailure(
                 message(
-                    "no Docker Engine answers ({reason}); start it, or run scripts/setup",
+                    "no Docker Engine answers ({reason}); `lab doctor` names the remedy",
                     reason=_reason(error),
                 )
             ) from error

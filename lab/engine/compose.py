@@ -64,7 +64,7 @@ def run_compose(
         child = _started(argv, environment, text, held)
     except FileNotFoundError as error:
         os.close(alive)
-        raise EnvironmentFailure(message("docker is not installed; run scripts/setup")) from error
+        raise EnvironmentFailure(message("docker is not installed; `lab doctor` names the remedy")) from error
     finally:
         os.close(held)
     output: list[str] = []

@@ -57,6 +57,29 @@ def test_the_nodes_run_what_was_installed(installed: Installed, empty: Path) -> 
         installed.succeed(f"lab down -p {name}", empty)
 
 
+@pytest.mark.lab
+def test_images_are_built_from_the_installed_package(installed: Installed, empty: Path) -> None:
+    base = f"{empty.name}:base"
+    image = f"socketlab/host-{empty.name}-base"
+    subprocess.run(["docker", "tag", images.DEFAULT_BASE, base], check=True)
+    (empty / "lab.toml").write_text(f'[hosts.one]\nbase = "{base}"\n')
+    try:
+        done = installed.run("lab up", empty)
+        assert done.returncode == 0, done.stderr
+        assert f"building {image}" in done.stderr
+        assert source_of(image) == images.source_digest()
+        assert installed.succeed("lab up", empty), "and not again"
+    finally:
+        installed.succeed("lab down", empty)
+        subprocess.run(["docker", "image", "rm", "--force", image, base], check=True)
+
+
+def source_of(image: str) -> str:
+    """The digest that an image was built from."""
+    argv = ["docker", "image", "inspect", "--format", '{{index .Config.Labels "socketlab.source"}}', image]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def mounted(project: str) -> set[str]:
     """The folders of this machine that are mounted into the nodes of a lab."""
     label = f"label=com.docker.compose.project={project}"

@@ -24,7 +24,7 @@ def user_config(file: Path) -> dict[str, Any]:
     try:
         done = subprocess.run(argv, env=users_environment(), capture_output=True, text=True, timeout=TIMEOUT)
     except FileNotFoundError as error:
-        raise EnvironmentFailure(message("docker is not installed; run scripts/setup")) from error
+        raise EnvironmentFailure(message("docker is not installed; `lab doctor` names the remedy")) from error
     except subprocess.TimeoutExpired as error:
         problem = message("Compose didn't finish within {timeout:g} s", timeout=TIMEOUT)
         raise EnvironmentFailure(problem) from error
