@@ -20,7 +20,8 @@ BELOW = (
     "programs",
     "agent",
 )  # the image boundary; from the bottom up
-ABOVE = ("topology", "evidence", "remote", "engine", "control", "scenarios", "testing", "cli")  # the same
+# The same.
+ABOVE = ("topology", "evidence", "remote", "engine", "control", "doctor", "scenarios", "testing", "cli")
 # Rooms at the same level: neither may import the other.
 BESIDE = (
     {"topology", "evidence"},

@@ -140,6 +140,15 @@ app.deferred(
     "lab.cli.labs.inventory:app",
     help=_("Real machines in place of the lab's containers (docs/machines.md)."),
 )
+app.deferred(
+    "doctor",
+    "lab.cli.labs.doctor:doctor",
+    help=_(
+        "Find what keeps a lab from running on this machine, and show the remedies.\n\n"
+        "Nothing is changed. Exits with code 3 if a lab can't run. With [bold]--deep[/], packets between the"
+        " hosts show whether a firewall drops them."
+    ),
+)
 
 
 def _print_version(wanted: bool) -> None:

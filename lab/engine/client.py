@@ -193,8 +193,16 @@ class Engine:
     def has_image(self, name: str) -> bool:
         return bool(sdk_call(self._client.images.list, name=name))
 
+    def require_in_registry(self, name: str) -> None:
+        """Raises EnvironmentFailure if no registry provides the image. Nothing is downloaded."""
+        sdk_call(self._client.images.get_registry_data, name)
+
     def version(self) -> str:
         return str(sdk_call(self._client.version)["Version"])
+
+    def info(self) -> dict[str, Any]:
+        """The engine's description of itself and of its machine, as `docker info` shows it."""
+        return dict(sdk_call(self._client.info))
 
 
 def joined(chunks: Iterable[bytes], limit: int, source: str) -> bytes:

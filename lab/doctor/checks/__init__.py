@@ -1,0 +1,1 @@
+"""Checks of facts about this machine. No I/O."""
