@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from lab.locale import _
 from lab.programs.console import (
@@ -30,10 +30,13 @@ from lab.protocols.echo import (
     Session,
     Upper,
 )
-from lab.sockets import aio, blocking, threaded
+from lab.sockets import blocking, threaded
 from lab.sockets.blocking import Stream
 from lab.sockets.connection import MAX_CLIENTS
 from lab.sockets.deadline import IDLE_TIMEOUT, Deadline
+
+if TYPE_CHECKING:
+    from lab.sockets import aio
 
 PORTS = {"hello": HELLO_PORT, "reverse": REVERSE_PORT, "upper": UPPER_PORT}
 IO_MODELS = {"hello": "blocking", "reverse": "blocking", "upper": "threaded"}  # as in the tutorials
@@ -117,6 +120,10 @@ def serve(options: argparse.Namespace) -> None:
         elif io_model == "threaded":
             threaded.serve(listener, server.handle, stop, max_clients=options.max_clients)
         else:
+            import asyncio  # here, because it takes as long as everything else together
+
+            from lab.sockets import aio
+
             asyncio.run(aio.serve(listener, server.handle_async, stop, max_clients=options.max_clients))
 
 

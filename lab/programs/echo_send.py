@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Iterator
 
@@ -17,7 +16,6 @@ from lab.programs.console import (
     exit_code,
     input_lines,
 )
-from lab.programs.load_generator import LoadGenerator, Stats
 from lab.protocols.echo import HELLO_LIMIT, HELLO_TEXT, QUIT, Answer, as_message
 from lab.sockets import blocking
 from lab.sockets.blocking import Stream
@@ -107,15 +105,10 @@ def send_load(console: Console, options: argparse.Namespace) -> None:
     if options.mode == "hello" and options.messages > 1:
         raise Failure(_("hello has only one message: omit --messages"), USAGE)
     allow_descriptors(options.connections)
-    stats = asyncio.run(talk(options))
-    console.say("load", stats.summary(), **stats.fields())
-    if stats.failures:
-        first = stats.failures[0]
-        text = _("{count} failed, the first: {error}")
-        raise Failure(text.format(count=len(stats.failures), error=describe(first)), exit_code(first))
+    import asyncio  # here, because it takes as long as everything else together
 
+    from lab.programs.load_generator import LoadGenerator
 
-async def talk(options: argparse.Namespace) -> Stats:
     load = LoadGenerator(
         options.host,
         options.port,
@@ -125,4 +118,9 @@ async def talk(options: argparse.Namespace) -> Stats:
         hold=options.hold,
         timeout=options.timeout,
     )
-    return await load.run()
+    stats = asyncio.run(load.run())
+    console.say("load", stats.summary(), **stats.fields())
+    if stats.failures:
+        first = stats.failures[0]
+        text = _("{count} failed, the first: {error}")
+        raise Failure(text.format(count=len(stats.failures), error=describe(first)), exit_code(first))
