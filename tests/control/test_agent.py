@@ -235,6 +235,19 @@ def test_a_host_refuses_to_impair_and_the_router_refuses_nonsense(shared_lab):
 
 
 @pytest.mark.lab
+def test_settings_of_a_link_outlive_the_agent_that_made_them(shared_lab):
+    router = shared_lab.router
+    shared_lab.link.set(delay=0.02, verify=False)
+    try:
+        router.agent.close()
+        (link,) = router.agent.request("impair", timeout=10, request={"op": "show"})["now"]["links"]
+        assert link["alive"]
+        assert shared_lab.client.run("ping -c 1 server", timeout=10).ok
+    finally:
+        shared_lab.link.clear()
+
+
+@pytest.mark.lab
 def test_a_controller_that_is_killed_leaves_no_agent_behind(lab_topology):
     with from_engine(lab_topology.project) as lab:
         before = agents(lab.client)

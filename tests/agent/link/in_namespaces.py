@@ -6,6 +6,7 @@ on the last line.
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -204,6 +205,52 @@ def refused():
     ]
     return {"answers": [send({"interfaces": ADDRESSES} | request)["code"] for request in wrong],
             "now": ask("show")["now"]}  # fmt: skip
+
+
+def mutated():
+    """The answers to requests that are wrong in one or two places."""
+    chosen = random.Random(7)
+    direction = dict.fromkeys(("delay", "jitter", "loss", "duplication", "reordering", "corruption"), 0)
+    values = [
+        None,
+        True,
+        0,
+        -1,
+        2**70,
+        1e400,
+        "",
+        "a" * 300,
+        "-A INPUT\n",
+        "; reboot",
+        [],
+        [[]],
+        {},
+        {"a": {}},
+    ]
+    right = [
+        {"op": "apply", "interfaces": ADDRESSES, "between": ["red", "green"], "backend": "statistic",
+         "link": {"to-green": direction | {"rate": None}, "cut": [], "drops": [{"nth": [1]}]}, "seed": "1"},
+        {"op": "partition", "interfaces": ADDRESSES, "partition": {"sets": [["10.9.0.10"], ["10.9.1.10"]]}},
+        {"op": "heal", "interfaces": ADDRESSES, "id": "x"},
+    ]  # fmt: skip
+    answers = []
+    for _ in range(400):
+        request = json.loads(json.dumps(chosen.choice(right)))
+        for _ in range(chosen.randint(1, 2)):
+            holder, key = chosen.choice([place for place in places(request) if place[1] != "op"])
+            holder[key] = json.loads(json.dumps(chosen.choice(values)))
+        answers.append(send(request))
+    send({"op": "clear", "interfaces": ADDRESSES})
+    return {"surprises": [answer for answer in answers if answer.get("code", 2) != 2],
+            "refused": sum("error" in answer for answer in answers)}  # fmt: skip
+
+
+def places(value):
+    """Everything in a JSON value, as (its dictionary or list, its key in there)."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield value, key
+        yield from places(inner)
 
 
 if __name__ == "__main__":

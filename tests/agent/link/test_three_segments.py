@@ -87,3 +87,9 @@ def test_a_one_way_partition_passes_packets_of_the_other_direction(router):
 
 def test_requests_with_invalid_links_or_partitions_change_nothing(router):
     assert router("refused") == {"answers": [2] * 8, "now": {"links": [], "partitions": []}}
+
+
+def test_no_mistake_in_a_request_goes_further_than_its_check(router):
+    saw = router("mutated")
+    assert saw["surprises"] == []
+    assert saw["refused"] > 200
