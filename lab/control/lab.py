@@ -116,7 +116,9 @@ class Lab:
 
     def packets(self) -> Traffic:
         """The packets between the hosts so far in this recording. Raises UsageError if there is none."""
-        return self._current_recording().packets()
+        traffic = self._current_recording().packets()
+        traffic.read_again = self.packets
+        return traffic
 
     def states(self) -> list[SocketHistory]:
         """The sockets of all nodes so far in this recording, each with its states over time."""

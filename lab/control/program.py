@@ -139,6 +139,13 @@ class Program(RemoteProcess):
             raise CommandTimeout(self.result, f"didn't print {text!r} within {timeout:g} s")
         raise self._failure or CommandFailed(self.result, f"ended without printing {text!r}")
 
+    def wait_for(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Waits until ``condition()`` is true; it is evaluated again after each piece of output.
+
+        Returns False if the program exits or the timeout passes first.
+        """
+        return self._wait_for(condition, timeout)
+
     def wait(self, timeout: float = RUN_TIMEOUT) -> Result:
         """Waits for the program to exit. Raises CommandTimeout; the program then still runs."""
         if not self._wait_for_exit(timeout):

@@ -3,117 +3,156 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
-from functools import partial
-from pathlib import Path
-from typing import NamedTuple
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
-import pytest
-
-from lab.control.lab import Lab, ignore
+from lab.control.lab import Lab
 from lab.control.transport import from_engine
-from lab.engine import topologies
+from lab.engine.compose import Notice
 from lab.engine.lifecycle.project import LabProject
-from lab.scenarios import catalog
-from lab.scenarios.play import Outcome, play
+from lab.errors import LabError
+from lab.testing.lab_kind import LabKind
 
-
-class LabKind(NamedTuple):
-    """The properties in which the labs of a session differ."""
-
-    topology: str = ""  # a shipped one; "" is the default
-    profile: str = ""
-
-    @classmethod
-    def of_scenario(cls, name: str, profile: str = "") -> LabKind:
-        """The lab that a scenario needs; ``profile`` replaces the one that the scenario requires."""
-        scenario = catalog.load(name)
-        return cls(scenario.topology, profile or scenario.profile)
-
-    @property
-    def is_plain(self) -> bool:
-        return self == LabKind()
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, [self.topology and f"topology {self.topology}", self.profile]))
+PREFIX = "socketlab-test"  # of the names of labs that a session starts
 
 
 class LabSession:
-    """One lab and the outcomes of the scenarios played on it.
+    """One lab of a test session.
 
-    ``project`` is a lab that is already up and stays up. Without it, the session starts a lab of this kind
-    with free prefixes.
+    ``running`` is the name of a lab that is up and stays up. Without it, the session starts a lab of this
+    kind with free prefixes. ``keep`` is the end of the name of a lab that is to stay up after the session;
+    "" takes it down.
     """
 
-    def __init__(self, project: str | None, runs: Path, kind: LabKind = LabKind()) -> None:  # noqa: B008
-        self._project = project
-        self._runs = runs
+    def __init__(
+        self, kind: LabKind, running: str = "", keep: str = "", report: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._kind = kind
+        self._running = running
+        self._keep = keep
+        self._report = report
         self._exit_stack = ExitStack()
         self._started: LabProject | None = None
         self._lab: Lab | None = None
-        self._outcomes: dict[str, Outcome] = {}
+        self._claim: ExitStack | None = None
+        self._failure: LabError | None = None  # why the lab isn't up; it isn't tried again
+
+    @property
+    def name(self) -> str:
+        """The name of the lab."""
+        # The process id distinguishes the sessions, and the pytest-xdist workers, of one machine.
+        return self._running or "-".join(
+            filter(None, [PREFIX, self._keep or str(os.getpid()), self._kind.name])
+        )
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the session has started the lab and leaves it up."""
+        return bool(self._keep and self._started and not self._running)
 
     @property
     def project(self) -> LabProject:
-        """The lab's name and prefixes; it is up. Raises EnvironmentFailure."""
+        """The lab's name and prefixes; it is up. Raises LabError."""
+        if self._failure is not None:
+            raise self._failure
         if self._started is None:
-            self._started = self._described(self._project).attached() if self._project else self._start()
+            try:
+                self._started = self._described().attached() if self._running else self._start()
+            except LabError as error:
+                self._failure = error
+                raise
         return self._started
 
     @property
     def lab(self) -> Lab:
-        """The lab, with an SSH connection to each host. Raises EnvironmentFailure."""
+        """The lab, with an SSH connection to each host. Raises LabError."""
         if self._lab is None:
             self._lab = self._exit_stack.enter_context(from_engine(self.project.project))
+            self._exit_stack.callback(self.release)
             self._lab.connect()
         return self._lab
 
-    def play(self, name: str) -> Outcome:
-        """Plays a scenario on the first call and returns the same outcome on later calls."""
-        if name not in self._outcomes:
-            open_lab = partial(from_engine, self.project.project)
-            self._outcomes[name] = play(catalog.load(name), open_lab, ignore, self._runs)
-        return self._outcomes[name]
+    @property
+    def claimed_lab(self) -> Lab:
+        """The lab, reserved for this session until ``release``. Raises LabError."""
+        if self._claim is None:
+            with ExitStack() as stack:
+                stack.enter_context(self.lab.claimed())
+                self._claim = stack.pop_all()
+        return self.lab
+
+    def release(self) -> None:
+        """Lets others reserve the lab."""
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
 
     def close(self) -> None:
-        """Closes the connections and takes down the lab if the session started it."""
-        self._exit_stack.close()
+        """Closes the connections, and takes down the lab if the session started it, in spite of Ctrl-C."""
+        with _uninterrupted():
+            self._exit_stack.close()
         self._started = self._lab = None
 
-    def _described(self, project: str) -> LabProject:
-        path = topologies.shipped(self._kind.topology or topologies.DEFAULT)
-        return LabProject.of_file(path, project, profile=self._kind.profile, environ={})
+    def _described(self) -> LabProject:
+        return LabProject.of_file(self._kind.description, self.name, profile=self._kind.profile, environ={})
 
     def _start(self) -> LabProject:
-        # The process id distinguishes the sessions, and the pytest-xdist workers, of one machine.
-        name = "-".join(filter(None, ["socketlab-test", str(os.getpid()), *self._kind]))
-        project = self._described(name)
-        self._exit_stack.callback(project.down)
-        return project.up()
+        project = self._described()
+        if not self._keep:
+            self._exit_stack.callback(self._take_down, project)
+        return project.up(owner=not self._keep, report=self._tell)
+
+    def _take_down(self, project: LabProject) -> None:
+        if self._failure is None:  # else it has been undone
+            project.down()
+
+    def _tell(self, line: str) -> None:
+        if isinstance(line, Notice):
+            self._report(line)
 
 
 class LabSessions:
-    """The session's labs by kind. ``project`` is the name of a running lab to use as the plain one."""
+    """The session's labs by kind."""
 
-    def __init__(self, project: str | None, runs: Path) -> None:
-        self._by_kind = {LabKind(): LabSession(project, runs)}
-        self._runs = runs
+    def __init__(self, session_of: Callable[[LabKind], LabSession], plain: LabKind) -> None:
+        """``plain`` is the kind of the tests that don't choose one."""
+        self.plain = plain
+        self._session_of = session_of
+        self._by_kind: dict[LabKind, LabSession] = {}
 
     def __getitem__(self, kind: LabKind) -> LabSession:
         if kind not in self._by_kind:
-            self._by_kind[kind] = LabSession(None, self._runs, kind)
+            self._by_kind[kind] = self._session_of(kind)
         return self._by_kind[kind]
 
-    def play(self, name: str, profile: str = "") -> Outcome:
-        """Plays a scenario once, on a lab of the kind that it needs; ``profile`` replaces its own profile."""
-        return self[LabKind.of_scenario(name, profile)].play(name)
+    @property
+    def kept(self) -> list[str]:
+        """The names of the labs that the session leaves up."""
+        return [session.name for session in self._by_kind.values() if session.is_kept]
 
     def close(self, kind: LabKind | None = None) -> None:
-        """Takes down the labs that the session started, or only that of one kind."""
-        for known, session in self._by_kind.items():
-            if kind in (None, known):
-                session.close()
+        """Takes down the labs that the session started, or only that of one kind. Raises LabError."""
+        with ExitStack() as stack:
+            for known, session in self._by_kind.items():
+                if kind in (None, known):
+                    stack.callback(session.close)
+
+    def release(self) -> None:
+        """Lets others reserve the labs."""
+        for session in self._by_kind.values():
+            session.release()
 
 
-SESSIONS = pytest.StashKey[LabSessions]()  # in the configuration of the test session
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C has no effect in this process and in those that it starts, while the context lasts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

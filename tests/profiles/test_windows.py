@@ -7,7 +7,7 @@ import pytest
 from lab.scenarios import catalog
 from lab.scenarios.play import PLATFORMS
 
-pytestmark = [pytest.mark.lab, pytest.mark.lab_with(profile="windows")]
+pytestmark = pytest.mark.lab(profile="windows")
 
 PROGRAMS = [
     name for name in catalog.names() if not (catalog.load(name).outcomes or catalog.load(name).topology)

@@ -3,7 +3,7 @@
 import pytest
 
 from lab.scenarios import catalog
-from lab.testing.scenario_items import group_of
+from tests.scenario_items import marks_of
 from tests.scenarios.recorded import RUNS, path_of, record_of, title
 
 
@@ -26,7 +26,7 @@ def difference(one, other, path="record"):
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("run", [pytest.param(run, marks=group_of(*run), id=title(run)) for run in RUNS])
+@pytest.mark.parametrize("run", [pytest.param(run, marks=marks_of(*run), id=title(run)) for run in RUNS])
 def test_a_play_has_the_shape_of_the_recorded_record(played, run):
     outcome = played(*run)
     assert outcome.verdict == "pass", outcome.reason

@@ -43,11 +43,19 @@ class Traffic:
         self.captures = {capture.name: capture for capture in captures}
         self.names = dict(names)
         self.topology = topology
+        self.read_again: Callable[[], Traffic] | None = None  # while the recording goes on
+
+    def again(self) -> Traffic:
+        """The packets up to now, if the recording goes on; otherwise these."""
+        return self.read_again() if self.read_again else self
 
     def select(self, wanted: Callable[[Packet], bool]) -> Traffic:
         """The traffic of the wanted packets only."""
         packets = filter(wanted, self.packets)
-        return Traffic(packets, self.captures.values(), self.names, self.topology)
+        selected = Traffic(packets, self.captures.values(), self.names, self.topology)
+        if self.read_again:
+            selected.read_again = lambda: self.again().select(wanted)
+        return selected
 
     @cached_property
     def network(self) -> Network:

@@ -1,0 +1,3 @@
+"""The plugins of the tests and of the scenarios."""
+
+pytest_plugins = ["pytester", "tests.session_labs"]

@@ -1,0 +1,43 @@
+"""The folders of the artifacts: one for each test, below that of --lab-artifacts."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zlib
+from pathlib import Path
+
+MAX_NAME = 150  # characters; a file system allows 255 bytes
+SAFE = re.compile(r"[^\w.=-]+", re.ASCII)
+PLAIN = re.compile(r"[\w./]+(::\w+)+(\[[\w.=-]+\])?", re.ASCII)
+MARK = "events.jsonl"  # every folder of a test has this file
+
+
+def folder_name(nodeid: str) -> str:
+    """A file name for a test: "tests-test_web.py-test_get-retry". Tests have different ones.
+
+    A hash is added if another test could have the same name.
+    """
+    name = SAFE.sub("_", re.sub(r"::|/|\[|\]", "-", nodeid)).strip("-")
+    if PLAIN.fullmatch(nodeid) and len(name) <= MAX_NAME:
+        return name
+    return f"{name[:MAX_NAME]}-{zlib.crc32(nodeid.encode()):08x}"
+
+
+def fresh_folder(artifacts: Path, nodeid: str, attempt: int = 1) -> Path:
+    """The folder for a test, which doesn't exist: what an earlier session left in it is removed.
+
+    ``attempt`` counts the runs of the test in this session, from 1; each has a folder.
+    """
+    name = folder_name(nodeid)
+    if attempt == 1:
+        for old in artifacts.glob(f"{name}*"):
+            if re.fullmatch(r"(-attempt\d+)?", old.name.removeprefix(name)) and (old / MARK).is_file():
+                shutil.rmtree(old, ignore_errors=True)
+    return artifacts / (name if attempt == 1 else f"{name}-attempt{attempt}")
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of a test that a reader opens, the page first."""
+    found = [folder / "trace.html", *sorted(folder.glob("*.pcapng")), folder / "events.jsonl"]
+    return [path for path in found if path.is_file()]

@@ -1,0 +1,1 @@
+"""Assertions about hosts, programs and packets that wait until they hold, and explain a failure."""

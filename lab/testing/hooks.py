@@ -1,0 +1,248 @@
+"""The work behind the hooks and the fixture of plugin.py, for tests that have a lab."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from lab.errors import LabError, Unsupported
+from lab.locale import _, message
+from lab.testing import artifacts, marks
+from lab.testing.lab_kind import LabKind, described_for
+from lab.testing.marks import Marks
+from lab.testing.options import SETTINGS, shown
+
+if TYPE_CHECKING:
+    from lab.control.lab import Lab
+    from lab.testing.isolation import LabTest
+    from lab.testing.lab_session import LabSessions
+
+MARKS = pytest.StashKey[Marks]()  # in each test with a lab
+KIND = pytest.StashKey[LabKind]()  # the same
+MISTAKE = pytest.StashKey[str]()  # in a test of a worker: what is wrong with its markers
+SESSIONS: pytest.StashKey[LabSessions] = pytest.StashKey()  # in the configuration of the session
+LAB_TEST: pytest.StashKey[LabTest] = pytest.StashKey()  # in a test, once its lab is ready
+SECTION = "lab"  # of a report
+
+
+def prepare(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Reads the markers, and puts the tests of a lab one after the other, and on one worker.
+
+    Raises UsageError for the first mistake in a marker. A worker of pytest-xdist can't report that: there the
+    test fails.
+    """
+    for item in filter(marks.is_marked, items):
+        try:
+            _read_marks(item)
+        except pytest.UsageError as error:
+            if not hasattr(config, "workerinput"):
+                raise
+            item.stash[MISTAKE] = str(error)
+    plain = plain_kind(config)
+    for item in items:
+        kind = item.stash.get(KIND, plain)
+        if kind != plain and config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(str(kind)))
+    # Stable; the tests without a lab and those of the plain one come first.
+    items.sort(key=lambda item: "" if (kind := item.stash.get(KIND, plain)) == plain else str(kind))
+
+
+def _read_marks(item: pytest.Item) -> None:
+    item.stash[MARKS] = found = Marks.of(item)
+    try:
+        item.stash[KIND] = _kind_of(item, found)
+        if found.link:
+            from lab.testing import link_settings
+
+            link_settings.check(found.link)
+    except LabError as error:
+        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.lab: {error}") from None
+    if found.timeout is not None:
+        _limit(item, found.timeout)
+
+
+def _limit(item: pytest.Item, seconds: float) -> None:
+    if not item.config.pluginmanager.hasplugin("timeout"):
+        raise pytest.UsageError(
+            str(message("{test}: timeout= needs the package pytest-timeout", test=item.nodeid))
+        )
+    item.add_marker(pytest.mark.timeout(seconds, func_only=True), append=False)
+
+
+def _kind_of(item: pytest.Item, wanted: Marks) -> LabKind:
+    if wanted.topology or wanted.file:
+        return LabKind.of(wanted.file or wanted.topology, wanted.profile)
+    settings = item.config.stash[SETTINGS]
+    if settings.lab or settings.file:
+        return LabKind(plain_kind(item.config).description, wanted.profile)
+    own = described_for(item.path, item.config.rootpath)
+    return LabKind.of(own or "default", wanted.profile)
+
+
+def plain_kind(config: pytest.Config) -> LabKind:
+    """The kind of the tests that don't choose one, in the root folder. Raises UsageError."""
+    root = config.rootpath
+    wanted = config.stash[SETTINGS].file or described_for(root / "pytest.ini", root)
+    try:
+        return LabKind.of(wanted or "default")
+    except LabError as error:
+        raise pytest.UsageError(f"--lab-file: {error}") from None
+
+
+def sessions(config: pytest.Config) -> LabSessions:
+    """The labs of the session; none is up before it is needed."""
+    if SESSIONS not in config.stash:
+        from lab.testing.lab_session import LabSession, LabSessions
+
+        settings, plain = config.stash[SETTINGS], plain_kind(config)
+        worker: dict[str, str] = getattr(config, "workerinput", {})
+        keep = f"kept{worker.get('workerid', '')}" if settings.keep else ""
+        config.stash[SESSIONS] = LabSessions(
+            lambda kind: LabSession(
+                kind, settings.lab or "" if kind == plain else "", keep, functools.partial(_show, config)
+            ),
+            plain,
+        )
+    return config.stash[SESSIONS]
+
+
+def _show(config: pytest.Config, line: str) -> None:
+    """Shows a line at once: what a lab waits for may take minutes."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    if terminal is not None and capture is not None:  # a worker of pytest-xdist has no terminal
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(f"lab: {line}")
+
+
+def lab_for(item: pytest.Item, temporary: Path) -> Iterator[Lab]:
+    """The fixture ``lab`` of a test."""
+    from lab.testing.isolation import LabTest
+
+    if MISTAKE in item.stash:
+        pytest.fail(item.stash[MISTAKE], pytrace=False)
+    config = item.config
+    settings = config.stash[SETTINGS]
+    folder = artifacts.fresh_folder(settings.artifacts, item.nodeid, getattr(item, "execution_count", 1))
+    _hide_own_frames()
+    test = LabTest(item.nodeid, item.stash[MARKS], settings.seed, temporary / "lab", folder)
+    try:
+        lab = sessions(config)[item.stash[KIND]].claimed_lab
+        with test.on(lab):
+            item.stash[LAB_TEST] = test
+            yield lab
+    except LabError as error:
+        if LAB_TEST not in item.stash:
+            test.discard()
+        stop_if_unsupported(item, error)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _hide_own_frames() -> None:
+    """Errors for the user are shown without the code of the lab that raised them; all others with it."""
+
+    def hidden(error: pytest.ExceptionInfo[BaseException]) -> bool:
+        return error.errisinstance(LabError)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("lab."):
+            module.__dict__.setdefault("__tracebackhide__", hidden)
+
+
+def stop_if_unsupported(item: pytest.Item, error: Exception) -> None:
+    """Fails or skips a test whose lab can't do something; returns if ``error`` has another reason."""
+    if isinstance(error, Unsupported):
+        _stop(item, _("unsupported: {reason}").format(reason=error))
+
+
+def _stop(item: pytest.Item, text: str) -> NoReturn:
+    if item.config.stash[SETTINGS].unsupported == "skip":
+        raise pytest.skip.Exception(text) from None
+    raise pytest.fail.Exception(text, pytrace=False) from None
+
+
+def report(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Explains a failure in the report, and keeps or removes the evidence after the test."""
+    test = item.stash.get(LAB_TEST, None)
+    if test is None:
+        return (yield)
+    section = ""
+    if call.when == "teardown":
+        if _is_failure(call):
+            section = _explained(item, test, call)
+        section = "\n".join(filter(None, [section, _finished(item, test)]))
+    found = yield
+    if found.failed and call.when != "teardown":
+        section = _explained(item, test, call)
+    if section:
+        found.sections.append((SECTION, section))
+    return found
+
+
+def _is_failure(call: pytest.CallInfo[None]) -> bool:
+    return call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception)
+
+
+def _explained(item: pytest.Item, test: LabTest, call: pytest.CallInfo[None]) -> str:
+    from lab.testing import failure_report
+
+    assert call.excinfo is not None
+    test.failure = test.failure or call.excinfo.exconly(tryshort=True)
+    config = item.config
+    kept = "" if config.stash[SETTINGS].trace == "off" else shown(test.artifacts, config)
+    return failure_report.text(test, kept)
+
+
+def _finished(item: pytest.Item, test: LabTest) -> str:
+    """Keeps or removes the evidence. Returns the reason why it can't be kept, or ""."""
+    del item.stash[LAB_TEST]
+    trace = item.config.stash[SETTINGS].trace
+    problem = ""
+    if trace == "on" or (trace == "retain-on-failure" and test.failure):
+        try:
+            _tell_paths(item, test.keep())
+        except (OSError, ValueError) as error:
+            problem = _("the evidence can't be kept: {reason}").format(reason=error)
+    test.discard()
+    return problem
+
+
+def _tell_paths(item: pytest.Item, folder: Path) -> None:
+    """Adds the files to the properties of the test, which are in JUnit's XML."""
+    settings = item.config.stash[SETTINGS]
+    paths = [("lab_artifacts", folder), *((f"lab_{path.name}", path) for path in artifacts.files(folder))]
+    item.user_properties += [(name, shown(path, item.config)) for name, path in paths]
+    item.user_properties.append(("lab_seed", settings.seed))
+
+
+def close_lab_after(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Takes a lab down after its last test, so that few labs are up at the same time."""
+    found = item.config.stash.get(SESSIONS, None)
+    kind = item.stash.get(KIND, None)
+    if found is None or kind is None or kind == found.plain:
+        return
+    if nextitem is None or nextitem.stash.get(KIND, None) != kind:
+        found.close(kind)
+
+
+def close(config: pytest.Config) -> None:
+    """Takes down the session's labs."""
+    found = config.stash.get(SESSIONS, None)
+    if found is None:
+        return
+    kept = found.kept
+    try:
+        found.close()
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+    for name in kept:
+        print(
+            _("the lab {name} stays up; `lab down -p {name}` removes it").format(name=name), file=sys.stderr
+        )
