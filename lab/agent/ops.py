@@ -23,9 +23,13 @@ LAB_OPS = {
     "unwatch": "lab.agent.sockets.poller:unwatch",
     "impair": "lab.agent.link.impair:impair",
     "probe": "lab.agent.link.probe_process:probe",
+    "reset": "lab.agent.reset.lab_half:reset",
 }
 ROOT_OPS = {
     "impair": "lab.agent.link.impair:impair_as_root",
+    "reset_processes": "lab.agent.reset.root_half:kill",
+    "reset": "lab.agent.reset.root_half:reset",
+    "reset_keep_keys": "lab.agent.reset.keys:keep",
 }
 
 

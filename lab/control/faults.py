@@ -6,7 +6,7 @@ The start and the end of a fault are events in the timeline.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -36,6 +36,10 @@ class Power(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def restore(self) -> bool: ...
+    def unexpected_files(self, places: Collection[str], /) -> list[str]: ...
+    def workload_was_used(self) -> bool: ...
+    def replace(self) -> None: ...
+    def replace_workload(self) -> None: ...
 
 
 class Faults:
@@ -62,9 +66,18 @@ class Faults:
         Raises Unsupported.
         """
         self._fault(POWER, "end", self._power.on)
+        self.plug_in()
+
+    def plug_in(self) -> None:
+        """Waits until a node that has just come up reaches its router, and resumes what ended with it."""
         self._do(f"{CABLE} plug")
         for resume in self.returned:
             resume(self)
+
+    @property
+    def power(self) -> Power:
+        """The power of the node, without events in the timeline."""
+        return self._power
 
     @contextmanager
     def without_power(self) -> Iterator[None]:

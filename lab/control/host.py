@@ -6,7 +6,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ import paramiko
 
 from lab.control.agent import COMMAND, NodeAgent
 from lab.control.faults import FAULT_TIMEOUT, Faults, Power
-from lab.control.process import HelperProcess
+from lab.control.process import HelperProcess, with_pid
 from lab.control.program import (
     MAX_OUTPUT,
     RUN_TIMEOUT,
@@ -61,6 +61,8 @@ class Host(Faults):
         self._power = power
         self._observe = observe
         self.returned = []
+        self.helpers: list[HelperProcess] = []  # those that run; a reset spares them
+        self.was_used = True  # commands may have run on it since it was reset
         self._connection: Connection | None = None
         self._lock = threading.Lock()
         self.agent = NodeAgent(self.connect, self.title, self.agent_command)
@@ -158,8 +160,9 @@ class Host(Faults):
 
         Raises EnvironmentFailure, HostTimeout.
         """
-        process = HelperProcess(self.connect().execute(command), self.title, on_output)
+        process = HelperProcess(self.connect().execute(with_pid(command)), self.title, on_output)
         process.follow_in_background()
+        self.helpers = [each for each in self.helpers if not each.ended] + [process]
         return process
 
     def python(self, code: str, *arguments: str, **options: Any) -> Result:
@@ -171,19 +174,21 @@ class Host(Faults):
         return self.start(_python(code, arguments), **options)
 
     @contextmanager
-    def claimed(self, path: str) -> Iterator[Program | None]:
-        """Holds the lock file ``path`` on the host while the context lasts. Yields the program that holds it,
+    def claimed(self, path: str) -> Iterator[HelperProcess | None]:
+        """Holds the lock file ``path`` on the host while the context lasts. Yields the process that holds it,
         or None if another process does. The lock is released even if the controller is killed.
         """
-        hold = f"flock --wait {CLAIM_TIMEOUT} {shlex.quote(path)} sh -c 'echo held; exec cat'"
-        with ExitStack() as stack:
-            try:
-                program = stack.enter_context(self._started(hold, "held", START_TIMEOUT, _nobody))
-            except CommandFailed as error:
-                if error.result.exit_code != LOCKED:
-                    raise
-                program = None
-            yield program
+        hold = f"exec 9>>{shlex.quote(path)}; flock --wait {CLAIM_TIMEOUT} 9 && echo held && exec cat"
+        output = bytearray()
+        holder = self.helper(hold, output.extend)
+        try:
+            holder.wait_until(lambda: bool(output) or holder.ended, f"can't lock {path}", START_TIMEOUT)
+            if not output and holder.exit_code != LOCKED:
+                raise EnvironmentFailure(f"{self.title}: can't lock {path}: {holder.last_words}")
+            yield holder if output else None
+        finally:
+            holder.close_stdin()
+            holder.finish()
 
     @contextmanager
     def _started(
@@ -236,6 +241,10 @@ class Host(Faults):
                 self._connection = self._dial()
             return self._connection
 
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None and self._connection.alive
+
     def disconnect(self) -> None:
         with self._lock:
             if self._connection is not None:
@@ -244,6 +253,7 @@ class Host(Faults):
 
     def _execute(self, command: Command, timeout: float, observe: Observe) -> Program:
         line, connection, asked = _line(command), self.connect(), time.time()
+        self.was_used = self.was_used or observe is not _nobody
         session = connection.execute(line, timeout=min(timeout, CONNECT_TIMEOUT))
         return Program(session, Result(line, self.title), observe, asked)
 

@@ -17,7 +17,8 @@ from lab.control.host import Host
 from lab.control.link.links import Links
 from lab.control.link.partition import Partition
 from lab.control.observers import EventFanout
-from lab.control.program import Program
+from lab.control.process import HelperProcess
+from lab.control.reset import ResetReport, reset
 from lab.errors import EnvironmentFailure, UsageError
 from lab.evidence.diagnosis.diagnose import Diagnosis, diagnose
 from lab.evidence.events import Event, Note, Observe, VariantBegan
@@ -61,7 +62,7 @@ class Lab:
         self.link = Links(self.hosts, self.observers)
         self._captures = SegmentCaptures(self.hosts)
         self._recording: Recording | None = None
-        self._claims: list[Program] = []  # the programs that reserve it
+        self._claims: list[HelperProcess] = []  # the programs that reserve it
         self._by_name = {name: host for host in self.hosts for name in {host.name, *host.node.names}}
 
     def __getitem__(self, name: str) -> Host:
@@ -181,7 +182,7 @@ class Lab:
         Within another such context, it is reserved again only if that reservation was lost: a router was
         switched off, or its processes were killed. Raises EnvironmentFailure if another run has reserved it.
         """
-        if self._claims and all(program.running for program in self._claims):
+        if self._claims and not any(program.ended for program in self._claims):
             yield
             return
         with ExitStack() as stack:
@@ -189,7 +190,7 @@ class Lab:
             stack.callback(self._claims.clear)
             yield
 
-    def _claim(self, stack: ExitStack) -> list[Program]:
+    def _claim(self, stack: ExitStack) -> list[HelperProcess]:
         """Starts the programs that reserve the lab."""
         programs = []
         for router in [host for host in self.hosts if host.node.role == "router"]:
@@ -210,6 +211,16 @@ class Lab:
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             for _ in pool.map(lambda host: host.restore(), self.hosts):
                 pass
+
+    def reset(self) -> ResetReport:
+        """Returns all nodes to the state in which they came up, and reports the differences.
+
+        All processes but the controller's own are killed, those of other SSH connections included. A node
+        that can't be reset is replaced; so is a user's container that took part in anything since the last
+        reset, unless its description says `reset = "keep"`. Raises Unsupported for real machines, and
+        EnvironmentFailure if a node can be neither reset nor replaced.
+        """
+        return reset(self.hosts)
 
     def close(self) -> None:
         """Stops the captures, and closes the connections."""

@@ -10,6 +10,7 @@ from typing import Any
 from lab.control.agent import COMMAND_ALONE
 from lab.control.host import Command, Host
 from lab.control.lab import CLAIM, Lab
+from lab.control.process import HelperProcess
 from lab.control.program import CommandFailed, Program, Result
 from lab.errors import EnvironmentFailure, Unsupported
 from lab.evidence.events import Observe
@@ -137,7 +138,7 @@ class MachineLab(Lab):
             if need == "ipv6" and not host.address6:
                 raise Unsupported(message("{machine} has no address6 in the inventory", machine=host.title))
 
-    def _claim(self, stack: ExitStack) -> list[Program]:
+    def _claim(self, stack: ExitStack) -> list[HelperProcess]:
         """Reserves all machines. Raises EnvironmentFailure if another run uses one of them."""
         programs = []
         for host in self.hosts:

@@ -5,6 +5,7 @@ One thread receives the output of a process; any thread may wait for it, with a 
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ STOP_TIMEOUT = 5.0
 KILL_TIMEOUT = 1.0  # seconds until a process that was killed has ended
 MAX_ERRORS = 1 << 16  # bytes of a helper's stderr that are kept: the last ones
 
+PID_LINE = re.compile(rb"pid (\d+)\n")
 BROKEN = (paramiko.SSHException, OSError, EOFError)  # how paramiko reports a connection that is gone
 
 
@@ -158,6 +160,17 @@ class HelperProcess(RemoteProcess):
         self._on_output = on_output
         self._errors = bytearray()
         self._errors_size = 0
+        self._pid: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id on the node, once known, if it was started by a command of ``with_pid``."""
+        return self._pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs, and if a signal ended it."""
+        return self._session.exit_code
 
     @property
     def errors(self) -> str:
@@ -190,6 +203,10 @@ class HelperProcess(RemoteProcess):
         with self._changed:
             self._errors += data
             self._errors_size += len(data)
+            if self._pid is None and (found := PID_LINE.match(self._errors)):
+                self._pid = int(found[1])
+                self._errors_size -= found.end()
+                del self._errors[: found.end()]
             del self._errors[:-MAX_ERRORS]
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
@@ -216,6 +233,14 @@ class HelperProcess(RemoteProcess):
             self._wait_for_exit(timeout)
         self.close()
         return in_time
+
+
+def with_pid(command: str) -> str:
+    """The shell command, which first writes the id of its process to stderr, for a HelperProcess.
+
+    The process keeps that id if the command ends with ``exec``.
+    """
+    return f'echo "pid $$" >&2; {command}'
 
 
 def deadline(seconds: float) -> Callable[[], float]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 from docker.models.containers import Container
 
 from lab.engine.client import SERVICE_LABEL, Engine
+from lab.engine.exec_log import ExecLog
 from lab.engine.power import ContainerPower
 from lab.engine.workloads.workload import EngineWorkload, workloads_of
 from lab.errors import EnvironmentFailure
@@ -25,7 +27,9 @@ class DockerTransport:
 
     def __init__(self, engine: Engine, project: str) -> None:
         """Raises EnvironmentFailure if there is no such lab."""
-        self._engine = engine
+        self._engine, self._project = engine, project
+        self._log: ExecLog | None = None
+        self._lock = threading.Lock()
         self._containers: dict[str, Container] = {
             container.labels[SERVICE_LABEL]: container for container in engine.nodes(project)
         }
@@ -47,7 +51,19 @@ class DockerTransport:
         return Connection(node.name, self._engine.open_stream(container, RELAY), identity)
 
     def power(self, node: Node) -> ContainerPower:
-        return ContainerPower(self._containers[node.name], self._workloads.get(node.name), node.ready)
+        workload = self._workloads.get(node.name)
+        return ContainerPower(self._containers[node.name], workload, node.ready, self._exec_log)
+
+    def _exec_log(self) -> ExecLog:
+        """The commands that are run in the lab's containers, from the first call on."""
+        with self._lock:
+            if self._log is None:
+                self._log = ExecLog(self._engine, self._project)
+            return self._log
+
+    def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
 
     def workload(self, node: Node) -> EngineWorkload | None:
         """The user's container on the node."""

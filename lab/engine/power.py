@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from docker.models.containers import Container
 
-from lab.engine.client import sdk_call
+from lab.engine.client import client_of, sdk_call
+from lab.engine.exec_log import ExecLog
+from lab.engine.replacement import recreate, unexpected
 from lab.engine.workloads.model import WorkloadState
 from lab.engine.workloads.ready import wait_until_ready
 from lab.engine.workloads.workload import EngineWorkload
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 from lab.topology.model import Ready
+from lab.topology.node import FILE
 
 BOOT_TIMEOUT = 30.0  # seconds for a node to become healthy
+# Files that the lab itself writes when a node starts.
+OF_THE_LAB = ("/run/socketlab", "/usr/sbin/docker-init", FILE)
 UNPLUG = ["sudo", "-n", "/usr/lib/socketlab/cable", "unplug"]
 
 
@@ -25,12 +30,21 @@ class ContainerPower:
     """The power of one node: of its own container, and of the user's container on it."""
 
     def __init__(
-        self, container: Container, workload: EngineWorkload | None = None, ready: Ready | None = None
+        self,
+        container: Container,
+        workload: EngineWorkload | None = None,
+        ready: Ready | None = None,
+        log: Callable[[], ExecLog] | None = None,
     ) -> None:
-        """``ready`` is the condition that the workload must meet before the node counts as on."""
+        """``ready`` is the condition that the workload must meet before the node counts as on.
+
+        ``log`` returns the log of the commands that were run in the lab's containers.
+        """
         self._node = container
         self._workload = workload
         self._ready = ready
+        self._log = log
+        self._is_known = False  # True once the log covers all commands since the last reset
 
     def off(self) -> None:
         """A power cut: SIGKILL for all processes of the node; nothing is flushed.
@@ -70,6 +84,46 @@ class ContainerPower:
             self._start_workload()
         self.resume()
         return off or paused or interrupted
+
+    def unexpected_files(self, places: Collection[str]) -> list[str]:
+        """The files of the node's container outside of ``places`` that have changed since it was created.
+
+        The engine needs some 0.2 s to find them. Only root can change them, so it is asked only if somebody
+        has run a command as root since the last call, or may have.
+        """
+        as_root = self._log().take(self._node.id or "")[1] if self._log else True
+        if self._is_known and not as_root:
+            return []
+        self._is_known = self._log is not None
+        mounts = {mount["Destination"] for mount in self._node.attrs["Mounts"]}
+        changes = sdk_call(client_of(self._node).api.diff, self._node.id) or []
+        return unexpected(changes, {*places, *mounts, *OF_THE_LAB})
+
+    def workload_was_used(self) -> bool:
+        """True if anybody has run a command in the user's container since the last call, or may have."""
+        if self._workload is None or self._log is None:
+            return self._workload is not None
+        return any(self._log().take(self._workload.container.id or ""))
+
+    def replace(self) -> None:
+        """Replaces the node by a new one with the same addresses and keys, and the user's container on it.
+
+        Raises EnvironmentFailure.
+        """
+        recreate(self._node, FILE)
+        _wait_until_healthy(self._node, BOOT_TIMEOUT)
+        if self._workload is not None:
+            self._workload.node.attrs = self._node.attrs
+            self.replace_workload()
+
+    def replace_workload(self) -> None:
+        """Replaces the user's container and its volumes; returns when it is ready.
+
+        Raises EnvironmentFailure.
+        """
+        if self._workload is not None:
+            recreate(self._workload.container, network_of=self._node)
+            wait_until_ready([(self._workload, self._ready)], timeout=BOOT_TIMEOUT)
 
     def _start_workload(self) -> None:
         if self._workload is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from lab.errors import EnvironmentFailure, Unsupported
@@ -54,8 +54,15 @@ class NoPower:
     def _refuse(self) -> None:
         raise Unsupported(self._reason)
 
-    off = on = pause = resume = _refuse
+    off = on = pause = resume = replace = replace_workload = _refuse
 
     def restore(self) -> bool:
         """Does nothing: a host that is off can't be reached from here anyway."""
+        return False
+
+    def unexpected_files(self, places: Collection[str]) -> list[str]:
+        """Nothing is known: the engine can't be asked."""
+        return []
+
+    def workload_was_used(self) -> bool:
         return False

@@ -176,6 +176,12 @@ class Connection:
         assert self._files is not None
         return self._files
 
+    def close_files(self) -> None:
+        """Ends the SFTP session; ``files`` opens another one."""
+        files, self._files = self._files, None
+        if files is not None:
+            files.close()
+
     def close(self) -> None:
         self._transport.close()
 

@@ -59,6 +59,7 @@ class Node:
     forwards: tuple[PortForward, ...] = ()
     workload: str = ""  # the Compose service of the user's container on this host
     ready: Ready | None = None  # the condition for the workload
+    keeps_workload: bool = False  # a reset of the lab doesn't replace the workload
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Node:
