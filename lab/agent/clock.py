@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.agent.lines import JsonObject
@@ -24,7 +23,7 @@ def backlog() -> int:
     It is the twelfth column of /proc/net/softnet_stat, in hexadecimal, one line for each CPU (Linux 5.10).
     """
     with suppress(OSError, IndexError, ValueError):
-        lines = Path("/proc/net/softnet_stat").read_text().splitlines()
+        lines = read("/proc/net/softnet_stat").splitlines()
         return sum(int(line.split()[11], 16) for line in lines)
     return 0
 
@@ -32,5 +31,11 @@ def backlog() -> int:
 def boot_id() -> str:
     """Identifies the running kernel, and with it the clock: hosts that share a kernel have the same id."""
     with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return read("/proc/sys/kernel/random/boot_id").decode().strip()
     return ""
+
+
+def read(path: str) -> bytes:
+    """The content of a file in /proc, without pathlib, which takes long to import. Raises OSError."""
+    with open(path, "rb") as file:
+        return file.read()

@@ -27,7 +27,7 @@ class Refused(Exception):
         self.code, self.unsupported = code, unsupported
 
     def as_json(self) -> JsonObject:
-        known = {"error": str(self), "code": self.code}
+        known = {"error": " ".join(str(self).splitlines()), "code": self.code}
         return known | {"unsupported": True} if self.unsupported else known
 
     @classmethod

@@ -14,11 +14,11 @@ import random
 from collections.abc import Callable, MutableSequence
 from typing import NamedTuple, TypeAlias
 
+from lab.link import PROBE_PORT
 from lab.link.settings import PROTOCOLS, Drop, Impairment, flag_bits
 
 MAX_FLOWS = 8192  # conversations remembered; beyond that the oldest is forgotten
 HEADERS = 96  # bytes of a packet that are sufficient to read its ports and flags
-PROBE_PORT = 61_987  # the lab's own probes: impaired like all packets, but not counted by a Drop
 
 _MATCHED_FLAGS = flag_bits("SYN+ACK+FIN+RST")
 _WITH_PORTS = (6, 17, 132, 136)

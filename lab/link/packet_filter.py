@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from lab.link.impairment_model import PROBE_PORT
+from lab.link import PROBE_PORT
 from lab.link.partition import Partition
 from lab.link.settings import Drop, LinkSettings, flag_bits
 from lab.link.traffic_control import Interfaces

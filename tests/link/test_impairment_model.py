@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.link import impairment_model
-from lab.link.impairment_model import PROBE_PORT, DropRule, ImpairmentModel, flip_bit, parse
+from lab.link import PROBE_PORT, impairment_model
+from lab.link.impairment_model import DropRule, ImpairmentModel, flip_bit, parse
 from lab.link.settings import Drop, Impairment
 
 MUCH = Impairment(delay=0.1, jitter=0.05, loss=0.3, duplication=0.3, reordering=0.3, corruption=0.3)

@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lab.agent.lines import JsonObject, Refused
+from lab.agent.lines import USAGE, JsonObject, Refused
 from lab.agent.link import kernel_settings, packet_queue_process, router_state
 from lab.agent.link.packet_queue import QueueWorker
 from lab.agent.link.router_state import STATE, RouterState
@@ -34,7 +34,6 @@ from lab.link import traffic_control as tc
 from lab.link.partition import MAX_PARTITIONS, Partition
 from lab.link.settings import LinkSettings
 from lab.link.traffic_control import Interfaces
-from lab.programs.console import USAGE, Failure, describe, exit_code
 from lab.protocols.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -55,8 +54,8 @@ def impair_as_root(request: JsonObject) -> JsonObject:
         raise Refused("only a router impairs links", USAGE)
     try:
         return _handle(request.get("request"))
-    except (Failure, ProtocolError, OSError) as error:
-        raise Refused(describe(error), exit_code(error)) from error
+    except ProtocolError as error:
+        raise Refused(str(error), USAGE) from error
 
 
 def _is_router() -> bool:
@@ -68,7 +67,7 @@ def _is_router() -> bool:
 
 def _handle(request: object) -> JsonObject:
     if not isinstance(request, dict) or request.get("op") not in ("show", *_CHANGES):
-        raise Failure(f"the request has no op: expected show, {', '.join(_CHANGES)}", USAGE)
+        raise Refused(f"the request has no op: expected show, {', '.join(_CHANGES)}", USAGE)
     STATE.mkdir(mode=0o755, exist_ok=True)
     with _locked():
         return _carry_out(request)
@@ -127,7 +126,7 @@ def _partition(request: JsonObject, interfaces: Interfaces, before: RouterState)
     """Adds a partition to those in force."""
     partition = Partition.from_json(request.get("partition"))
     if len(before.partitions) >= MAX_PARTITIONS:
-        raise Failure(f"there are {MAX_PARTITIONS} partitions already", USAGE)
+        raise Refused(f"there are {MAX_PARTITIONS} partitions already", USAGE)
     now = replace(before, partitions=(*before.partitions, router_state.new_partition(partition)))
     return _with_rules(now, interfaces, before)
 
@@ -183,7 +182,7 @@ def _all_removed_on_failure(interfaces: Interfaces, before: RouterState) -> Iter
 def _between(asked: object, interfaces: Interfaces) -> list[str]:
     """The two segments of the link, in the order of the router's interfaces."""
     if not isinstance(asked, list) or not all(isinstance(segment, str) for segment in asked):
-        raise Failure("the request has no two segments to link", USAGE)
+        raise Refused("the request has no two segments to link", USAGE)
     interfaces.between(asked)  # raises if there is no such link
     return sorted(asked, key=list(interfaces.by_segment).index)
 
@@ -218,7 +217,7 @@ def _dismiss(link: JsonObject | None, number: signal.Signals) -> None:
 def _seed(asked: object, previous: JsonObject) -> str:
     seed = previous.get("seed", "0") if asked is None else asked
     if not isinstance(seed, str) or len(seed) > 200:
-        raise Failure("the seed is not a string, or has more than 200 characters", USAGE)
+        raise Refused("the seed is not a string, or has more than 200 characters", USAGE)
     return seed
 
 
@@ -229,7 +228,7 @@ def _counted(asked: object, link: LinkSettings, previous: JsonObject) -> list[li
         known = dict(zip(drops, previous.get("drops", ()), strict=False))
         return [known.get(drop, [0, 0]) for drop in link.drops]
     if not isinstance(asked, list) or len(asked) != len(link.drops) or not all(map(_is_pair, asked)):
-        raise Failure("counted must have [matched, dropped] for each drop", USAGE)
+        raise Refused("counted must have [matched, dropped] for each drop", USAGE)
     return asked
 
 

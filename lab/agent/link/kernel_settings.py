@@ -8,12 +8,12 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from lab.agent.lines import USAGE, Refused
 from lab.link import packet_filter
 from lab.link import traffic_control as tc
 from lab.link.packet_filter import FAMILIES
 from lab.link.settings import MAX_SEGMENTS, LinkSettings, directions_to
 from lab.link.traffic_control import BACKENDS, Interfaces
-from lab.programs.console import ENVIRONMENT, USAGE, Failure
 from lab.sockets.netlink.nfqueue import Queue
 
 TIMEOUT = 10.0  # seconds for one command
@@ -23,11 +23,11 @@ TRIAL_QUEUE = 65_000
 def interfaces_with(addresses: object) -> Interfaces:
     """Finds the interface of each segment by its address, because the names and order of interfaces vary.
 
-    ``addresses`` maps each segment to the router's address on it. Raises Failure if no interface has one of
+    ``addresses`` maps each segment to the router's address on it. Raises Refused if no interface has one of
     them, and ImpairmentError if the name of a segment is invalid.
     """
     if not isinstance(addresses, dict) or not 2 <= len(addresses) <= MAX_SEGMENTS:
-        raise Failure("the request has no interfaces", USAGE)
+        raise Refused("the request has no interfaces", USAGE)
     directions_to(tuple(addresses))  # raises if a name is invalid
     owners = {}
     for entry in json.loads(run(["ip", "-j", "addr", "show"])):
@@ -40,7 +40,7 @@ def _owner(owners: Mapping[Any, str], address: object) -> str:
     try:
         return owners[ipaddress.ip_address(str(address))]
     except (ValueError, KeyError):
-        raise Failure(f"no interface has {address!r}", USAGE) from None
+        raise Refused(f"no interface has {address!r}", USAGE) from None
 
 
 def set_rules(rules: Mapping[int, Mapping[str, list[str]]]) -> None:
@@ -100,9 +100,9 @@ def capabilities() -> dict[str, bool]:
 
 
 def choose_backend(asked: object, can: Mapping[str, Any]) -> str:
-    """The requested backend, or else the best one that works here. Raises Failure if it is unknown."""
+    """The requested backend, or else the best one that works here. Raises Refused if it is unknown."""
     if asked is not None and asked not in BACKENDS:
-        raise Failure(f"no backend {asked!r}: expected {', '.join(BACKENDS)}", USAGE)
+        raise Refused(f"no backend {asked!r}: expected {', '.join(BACKENDS)}", USAGE)
     for name in BACKENDS:
         if can[name] and asked in (None, name):
             return name
@@ -156,20 +156,20 @@ def _has_queue() -> bool:
     return True
 
 
-class CommandFailure(Failure):
+class CommandFailure(Refused):
     """A command exited with an error."""
 
 
 def run(argv: list[str], stdin: str = "", timeout: float = TIMEOUT) -> str:
     """Runs a command and returns its output.
 
-    Raises CommandFailure with its error output if it fails, and Failure if it takes more than ``timeout``
+    Raises CommandFailure with its error output if it fails, and Refused if it takes more than ``timeout``
     seconds.
     """
     try:
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired:
-        raise Failure(f"{' '.join(argv)}: not finished within {timeout:g} s", ENVIRONMENT) from None
+        raise Refused(f"{' '.join(argv)}: not finished within {timeout:g} s") from None
     if done.returncode != 0:
-        raise CommandFailure(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}", ENVIRONMENT)
+        raise CommandFailure(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}")
     return done.stdout

@@ -10,14 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from lab.agent.lines import Refused
 from lab.agent.link.packet_queue import Counters, QueueWorker
-from lab.programs.console import ENVIRONMENT, Failure
 
 Worker: TypeAlias = dict[str, Any]  # pid and start time
 
 
 def start(open_queues: Callable[[], QueueWorker]) -> Worker:
-    """Forks the process and waits until it has opened its queues. Raises Failure if it can't."""
+    """Forks the process and waits until it has opened its queues. Raises Refused if it can't."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -28,7 +28,7 @@ def start(open_queues: Callable[[], QueueWorker]) -> Worker:
         answer = report.read()
     if answer != b"ready":
         os.waitpid(child, 0)
-        raise Failure(f"the queue can't be opened: {answer.decode(errors='replace')}", ENVIRONMENT)
+        raise Refused(f"the queue can't be opened: {answer.decode(errors='replace')}")
     return {"pid": child, "started": start_time(child)}
 
 

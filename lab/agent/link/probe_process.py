@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from lab.agent.lines import USAGE, JsonObject, Lines, Refused, parse
 from lab.agent.link.probe import Probe
 from lab.agent.peer import Steps, fork
-from lab.link.impairment_model import PROBE_PORT
+from lab.link import PROBE_PORT
 from lab.sockets.prober import ProbeSocket
 
 if TYPE_CHECKING:

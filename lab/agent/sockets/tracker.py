@@ -6,11 +6,10 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from lab.link.impairment_model import PROBE_PORT
+from lab.agent.clock import read
+from lab.link import PROBE_PORT
 from lab.sockets.address import format_endpoint
 from lab.sockets.netlink import sockdiag
 from lab.sockets.netlink.sockdiag import Sample
@@ -30,14 +29,14 @@ COUNTERS = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
 class SocketSnapshot:
     """A socket as it was last reported."""
 
-    number: int
-    seen: bytes  # sockdiag.changing() of it
-    sample: Sample
-    reported: float
+    __slots__ = ("number", "reported", "sample", "seen")
+
+    def __init__(self, number: int, seen: bytes, sample: Sample, reported: float) -> None:
+        """``seen`` is sockdiag.changing() of it."""
+        self.number, self.seen, self.sample, self.reported = number, seen, sample, reported
 
 
 class SocketTracker:
@@ -131,7 +130,7 @@ def owner(inode: int) -> dict[str, Any]:
         with suppress(OSError):  # it has exited, or is another user's
             for descriptor in os.listdir(f"/proc/{process}/fd"):
                 if os.readlink(f"/proc/{process}/fd/{descriptor}") == wanted:
-                    command = Path(f"/proc/{process}/cmdline").read_bytes()
+                    command = read(f"/proc/{process}/cmdline")
                     return {"pid": int(process), "command": _words(command)}
     return {}
 
@@ -144,13 +143,13 @@ def counters() -> dict[str, int]:
     """The COUNTERS that this kernel has, with their values since boot."""
     found: dict[str, int] = {}
     for file in ("/proc/net/snmp", "/proc/net/netstat"):
-        lines = Path(file).read_text().splitlines()
+        lines = read(file).decode().splitlines()
         for names, values in zip(lines[::2], lines[1::2], strict=True):
             group, _, rest = names.partition(": ")
             numbers = values.partition(": ")[2].split()
             found |= {f"{group}.{name}": int(n) for name, n in zip(rest.split(), numbers, strict=True)}
     with suppress(OSError):  # a kernel without IPv6
-        for line in Path("/proc/net/snmp6").read_text().splitlines():
+        for line in read("/proc/net/snmp6").decode().splitlines():
             name, value = line.split()
             if name.startswith("Udp6"):
                 found[f"Udp6.{name.removeprefix('Udp6')}"] = int(value)

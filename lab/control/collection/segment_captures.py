@@ -11,7 +11,7 @@ from lab.control.collection.capture_plan import between_neighbours, capture_name
 from lab.control.collection.capture_stream import CaptureStream
 from lab.control.host import Host
 from lab.errors import LabError
-from lab.link.impairment_model import PROBE_PORT
+from lab.link import PROBE_PORT
 from lab.topology.node import Interface, without_length
 
 WORKERS = 16  # threads that start and stop captures and monitors

@@ -16,8 +16,8 @@ from lab.control.link.paths import Crossing, Way, ways
 from lab.control.link.router_session import RouterSession
 from lab.errors import LabError, Unsupported, UsageError
 from lab.evidence.events import FaultChanged
+from lab.link import PROBE_PORT
 from lab.link.errors import ImpairmentError
-from lab.link.impairment_model import PROBE_PORT
 from lab.link.partition import Partition as Settings
 from lab.locale import message
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
@@ -26,8 +26,7 @@ MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address in an IPv6 one
 TCP, UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """The state of one socket. Queues are in bytes. For a LISTEN socket they are the number of connections
     that wait to be accepted, and the backlog. ``inode`` is 0 if no process has the socket open.
     """

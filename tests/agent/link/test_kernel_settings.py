@@ -2,8 +2,8 @@
 
 import pytest
 
+from lab.agent.lines import ENVIRONMENT, Refused
 from lab.agent.link.kernel_settings import CommandFailure, run
-from lab.programs.console import ENVIRONMENT, Failure
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def hang(tmp_path, monkeypatch):
 
 
 def test_a_command_that_hangs_is_an_environment_failure_in_one_line(hang):
-    with pytest.raises(Failure, match="^hang -j: not finished within 0.2 s$") as caught:
+    with pytest.raises(Refused, match="^hang -j: not finished within 0.2 s$") as caught:
         run([hang, "-j"], timeout=0.2)
-    assert caught.value.exit_code == ENVIRONMENT
+    assert caught.value.code == ENVIRONMENT
     assert not isinstance(caught.value, CommandFailure)  # so that a backend isn't reported as missing
 
 
 def test_a_command_that_fails_is_reported_with_its_error_output():
     with pytest.raises(CommandFailure, match="^sh -c .*: no such qdisc$") as caught:
         run(["sh", "-c", "echo no such qdisc >&2; exit 2"])
-    assert caught.value.exit_code == ENVIRONMENT
+    assert caught.value.code == ENVIRONMENT
