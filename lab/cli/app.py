@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -31,6 +32,7 @@ app.deferred(
         " [bold]--project[/] is another lab beside this one; it gets free prefixes unless they are given."
         " With [bold]--profile windows[/] a host runs commands in Wine's cmd (docs/profiles.md)."
     ),
+    examples=["lab up", "lab up -f star -p second"],
 )
 app.deferred(
     "down",
@@ -39,13 +41,20 @@ app.deferred(
         "Stop the lab and remove everything that it created: containers, networks, keys."
         " Nothing else is touched."
     ),
+    examples=["lab down", "lab down -p second"],
 )
 app.deferred(
     "status",
     "lab.cli.labs.status:status",
     help=_("Show the state and the addresses of each node. Exits with code 3 unless all nodes are up."),
+    examples=["lab status", "lab status --json"],
 )
-app.deferred("list", "lab.cli.scenarios.listing:list_scenarios", help=_("List the scenarios."))
+app.deferred(
+    "list",
+    "lab.cli.scenarios.listing:list_scenarios",
+    help=_("List the scenarios."),
+    examples=["lab list --pitfalls"],
+)
 app.deferred(
     "run",
     "lab.cli.scenarios.run:run",
@@ -54,11 +63,17 @@ app.deferred(
         "If the lab isn't up, it is started with the topology and the profile that the scenarios need, and"
         " taken down afterwards unless [bold]--keep[/] is given."
     ),
+    examples=[
+        "lab run tcp-hello",
+        "lab run sticky-packets --variant broken",
+        "lab run tcp-hello udp-echo --json",
+    ],
 )
 app.deferred(
     "explain",
     "lab.cli.scenarios.listing:explain",
     help=_("Print a scenario's lesson: what it shows, its programs, and what to change. Nothing is played."),
+    examples=["lab explain sticky-packets"],
 )
 app.deferred(
     "exec",
@@ -72,7 +87,12 @@ app.deferred(
     ),
     context_settings={"allow_interspersed_args": False},
 )
-app.deferred("shell", "lab.cli.hosts.shell:shell", help=_("Open a shell on a host of the running lab."))
+app.deferred(
+    "shell",
+    "lab.cli.hosts.shell:shell",
+    help=_("Open a shell on a host of the running lab."),
+    examples=["lab shell client"],
+)
 app.deferred(
     "cp",
     "lab.cli.hosts.copy:copy",
@@ -99,6 +119,7 @@ app.deferred(
     "link",
     "lab.cli.labs.link:app",
     help=_("Impair a link between two segments, and measure the result."),
+    examples=["lab link set --delay 20ms --loss 5%", "lab link clear"],
 )
 app.deferred(
     "capture",
@@ -126,6 +147,7 @@ app.deferred(
         "Check the description of a lab and show its plan: nodes, addresses, routes.\n\n"
         "The state of each node is shown if the lab is up. docs/topologies.md explains how to describe a lab."
     ),
+    examples=["lab topology", "lab topology -f star --svg > star.svg"],
 )
 app.deferred(
     "init",
@@ -134,11 +156,13 @@ app.deferred(
         "Write the files that a project needs to test its programs on a lab: lab.toml, a test, a CI workflow"
         " and a devcontainer. Existing files are kept."
     ),
+    examples=["lab init my-project"],
 )
 app.deferred(
     "inventory",
     "lab.cli.labs.inventory:app",
     help=_("Real machines in place of the lab's containers (docs/machines.md)."),
+    examples=["lab inventory check machines.toml"],
 )
 app.deferred(
     "doctor",
@@ -148,6 +172,7 @@ app.deferred(
         "Nothing is changed. Exits with code 3 if a lab can't run. With [bold]--deep[/], packets between the"
         " hosts show whether a firewall drops them."
     ),
+    examples=["lab doctor"],
 )
 
 
@@ -172,6 +197,8 @@ def _options(
 def main() -> NoReturn:
     """The entry point."""
     translate_libraries()
+    if os.environ.get("NO_COLOR"):  # Rich alone would still write bold text and move the cursor
+        os.environ.setdefault("TTY_COMPATIBLE", "0")
     app(prog_name="lab")
     sys.exit(0)
 

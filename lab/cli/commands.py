@@ -7,12 +7,13 @@ it, so the app holds only the names and help texts. Typer translates its other t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar
 
 import typer
+from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -89,16 +90,28 @@ class App(typer.Typer):
             **{"add_completion": False, **options},
         )
 
-    def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
-        return super().command(name, **{"cls": Command, **options})
+    def command(
+        self,
+        name: str | None = None,
+        *,
+        help: str | None = None,
+        examples: Sequence[str] = (),
+        **options: Any,
+    ) -> Callable[[Function], Function]:
+        """Adds a command; ``examples`` are shown below its help."""
+        text = "\n\n".join(filter(None, [help, "\n".join(map(escape, examples))]))
+        return super().command(name, **{"cls": Command, "help": text, **options})
 
-    def deferred(self, name: str, place: str, *, help: str, **options: Any) -> None:
+    def deferred(
+        self, name: str, place: str, *, help: str, examples: Sequence[str] = (), **options: Any
+    ) -> None:
         """Adds the command or group at ``place``, "MODULE:NAME": a function, or an App.
 
         ``options`` are those of ``command``.
         """
         load = partial(_load, place, options)
-        self.command(name, cls=partial(DeferredCommand, load=load), help=help)(_nothing)
+        command = partial(DeferredCommand, load=load)
+        self.command(name, cls=command, help=help, examples=examples)(_nothing)
 
 
 def _load(place: str, options: dict[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from lab.cli import completion
 from lab.engine.compose import Notice, Report, silent
 from lab.errors import UsageError
 from lab.locale import LANGUAGES, _, from_environment, known, message
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 HOST = _("A host or the router, by any of its names; `lab status` lists them.")
 
-Node = Annotated[str, typer.Argument(metavar="HOST", help=HOST)]
+Node = Annotated[str, typer.Argument(metavar="HOST", help=HOST, autocompletion=completion.hosts)]
 On = Annotated[
     str | None,
     typer.Option(
@@ -33,12 +34,17 @@ On = Annotated[
         metavar="host|container",
         help=_("On the host itself, or in your container there."),
         show_default=_("the container if the host has one"),
+        autocompletion=completion.fixed("host", "container"),
     ),
 ]
 Project = Annotated[
     str | None,
     typer.Option(
-        "--project", "-p", help=_("The lab's name."), show_default=_("that of the description, or socketlab")
+        "--project",
+        "-p",
+        help=_("The lab's name."),
+        show_default=_("that of the description, or socketlab"),
+        autocompletion=completion.labs,
     ),
 ]
 File = Annotated[
@@ -49,6 +55,7 @@ File = Annotated[
         metavar="FILE",
         help=_("The lab's description, or a shipped topology by its name."),
         show_default=_("lab.toml of the current folder, if there is one"),
+        autocompletion=completion.topologies,
     ),
 ]
 Prefix = Annotated[
@@ -63,7 +70,12 @@ Prefix = Annotated[
     ),
 ]
 Profile = Annotated[
-    str | None, typer.Option(help=_("windows: a host runs commands in Wine's cmd."), show_default=_("none"))
+    str | None,
+    typer.Option(
+        help=_("windows: a host runs commands in Wine's cmd."),
+        show_default=_("none"),
+        autocompletion=completion.fixed("windows"),
+    ),
 ]
 Inventory = Annotated[
     Path | None,
@@ -77,7 +89,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help=_("Report errors only
 AsJson = Annotated[bool, typer.Option("--json", help=_("Print JSON, for scripts (docs/commands.md)."))]
 Lang = Annotated[
     str | None,
-    typer.Option(metavar="en|zh", help=_("The language of the output."), show_default=_("by LANG")),
+    typer.Option(
+        metavar="en|zh",
+        help=_("The language of the output."),
+        show_default=_("by LANG"),
+        autocompletion=completion.fixed("en", "zh"),
+    ),
 ]
 Nodes = Annotated[
     str | None,

@@ -11,11 +11,10 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
+from lab.cli import completion
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import Nodes, language_of, names_in
 from lab.errors import UsageError
-from lab.evidence import trace as page
-from lab.evidence.diagram.lanes import titles_of
 from lab.locale import Message, _, message
 
 stdout = Console(highlight=False, soft_wrap=True)
@@ -28,6 +27,7 @@ def trace(
         typer.Argument(
             metavar="[RUN]",
             help=_("The folder of a run, or a scenario: its newest run."),
+            autocompletion=completion.played,
             show_default=_("the newest run"),
         ),
     ] = "",
@@ -41,6 +41,8 @@ def trace(
     nodes: Nodes = None,
     no_open: Annotated[bool, typer.Option("--no-open", help=_("Only print the page's path."))] = False,
 ) -> None:
+    from lab.evidence.diagram.lanes import titles_of  # not at the top: completion imports this module
+
     with errors_in_one_line():
         language = None if lang is None else language_of(lang)
         folder = find(run, runs)
@@ -92,6 +94,8 @@ def page_of(folder: Path, language: str | None = None) -> Path:
 
     Raises UsageError on failure.
     """
+    from lab.evidence import trace as page
+
     path = folder / page.NAME
     try:
         return path if path.is_file() and language is None else page.write(folder, language=language)

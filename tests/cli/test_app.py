@@ -88,6 +88,16 @@ def test_the_option_or_the_environment_decides_on_the_language(lab_cli, monkeypa
     assert "Answers stick together" in lab_cli(*words, "--lang", "en").stdout
 
 
+def test_list_and_explain_for_scripts(lab_cli):
+    found = json.loads(lab_cli("list", "--json").stdout)
+    assert [entry["name"] for entry in found] == catalog.names()
+    assert set(found[0]) == {"name", "title", "topology"}
+    (lesson,) = json.loads(lab_cli("explain", "sticky-packets", "--json", "--lang", "en").stdout)
+    assert set(lesson) == {"name", "title", "lesson", "outcomes", "programs", "topology"}
+    assert set(lesson["outcomes"]) == {"broken", "fixed"}
+    assert "粘包" in lab_cli("list", "--json", "--lang", "zh").stdout
+
+
 def test_list_can_show_the_pitfalls_alone(lab_cli):
     shown = lab_cli("list", "--pitfalls").stdout
     assert "no-auth" in shown
@@ -124,6 +134,38 @@ def test_status_shows_each_node_and_its_address(lab_cli, lab_topology):
     assert result.stdout.count("healthy") == 3
     assert "win10 (server)" in result.stdout  # the title first, as in `lab topology`
     assert result.stdout.count(".163 ") == result.stdout.count(".129 ") == 1
+
+
+@pytest.mark.lab
+def test_status_for_scripts_has_the_same(lab_cli, lab_topology):
+    found = json.loads(lab_cli("status", "-p", lab_topology.project, "--json").stdout)
+    assert set(found) == {"project", "topology", "nodes"}
+    assert found["project"] == lab_topology.project
+    assert {node["state"] for node in found["nodes"]} == {"healthy"}
+    server = next(node for node in found["nodes"] if node["name"] == "server")
+    assert set(server) == {"name", "names", "role", "state", "segments", "addresses", "addresses6"}
+    assert "win10" in server["names"]
+    assert server["addresses"][0].endswith(".163")
+
+
+@pytest.mark.lab
+def test_verdicts_for_scripts(lab_cli, lab_topology, tmp_path, monkeypatch):
+    (tmp_path / "it_fails.py").write_text(FAILING)
+    (tmp_path / "it_passes.py").write_text(FAILING.replace("== 2", "== 1"))
+    monkeypatch.setattr(catalog, "FOLDER", tmp_path)
+    words = ("run", "-p", lab_topology.project, "--runs", str(tmp_path / "runs"), "--json")
+    result = lab_cli(*words, "it-passes", "it-fails")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["verdict"] == "fail"
+    assert [(run["scenario"], run["verdict"]) for run in found["runs"]] == [
+        ("it-passes", "pass"),
+        ("it-fails", "fail"),
+    ]
+    keys = {"scenario", "verdict", "reason", "seconds", "folder", "diagnosis", "see_also"}
+    assert all(set(run) == keys for run in found["runs"])
+    assert 'assert record["a"] == 2' in found["runs"][1]["reason"]
+    assert Path(found["runs"][0]["folder"], "record.json").is_file()
 
 
 @pytest.mark.lab

@@ -68,6 +68,12 @@ def test_the_help_of_every_command_is_chinese(chinese, words):
     assert [text for text in help_texts(shown) if not CHINESE.search(text)] == []
 
 
+@pytest.mark.parametrize("words", ALL[1:], ids=" ".join)
+def test_the_help_of_every_command_has_an_example(chinese, words):
+    line = " ".join(["lab", *words])
+    assert any(shown.strip().startswith(line) for shown in chinese[words].splitlines())
+
+
 def help_texts(shown):
     """The texts of options, arguments and commands: the last column of each row of a panel."""
     rows = [line.strip("│ ").rstrip() for line in shown.splitlines() if line.startswith("│")]

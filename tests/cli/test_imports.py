@@ -34,6 +34,33 @@ def test_a_command_without_a_lab_imports_no_library_for_labs(words):
     assert modules_after(*words) & HEAVY == set()
 
 
+ALL_HELP = """
+import json, sys
+from typer.main import get_command
+from typer.testing import CliRunner
+from lab.cli.app import app
+
+def show(group, path):
+    for name, command in group.commands.items():
+        below = [*path, name]
+        assert CliRunner().invoke(app, [*below, "--help"]).exit_code == 0
+        command = command.loaded() if hasattr(command, "loaded") else command
+        if hasattr(command, "commands"):
+            show(command, below)
+
+show(get_command(app), [])
+sys.stderr.write(json.dumps([0, sorted(sys.modules)]))
+"""
+
+
+def test_help_and_completion_of_a_command_import_no_library_for_labs():
+    """Completion imports the command's module, too."""
+    done = subprocess.run(
+        [sys.executable, "-c", ALL_HELP], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert set(json.loads(done.stderr)[1]) & HEAVY == set()
+
+
 def test_the_help_imports_no_command():
     assert [
         name for name in modules_after("--help") if name.startswith(("lab.control", "lab.cli.labs"))

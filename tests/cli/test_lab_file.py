@@ -1,5 +1,6 @@
 """lab.toml in the current folder: every command uses the lab that it describes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -78,7 +79,13 @@ def test_every_command_finds_the_lab_of_the_folder(lab_in, folder, name):
 
     with (folder / "lab.toml").open("a") as file:
         file.write("[hosts.bob]\n")
-    assert lab_in("up", "-q").returncode == 0
+    again = json.loads(lab_in("up", "--json").stdout)
+    assert again["project"] == name
+    assert {node["name"]: node["state"] for node in again["nodes"]} == {
+        "alice": "healthy",
+        "bob": "healthy",
+        "router": "healthy",
+    }
     after = lab_in("status").stdout
     assert after.count("healthy") == 3  # and a router
     address = next(word for word in before.split() if word.endswith(".10"))

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README", "docs/profiles", "docs/protocols", "docs/machines", "docs/topologies", "docs/install"]
+PAGES = [
+    "README",
+    "docs/profiles",
+    "docs/protocols",
+    "docs/machines",
+    "docs/topologies",
+    "docs/install",
+    "docs/commands",
+]
 FENCED = re.compile(r"^```\w*\n.*?^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lab.cli import completion
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import File, Node, Project, lab_name
-from lab.control.collection.live_capture import Live, file_for
-from lab.control.transport import from_engine
 from lab.locale import Message, _, from_environment, messages
 
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -32,12 +31,17 @@ def capture(
     segment: Annotated[
         str,
         typer.Option(
-            help=_("The segment to capture on, if the node is on several."), show_default=_("its first")
+            help=_("The segment to capture on, if the node is on several."),
+            show_default=_("its first"),
+            autocompletion=completion.segments,
         ),
     ] = "",
     project: Project = None,
     description: File = None,
 ) -> None:
+    from lab.control.collection.live_capture import Live, file_for  # not at the top: they take long
+    from lab.control.transport import from_engine
+
     with errors_in_one_line(), from_engine(lab_name(project, description)) as lab:
         live = Live(lab[host], segment=segment, expression=" ".join(expression or []), count=count)
         try:

@@ -6,18 +6,21 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+from lab.cli import completion
 from lab.cli.errors import errors_in_one_line
-from lab.cli.hosts.endpoints import Copier, Endpoint
-from lab.cli.hosts.target import place_of, targets_of
 from lab.cli.options import File, On, Project, Quiet, lab_name
 from lab.errors import EnvironmentFailure, LabError, UsageError
 from lab.locale import _, message
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from lab.cli.hosts.endpoints import Copier, Endpoint
 
 MAX_ERRORS = 10  # lines of one end that are shown
 PATH = _("PATH on this machine, or HOST:PATH; without /, from the home directory on.")
@@ -26,13 +29,16 @@ stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def copy(
-    source: Annotated[str, typer.Argument(metavar="SRC", help=PATH)],
-    destination: Annotated[str, typer.Argument(metavar="DST", help=PATH)],
+    source: Annotated[str, typer.Argument(metavar="SRC", help=PATH, autocompletion=completion.paths)],
+    destination: Annotated[str, typer.Argument(metavar="DST", help=PATH, autocompletion=completion.paths)],
     on: On = None,
     quiet: Quiet = False,
     project: Project = None,
     file: File = None,
 ) -> None:
+    from lab.cli.hosts.endpoints import Endpoint  # not at the top: completion imports this module
+    from lab.cli.hosts.target import place_of, targets_of
+
     with errors_in_one_line():
         ends = Endpoint.parse(source), Endpoint.parse(destination)
         if not any(end.host for end in ends):
@@ -122,6 +128,8 @@ class _Bar:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[_Bar]:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     shown = stderr.is_terminal and not quiet
     progress = Progress(*columns, console=stderr, transient=True) if shown else None

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli.errors import errors_in_one_line
-from lab.cli.hosts.attach import attach, local_terminal
-from lab.cli.hosts.target import Target, place_of, targets_of
 from lab.cli.options import File, Node, On, Project, lab_name
-from lab.engine.workloads.guard import guarded
-from lab.engine.workloads.workload import EngineWorkload
 from lab.errors import UsageError
 from lab.locale import _, message
-from lab.remote.terminal import Terminal
+
+if TYPE_CHECKING:
+    from lab.cli.hosts.target import Target
+    from lab.engine.workloads.workload import EngineWorkload
+    from lab.remote.terminal import Terminal
 
 
 def execute(
@@ -64,6 +64,9 @@ def execute(
     project: Project = None,
     file: File = None,
 ) -> None:
+    from lab.cli.hosts.attach import local_terminal  # not at the top: completion imports this module
+    from lab.cli.hosts.target import place_of, targets_of
+
     with errors_in_one_line():
         argv = command[1:] if command[0] == "--" else command
         if not argv:
@@ -82,6 +85,8 @@ def execute(
 
 
 def _on_host(target: Target, line: str, terminal: Terminal | None, timeout: float | None) -> int:
+    from lab.cli.hosts.attach import attach
+
     connection = target.dial()
     try:
         return attach(connection.execute(line, terminal=terminal), target.node.title, terminal, timeout)
@@ -98,6 +103,9 @@ def _in_container(
     terminal: Terminal | None,
     timeout: float | None,
 ) -> int:
+    from lab.cli.hosts.attach import attach
+    from lab.engine.workloads.guard import guarded
+
     session = container.execute(argv, environment=variables, directory=directory, terminal=terminal)
     with guarded(container, session):
         return attach(session, target.node.title, terminal, timeout)

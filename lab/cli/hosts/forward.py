@@ -8,16 +8,18 @@ import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab.cli import completion
 from lab.cli.errors import errors_in_one_line, print_error
-from lab.cli.hosts.target import Target, targets_of
 from lab.cli.options import AsJson, File, Project, Quiet, lab_name
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
-from lab.remote.forwarding import Forwarder, HostPort
+
+if TYPE_CHECKING:
+    from lab.cli.hosts.target import Target
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 128
@@ -48,6 +50,7 @@ def forward(
         typer.Argument(
             metavar="[LOCAL:]HOST:PORT...",
             help=_("A port of a host, and the local port; without one, the same if it is free."),
+            autocompletion=completion.paths,
         ),
     ],
     bind: Annotated[
@@ -61,6 +64,8 @@ def forward(
     project: Project = None,
     file: File = None,
 ) -> None:
+    from lab.cli.hosts.target import targets_of  # not at the top: completion imports this module
+
     with errors_in_one_line(), ExitStack() as stack:
         requests = [Request.parse(text) for text in services]
         targets = stack.enter_context(targets_of(lab_name(project, file)))
@@ -74,6 +79,8 @@ def forward(
 
 
 def _start(stack: ExitStack, request: Request, target: Target, listener: socket.socket) -> None:
+    from lab.remote.forwarding import Forwarder, HostPort
+
     node = target.node
     addresses = [LOOPBACK, *node.addresses, "::1", *node.addresses6]
     service = HostPort(target.dial, addresses, request.port)

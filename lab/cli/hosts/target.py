@@ -68,8 +68,10 @@ class Targets:
         self._transport = transport
         self._nodes = {name: node for node in transport.nodes() for name in {node.name, *node.names}}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._nodes
+    @property
+    def first_host(self) -> str:
+        """The name of the first host; the routers don't count."""
+        return next(name for name, node in self._nodes.items() if node.role == "host")
 
     def __getitem__(self, name: str) -> Target:
         """Raises UsageError if there is no such node."""

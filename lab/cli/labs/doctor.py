@@ -12,7 +12,6 @@ from rich.markup import escape
 
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import File, Prefix, Project, described_lab, progress
-from lab.doctor.examination import examine
 from lab.doctor.finding import Finding, Level, can_run
 from lab.errors import EnvironmentFailure
 from lab.locale import _, from_environment
@@ -38,6 +37,8 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print the findings as JSON."))] = False,
 ) -> None:
+    from lab.doctor.examination import examine  # not at the top: completion imports this module
+
     with errors_in_one_line():
         lab = described_lab(project, prefix, None, file)
         with progress(stderr, _("bringing the lab up"), quiet=as_json or not deep) as report:

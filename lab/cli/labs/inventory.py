@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,11 +12,15 @@ from rich.text import Text
 
 from lab.cli.commands import App
 from lab.cli.errors import errors_in_one_line
+from lab.cli.options import AsJson
+from lab.cli.output.json_text import print_json
 from lab.errors import EnvironmentFailure, LabError
 from lab.locale import Message, _, from_environment, message
 from lab.protocols.printable import printable
-from lab.remote.machine_transport import MachineTransport
-from lab.topology.node import Node
+
+if TYPE_CHECKING:
+    from lab.remote.machine_transport import MachineTransport
+    from lab.topology.node import Node
 
 app = App(name="inventory")
 
@@ -29,22 +33,35 @@ stdout = Console(highlight=False, soft_wrap=True)
     help=_(
         "Log in to each machine, copy the lab's programs to it, and report in one line whether scenarios can"
         " be played there. Exit code 3 unless they can on all of them."
-    )
+    ),
+    examples=["lab inventory check machines.toml"],
 )
-def check(file: File) -> None:
+def check(file: File, as_json: AsJson = False) -> None:
+    from lab.remote.machine_transport import MachineTransport  # not at the top: completion imports this
+
     with errors_in_one_line():
         transport = MachineTransport(file)
         nodes = transport.nodes()
         with ThreadPoolExecutor(max_workers=16) as pool:
             results = list(pool.map(lambda node: _checked(transport, node), nodes))
-        for node, (usable, text) in zip(nodes, results, strict=True):
-            _show(node, usable, text)
+        found = list(zip(nodes, results, strict=True))
+        if as_json:
+            print_json(
+                [{"machine": node.title, "usable": usable, "text": text} for node, (usable, text) in found]
+            )
+        else:
+            for node, (usable, text) in found:
+                _show(node, usable, text)
         if not all(usable for usable, _text in results):
             raise typer.Exit(EnvironmentFailure.exit_code)
 
 
-@app.command(help=_("Remove the lab's programs from the machines."))
+@app.command(
+    help=_("Remove the lab's programs from the machines."), examples=["lab inventory clean machines.toml"]
+)
 def clean(file: File) -> None:
+    from lab.remote.machine_transport import MachineTransport
+
     with errors_in_one_line():
         transport = MachineTransport(file)
         for node in transport.nodes():

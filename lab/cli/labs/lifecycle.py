@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import (
+    AsJson,
     File,
     Prefix,
     Profile,
@@ -16,9 +19,11 @@ from lab.cli.options import (
     options_of,
     progress,
 )
-from lab.control.transport import from_engine
-from lab.engine.lifecycle.cleanup import take_down
+from lab.cli.output.json_text import print_json
 from lab.locale import Message, _, from_environment, message, messages
+
+if TYPE_CHECKING:
+    from lab.engine.lifecycle.project import LabProject
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -30,28 +35,38 @@ def up(
     prefix: Prefix = None,
     profile: Profile = None,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
+    from lab.cli.labs.status import nodes_as_json  # not at the top: completion imports this module
+    from lab.control.transport import from_engine
+    from lab.engine.client import Engine
+
     with errors_in_one_line():
         with progress(stderr, _("starting the lab"), quiet=quiet) as report:
             started = described_lab(project, prefix, profile, file).up(report=report)
             with from_engine(started.project) as lab:
                 lab.connect()
-        if not quiet:
-            if started.is_default:
-                text = _(
-                    "The lab is up. Next: [bold]lab shell{option}[/] or [bold]lab run{option} tcp-hello[/]"
-                )
-            else:
-                text = _("The lab is up. Next: [bold]lab status{option}[/] or [bold]lab shell{option}[/]")
-            stdout.print(text.format(option=options_of(project, file)))
+        if as_json:
+            with Engine() as engine:
+                print_json(nodes_as_json(engine, started.project))
+        elif not quiet:
+            stdout.print(_next_commands(started).format(option=options_of(project, file)))
 
 
 def down(project: Project = None, file: File = None, quiet: Quiet = False) -> None:
+    from lab.engine.lifecycle.cleanup import take_down  # not at the top: completion imports this module
+
     with errors_in_one_line():
         with progress(stderr, _("stopping the lab"), quiet=quiet) as report:
             removed = take_down(lab_name(project, file), report)
         if not quiet:
             stdout.print(_removed(removed).in_language(from_environment()))
+
+
+def _next_commands(started: LabProject) -> str:
+    if started.is_default:
+        return _("The lab is up. Next: [bold]lab shell{option}[/] or [bold]lab run{option} tcp-hello[/]")
+    return _("The lab is up. Next: [bold]lab status{option}[/] or [bold]lab shell{option}[/]")
 
 
 def _removed(count: int) -> Message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -10,38 +11,76 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import File, Project, lab_name
-from lab.engine import topologies
-from lab.engine.client import Engine
-from lab.engine.docker_transport import described_nodes
+from lab.cli.options import AsJson, File, Project, lab_name
+from lab.cli.output.json_text import print_json
 from lab.errors import EnvironmentFailure
 from lab.locale import Message, _, message
-from lab.topology.drawing.boxes import UP, title
+
+if TYPE_CHECKING:
+    from lab.engine.client import Engine
 
 stdout = Console(highlight=False, soft_wrap=True)
 
 
-def status(project: Project = None, file: File = None) -> None:
+def status(project: Project = None, file: File = None, as_json: AsJson = False) -> None:
+    from lab.engine import topologies  # not at the top: completion imports this module
+    from lab.engine.client import Engine
+    from lab.topology.drawing.boxes import UP
+
     with errors_in_one_line(), Engine() as engine:
         name = lab_name(project, file)
-        nodes = engine.nodes(name)
-        if not nodes:
+        states = engine.states(name)
+        if not states:
             is_default = topologies.find(file) == topologies.default() and project is None
             raise EnvironmentFailure(_no_lab(name, engine.projects(), is_default))
-        stdout.print(f"{_heading(name, engine.topology_of(name))}\n")
-        table = Table(_("node"), _("state"), "IPv4", "IPv6", box=None, header_style="bold")
-        states = engine.states(name)
-        for node in described_nodes(engine, nodes):
-            style = "green" if states[node.name] in UP else "red"
-            table.add_row(
-                title(node),
-                f"[{style}]{states[node.name]}[/]",
-                "\n".join(node.addresses),
-                "\n".join(node.addresses6),
-            )
-        stdout.print(table)
+        if as_json:
+            print_json(nodes_as_json(engine, name))
+        else:
+            _print(engine, name)
         if not all(state in UP for state in states.values()):
             raise typer.Exit(EnvironmentFailure.exit_code)
+
+
+def nodes_as_json(engine: Engine, project: str) -> dict[str, Any]:
+    """The lab and its nodes with their states, for programs. Raises EnvironmentFailure."""
+    from lab.engine.docker_transport import described_nodes
+
+    states = engine.states(project)
+    nodes = described_nodes(engine, engine.nodes(project))
+    return {
+        "project": project,
+        "topology": engine.topology_of(project),
+        "nodes": [
+            {
+                "name": node.name,
+                "names": list(node.names),
+                "role": node.role,
+                "state": states[node.name],
+                "segments": list(node.segments),
+                "addresses": list(node.addresses),
+                "addresses6": list(node.addresses6),
+            }
+            for node in nodes
+        ],
+    }
+
+
+def _print(engine: Engine, project: str) -> None:
+    from lab.engine.docker_transport import described_nodes
+    from lab.topology.drawing.boxes import UP, title
+
+    stdout.print(f"{_heading(project, engine.topology_of(project))}\n")
+    table = Table(_("node"), _("state"), "IPv4", "IPv6", box=None, header_style="bold")
+    states = engine.states(project)
+    for node in described_nodes(engine, engine.nodes(project)):
+        style = "green" if states[node.name] in UP else "red"
+        table.add_row(
+            title(node),
+            f"[{style}]{states[node.name]}[/]",
+            "\n".join(node.addresses),
+            "\n".join(node.addresses6),
+        )
+    stdout.print(table)
 
 
 def _no_lab(project: str, others: Sequence[str], is_default: bool) -> Message:

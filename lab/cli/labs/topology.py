@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,15 +14,16 @@ from rich.table import Table
 
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import File, Project, described_lab
-from lab.engine.client import Engine
-from lab.engine.lifecycle.project import LabProject
-from lab.engine.workloads.model import WorkloadState
+from lab.cli.output.json_text import print_json
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
-from lab.topology import picture
 from lab.topology.drawing.boxes import UP, forwards, title, workload
 from lab.topology.node import Node, without_length
-from lab.topology.plan import Plan
+
+if TYPE_CHECKING:
+    from lab.engine.client import Engine
+    from lab.engine.lifecycle.project import LabProject
+    from lab.topology.plan import Plan
 
 States = Mapping[str, str]  # by the name of the node
 
@@ -39,6 +39,8 @@ def topology(
     svg: Annotated[bool, typer.Option("--svg", help=_("Print a picture as SVG."))] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print the plan as JSON."))] = False,
 ) -> None:
+    from lab.topology import picture  # not at the top: completion imports this module
+
     with errors_in_one_line():
         if compose + mermaid + svg + as_json > 1:
             raise UsageError(message("choose one of --compose, --mermaid, --svg and --json"))
@@ -54,7 +56,7 @@ def topology(
         elif svg:
             print(picture.svg(plan, states), end="")
         elif as_json:
-            print(json.dumps(_as_json(lab.project, plan, states), indent=2))
+            print_json(_as_json(lab.project, plan, states))
         else:
             _print_plan(lab.project, plan, states)
 
@@ -64,6 +66,8 @@ def _plan_and_states(lab: LabProject) -> tuple[Plan, States]:
 
     Without an engine, free prefixes are chosen as if no other network existed.
     """
+    from lab.engine.client import Engine
+
     try:
         with Engine() as engine:
             states = _states(engine, lab.project)
@@ -75,6 +79,8 @@ def _plan_and_states(lab: LabProject) -> tuple[Plan, States]:
 
 def _states(engine: Engine, project: str) -> States:
     """The state of each node. If a host is up but its container isn't, it is that of the container."""
+    from lab.engine.workloads.model import WorkloadState
+
     states = engine.states(project)
     for host, container in engine.workloads(project).items():
         state = WorkloadState.from_inspect(container.attrs["State"])

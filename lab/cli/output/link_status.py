@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +14,25 @@ from lab.link.verification import Attempt
 from lab.locale import Message, _, from_environment, message
 
 stdout = Console(highlight=False, soft_wrap=True)
+
+
+def as_json(name: str, status: Status) -> dict[str, Any]:
+    """The settings and counters of a link, for programs."""
+    settings = status.settings
+    matches = status.delivered.get("drops", [[0, 0]] * len(settings.drops))
+    drops = [
+        asdict(drop) | {"matched": matched, "dropped": dropped}
+        for drop, (matched, dropped) in zip(settings.drops, matches, strict=False)
+    ]
+    return {
+        "link": name,
+        "backend": status.backend,
+        "alive": status.alive,
+        "impairments": {direction: asdict(each) for direction, each in settings.impairments.items()},
+        "cut": sorted(settings.cut),
+        "drops": drops,
+        "counters": status.delivered.get("counts", {}),
+    }
 
 
 def print_all(links: Links) -> None:

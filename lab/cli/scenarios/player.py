@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.text import Text
@@ -84,6 +84,43 @@ def play_often(
                     show_failure(console, outcome, number, language)
         console.print(_stats_line(stats))
     return worst
+
+
+def play_silently(
+    chosen: Sequence[Scenario],
+    lab_for: LabFor,
+    runs: Path,
+    times: int,
+    *,
+    seed: int | None = None,
+    capture: Options | None = None,
+) -> list[Outcome]:
+    """Plays each scenario ``times`` times. Raises EnvironmentFailure if the lab can't be reached."""
+    return [
+        outcome
+        for scenario in chosen
+        for outcome in play_repeatedly(scenario, lab_for(scenario), runs, times, seed=seed, capture=capture)
+    ]
+
+
+def as_json(outcomes: Sequence[Outcome], language: str) -> dict[str, Any]:
+    """The outcomes for programs. The verdict of all is the worst one."""
+    worst = max(outcomes, key=lambda outcome: outcome.exit_code)
+    return {
+        "verdict": worst.verdict,
+        "runs": [
+            {
+                "scenario": outcome.scenario.name,
+                "verdict": outcome.verdict,
+                "reason": outcome.reason,
+                "seconds": outcome.seconds,
+                "folder": str(outcome.folder),
+                "diagnosis": list(outcome.diagnosis.in_language(language)),
+                "see_also": list(outcome.diagnosis.see_also),
+            }
+            for outcome in outcomes
+        ],
+    }
 
 
 def _stats_line(stats: Stats) -> Text:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from lab.cli import completion
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import (
+    AsJson,
     File,
     Inventory,
     Lang,
@@ -23,18 +25,18 @@ from lab.cli.options import (
     names_in,
     progress,
 )
-from lab.cli.output.view import View
-from lab.cli.scenarios.labs import ScenarioLabs
+from lab.cli.output.json_text import print_json
 from lab.cli.scenarios.listing import NAMES, all_pitfalls
-from lab.cli.scenarios.player import LabFor, play_often, play_once
-from lab.control.collection.capture import LIMIT
-from lab.control.collection.capture_stream import SNAPLEN
-from lab.control.collection.recording import Options
-from lab.control.transport import from_inventory
 from lab.errors import UsageError
 from lab.locale import _, message
 from lab.scenarios import catalog
 from lab.scenarios.catalog import Scenario
+
+if TYPE_CHECKING:
+    from lab.cli.scenarios.player import LabFor
+
+SNAPLEN = 256  # bytes; a test compares both with those of lab.control.collection, which takes long to import
+LIMIT = 8  # MiB
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -42,11 +44,22 @@ stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 def run(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SCENARIO]...", help=NAMES, show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="[SCENARIO]...",
+            help=NAMES,
+            show_default=False,
+            autocompletion=completion.scenarios,
+        ),
     ] = None,
     pitfalls: Annotated[bool, typer.Option("--pitfalls", help=_("Play every pitfall."))] = False,
     variant: Annotated[
-        str | None, typer.Option(metavar="broken|fixed", help=_("Play only this variant of a pitfall."))
+        str | None,
+        typer.Option(
+            metavar="broken|fixed",
+            help=_("Play only this variant of a pitfall."),
+            autocompletion=completion.fixed("broken", "fixed"),
+        ),
     ] = None,
     repeat: Annotated[
         int, typer.Option(min=1, help=_("Play each this many times; print only verdicts and failures."))
@@ -75,8 +88,16 @@ def run(
     capture_limit: Annotated[
         int,
         typer.Option(help=_("MiB that each capture keeps: half from its start, half from its end."), min=1),
-    ] = LIMIT >> 20,
+    ] = LIMIT,
+    as_json: AsJson = False,
 ) -> None:
+    from lab.cli.output.view import View  # not at the top: completion imports this module
+    from lab.cli.scenarios.labs import ScenarioLabs
+    from lab.cli.scenarios.player import as_json as outcomes_as_json
+    from lab.cli.scenarios.player import play_often, play_once, play_silently
+    from lab.control.collection.recording import Options
+    from lab.control.transport import from_inventory
+
     with errors_in_one_line(lang):
         chosen = _chosen(names or [], pitfalls, variant)
         language = language_of(lang)
@@ -96,7 +117,11 @@ def run(
                     keep=keep,
                 )
                 lab_for = stack.enter_context(labs).lab_for
-            if repeat > 1:
+            if as_json:
+                outcomes = play_silently(chosen, lab_for, runs, repeat, seed=seed, capture=capture)
+                print_json(outcomes_as_json(outcomes, language))
+                code = max(outcome.exit_code for outcome in outcomes)
+            elif repeat > 1:
                 code = play_often(chosen, lab_for, stdout, runs, repeat, language, seed=seed, capture=capture)
             else:
                 view = View(

@@ -1,5 +1,6 @@
 """`lab link` as a user types it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -35,6 +36,10 @@ def test_set_measures_show_reports_clear_heals(link):
     shown = link("show").stdout
     assert "20 ms, 10% loss" in shown
     assert " packets, " in shown
+    (found,) = json.loads(link("show", "--json").stdout)["links"]
+    assert (found["link"], found["alive"], found["cut"], found["drops"]) == ("clients–servers", True, [], [])
+    assert found["impairments"]["to-servers"]["loss"] == 0.1
+    assert found["counters"]["to-servers"]["packets"] > 0
     assert link("clear").stdout == "The link is unimpaired.\n"
     assert "unimpaired" in link("show").stdout
 
