@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,9 +21,8 @@ WORKFLOW = yaml.safe_load((shipped.TEMPLATES / ".github/workflows/lab.yml").read
 TIMEOUT = 100  # seconds for one command
 
 
-def steps() -> dict[str, str]:
-    """The commands of the workflow, by the names of their steps."""
-    return {step["name"]: step["run"] for step in WORKFLOW["jobs"]["test"]["steps"] if "run" in step}
+JOB = WORKFLOW["jobs"]["test"]
+STEPS = {step["name"]: step["run"] for step in JOB["steps"] if "run" in step}
 
 
 @pytest.fixture(scope="session")
@@ -90,15 +88,19 @@ def installed(dist: Path, dependencies: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, with_pip=True)
     kept = {name: os.environ[name] for name in ("HOME", "DOCKER_HOST", "TMPDIR") if name in os.environ}
-    environment = kept | {
-        "PATH": f"{folder}/bin:{os.environ['PATH']}",
-        "LANG": "C.UTF-8",
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": f"{dist} {dependencies}",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
+    environment = (
+        kept
+        | JOB["env"]
+        | {
+            "PATH": f"{folder}/bin:{os.environ['PATH']}",
+            "LANG": "C.UTF-8",
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": f"{dist} {dependencies}",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
+    )
     environment_of_user = Installed(folder, environment)
-    environment_of_user.succeed(steps()["Install"], cwd=tmp_path_factory.mktemp("anywhere"))
+    environment_of_user.succeed(STEPS["Install"], cwd=tmp_path_factory.mktemp("anywhere"))
     return environment_of_user
 
 
@@ -108,10 +110,3 @@ def empty(tmp_path: Path) -> Path:
     folder = tmp_path / f"socketlab-package-{os.getpid()}"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def project(empty: Path, installed: Installed) -> Path:
-    """A folder after `lab init`."""
-    shutil.copytree(shipped.TEMPLATES, empty, dirs_exist_ok=True)
-    return empty

@@ -10,7 +10,7 @@ from lab import shipped
 from lab.cli.app import app
 from lab.engine.lifecycle.project import LabProject
 
-from .conftest import WORKFLOW, Installed, steps
+from .conftest import STEPS, WORKFLOW, Installed
 
 FILES = (".devcontainer/devcontainer.json", ".github/workflows/lab.yml", "lab.toml", "tests/test_lab.py")
 DEVCONTAINER = json.loads((shipped.TEMPLATES / FILES[0]).read_text())
@@ -91,18 +91,19 @@ def test_the_workflow_has_the_keys_that_a_code_host_needs() -> None:
     for job in WORKFLOW["jobs"].values():
         assert job["runs-on"]
         assert all(("uses" in step) != ("run" in step) for step in job["steps"])
-    assert steps()["Install"] == DEVCONTAINER["postCreateCommand"]
+    assert STEPS["Install"] == DEVCONTAINER["postCreateCommand"]
+
+
+@pytest.mark.xdist_group("package")
+def test_the_command_of_the_devcontainer_succeeds(installed: Installed, empty: Path) -> None:
+    """The step Install has made the environment, and the step Test is run in test_installed.py."""
+    assert set(STEPS) == {"Install", "Test", "Look for troubles of the machine"}
+    installed.succeed(DEVCONTAINER["postCreateCommand"], empty)
 
 
 @pytest.mark.lab
 @pytest.mark.xdist_group("package")
-def test_each_step_of_the_workflow_and_each_command_of_the_devcontainer_succeeds(
-    installed: Installed, project: Path
-) -> None:
-    assert set(steps()) == {"Install", "Test", "Look for troubles of the machine"}
-    installed.succeed(steps()["Install"], project)
-    installed.succeed(DEVCONTAINER["postCreateCommand"], project)
-    installed.succeed(steps()["Test"], project)
-    assert 'tests="2"' in (project / "lab-results.xml").read_text()
-    troubles = installed.run(steps()["Look for troubles of the machine"], project)
-    assert troubles.returncode in (0, 3), troubles.stdout + troubles.stderr
+def test_the_workflow_looks_for_troubles_of_the_machine(installed: Installed, empty: Path) -> None:
+    done = installed.run(STEPS["Look for troubles of the machine"], empty)
+    assert done.returncode in (0, 3), done.stderr
+    assert "Docker Engine" in done.stdout

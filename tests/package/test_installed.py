@@ -9,7 +9,7 @@ import pytest
 from lab import __version__, shipped
 from lab.engine import images
 
-from .conftest import Installed
+from .conftest import STEPS, Installed
 
 pytestmark = pytest.mark.xdist_group("package")
 
@@ -36,8 +36,10 @@ def test_the_plugin_is_loaded_once_if_it_is_also_loaded_by_name(installed: Insta
 
 @pytest.mark.lab
 def test_lab_init_and_pytest_pass_in_an_empty_folder(installed: Installed, empty: Path) -> None:
+    assert STEPS["Test"] == "pytest"
     output = installed.succeed("lab init && pytest", empty)
     assert "2 passed" in output
+    assert 'tests="2"' in (empty / "lab-results.xml").read_text()
     written = {path.relative_to(empty) for path in empty.rglob("*") if path.is_file()}
     assert {Path("lab.toml"), Path("tests/test_lab.py")} <= written
 
