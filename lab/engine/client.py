@@ -5,24 +5,29 @@ Resources are found by their labels, so those of other projects are never touche
 
 from __future__ import annotations
 
+import http
 import io
 import ipaddress
 import os
 import re
-import tarfile
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import PurePosixPath
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
-import docker
-from docker.errors import APIError, DockerException, NotFound
-from docker.models.containers import Container
-
-from lab.engine.exec_stream import ExecStream
+from lab.engine.api import ApiError, EngineApi, SdkTransport, SocketTransport, filters, reason
+from lab.engine.endpoint import local_socket
+from lab.engine.resources import Resource, of_label, remove
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 from lab.topology.prefixes import Network
+
+if TYPE_CHECKING:  # the Docker SDK is imported when it is needed: that takes 0.15 s
+    import docker
+    from docker.models.containers import Container
+
+    from lab.engine.exec_stream import ExecStream
 
 API_TIMEOUT = 30  # seconds for one request to the engine
 MAX_ARCHIVE = 1 << 20  # bytes read of a directory of a container; a lab's keys have 2 KiB
@@ -44,26 +49,45 @@ class Engine:
 
     def __init__(self) -> None:
         """Raises EnvironmentFailure if no engine answers."""
+        self._sdk: docker.DockerClient | None = None
+        self._connecting = Lock()
+        path = local_socket()
+        self.api = EngineApi(SocketTransport(path) if path else SdkTransport(self._client.api))
         try:
-            self._client = _connect()
-        except DockerException as error:
-            raise EnvironmentFailure(
-                message(
-                    "no Docker Engine answers ({reason}); `lab doctor` names the remedy",
-                    reason=_reason(error),
-                )
-            ) from error
+            self.api.get("/_ping")
+        except EnvironmentFailure as error:
+            self.close()
+            raise _no_engine(str(error).removeprefix("Docker: ")) from error
 
     def __enter__(self) -> Engine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections; streams stay open."""
+        self.api.close()
+        if self._sdk is not None:
+            self._sdk.close()
 
     @property
-    def api(self) -> docker.APIClient:
-        """The requests of the Engine API; threads may use them at the same time."""
+    def sdk(self) -> docker.APIClient:
+        """The Docker SDK's requests, for streams. Raises EnvironmentFailure if no engine answers."""
         return self._client.api
+
+    @property
+    def _client(self) -> docker.DockerClient:
+        """The Docker SDK. Raises EnvironmentFailure if no engine answers."""
+        from docker.errors import DockerException
+
+        with self._connecting:
+            if self._sdk is None:
+                try:
+                    self._sdk = _connect()
+                except DockerException as error:
+                    raise _no_engine(reason(error)) from error
+            return self._sdk
 
     def nodes(self, project: str) -> list[Container]:
         """The containers of the project's hosts and routers, even stopped ones, sorted by service name."""
@@ -86,38 +110,39 @@ class Engine:
 
     def projects(self) -> list[str]:
         """The names of the labs on this engine, running or not."""
-        found = sdk_call(
-            self._client.containers.list, all=True, ignore_removed=True, filters={"label": ROLE_LABEL}
-        )
-        return sorted({c.labels[PROJECT_LABEL] for c in found if PROJECT_LABEL in c.labels})
+        found = self._containers(ROLE_LABEL)
+        return sorted({c["Labels"][PROJECT_LABEL] for c in found if PROJECT_LABEL in c["Labels"]})
 
     def subnets(self) -> list[tuple[Network, str]]:
         """The subnets of all networks on this engine, each with the name of its network."""
-        networks = sdk_call(self._client.networks.list)
-        return [(subnet, network.name) for network in networks for subnet in _subnets(network)]
+        return [(subnet, n["Name"]) for n in self.api.get("/networks") for subnet in _subnets(n)]
 
     def networks_of(self, project: str) -> dict[str, list[Network]]:
         """The subnets of the project's networks, by the network's name in the Compose file."""
-        found = sdk_call(self._client.networks.list, filters={"label": f"{PROJECT_LABEL}={project}"})
-        return {
-            n.attrs["Labels"][NETWORK_LABEL]: _subnets(n) for n in found if NETWORK_LABEL in n.attrs["Labels"]
-        }
+        found = self.api.get("/networks", filters=filters(f"{PROJECT_LABEL}={project}"))
+        return {n["Labels"][NETWORK_LABEL]: _subnets(n) for n in found if NETWORK_LABEL in n["Labels"]}
 
     def topology_of(self, project: str) -> str:
         """The name of the topology that the lab was started with; "" if it has no network."""
-        found = sdk_call(self._client.networks.list, filters={"label": f"{PROJECT_LABEL}={project}"})
-        return next((n.attrs["Labels"][LAB_LABEL] for n in found if LAB_LABEL in n.attrs["Labels"]), "")
+        found = self.api.get("/networks", filters=filters(f"{PROJECT_LABEL}={project}"))
+        return next((str(n["Labels"][LAB_LABEL]) for n in found if LAB_LABEL in n["Labels"]), "")
 
     def states(self, project: str) -> dict[str, str]:
         """The state of each of the project's nodes, by service, in one request: healthy, starting, unhealthy,
         or the engine's state if it isn't running or has no health check.
         """
-        labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
-        found = sdk_call(self._client.api.containers, all=True, filters={"label": labels})
+        found = self._containers(f"{PROJECT_LABEL}={project}", ROLE_LABEL)
         nodes = [each for each in found if each["Labels"][ROLE_LABEL] in ("host", "router")]
         return {
             each["Labels"][SERVICE_LABEL]: _state(each) for each in nodes if not _is_oneoff(each["Labels"])
         }
+
+    def _containers(self, *labels: str) -> list[dict[str, Any]]:
+        """The engine's list of the containers with these labels, also of stopped ones."""
+        found: list[dict[str, Any]] = self.api.get(
+            "/containers/json", all=True, filters={"label": list(labels)}
+        )
+        return found
 
     def last_lines(self, project: str, service: str, count: int) -> list[str]:
         """The last lines that a service logged, and the output of its last health check; no empty lines."""
@@ -129,35 +154,24 @@ class Engine:
             lines += checks[-1]["Output"].splitlines() if checks else []
         return [line for line in lines if line.strip()]
 
-    def resources(self, project: str) -> list[Any]:
+    def resources(self, project: str) -> list[Resource]:
         """Every container, network and volume of the lab ``project``, in the order to remove them.
 
         Empty if the Compose project isn't a lab.
         """
-        found = self._of_compose(project)
-        return found if _is_lab(found) else []
-
-    def resources_of_others(self, project: str) -> list[str]:
-        """The names of the containers, networks and volumes of a Compose project that isn't a lab."""
-        found = self._of_compose(project)
-        return [] if _is_lab(found) else [_name(resource) for resource in found]
-
-    def _of_compose(self, project: str) -> list[Any]:
-        label = f"{PROJECT_LABEL}={project}"
-        containers = sdk_call(self._client.containers.list, all=True, sparse=True, filters={"label": label})
-        networks = sdk_call(self._client.networks.list, filters={"label": label})
-        volumes = sdk_call(self._client.volumes.list, filters={"label": label})
-        return [*containers, *networks, *volumes]
+        found = of_label(self.api, f"{PROJECT_LABEL}={project}")
+        return found if is_lab(found) else []
 
     def remove(self, project: str) -> int:
         """Removes all resources of the lab, except busy ones. Returns how many there were, busy or not."""
         resources = self.resources(project)
-        for resource in resources:
-            _remove(resource)
+        remove(self.api, resources)
         return len(resources)
 
     def open_stream(self, container: Container, argv: list[str]) -> ExecStream:
         """Runs ``argv`` in the container and returns its stdin and stdout as one byte stream."""
+        from lab.engine.exec_stream import ExecStream
+
         api = self._client.api
         created = sdk_call(api.exec_create, container.id, argv, stdin=True, stdout=True, stderr=True)
         return ExecStream(sdk_call(api.exec_start, created["Id"], socket=True))
@@ -183,26 +197,33 @@ class Engine:
 
     def image_labels(self, label: str) -> dict[str, str]:
         """The value of this label of each image that has it, by the image's names with their tags."""
-        found = sdk_call(self._client.api.images, filters={"label": label})
+        found = self.api.get("/images/json", filters=filters(label))
         return {tag: image["Labels"][label] for image in found for tag in image["RepoTags"] or ()}
 
     def remove_untagged_images(self, label: str) -> None:
-        """Removes the images with this label that have no name and no container."""
-        sdk_call(self._client.images.prune, filters={"dangling": True, "label": label})
+        """Removes the images with this label that have no name and no container.
+
+        Does nothing if the engine is just removing unused images for somebody else.
+        """
+        try:
+            self.api.post("/images/prune", filters=filters(label, dangling="true"))
+        except ApiError as error:
+            if error.status != http.HTTPStatus.CONFLICT:
+                raise
 
     def has_image(self, name: str) -> bool:
-        return bool(sdk_call(self._client.images.list, name=name))
+        return bool(self.api.get("/images/json", filters={"reference": [name]}))
 
     def require_in_registry(self, name: str) -> None:
         """Raises EnvironmentFailure if no registry provides the image. Nothing is downloaded."""
         sdk_call(self._client.images.get_registry_data, name)
 
     def version(self) -> str:
-        return str(sdk_call(self._client.version)["Version"])
+        return str(self.api.get("/version")["Version"])
 
     def info(self) -> dict[str, Any]:
         """The engine's description of itself and of its machine, as `docker info` shows it."""
-        return dict(sdk_call(self._client.info))
+        return dict(self.api.get("/info"))
 
 
 def joined(chunks: Iterable[bytes], limit: int, source: str) -> bytes:
@@ -220,6 +241,8 @@ def unpacked(archive: bytes) -> dict[str, bytes]:
 
     Compressed archives are refused and sparse files are left out: their content can be far larger.
     """
+    import tarfile  # not at the top: most commands read no archive
+
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
             members = [member for member in tar if member.isreg() and not member.issparse()]
@@ -229,7 +252,20 @@ def unpacked(archive: bytes) -> dict[str, bytes]:
         raise EnvironmentFailure(f"Docker: not an archive: {error}") from error
 
 
+def is_lab(resources: Iterable[Resource]) -> bool:
+    """True if these resources of a Compose project belong to a lab."""
+    return any({ROLE_LABEL, LAB_LABEL} & each.labels.keys() for each in resources)
+
+
+def _no_engine(why: str) -> EnvironmentFailure:
+    return EnvironmentFailure(
+        message("no Docker Engine answers ({reason}); `lab doctor` names the remedy", reason=why)
+    )
+
+
 def _connect() -> docker.DockerClient:
+    import docker
+
     if "DOCKER_HOST" in os.environ:
         return docker.from_env(timeout=API_TIMEOUT, version="auto")
     context = docker.ContextAPI.get_current_context()
@@ -240,12 +276,14 @@ def _connect() -> docker.DockerClient:
 
 def sdk_call(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Calls a function of the SDK. Raises EnvironmentFailure with the engine's error in one line."""
+    from docker.errors import APIError, DockerException
+
     try:
         return function(*args, **kwargs)
     except APIError as error:
         raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
     except (DockerException, OSError) as error:
-        raise EnvironmentFailure(f"Docker: {_reason(error)}") from error
+        raise EnvironmentFailure(f"Docker: {reason(error)}") from error
 
 
 def client_of(container: Container) -> docker.DockerClient:
@@ -254,34 +292,12 @@ def client_of(container: Container) -> docker.DockerClient:
     return container.client
 
 
-def _remove(resource: Any) -> None:
-    try:
-        if isinstance(resource, Container):
-            resource.remove(force=True, v=True)
-        else:
-            resource.remove()
-    except NotFound:
-        pass
-    except APIError as error:
-        if error.status_code not in (403, 409):  # in use, or being removed: the caller tries again
-            raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
-
-
-def _is_lab(resources: Iterable[Any]) -> bool:
-    return any({ROLE_LABEL, LAB_LABEL} & (each.attrs.get("Labels") or {}).keys() for each in resources)
-
-
-def _name(resource: Any) -> str:
-    names = resource.attrs.get("Names")  # of a container in a list
-    return str(names[0].lstrip("/") if names else resource.name)
-
-
 def _is_oneoff(labels: Mapping[str, str]) -> bool:
     return labels.get(ONEOFF_LABEL) == "True"
 
 
-def _subnets(network: Any) -> list[Network]:
-    pools = (network.attrs.get("IPAM") or {}).get("Config") or []
+def _subnets(network: Mapping[str, Any]) -> list[Network]:
+    pools = (network.get("IPAM") or {}).get("Config") or []
     return [ipaddress.ip_network(pool["Subnet"]) for pool in pools if pool.get("Subnet")]
 
 
@@ -289,8 +305,3 @@ def _state(summary: Mapping[str, Any]) -> str:
     """The state of a container in the engine's list. Its health is in "Up 2 seconds (health: starting)"."""
     health = _HEALTH.search(summary["Status"]) if summary["State"] == "running" else None
     return health[1] if health else str(summary["State"])
-
-
-def _reason(error: BaseException) -> str:
-    lines: Iterable[str] = str(error).splitlines() or [type(error).__name__]
-    return next(iter(lines))

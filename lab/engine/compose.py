@@ -51,9 +51,12 @@ def run_compose(
     *,
     text: str = "",
     report: Report = silent,
+    started: Callable[[], object] = lambda: None,
     timeout: float,
 ) -> None:
     """Runs Compose with ``text`` on its standard input; ``report`` gets each line of its output.
+
+    ``started`` is called as soon as Compose runs.
 
     If this is interrupted, it returns only after Compose has exited, with all its processes. Raises
     PrefixTaken if the engine refused a prefix, otherwise EnvironmentFailure with the last lines.
@@ -70,6 +73,7 @@ def run_compose(
     output: list[str] = []
     assert child.stdout is not None
     try:
+        started()
         for line in _lines(child.stdout, time.monotonic() + timeout):
             output.append(line)
             report(line)

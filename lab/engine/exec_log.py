@@ -22,7 +22,7 @@ class ExecLog:
     """Follows the events of one lab in a thread."""
 
     def __init__(self, engine: Engine, project: str) -> None:
-        self._api = engine.api
+        self._api = engine.sdk
         self._lock = threading.Lock()
         self._touched: set[str] = set()  # ids of containers in which somebody ran something
         self._as_root: set[str] = set()

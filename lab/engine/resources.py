@@ -5,20 +5,17 @@ A resource that is busy, or that another process removes at the same time, is le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from docker.errors import APIError, NotFound
-
-from lab.engine.client import Engine, sdk_call
-from lab.errors import EnvironmentFailure
+from lab.engine.api import ApiError, EngineApi, filters
 
 Kind: TypeAlias = Literal["container", "network", "volume"]
 
 AT_ONCE = 16  # requests to the engine at the same time
-BUSY = (403, 409)  # in use, or being removed
+MISSING_OR_BUSY = (403, 404, 409)  # gone, in use, or being removed
 
 
 @dataclass(frozen=True)
@@ -31,68 +28,77 @@ class Resource:
     labels: Mapping[str, str]
 
 
-def of_label(engine: Engine, label: str) -> list[Resource]:
+def of_label(api: EngineApi, label: str) -> list[Resource]:
     """All resources with the label: containers, also stopped ones, then networks, then volumes.
 
     ``label`` is a name, or name=value. Raises EnvironmentFailure.
     """
-    api, filters = engine.api, {"label": label}
-    containers = sdk_call(api.containers, all=True, filters=filters)
-    networks = sdk_call(api.networks, filters=filters)
-    volumes = sdk_call(api.volumes, filters=filters)["Volumes"] or []
+    wanted = filters(label)
+    containers = api.get("/containers/json", all=True, filters=wanted)
+    networks = api.get("/networks", filters=wanted)
+    volumes = api.get("/volumes", filters=wanted)["Volumes"] or []
     return [
-        *(Resource("container", c["Id"], c["Names"][0].lstrip("/"), c["Labels"] or {}) for c in containers),
+        *(Resource("container", c["Id"], _name(c), c["Labels"] or {}) for c in containers),
         *(Resource("network", n["Id"], n["Name"], n["Labels"] or {}) for n in networks),
         *(Resource("volume", v["Name"], v["Name"], v["Labels"] or {}) for v in volumes),
     ]
 
 
-def remove_containers(engine: Engine, containers: Iterable[Resource]) -> list[Resource]:
-    """Kills and removes containers, with their anonymous volumes. Returns those that this call removed."""
-    return _each(lambda id: engine.api.remove_container(id, force=True, v=True), containers)
+def remove(api: EngineApi, resources: Iterable[Resource]) -> list[Resource]:
+    """Removes resources, the containers first. Returns those that this call removed.
+
+    Containers are killed and removed with their anonymous volumes. Raises EnvironmentFailure.
+    """
+    chosen = list(resources)
+    containers = [each for each in chosen if each.kind == "container"]
+    others = [each for each in chosen if each.kind != "container"]
+    return _each(lambda each: _remove(api, each), containers) + _each(lambda each: _remove(api, each), others)
 
 
-def remove_networks(engine: Engine, networks: Iterable[Resource]) -> list[Resource]:
-    """Removes networks. Returns those that this call removed. Raises EnvironmentFailure."""
-    return _each(engine.api.remove_network, networks)
-
-
-def remove_volumes(engine: Engine, volumes: Iterable[Resource]) -> list[Resource]:
-    """Removes volumes. Returns those that this call removed. Raises EnvironmentFailure."""
-    return _each(engine.api.remove_volume, volumes)
-
-
-def remove_volumes_with(engine: Engine, label: str) -> list[str]:
+def remove_volumes_with(api: EngineApi, label: str) -> list[str]:
     """Removes all unused volumes with the label, name=value. Returns their names. Raises EnvironmentFailure.
 
     The engine compares the label of each volume when it removes it. It accepts one such request at a time.
     """
-    filters = {"label": label, "all": True}
-    done = _unless_busy(lambda: engine.api.prune_volumes(filters=filters))
-    return list(done["VolumesDeleted"] or []) if done else []
+    try:
+        return list(api.post("/volumes/prune", filters=filters(label, all="true"))["VolumesDeleted"] or [])
+    except ApiError as error:
+        if error.status in MISSING_OR_BUSY:
+            return []
+        raise
 
 
-def _each(remove: Callable[[str], Any], resources: Iterable[Resource]) -> list[Resource]:
-    """Calls ``remove`` with the ID of each resource, in parallel. Returns the ones that it removed."""
-    chosen: Sequence[Resource] = list(resources)
+def stop(api: EngineApi, containers: Iterable[Resource], timeout: int) -> None:
+    """Asks the containers' programs to exit, and kills them after ``timeout`` seconds."""
+    _each(lambda each: _accepted(lambda: api.post(f"/containers/{each.id}/stop", t=timeout)), containers)
+
+
+def _remove(api: EngineApi, resource: Resource) -> bool:
+    if resource.kind == "container":
+        return _accepted(lambda: api.delete(f"/containers/{resource.id}", force=True, v=True))
+    return _accepted(lambda: api.delete(f"/{resource.kind}s/{resource.id}"))
+
+
+def _accepted(request: Callable[[], Any]) -> bool:
+    """Sends a request. Returns False if the resource is gone or busy. Raises EnvironmentFailure."""
+    try:
+        request()
+    except ApiError as error:
+        if error.status in MISSING_OR_BUSY:
+            return False
+        raise
+    return True
+
+
+def _each(action: Callable[[Resource], Any], resources: Iterable[Resource]) -> list[Resource]:
+    """Calls ``action`` with each resource, in parallel. Returns the ones for which it returned True."""
+    chosen = list(resources)
     if not chosen:
         return []
-
-    def removed(resource: Resource) -> bool:
-        return _unless_busy(lambda: (remove(resource.id), True)) is not None
-
-    with ThreadPoolExecutor(min(AT_ONCE, len(chosen)), thread_name_prefix="remove") as pool:
-        done = list(pool.map(removed, chosen))
-    return [resource for resource, gone in zip(chosen, done, strict=True) if gone]
+    with ThreadPoolExecutor(min(AT_ONCE, len(chosen)), thread_name_prefix="engine") as pool:
+        done = list(pool.map(action, chosen))
+    return [resource for resource, accepted in zip(chosen, done, strict=True) if accepted]
 
 
-def _unless_busy(request: Callable[[], Any]) -> Any:
-    """The result of the request; None if the resource is gone or busy. Raises EnvironmentFailure."""
-    try:
-        return request()
-    except NotFound:
-        return None
-    except APIError as error:
-        if error.status_code in BUSY:
-            return None
-        raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
+def _name(container: Mapping[str, Any]) -> str:
+    return str((container["Names"] or [container["Id"]])[0]).lstrip("/")

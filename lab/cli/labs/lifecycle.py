@@ -37,16 +37,18 @@ def up(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    from lab.cli.labs.status import nodes_as_json  # not at the top: completion imports this module
-    from lab.control.transport import from_engine
-    from lab.engine.client import Engine
+    from lab.cli.labs.logins import Logins  # not at the top: completion imports this module
 
     with errors_in_one_line():
         with progress(stderr, _("starting the lab"), quiet=quiet) as report:
-            started = described_lab(project, prefix, profile, file).up(report=report)
-            with from_engine(started.project) as lab:
-                lab.connect()
+            lab = described_lab(project, prefix, profile, file)
+            with Logins(lab.project) as logins:
+                started = lab.up(report=report, observer=logins)
+                logins.wait()
         if as_json:
+            from lab.cli.labs.status import nodes_as_json
+            from lab.engine.client import Engine
+
             with Engine() as engine:
                 print_json(nodes_as_json(engine, started.project))
         elif not quiet:

@@ -1,17 +1,22 @@
-"""Removes a lab completely, in any state. Resources are found by their labels."""
+"""Removes a lab completely, in any state. Resources are found by their labels.
+
+Compose isn't needed: it would take longer, as it stops the nodes before it removes them.
+"""
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
-from lab.engine.client import Engine
-from lab.engine.compose import Report, run_compose, silent, users_environment
+from lab.engine.client import ROLE_LABEL, Engine
+from lab.engine.compose import Report, silent
+from lab.engine.resources import Resource, remove, stop
 from lab.errors import EnvironmentFailure
-from lab.locale import message
+from lab.locale import from_environment, message, messages
 
 DOWN_TIMEOUT = 60.0
+STOP_TIMEOUT = 1  # seconds for a user's program to exit
 SETTLE = 1.0  # seconds without a new resource, after an interrupted start
+POLL = 0.05
 
 
 def take_down(project: str, report: Report = silent, *, settled: bool = False) -> int:
@@ -21,40 +26,54 @@ def take_down(project: str, report: Report = silent, *, settled: bool = False) -
     if some resources are left at the deadline.
     """
     with Engine() as engine:
-        found = len(engine.resources(project))
         states = engine.states(project).values()
         settled |= bool(states) and all(state in ("healthy", "running") for state in states)
-        if found:
-            with suppress(EnvironmentFailure):  # the rest is removed below, or reported there
-                _compose_down(project, report)
-        return max(found, _sweep(engine, project, settle=0.0 if settled else SETTLE))
+        return _sweep(engine, project, 0.0 if settled else SETTLE, report)
 
 
-def _compose_down(project: str, report: Report) -> None:
-    argv = ["docker", "compose", "-p", project, "down", "-v", "--remove-orphans", "-t", "1"]
-    run_compose(argv, users_environment(), report=report, timeout=DOWN_TIMEOUT)
-
-
-def _sweep(engine: Engine, project: str, settle: float) -> int:
+def _sweep(engine: Engine, project: str, settle: float, report: Report) -> int:
     """Removes resources until no new one appears for ``settle`` seconds. Returns their number.
 
     After an interrupted start, the engine may still be carrying out one of its requests.
     """
     deadline = time.monotonic() + DOWN_TIMEOUT
-    clean_until = time.monotonic() + settle
-    removed = 0
+    clean_since = time.monotonic()
+    seen: set[str] = set()
     while True:
-        left = engine.remove(project)
-        removed += left
+        left = engine.resources(project)
         now = time.monotonic()
-        if left:
-            clean_until = now + max(settle, 0.1)
-        elif now >= clean_until:
-            return removed
+        if not left and now >= clean_since + settle:
+            return len(seen)
         if now > deadline:
             raise EnvironmentFailure(
                 message(
-                    "{project}: {left} containers, networks or volumes are left", project=project, left=left
+                    "{project}: {left} containers, networks or volumes are left",
+                    project=project,
+                    left=len(left),
                 )
             )
-        time.sleep(0.1)  # between two checks
+        seen |= {each.id for each in left}
+        if left:
+            report(_removing(len(left)))
+            clean_since = now
+        if not _remove(engine, left):
+            time.sleep(POLL)
+
+
+def _remove(engine: Engine, left: list[Resource]) -> bool:
+    """Removes these resources. Returns True if that was possible for all of them, and for at least one.
+
+    Users' programs may have data on this machine, so they can exit by themselves. Nothing on a node can: the
+    end of its first process kills the others.
+    """
+    programs = [each for each in left if each.labels.get(ROLE_LABEL) == "workload"]
+    stop(engine.api, programs, STOP_TIMEOUT)
+    return 0 < len(remove(engine.api, left)) == len(left)
+
+
+def _removing(count: int) -> str:
+    return messages(
+        "removing {count} container, network or volume",
+        "removing {count} containers, networks and volumes",
+        count=count,
+    ).in_language(from_environment())

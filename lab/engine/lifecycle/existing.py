@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.engine.client import OWNER_LABEL, Engine
-from lab.engine.docker_transport import described_nodes
 from lab.engine.prefix_choice import Prefixes
 from lab.topology.node import PROFILES, Node
 
@@ -21,9 +20,11 @@ class ExistingLab:
     @classmethod
     def of(cls, engine: Engine, project: str) -> ExistingLab | None:
         """The lab of that name; None if there is none. Raises EnvironmentFailure."""
-        containers = engine.nodes(project)
-        if not containers:
+        if not engine.states(project):
             return None
+        from lab.engine.docker_transport import described_nodes  # not at the top: a new lab starts earlier
+
+        containers = engine.nodes(project)
         prefixes = {name: tuple(subnets) for name, subnets in engine.networks_of(project).items()}
         owner = containers[0].labels.get(OWNER_LABEL, "")
         return cls(tuple(described_nodes(engine, containers)), prefixes, owner)

@@ -14,16 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lab.engine.client import LAB_LABEL, OWNER_LABEL, PROJECT_LABEL, STARTING_LABEL, Engine, sdk_call
+from lab.engine.client import LAB_LABEL, OWNER_LABEL, PROJECT_LABEL, STARTING_LABEL, Engine
 from lab.engine.lifecycle.owner import Owner, State, state_of
-from lab.engine.resources import (
-    Resource,
-    of_label,
-    remove_containers,
-    remove_networks,
-    remove_volumes,
-    remove_volumes_with,
-)
+from lab.engine.resources import Resource, of_label, remove_volumes_with
+from lab.engine.resources import remove as remove_resources
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 
@@ -63,7 +57,7 @@ def find(engine: Engine, project: str = "") -> list[Leftover]:
 
 def owned(engine: Engine) -> list[Leftover]:
     """All labs that have an owner, by name. Raises EnvironmentFailure."""
-    return grouped(of_label(engine, OWNER_LABEL))
+    return grouped(of_label(engine.api, OWNER_LABEL))
 
 
 def grouped(resources: Iterable[Resource]) -> list[Leftover]:
@@ -105,21 +99,21 @@ def remove(engine: Engine, lab: Leftover) -> bool:
     The volume that marks a start is removed only when nothing else is found: the engine may still be carrying
     out a request of the start.
     """
-    removed = remove_containers(engine, lab.of_kind("container"))
-    removed += remove_networks(engine, lab.of_kind("network"))
+    removed = remove_resources(engine.api, lab.of_kind("container") + lab.of_kind("network"))
     volumes: Sequence[object] = ()
     if not lab.starting or len(lab.resources) == 1:
         # A volume has no ID: its name may be that of a new lab's volume. So the engine compares the label.
-        volumes = remove_volumes_with(engine, f"{OWNER_LABEL}={lab.owner}")
+        volumes = remove_volumes_with(engine.api, f"{OWNER_LABEL}={lab.owner}")
     elif not _starts_again(engine, lab):
-        volumes = remove_volumes(engine, [v for v in lab.of_kind("volume") if STARTING_LABEL not in v.labels])
+        unmarked = [each for each in lab.of_kind("volume") if STARTING_LABEL not in each.labels]
+        volumes = remove_resources(engine.api, unmarked)
     with_id = [each for each in lab.resources if each.kind != "volume"]
     return with_id[-1] in removed if with_id else bool(volumes)
 
 
 def _starts_again(engine: Engine, lab: Leftover) -> bool:
     """True if another process is starting a lab of this name."""
-    markers = [each for each in of_label(engine, STARTING_LABEL) if each.labels[OWNER_LABEL] != lab.owner]
+    markers = [each for each in of_label(engine.api, STARTING_LABEL) if each.labels[OWNER_LABEL] != lab.owner]
     return any(each.labels.get(PROJECT_LABEL) == lab.project for each in markers)
 
 
@@ -152,6 +146,6 @@ def starting(engine: Engine, project: str) -> Iterator[None]:
         return
     name = f"{project}-starting-{owner.pid}"
     labels = {PROJECT_LABEL: project, LAB_LABEL: project, OWNER_LABEL: str(owner), STARTING_LABEL: "true"}
-    sdk_call(engine.api.create_volume, name, labels=labels)
+    engine.api.post("/volumes/create", {"Name": name, "Labels": labels})
     yield
-    sdk_call(engine.api.remove_volume, name)
+    engine.api.delete(f"/volumes/{name}")

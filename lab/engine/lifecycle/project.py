@@ -5,25 +5,24 @@ A start that fails or is interrupted removes what it created. Resources are foun
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from lab.engine import images, prefix_choice, topologies
-from lab.engine.client import Engine
+from lab.engine.client import PROJECT_LABEL, Engine, is_lab
 from lab.engine.compose import Notice, PrefixTaken, Report, run_compose, silent
 from lab.engine.definition import LabDefinition
 from lab.engine.lifecycle import leftovers
 from lab.engine.lifecycle.cleanup import take_down
 from lab.engine.lifecycle.existing import ExistingLab
 from lab.engine.lifecycle.owner import Owner
-from lab.engine.lifecycle.startup import logs_of_failed, require_programs, wait_for_nodes
+from lab.engine.lifecycle.startup import StartObserver, logs_of_failed, require_programs, wait_for_nodes
 from lab.engine.readable import require_readable
 from lab.engine.rendering import Rendered, rendered
-from lab.engine.workloads.ready import wait_until_ready
-from lab.engine.workloads.workload import workloads_of
+from lab.engine.resources import Resource, of_label
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
 from lab.topology.description import located
@@ -34,6 +33,7 @@ from lab.topology.prefixes import Network, overlap
 PROJECT = topologies.PROJECT
 UP_TIMEOUT = 120.0  # seconds for Compose to start all nodes, and again for them to become healthy
 BUILD_TIMEOUT = 600.0  # for images, on a slow line
+NOBODY = StartObserver()
 CHOICE_TIMEOUT = 60.0  # for a choice of free prefixes that no other lab makes at the same time
 
 
@@ -44,9 +44,11 @@ class LabProject(LabDefinition):
     def exists(self) -> bool:
         """True if any of its nodes exists, running or not, unless the lab is a leftover."""
         with Engine() as engine:
-            return bool(engine.nodes(self.project)) and not leftovers.find(engine, self.project)
+            return bool(engine.states(self.project)) and not leftovers.find(engine, self.project)
 
-    def up(self, *, owner: bool = False, report: Report = silent) -> LabProject:
+    def up(
+        self, *, owner: bool = False, report: Report = silent, observer: StartObserver = NOBODY
+    ) -> LabProject:
         """Brings the lab up and returns when its nodes are healthy. The result has the lab's prefixes.
 
         An existing lab keeps its prefixes and is changed to this topology (see ``as_existing``). A new one is
@@ -55,12 +57,14 @@ class LabProject(LabDefinition):
         EnvironmentFailure, UsageError.
         """
         with Engine() as engine:
-            existing = self._existing(engine)
+            present = of_label(engine.api, f"{PROJECT_LABEL}={self.project}")
+            is_leftover = any(each.state == "gone" for each in leftovers.grouped(present))
+            existing = None if is_leftover else ExistingLab.of(engine, self.project)
             if existing is None:
                 lab = replace(self, owner=str(Owner.current() or "")) if owner else self
-                return lab._create(engine, report)
+                return lab._create(engine, present, report, observer)
             lab = self.as_existing(existing, [subnet for subnet, _ in engine.subnets()])
-            lab._start(engine, report)
+            lab._start(engine, report, observer)
             return lab
 
     @contextmanager
@@ -93,12 +97,6 @@ class LabProject(LabDefinition):
                 message("no lab {project!r} is up; `lab up` starts one", project=self.project)
             )
         return self._with_state_of(existing)
-
-    def _existing(self, engine: Engine) -> ExistingLab | None:
-        """The lab that is there; a leftover is removed."""
-        if leftovers.find(engine, self.project):
-            self.down()
-        return ExistingLab.of(engine, self.project)
 
     def _with_state_of(self, existing: ExistingLab) -> LabProject:
         return replace(
@@ -135,21 +133,23 @@ class LabProject(LabDefinition):
             )
         return replace(lab, prefixes=prefix_choice.of_plan(plan))
 
-    def _create(self, engine: Engine, report: Report) -> LabProject:
-        """Brings up a lab that doesn't exist.
+    def _create(
+        self, engine: Engine, present: Sequence[Resource], report: Report, observer: StartObserver
+    ) -> LabProject:
+        """Brings up a lab that doesn't exist. ``present`` is left of a start or a session that was killed.
 
         Another lab may take a chosen prefix first. Then the engine refuses to create the network, and other
         prefixes are chosen.
         """
         deadline = time.monotonic() + CHOICE_TIMEOUT
-        self._require_own_name(engine)
-        if engine.resources(self.project):  # left behind by a start that was killed
+        self._require_own_name(present)
+        if present:
             self.down()
         for seed in self.seeds():
             lab = self._with_free_prefixes(engine, seed)
             try:
                 with nullcontext() if lab.owner else leftovers.starting(engine, lab.project):
-                    lab._start(engine, report)
+                    lab._start(engine, report, observer)
                 break
             except BaseException as error:
                 refused = isinstance(error, PrefixTaken)
@@ -159,11 +159,12 @@ class LabProject(LabDefinition):
             report(Notice(_("another lab took a prefix at the same moment; choosing others")))
         return lab
 
-    def _require_own_name(self, engine: Engine) -> None:
+    def _require_own_name(self, present: Sequence[Resource]) -> None:
         """Raises UsageError if a Compose project that isn't a lab has the name: the lab would replace its
         containers, and `lab down` would remove its volumes.
         """
-        if found := engine.resources_of_others(self.project):
+        if present and not is_lab(present):
+            found = [each.name for each in present]
             raise UsageError(
                 message(
                     "{project} is a Compose project that isn't a lab ({names}); give the lab another name: "
@@ -179,7 +180,7 @@ class LabProject(LabDefinition):
         """
         yield self.project
         while True:
-            yield secrets.token_hex(8)
+            yield os.urandom(8).hex()
 
     def _with_free_prefixes(self, engine: Engine, seed: str) -> LabProject:
         """This lab with prefixes that no network of the engine has. Raises EnvironmentFailure if a given one
@@ -209,7 +210,7 @@ class LabProject(LabDefinition):
         except TopologyError as error:
             raise (located(error, self.description) if self.description else error) from None
 
-    def _start(self, engine: Engine, report: Report) -> None:
+    def _start(self, engine: Engine, report: Report, observer: StartObserver) -> None:
         """Starts the nodes and the workloads, and waits for them. Raises EnvironmentFailure."""
         plan = self.plan()
         file = self.compose_file_text(plan)
@@ -219,9 +220,10 @@ class LabProject(LabDefinition):
         self._build_images(engine, plan, file.text, report)
         timeout = UP_TIMEOUT + BUILD_TIMEOUT * any(node.workload for node in plan.nodes)
         try:
-            self._compose(file.text, "up", "--detach", *services(plan), report=report, timeout=timeout)
+            words = "up", "--detach", *services(plan)
+            self._compose(file.text, *words, report=report, started=observer.compose_started, timeout=timeout)
             names = [node.name for node in plan.nodes]
-            wait_for_nodes(engine, self.project, names, UP_TIMEOUT, report)
+            wait_for_nodes(engine, self.project, names, UP_TIMEOUT, report, observer)
             self._wait_for_workloads(engine, plan, report)
         except PrefixTaken:
             raise
@@ -231,13 +233,25 @@ class LabProject(LabDefinition):
             raise EnvironmentFailure(f"{error}\n{logs_of_failed(engine, self.project)}".strip()) from None
 
     def _wait_for_workloads(self, engine: Engine, plan: Plan, report: Report) -> None:
+        if not any(node.workload for node in plan.nodes):
+            return
+        from lab.engine.workloads.ready import wait_until_ready  # not at the top: see lab.engine.api
+        from lab.engine.workloads.workload import workloads_of
+
         workloads = workloads_of(engine, self.project)
         conditions = [(workloads[node.name], node.ready) for node in plan.nodes if node.workload]
         wait_until_ready(conditions, report=lambda text: report(text.in_language(from_environment())))
 
-    def _compose(self, text: str, *words: str, report: Report, timeout: float) -> None:
+    def _compose(
+        self,
+        text: str,
+        *words: str,
+        report: Report,
+        started: Callable[[], object] = lambda: None,
+        timeout: float,
+    ) -> None:
         argv = self.compose("-f", "-", "--project-directory", str(self.folder), *words)
-        run_compose(argv, self.environment(), text=text, report=report, timeout=timeout)
+        run_compose(argv, self.environment(), text=text, report=report, started=started, timeout=timeout)
 
     def _build_images(self, engine: Engine, plan: Plan, text: str, report: Report) -> None:
         """Builds the nodes' images that are missing or of another version of the lab."""

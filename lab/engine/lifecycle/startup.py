@@ -11,7 +11,7 @@ from lab.engine.compose import Report
 from lab.errors import EnvironmentFailure
 from lab.locale import _, message
 
-POLL = 0.03  # seconds between two requests
+POLL = 0.02  # seconds between two requests, at least
 LOG_LINES = 5  # of a node that doesn't come up
 SHOWN = 3  # nodes whose log is shown, if many don't come up
 ON_THE_WAY = ("starting", "created")
@@ -19,8 +19,26 @@ ON_THE_WAY = ("starting", "created")
 OF_THE_ENGINE = re.compile(r"^.*container (process|init): |: unknown$")
 
 
+class StartObserver:
+    """Is called at the steps of a start, so that other work can be done meanwhile.
+
+    The start waits for each call to return. By default nothing is done.
+    """
+
+    def compose_started(self) -> None:
+        """Compose runs now, which takes most of the time."""
+
+    def nodes_up(self, names: Collection[str]) -> None:
+        """All containers are started; these nodes are up. This is called repeatedly until all are."""
+
+
 def wait_for_nodes(
-    engine: Engine, project: str, names: Collection[str], timeout: float, report: Report
+    engine: Engine,
+    project: str,
+    names: Collection[str],
+    timeout: float,
+    report: Report,
+    observer: StartObserver,
 ) -> None:
     """Returns when all nodes are healthy. ``names`` are their Compose services.
 
@@ -29,8 +47,11 @@ def wait_for_nodes(
     deadline = time.monotonic() + timeout
     shown = -1
     while True:
+        asked = time.monotonic()
         states = engine.states(project)
+        took = time.monotonic() - asked
         waiting = [name for name in names if states.get(name) != "healthy"]
+        observer.nodes_up([name for name in names if name not in waiting])
         if not waiting:
             return
         failed = [name for name in waiting if states.get(name, "missing") not in ON_THE_WAY]
@@ -45,7 +66,7 @@ def wait_for_nodes(
         if len(waiting) != shown:
             shown = len(waiting)
             report(_("{up} of {total} nodes are up").format(up=len(names) - shown, total=len(names)))
-        time.sleep(POLL)
+        time.sleep(max(POLL, 3 * took))  # a list of many containers is work for the engine
 
 
 def require_programs(engine: Engine, project: str) -> None:

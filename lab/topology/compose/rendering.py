@@ -13,9 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from lab.topology.compose.images import BASE, image_of
 from lab.topology.compose.workloads import WorkloadServices, binds, escaped, workload_services
@@ -24,6 +22,9 @@ from lab.topology.model import Host, Mount
 from lab.topology.node import Interface, Node, to_file, without_length
 from lab.topology.plan import Plan
 from lab.topology.prefixes import Network, prefix_of, variable
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATE = "compose.yml.jinja"
 
@@ -111,6 +112,8 @@ def _rendered(
 
 @cache
 def _environment() -> jinja2.Environment:
+    import jinja2  # not at the top: the default lab has its Compose file
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         trim_blocks=True,

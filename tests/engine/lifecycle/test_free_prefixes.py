@@ -24,7 +24,7 @@ AT_ONCE = 30.0  # seconds for all to arrive at the start
 class NetworksOnly(LabProject):
     """A lab whose start creates its networks by the usual Compose command, but no container."""
 
-    def _start(self, engine, report):
+    def _start(self, engine, report, observer):
         plan = self.plan()
         none = [word for node in plan.nodes for word in ("--scale", f"{node.name}=0")]
         text = self.compose_file_text(plan).text

@@ -128,7 +128,7 @@ def test_a_lab_whose_start_was_interrupted_is_removed_and_its_mark_comes_last(ma
         assert client.volumes.get(mark.name)
         assert leftovers.remove_completely(engine, named(engine)[0])
         assert not named(engine)
-        assert not of_label(engine, f"com.docker.compose.project={PROJECT}")
+        assert not of_label(engine.api, f"com.docker.compose.project={PROJECT}")
 
 
 @pytest.mark.lab
@@ -187,7 +187,7 @@ def test_a_session_replaces_a_leftover_of_its_name_and_its_lab_keeps_its_owner(
     lab = session_lab.up(owner=True)
     with Engine() as engine:
         assert not named(engine)
-        found = of_label(engine, f"com.docker.compose.project={PROJECT}")
+        found = of_label(engine.api, f"com.docker.compose.project={PROJECT}")
     assert {each.kind for each in found} == {"container", "network", "volume"}
     assert {each.labels["socketlab.owner"] for each in found} == {str(Owner.current())}
     containers = {each.id for each in found if each.kind == "container"}
@@ -195,7 +195,7 @@ def test_a_session_replaces_a_leftover_of_its_name_and_its_lab_keeps_its_owner(
     assert not left & containers
     assert session_lab.up() == lab  # as `lab up` in the meantime
     with Engine() as engine:
-        assert {each.id for each in of_label(engine, f"com.docker.compose.project={PROJECT}")} == {
+        assert {each.id for each in of_label(engine.api, f"com.docker.compose.project={PROJECT}")} == {
             each.id for each in found
         }
 
