@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lab.locale import _
 from lab.programs.console import (
@@ -19,7 +20,6 @@ from lab.programs.console import (
     positive_seconds,
     stop_on_signals,
 )
-from lab.programs.echo_send import send
 from lab.protocols.echo import (
     HELLO_ANSWER,
     HELLO_PORT,
@@ -30,10 +30,11 @@ from lab.protocols.echo import (
     Session,
     Upper,
 )
-from lab.sockets import blocking, threaded
+from lab.sockets import blocking
 from lab.sockets.blocking import Stream
 from lab.sockets.connection import MAX_CLIENTS
 from lab.sockets.deadline import IDLE_TIMEOUT, Deadline
+from lab.sockets.stop import Stop
 
 if TYPE_CHECKING:
     from lab.sockets import aio
@@ -81,6 +82,9 @@ class Server:
             )
 
 
+ServeClients: TypeAlias = Callable[[socket.socket, Server, Stop, int], None]
+
+
 class PrintedSession:
     """One client's session, with the lines that the server prints about it."""
 
@@ -113,18 +117,39 @@ def serve(options: argparse.Namespace) -> None:
         io_model = options.io_model or IO_MODELS[mode]
         if io_model != "blocking":
             allow_descriptors(options.max_clients)
+        serve_clients = serving_with(io_model)
         listener = blocking.listen(options.host, options.port)
         console.announce(listener, f"{mode} ({io_model}), listening on")
-        if io_model == "blocking":
-            blocking.serve(listener, server.handle, stop)
-        elif io_model == "threaded":
-            threaded.serve(listener, server.handle, stop, max_clients=options.max_clients)
-        else:
-            import asyncio  # here, because it takes as long as everything else together
+        serve_clients(listener, server, stop, options.max_clients)
 
-            from lab.sockets import aio
 
-            asyncio.run(aio.serve(listener, server.handle_async, stop, max_clients=options.max_clients))
+def serving_with(io_model: str) -> ServeClients:
+    """The function that serves clients with this I/O model. Its modules are imported now.
+
+    Importing asyncio takes longer than the rest of the start.
+    """
+    if io_model == "blocking":
+        return lambda listener, server, stop, _most: blocking.serve(listener, server.handle, stop)
+    if io_model == "threaded":
+        from lab.sockets import threaded
+
+        return lambda listener, server, stop, most: threaded.serve(
+            listener, server.handle, stop, max_clients=most
+        )
+    import asyncio
+
+    from lab.sockets import aio
+
+    return lambda listener, server, stop, most: asyncio.run(
+        aio.serve(listener, server.handle_async, stop, max_clients=most)
+    )
+
+
+def send(options: argparse.Namespace) -> None:
+    """Runs the client, whose modules a server doesn't need."""
+    from lab.programs import echo_send
+
+    echo_send.send(options)
 
 
 def parser() -> Parser:

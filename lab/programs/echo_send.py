@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from lab.locale import _
 from lab.programs.console import (
@@ -20,6 +21,9 @@ from lab.protocols.echo import HELLO_LIMIT, HELLO_TEXT, QUIT, Answer, as_message
 from lab.sockets import blocking
 from lab.sockets.blocking import Stream
 from lab.sockets.deadline import Deadline
+
+if TYPE_CHECKING:
+    from lab.programs.load_generator import Stats
 
 ANSWER_LIMIT = 65_536  # bytes of an answer to hello
 CLOSE_TIMEOUT = 1.0  # seconds that a server may take to close after its answer to hello
@@ -105,22 +109,29 @@ def send_load(console: Console, options: argparse.Namespace) -> None:
     if options.mode == "hello" and options.messages > 1:
         raise Failure(_("hello has only one message: omit --messages"), USAGE)
     allow_descriptors(options.connections)
-    import asyncio  # here, because it takes as long as everything else together
-
-    from lab.programs.load_generator import LoadGenerator
-
-    load = LoadGenerator(
-        options.host,
-        options.port,
-        options.mode,
-        connections=options.connections,
-        messages=options.messages,
-        hold=options.hold,
-        timeout=options.timeout,
-    )
-    stats = asyncio.run(load.run())
+    stats = generated_load(options)
     console.say("load", stats.summary(), **stats.fields())
     if stats.failures:
         first = stats.failures[0]
         text = _("{count} failed, the first: {error}")
         raise Failure(text.format(count=len(stats.failures), error=describe(first)), exit_code(first))
+
+
+def generated_load(options: argparse.Namespace) -> Stats:
+    import asyncio  # takes longer than everything that one connection needs
+
+    from lab.programs.load_generator import LoadGenerator
+
+    async def talk() -> Stats:
+        load = LoadGenerator(
+            options.host,
+            options.port,
+            options.mode,
+            connections=options.connections,
+            messages=options.messages,
+            hold=options.hold,
+            timeout=options.timeout,
+        )
+        return await load.run()
+
+    return asyncio.run(talk())

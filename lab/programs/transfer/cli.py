@@ -18,7 +18,6 @@ from lab.programs.transfer import help
 from lab.programs.transfer.client import Client
 from lab.programs.transfer.frame_stream import TimeLimits
 from lab.programs.transfer.progress import Report, human
-from lab.programs.transfer.serve import serve
 from lab.programs.transfer.storage.root import Root
 from lab.programs.transfer.tree import Download, Upload
 from lab.protocols.errors import TruncatedError
@@ -47,6 +46,8 @@ def main() -> None:
 
 
 def run_serve(options: argparse.Namespace) -> None:
+    from lab.programs.transfer.serve import serve  # a client starts faster without it
+
     console.allow_descriptors(4 * options.max_clients)  # a client may hold a socket and three files
     limits = TimeLimits(idle=options.idle, header=options.header_timeout)
     say = Console(as_json=options.json)
