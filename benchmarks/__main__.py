@@ -67,6 +67,7 @@ def bench(
     path = json or report.default_path(started)
     console.print(f"{before['cpu']}, {before['cores']} cores, load {before['load_average'][0]:.2f}\n")
     tables = measured({name: found[name] for name in names or found}, rounds)
+    report.show_all_goals(console, tables)
     try:
         report.write(path, started, before, tables)
     except OSError as error:

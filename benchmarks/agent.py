@@ -1,22 +1,18 @@
-"""The agent of a node: a request to it, its start; the start of the lab's programs."""
+"""The agent of a node: a request to it, and its start."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from benchmarks.rig import Rig
-from benchmarks.run import in_ms
 from benchmarks.table import SECONDS, Table, alternate, timed
 from lab.control.host import Host
 
 COMMAND, CLOCK, SHOW, SUDO, START = 'Host.run("true")', "clock", "show", "sudo", "start"
-PYTHON, ECHO, TRANSFER = "python3", "lab-echo", "lab-transfer"
 
 
 def measure(rig: Rig) -> Iterator[Table]:
     yield requests(rig)
-    yield programs(rig)
 
 
 def requests(rig: Rig) -> Table:
@@ -34,25 +30,11 @@ def requests(rig: Rig) -> Table:
         START: lambda: start(client),
     }
     alternate(table, ways, rig.rounds(20))
-    table.at_most(2.0, "median of clock, in ms", in_ms(table.median(CLOCK)))
-    table.at_most(5.0, "median of show, in ms", in_ms(table.median(SHOW)))
+    table.at_most(0.002, CLOCK, table.median(CLOCK), SECONDS)
+    table.at_most(0.005, SHOW, table.median(SHOW), SECONDS)
     return table
 
 
 def start(host: Host) -> float:
     host.agent.close()
     return timed(lambda: host.agent.request("clock", timeout=10))()
-
-
-def programs(rig: Rig) -> Table:
-    table = Table("The start of a program on a node, up to its --help", SECONDS, base=PYTHON)
-    table.remarks[PYTHON] = "python3 with argparse and json"
-    client = rig.lab.client
-    lines = {
-        PYTHON: 'python3 -c "import argparse, json"',
-        ECHO: "lab-echo --help",
-        TRANSFER: "lab-transfer --help",
-    }
-    ways = {name: timed(partial(client.run, line, check=True)) for name, line in lines.items()}
-    alternate(table, ways, rig.rounds(20))
-    return table

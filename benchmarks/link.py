@@ -72,7 +72,7 @@ def errors(link: Link, rounds: int) -> Iterator[Table]:
             if check.ok is not True:
                 table.miss(f"{check.what} of {asked.describe()}", check.note or "not the requested value")
     worst = max((max(values) for values in tables["delay"].rows.values()), default=None)
-    tables["delay"].at_most(TOLERANCE, "largest error of a delay, in seconds", worst)
+    tables["delay"].at_most(TOLERANCE, "largest error of a delay", worst, SECONDS)
     for table in tables.values():
         table.notes.append(
             f"Backend {link.show().backend}; one-way, {way}; one row per setting, measured once per round."
@@ -89,7 +89,9 @@ def throughput(lab: Lab, rounds: int) -> Table:
     for name, (backend, asked) in THROUGHPUTS.items():
         ways[name] = lambda backend=backend, asked=asked: tcp_rate(lab, backend, asked)  # type: ignore[misc]
     alternate(table, ways, rounds)
-    table.at_least(700e6, "nfqueue with 20 ms each way, in bit/s", table.median("nfqueue, 20 ms each way"))
+    table.at_least(
+        700e6, "nfqueue with 20 ms each way", table.median("nfqueue, 20 ms each way"), BITS_PER_SECOND
+    )
     table.notes.append(
         "iperf3 and the process that holds the packets share the machine's processors. Bursts of TCP stay "
         "whole (GSO) if all packets are treated alike; any loss, however small, splits them."

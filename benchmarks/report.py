@@ -7,7 +7,8 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,40 @@ def show(console: Console, table: Table) -> None:
         console.print(f"  [dim]{escape(note)}[/]")
     for way, why in table.missing.items():
         console.print(f"  [yellow]{escape(way)}: not measured: {escape(why)}[/]")
-    for goal in table.goals:
-        console.print(f"  goal: {escape(_wanted(goal))}  {_REACHED[goal.reached]}")
+    show_goals(console, table.goals)
     console.print()
 
 
-def _wanted(goal: Goal) -> str:
-    sign = "≤" if goal.at_most else "≥"
-    value = "–" if goal.value is None else f"{goal.value:.3g}"
-    return f"{goal.text} {sign} {goal.limit:g}: {value}"
+def show_goals(console: Console, goals: Sequence[Goal], title: str | None = None) -> None:
+    """Prints each goal with its target, the measured value, and the value as a share of the target."""
+    if not goals:
+        return
+    grid = Grid(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    grid.add_column("", no_wrap=True)
+    for column in ("target", "measured", "of the target"):
+        grid.add_column(column, justify="right", no_wrap=True)
+    grid.add_column("", no_wrap=True)
+    for goal in goals:
+        sign = "≤" if goal.at_most else "≥"
+        grid.add_row(
+            escape(goal.text),
+            f"{sign} {goal.show(goal.limit)}",
+            "–" if goal.value is None else goal.show(goal.value),
+            "–" if goal.ratio is None else f"{goal.ratio:.0%}",
+            _REACHED[goal.reached],
+        )
+    console.print(grid)
+
+
+def show_all_goals(console: Console, tables: Mapping[str, Sequence[Table]]) -> None:
+    """Prints the goals of all benchmarks in one table."""
+    goals = [
+        replace(goal, text=f"{name}: {goal.text}")
+        for name, found in tables.items()
+        for table in found
+        for goal in table.goals
+    ]
+    show_goals(console, goals, "All goals")
 
 
 def machine() -> dict[str, Any]:

@@ -53,6 +53,15 @@ class Goal:
     value: float | None
     limit: float
     at_most: bool = True
+    unit: Unit | None = None  # None: a number, such as a multiple of another way
+
+    def show(self, value: float) -> str:
+        return f"{value:.3g}" if self.unit is None else self.unit.show(value)
+
+    @property
+    def ratio(self) -> float | None:
+        """The value as a share of the limit."""
+        return None if self.value is None else self.value / self.limit
 
     @property
     def reached(self) -> bool | None:
@@ -105,11 +114,11 @@ class Table:
         times, word = (factor, self.unit.better) if factor >= 1 else (1 / factor, self.unit.worse)
         return f"{times:.2f} × {word}"
 
-    def at_most(self, limit: float, text: str, value: float | None) -> None:
-        self.goals.append(Goal(text, value, limit))
+    def at_most(self, limit: float, text: str, value: float | None, unit: Unit | None = None) -> None:
+        self.goals.append(Goal(text, value, limit, unit=unit))
 
-    def at_least(self, limit: float, text: str, value: float | None) -> None:
-        self.goals.append(Goal(text, value, limit, at_most=False))
+    def at_least(self, limit: float, text: str, value: float | None, unit: Unit | None = None) -> None:
+        self.goals.append(Goal(text, value, limit, at_most=False, unit=unit))
 
     @property
     def complete(self) -> bool:
@@ -127,7 +136,17 @@ class Table:
             }
             for way, values in self.rows.items()
         }
-        goals = [{**vars(goal), "reached": goal.reached} for goal in self.goals]
+        goals = [
+            {
+                "text": goal.text,
+                "unit": goal.unit.name if goal.unit else "",
+                "value": goal.value,
+                "limit": goal.limit,
+                "at_most": goal.at_most,
+                "reached": goal.reached,
+            }
+            for goal in self.goals
+        ]
         return {
             "title": self.title, "unit": self.unit.name, "less_is_better": self.unit.less_is_better,
             "base": self.base, "rows": rows, "missing": self.missing, "goals": goals, "notes": self.notes,

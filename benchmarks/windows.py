@@ -33,8 +33,8 @@ def measure(rig: Rig) -> Iterator[Table]:
             UNIX: timed(lambda: client.run(f"lab-command run --port {SHELL_PORT} server true", check=True)),
         }
         alternate(table, ways, rig.rounds(15))
-    table.at_most(1.0, "first command of cmd, in s", table.median(FIRST))
-    table.at_most(0.3, "later command of cmd, in s", table.median(WARM))
+    table.at_most(1.0, FIRST, table.median(FIRST), SECONDS)
+    table.at_most(0.3, WARM, table.median(WARM), SECONDS)
     yield table
 
 

@@ -18,7 +18,7 @@ from benchmarks.rig import Rig, peak_in, tool
 from benchmarks.table import BITS_PER_SECOND, BYTES, PER_SECOND, SECONDS, CannotMeasure, Table, alternate
 from lab.errors import EnvironmentFailure
 
-NAMES = {"up", "hosts", "run", "transfer", "command", "echo", "memory", "link"}
+NAMES = {"up", "hosts", "run", "scenario", "start", "transfer", "command", "echo", "memory", "link"}
 
 
 def shown(table):
@@ -75,12 +75,15 @@ def test_the_table_shows_medians_ranges_factors_and_goals():
     table = filled(SECONDS, scp=[0.004, 0.002, 0.003], ours=[0.001])
     table.at_least(3.0, "ours, as a multiple", 2.5)
     table.at_most(1.25, "something else", 1.0)
+    table.at_most(0.05, "a time", 0.04, SECONDS)
     text = shown(table)
     assert "3.00 ms" in text
     assert "2.00 ms … 4.00 ms" in text
     assert "3.00 × faster" in text
-    assert "ours, as a multiple ≥ 3: 2.5  not reached" in text
-    assert "something else ≤ 1.25: 1  reached" in text
+    lines = [line.split() for line in text.splitlines()]
+    assert "ours, as a multiple ≥ 3 2.5 83% not reached".split() in lines
+    assert "something else ≤ 1.25 1 80% reached".split() in lines
+    assert "a time ≤ 50.0 ms 40.0 ms 80% reached".split() in lines
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,9 @@ def test_a_table_without_the_value_of_a_goal_is_incomplete():
     table = filled(BITS_PER_SECOND, ours=[5.0])
     table.at_least(3.0, "as a multiple of scp", table.times("ours", "scp"))
     assert table.compared("ours") == ""
-    assert "as a multiple of scp ≥ 3: –  not measured" in shown(table)
+    assert "as a multiple of scp ≥ 3 – – not measured".split() in [
+        each.split() for each in shown(table).splitlines()
+    ]
     assert not table.complete
 
 
@@ -179,6 +184,18 @@ def test_peak_memory_is_read_from_proc_status():
     assert peak_in("VmPeak:\t  99 kB\nVmHWM:\t   25900 kB\nVmRSS:\t 1 kB\n") == 25900 * 1024
     with pytest.raises(CannotMeasure):
         peak_in("VmRSS:\t 1 kB\n")
+
+
+def test_the_goals_of_all_benchmarks_are_shown_together():
+    fast, slow = Table("a", SECONDS), Table("b", SECONDS)
+    fast.at_most(0.2, "lab --help", 0.1, SECONDS)
+    slow.at_most(1.25, "lab up", None)
+    console = Console(width=200, highlight=False)
+    with console.capture() as capture:
+        report.show_all_goals(console, {"start": [fast], "up": [slow], "load": [Table("c", SECONDS)]})
+    lines = [line.split() for line in capture.get().splitlines()]
+    assert "start: lab --help ≤ 200 ms 100 ms 50% reached".split() in lines
+    assert "up: lab up ≤ 1.25 – – not measured".split() in lines
 
 
 def test_the_catalog_finds_all_benchmarks_with_a_title():
@@ -231,7 +248,7 @@ def test_json_has_all_values_and_the_machine(catalog, tmp_path):
     assert table["rows"]["scp"]["values"] == [3.0, 3.0]
     assert table["rows"]["ours"]["factor"] == 3.0
     assert table["goals"] == [
-        {"text": "as often as scp", "value": 3.0, "limit": 3.0, "at_most": False, "reached": True}
+        {"text": "as often as scp", "unit": "", "value": 3.0, "limit": 3.0, "at_most": False, "reached": True}
     ]
     assert {"cpu", "cores", "kernel", "load_average", "load_average_after"} <= set(content["machine"])
     assert {"python", "engine", "compose", "python-paramiko"} <= set(content["versions"])
