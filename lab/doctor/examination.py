@@ -9,6 +9,7 @@ from lab.doctor.checks.engine import EngineFacts, check_engine
 from lab.doctor.checks.firewall import check_firewall
 from lab.doctor.checks.images import check_images
 from lab.doctor.checks.kernel import check_kernel
+from lab.doctor.checks.leftovers import check_leftovers
 from lab.doctor.checks.prefixes import check_prefixes
 from lab.doctor.checks.resources import check_resources
 from lab.doctor.checks.tools import check_tools
@@ -22,6 +23,7 @@ from lab.doctor.facts.tools import tools
 from lab.doctor.finding import Finding, can_run, notice, trouble
 from lab.engine.client import Engine
 from lab.engine.compose import Report, silent
+from lab.engine.lifecycle import leftovers
 from lab.engine.lifecycle.project import LabProject
 from lab.errors import EnvironmentFailure
 from lab.locale import message
@@ -43,6 +45,7 @@ def examine(lab: LabProject, *, deep: bool = False, report: Report = silent) -> 
 
 
 def _of_engine(engine: Engine, facts: EngineFacts, lab: LabProject) -> Iterator[Finding]:
+    yield from _attempted("leftovers", lambda: check_leftovers(leftovers.find(engine)))
     yield from _attempted("images", lambda: check_images(image_facts(engine, lab)))
     yield from _attempted(
         "prefixes", lambda: check_prefixes(prefixes(engine, lab, local=facts.shares_network))

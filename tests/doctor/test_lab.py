@@ -87,6 +87,21 @@ def test_a_registry_has_the_base_image():
     assert "mmdebstrap" in str(found.remedy)
 
 
+def test_a_lab_whose_owner_was_killed():
+    """A network of a lab, with the owner that was killed: a start leaves that, too."""
+    code = "from lab.engine.lifecycle.owner import Owner; print(Owner.current())"
+    owner = sh(sys.executable, "-c", code)
+    labels = [f"com.docker.compose.project={NAME}-left", f"socketlab.owner={owner}", "socketlab.lab=left"]
+    sh("docker", "network", "create", *(f"--label={label}" for label in labels), f"{NAME}-left")
+    try:
+        level, text, remedy = doctor().only("leftovers")
+    finally:
+        subprocess.run(["docker", "network", "rm", f"{NAME}-left"], capture_output=True)
+    assert level == "notice"
+    assert f"{NAME}-left" in text
+    assert "lab gc" in remedy
+
+
 @contextmanager
 def rule(*words):
     """A rule of the engine's chain for users, for the test's own prefix only."""
