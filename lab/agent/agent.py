@@ -8,7 +8,7 @@ import time
 from typing import Any, Protocol
 
 from lab.agent import ops
-from lab.agent.lines import USAGE, JsonObject, Lines, Refused, parse
+from lab.agent.lines import ENVIRONMENT, USAGE, JsonObject, Lines, Refused, parse
 from lab.agent.peer import Peer, Task
 
 MAX_UNSENT = 1 << 20  # bytes that the controller hasn't taken: then nothing is read or polled until it does
@@ -144,4 +144,7 @@ def serve(reader: int, writer: int, root: Peer | None = None) -> int:
         return error.code
     except BrokenPipeError:
         pass  # the controller is gone
+    except OSError as error:
+        os.write(2, f"agent: {error.strerror}\n".encode())
+        return ENVIRONMENT
     return 0

@@ -60,12 +60,23 @@ class NodeAgent:
         self._on_report.remove(on_report)
 
     def close(self) -> None:
-        """Ends the agent, if it runs."""
-        with self._starting:
-            process, self._process = self._process, None
-        if process is not None:
+        """Ends the agent, if it runs, and waits for its end."""
+        if (process := self._taken()) is not None:
             process.close_stdin()
             process.finish()
+
+    def abandon(self) -> None:
+        """Closes the agent's session, without waiting for its end: it may be stopped, or its host be off.
+
+        Requests in progress fail. The next one starts a new agent.
+        """
+        if (process := self._taken()) is not None:
+            process.close()
+
+    def _taken(self) -> AgentProcess | None:
+        with self._starting:
+            process, self._process = self._process, None
+        return process
 
     def _running(self) -> AgentProcess:
         with self._starting:

@@ -246,6 +246,7 @@ class Host(Faults):
         return self._connection is not None and self._connection.alive
 
     def disconnect(self) -> None:
+        self.agent.abandon()  # else the next request could still be sent to it
         with self._lock:
             if self._connection is not None:
                 self._connection.close()

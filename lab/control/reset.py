@@ -174,6 +174,7 @@ class _NodeResetter:
             except (EnvironmentFailure, HostTimeout) as error:
                 is_last = attempt == ATTEMPTS - 1
                 self._found("agent", [str(error)], undone=not is_last)
+                self._host.agent.abandon()
                 if attempt == ATTEMPTS - 2:
                     self._host.disconnect()
         return None

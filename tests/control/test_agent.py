@@ -164,6 +164,17 @@ def test_an_agent_that_does_not_answer_is_a_timeout_and_its_late_answer_is_dropp
     assert len(connection.sessions) == 1
 
 
+def test_an_agent_that_hangs_can_be_abandoned(started):
+    agent, connection = started()
+    agent.request("clock", timeout=10)
+    connection.sessions[0].child.send_signal(signal.SIGSTOP)
+    agent.abandon()
+    assert agent.request("clock", timeout=10)["time"]
+    assert len(connection.sessions) == 2
+    agent.abandon()
+    agent.abandon()
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [("nonsense", "isn't JSON"), ("[1]", "no message"), ("[" * 100_000, "isn't JSON")],
@@ -219,6 +230,8 @@ def test_an_agent_is_started_again_after_it_was_killed_and_after_a_power_cut(sha
         assert client.agent.request("clock", timeout=10)["time"]
         client.reboot()
         assert ends.get(timeout=10)
+        assert client.agent.request("clock", timeout=10)["time"]
+        client.disconnect()
         assert client.agent.request("clock", timeout=10)["time"]
     finally:
         client.agent.ignore_reports(ends.put)
