@@ -30,6 +30,7 @@ class RootHalf:
 
     def run(self) -> int:
         """Returns the exit code of the child."""
+        signal.signal(signal.SIGCHLD, lambda number, frame: self._continue_child())
         events = select.poll()
         events.register(self._lines, select.POLLIN)
         events.register(STDIN, select.POLLRDHUP)
@@ -43,6 +44,12 @@ class RootHalf:
             if self._killed_at and time.monotonic() >= self._killed_at:
                 os.kill(self._child, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+
+    def _continue_child(self) -> None:
+        """Any program of lab can stop the child."""
+        with suppress(OSError):
+            if os.waitid(os.P_PID, self._child, os.WSTOPPED | os.WNOHANG):
+                os.kill(self._child, signal.SIGCONT)
 
     def _milliseconds_left(self) -> int | None:
         return None if self._killed_at is None else max(0, round((self._killed_at - time.monotonic()) * 1000))

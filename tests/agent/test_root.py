@@ -18,6 +18,14 @@ agent.become = lambda name: None
 root.compile_in_background = lambda: None
 agent.main()
 """
+HANGING = HALVES.replace(
+    "agent.main()",
+    """
+import time
+from lab.agent import ops
+ops.lab_op = lambda op: lambda agent, request: time.sleep(60)
+agent.main()""",
+)
 
 
 @pytest.fixture
@@ -87,13 +95,17 @@ def test_a_root_half_that_is_killed_ends_the_lab_half(agent):
     wait_until_gone(lab_half)
 
 
-def test_a_lab_half_that_hangs_is_killed_when_the_controller_is_gone(agent):
-    lab_half = child_of(agent.child.pid)
-    os.kill(lab_half, signal.SIGSTOP)
-    agent.child.stdin.close()
-    assert agent.child.wait(TIMEOUT) == 128 + signal.SIGKILL
-    agent.child.stdin = None
-    assert not is_running(lab_half)
+def test_a_lab_half_that_hangs_is_killed_when_the_controller_is_gone():
+    with LocalAgent([sys.executable, "-S", "-c", HANGING]) as agent:
+        agent.send("clock")
+        code, _, errors = agent.finish()
+    assert (code, errors) == (128 + signal.SIGKILL, "agent: killed by signal 9\n")
+
+
+def test_a_lab_half_that_is_stopped_is_continued(agent):
+    for _ in range(20):
+        os.kill(child_of(agent.child.pid), signal.SIGSTOP)
+        assert agent.ok("clock")
 
 
 def test_sigterm_to_either_half_ends_both(agent):
