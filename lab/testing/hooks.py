@@ -150,7 +150,7 @@ def _hide_own_frames() -> None:
         return error.errisinstance(LabError)
 
     for name, module in list(sys.modules.items()):
-        if name.startswith("lab."):
+        if name == "contextlib" or name.startswith("lab."):
             module.__dict__.setdefault("__tracebackhide__", hidden)
 
 

@@ -50,8 +50,7 @@ class LabTest:
     @contextmanager
     def on(self, lab: Lab) -> Iterator[Lab]:
         """Prepares the lab for the test, and records it while the context lasts. Raises LabError."""
-        lab.restore()
-        lab.connect()
+        lab.reset()
         lab.random = random.Random(self.seed)
         lab.link.begin(str(self.seed))
         self._began = time.time()

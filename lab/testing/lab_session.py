@@ -14,6 +14,7 @@ from lab.engine.compose import Notice
 from lab.engine.lifecycle.project import LabProject
 from lab.errors import LabError
 from lab.testing.lab_kind import LabKind
+from lab.testing.leftover_labs import LeftoverRemoval
 
 PREFIX = "socketlab-test"  # of the names of labs that a session starts
 
@@ -121,8 +122,12 @@ class LabSessions:
         self.plain = plain
         self._session_of = session_of
         self._by_kind: dict[LabKind, LabSession] = {}
+        self._leftovers: LeftoverRemoval | None = None
 
     def __getitem__(self, kind: LabKind) -> LabSession:
+        if self._leftovers is None:
+            self._leftovers = LeftoverRemoval()
+            self._leftovers.start()
         if kind not in self._by_kind:
             self._by_kind[kind] = self._session_of(kind)
         return self._by_kind[kind]
@@ -138,6 +143,13 @@ class LabSessions:
             for known, session in self._by_kind.items():
                 if kind in (None, known):
                     stack.callback(session.close)
+
+    def removed(self) -> list[str]:
+        """A line for each lab of another session that was removed: its process had been killed."""
+        if self._leftovers is None:
+            return []
+        self._leftovers.wait()
+        return self._leftovers.lines
 
     def release(self) -> None:
         """Lets others reserve the labs."""

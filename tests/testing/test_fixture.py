@@ -10,6 +10,8 @@ from lab.evidence.packets import traffic
 ISOLATED = """
 import random
 import pytest
+from lab.control.transport import from_engine
+from lab.errors import EnvironmentFailure
 
 def test_first(lab):
     lab.client.run("setsid sleep 300 >/dev/null 2>&1 </dev/null & touch /tmp/left-behind", check=True)
@@ -17,6 +19,8 @@ def test_first(lab):
     assert lab.random.random() == random.Random(7).random()
 
 def test_the_next_finds_nothing_of_it(lab):
+    assert lab.client.run("ps -e -o args=; ls /tmp").stdout.count("sleep 300") == 0
+    assert "left-behind" not in lab.client.run("ls /tmp").stdout
     assert lab.link.settings.is_nothing
     assert lab.random.random() == random.Random(7).random()
 
@@ -40,8 +44,10 @@ def test_evidence(lab):
     assert "port 8888 was answered with RST" in lab.diagnosis().text
 
 @pytest.mark.needs("ssh", "ipv6", "hostname")
-def test_needs_that_are_met(lab):
-    pass
+def test_no_other_run_is_on_the_lab(lab):
+    with from_engine(lab.title) as other:
+        with pytest.raises(EnvironmentFailure, match="another run is on this lab"), other.claimed():
+            pass
 """
 FAILING = """
 import time
@@ -99,18 +105,10 @@ def test_a_test_finds_nothing_of_the_one_before_and_has_all_evidence(pytester, o
     assert folders(pytester) == []
 
 
-@pytest.fixture
-def failed(pytester, on_lab):
-    """A session with failures: its result, and the cases of JUnit's file by name."""
-    pytester.makepyfile(test_it=FAILING)
-    result = on_lab("--junitxml", "junit.xml", "--lab-unsupported", "fail")
-    root = ElementTree.parse(pytester.path / "junit.xml").getroot()
-    return result, {case.get("name"): case for case in root.iter("testcase")}
-
-
 @pytest.mark.lab
-def test_a_failure_is_explained_and_leaves_its_evidence(failed, pytester):
-    result, cases = failed
+def test_a_failure_is_explained_and_leaves_its_evidence(pytester, on_lab):
+    pytester.makepyfile(test_it=FAILING)
+    result = on_lab("--junitxml", "junit.xml")
     result.assert_outcomes(failed=5, errors=1, passed=2, xfailed=1, skipped=1)
     result.stdout.fnmatch_lines(
         [
@@ -129,12 +127,20 @@ def test_a_failure_is_explained_and_leaves_its_evidence(failed, pytester):
         *("test_misspelt", "test_refused-8888", "test_refused", "test_slow", "test_teardown"),
         "test_unsupported",
     ]
+    assert_readable(pytester.path / "lab-artifacts/test_it.py-test_refused-8888")
+    root = ElementTree.parse(pytester.path / "junit.xml").getroot()
+    cases = {case.get("name"): case for case in root.iter("testcase")}
+    assert not list(cases["test_passes"].iter("property"))
+    found = {p.get("name"): p.get("value") for p in cases["test_refused[8888]"].iter("property")}
+    assert found.keys() == {
+        *("lab_seed", "lab_artifacts", "lab_trace.html", "lab_clients.pcapng", "lab_servers.pcapng"),
+        "lab_events.jsonl",
+    }
+    assert found.pop("lab_seed") == "7"
+    assert all((pytester.path / path).exists() for path in found.values())
 
 
-@pytest.mark.lab
-def test_the_evidence_can_be_read_and_junit_has_its_paths(failed, pytester):
-    _, cases = failed
-    folder = pytester.path / "lab-artifacts/test_it.py-test_refused-8888"
+def assert_readable(folder):
     assert {path.name for path in folder.iterdir()} == {
         "trace.html", "record.json", "events.jsonl", "output", "clients.pcapng", "servers.pcapng",
     }  # fmt: skip
@@ -143,14 +149,6 @@ def test_the_evidence_can_be_read_and_junit_has_its_paths(failed, pytester):
     assert "exit code 1" in record["reason"]
     assert "was answered with RST" in record["diagnosis"]["sentences"][0]
     assert {c.handshake for c in traffic.load(folder).connections(8888)} == {"refused"}
-    properties = {p.get("name"): p.get("value") for p in cases["test_refused[8888]"].iter("property")}
-    assert properties["lab_trace.html"] == "lab-artifacts/test_it.py-test_refused-8888/trace.html"
-    assert (pytester.path / properties["lab_clients.pcapng"]).is_file()
-    assert (properties["lab_seed"], properties["lab_artifacts"]) == (
-        "7",
-        folder.relative_to(pytester.path).as_posix(),
-    )
-    assert not list(cases["test_passes"].iter("property"))
 
 
 @pytest.mark.lab

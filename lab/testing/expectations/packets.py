@@ -133,7 +133,6 @@ class PacketsExpectation:
         __tracebackhide__ = True
         check_seconds("timeout", timeout)
         filter_, number = self._filter(wanted), Count(count, at_least)
-        began = time.time()
         found, holds = wait_until(
             lambda: self._matching(filter_), lambda found: number.holds(len(found)), timeout
         )
@@ -142,7 +141,7 @@ class PacketsExpectation:
             line = text.format(
                 count=number.describe(), seconds=timeout, filter=filter_.describe(), found=len(found)
             )
-            raise failed(line, self._nearest(filter_), since=began)
+            raise failed(line, self._nearest(filter_))
         return found
 
     def not_to_have(self, *, during: float = 0.5, **wanted: Any) -> None:
@@ -150,12 +149,11 @@ class PacketsExpectation:
         __tracebackhide__ = True
         check_seconds("during", during)
         filter_ = self._filter(wanted)
-        began = time.time()
         found, holds = wait_until(lambda: self._matching(filter_), bool, during)
         if holds:
             line = _("expected no packet: {filter}; there are {found}")
             seen = [self._line(transit) for transit in found[:NEAREST]]
-            raise failed(line.format(filter=filter_.describe(), found=len(found)), seen, since=began)
+            raise failed(line.format(filter=filter_.describe(), found=len(found)), seen)
 
     def _filter(self, wanted: dict[str, Any]) -> Filter:
         """Raises UsageError for an unknown property, or a name that no node has."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 
 from lab.control.program import Program
@@ -26,23 +25,21 @@ class ProgramExpectation:
         """
         __tracebackhide__ = True
         check_seconds("timeout", timeout)
-        began = time.time()
         self._program.wait_for(lambda: self._said(text) is not None, timeout)
         if (line := self._said(text)) is not None:
             return line
         headline = _("expected {text!r} within {seconds:g} s from {program}")
         if self._program.ended:
             headline = _("expected {text!r} from {program}, which exited without it")
-        raise self._failed(headline, text, timeout, began)
+        raise self._failed(headline, text, timeout)
 
     def not_to_say(self, text: str | re.Pattern[str], *, during: float = 1.0) -> None:
         """No line of its output, so far and ``during`` these seconds, has ``text`` in it."""
         __tracebackhide__ = True
         check_seconds("during", during)
-        began = time.time()
         self._program.wait_for(lambda: self._said(text) is not None, during)
         if self._said(text) is not None:
-            raise self._failed(_("expected no {text!r} from {program}"), text, during, began)
+            raise self._failed(_("expected no {text!r} from {program}"), text, during)
 
     def to_exit(self, code: int = 0, *, timeout: float = 10.0) -> None:
         """It exits with this code within ``timeout`` seconds."""
@@ -50,14 +47,13 @@ class ProgramExpectation:
         check_seconds("timeout", timeout)
         if not isinstance(code, int) or not 0 <= code <= 255:
             raise UsageError(message("code={value!r}: expected a number from 0 to 255", value=code))
-        began = time.time()
         self._program.wait_for(lambda: self._program.ended, timeout)
         if not self._program.ended:
             headline = _("expected {program} to exit within {seconds:g} s; it still runs")
-            raise self._failed(headline, "", timeout, began)
+            raise self._failed(headline, "", timeout)
         if self._program.result.exit_code != code:
             headline = _("expected {program} to exit with {code}: {end}")
-            raise self._failed(headline, "", timeout, began, code=code, end=self._program.result.ending)
+            raise self._failed(headline, "", timeout, code=code, end=self._program.result.ending)
 
     def _said(self, text: str | re.Pattern[str]) -> str | None:
         """The first line of stdout, or else of stderr, that has the text."""
@@ -70,7 +66,7 @@ class ProgramExpectation:
         return None
 
     def _failed(
-        self, headline: str, text: str | re.Pattern[str], seconds: float, began: float, **fields: object
+        self, headline: str, text: str | re.Pattern[str], seconds: float, **fields: object
     ) -> AssertionError:
         result = self._program.result
         line = headline.format(
@@ -79,7 +75,7 @@ class ProgramExpectation:
             program=f"{result.node}$ {result.command}",
             **fields,
         )
-        return failed(line, self._output(), since=began)
+        return failed(line, self._output())
 
     def _output(self) -> Iterator[str]:
         result = self._program.result
