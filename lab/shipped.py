@@ -1,6 +1,6 @@
-"""The places of the files that the package brings along and that aren't its code.
+"""Paths of the files that ship with the package: images, topologies, scenarios, templates.
 
-In a checkout they are in folders at its root. In an installed package they are below lab/data.
+In a checkout these are folders at its root. In an installed package they are below lab/data.
 """
 
 from __future__ import annotations

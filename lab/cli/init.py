@@ -1,4 +1,4 @@
-"""`lab init`: writes the files with which a project of one's own begins to use the lab."""
+"""`lab init`: writes the files that a project needs to test its programs on a lab."""
 
 from __future__ import annotations
 

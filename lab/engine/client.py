@@ -131,11 +131,16 @@ class Engine:
         """The state of each of the project's nodes, by service, in one request: healthy, starting, unhealthy,
         or the engine's state if it isn't running or has no health check.
         """
+        return {each["Labels"][SERVICE_LABEL]: _state(each) for each in self._nodes(project)}
+
+    def labels_of_nodes(self, project: str, label: str) -> set[str]:
+        """The values of a label of the project's nodes, or of their images, in one request."""
+        return {each["Labels"].get(label, "") for each in self._nodes(project)}
+
+    def _nodes(self, project: str) -> list[dict[str, Any]]:
         found = self._containers(f"{PROJECT_LABEL}={project}", ROLE_LABEL)
         nodes = [each for each in found if each["Labels"][ROLE_LABEL] in ("host", "router")]
-        return {
-            each["Labels"][SERVICE_LABEL]: _state(each) for each in nodes if not _is_oneoff(each["Labels"])
-        }
+        return [each for each in nodes if not _is_oneoff(each["Labels"])]
 
     def _containers(self, *labels: str) -> list[dict[str, Any]]:
         """The engine's list of the containers with these labels, also of stopped ones."""

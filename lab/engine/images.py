@@ -47,6 +47,17 @@ def outdated(engine: Engine, images: Iterable[NodeImage], digest: str) -> list[t
     return [(image, source) for image, source in found if source != digest]
 
 
+def require_version(engine: Engine, project: str, digest: str) -> None:
+    """Raises EnvironmentFailure if a node of the project has an image with another digest.
+
+    Another version on the same engine can build its images between the check of ours and the start.
+    """
+    if engine.labels_of_nodes(project, LABEL) - {digest}:
+        raise EnvironmentFailure(
+            message("{project}: another version built its images meanwhile; try again", project=project)
+        )
+
+
 def notices(images: Iterable[tuple[NodeImage, str | None]]) -> list[Message]:
     """The texts that a user reads before these images are built."""
     sources = {image.name: source for image, source in images}

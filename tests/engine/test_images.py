@@ -114,6 +114,15 @@ def test_an_image_of_another_version_is_built_again_with_a_notice(
 
 
 @pytest.mark.lab
+def test_a_node_with_an_image_of_another_version_is_not_used(described: LabProject) -> None:
+    described.up()
+    with Engine() as engine:
+        images.require_version(engine, described.project, images.source_digest())
+        with pytest.raises(EnvironmentFailure, match="another version built its images"):
+            images.require_version(engine, described.project, "0123456789abcdef")
+
+
+@pytest.mark.lab
 def test_a_missing_base_image_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_text(DESCRIPTION.format(name="no-base", base="socketlab-test/no-base:1"))
     project = LabProject.of_file(tmp_path / "lab.toml", environ={})

@@ -231,6 +231,7 @@ class LabProject(LabDefinition):
             _require_images(engine, plan, str(error))
             require_programs(engine, self.project)
             raise EnvironmentFailure(f"{error}\n{logs_of_failed(engine, self.project)}".strip()) from None
+        images.require_version(engine, self.project, images.source_digest())
 
     def _wait_for_workloads(self, engine: Engine, plan: Plan, report: Report) -> None:
         if not any(node.workload for node in plan.nodes):
