@@ -46,6 +46,7 @@ class Agent:
 
     def end(self, peer: Peer) -> None:
         """Ends a child; the requests that wait for it are refused."""
+        peer.lines.ended = True
         self.peers.remove(peer)
         peer.close()
         while peer.waiting:
@@ -58,9 +59,10 @@ class Agent:
         self._controller.flush_all()
 
     def _turn(self) -> None:
+        self._controller.flush()
+        for peer in list(self.peers):
+            self._flush(peer)
         streams = [self._controller, *(peer.lines for peer in self.peers)]
-        for stream in streams:
-            stream.flush()
         is_behind = self._controller.unsent > MAX_UNSENT
         readers = [] if is_behind else streams
         writers = [stream.writer for stream in streams if stream.unsent]
@@ -73,6 +75,12 @@ class Agent:
             self._hear(peer)
         if self.poller and not is_behind and time.monotonic() >= self.poller.due:
             self.poller.poll()
+
+    def _flush(self, peer: Peer) -> None:
+        try:
+            peer.lines.flush()
+        except OSError:
+            self.end(peer)
 
     def _handle(self, line: bytes) -> None:
         number: object = None
@@ -113,7 +121,7 @@ class Agent:
         try:
             answers = [parse(line) for line in peer.lines.receive()]
         except (Refused, OSError):
-            answers, peer.lines.ended = [], True
+            return self.end(peer)
         for answer in answers:
             self._advance(
                 peer.waiting.popleft(), answer["ok"] if "ok" in answer else Refused.from_json(answer)

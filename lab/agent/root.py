@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import select
 import signal
-import time
 from contextlib import suppress
 
 from lab.agent import ops
 from lab.agent.agent import refusal
 from lab.agent.lines import JsonObject, Lines, Refused, parse
 
-GRACE = 2.0  # seconds for the other half to exit when the controller is gone
+GRACE = 2.0  # seconds for the child to exit
 STDIN = 0
 
 
@@ -24,25 +23,23 @@ class RootHalf:
 
     def __init__(self, child: int, lines: Lines) -> None:
         self._child, self._lines = child, lines
-        self._killed_at: float | None = (
-            None  # the time at which the child is killed, once the controller is gone
-        )
 
     def run(self) -> int:
         """Returns the exit code of the child."""
         signal.signal(signal.SIGCHLD, lambda number, frame: self._continue_child())
+        signal.signal(signal.SIGALRM, lambda number, frame: os.kill(self._child, signal.SIGKILL))
         events = select.poll()
         events.register(self._lines, select.POLLIN)
         events.register(STDIN, select.POLLRDHUP)
         while not self._lines.ended:
-            for descriptor, _ in events.poll(self._milliseconds_left()):
-                if descriptor == STDIN:
+            for descriptor, _ in events.poll():
+                if descriptor == STDIN:  # the controller is gone, and the child exits if it can
                     events.unregister(STDIN)
-                    self._killed_at = time.monotonic() + GRACE
+                    signal.setitimer(signal.ITIMER_REAL, GRACE)
                 else:
                     self._serve()
-            if self._killed_at and time.monotonic() >= self._killed_at:
-                os.kill(self._child, signal.SIGKILL)
+        self._lines.close()
+        signal.setitimer(signal.ITIMER_REAL, GRACE)
         return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
 
     def _continue_child(self) -> None:
@@ -51,15 +48,12 @@ class RootHalf:
             if os.waitid(os.P_PID, self._child, os.WSTOPPED | os.WNOHANG):
                 os.kill(self._child, signal.SIGCONT)
 
-    def _milliseconds_left(self) -> int | None:
-        return None if self._killed_at is None else max(0, round((self._killed_at - time.monotonic()) * 1000))
-
     def _serve(self) -> None:
         try:
             for line in self._lines.receive():
                 self._lines.add(answer(line))
                 self._lines.flush_all()
-        except (Refused, OSError):  # the other half isn't ours any more, or is gone
+        except (Refused, OSError):  # the child isn't ours any more, or is gone
             self._lines.ended = True
         reap_all_but(self._child)
 

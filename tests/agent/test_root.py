@@ -27,6 +27,16 @@ ops.lab_op = lambda op: lambda agent, request: time.sleep(60)
 agent.main()""",
 )
 
+HOSTILE = HALVES.replace(
+    "agent.main()",
+    """
+from lab.agent import ops
+def shout(agent, request):
+    return (yield agent.root, {"op": "x" * 2_000_000})
+ops.lab_op = lambda op: shout
+agent.main()""",
+)
+
 
 @pytest.fixture
 def agent():
@@ -87,6 +97,12 @@ def test_end_of_input_ends_both_halves(agent):
 def test_a_lab_half_that_is_killed_ends_the_root_half(agent):
     os.kill(child_of(agent.child.pid), signal.SIGKILL)
     assert agent.finish() == (128 + signal.SIGKILL, b"", "agent: killed by signal 9\n")
+
+
+def test_a_lab_half_that_sends_nonsense_is_ended():
+    with LocalAgent([sys.executable, "-S", "-c", HOSTILE]) as agent:
+        agent.send("clock")
+        assert agent.child.wait(TIMEOUT) == 0
 
 
 def test_a_root_half_that_is_killed_ends_the_lab_half(agent):

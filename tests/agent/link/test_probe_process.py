@@ -1,5 +1,7 @@
 """The probe of one host, which measures the way to itself: its steps, and its end."""
 
+import os
+import signal
 import socket
 
 import pytest
@@ -79,6 +81,18 @@ def test_the_child_ends_with_the_agent(agent, port):
     (child,) = children(agent)
     agent.child.kill()
     wait_until_gone(child)
+
+
+def test_a_child_that_is_killed_ends_the_measurement_but_not_the_agent(agent, port):
+    listen(agent, port)
+    (child,) = children(agent)
+    os.kill(child, signal.SIGSTOP)
+    waiting = agent.send("probe", step="opened", seconds=10)
+    agent.ok("clock")
+    os.kill(child, signal.SIGKILL)
+    assert agent.line() == {"id": waiting, "error": "the probe has ended", "code": 3}
+    assert "error" in agent.ask("probe", step="send", count=1, interval=1, train=0)[0]
+    assert agent.ok("clock")
 
 
 def test_a_port_that_is_taken_is_the_reason(agent, port):
