@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -40,16 +41,22 @@ class Peer:
         self.waiting.append(task)
 
     def close(self) -> None:
-        """Closes this end, and waits for the child, which exits when it sees that."""
+        """Closes this end, and kills the child: it may be sending, and wouldn't see that for a while."""
         self.lines.close()
         if self._child is not None:
+            os.kill(self._child, signal.SIGKILL)
             os.waitpid(self._child, 0)
 
 
 def fork(name: str, body: Callable[[Lines], None]) -> Peer:
     """Starts a child that runs ``body`` with its end of the stream, and exits. Raises OSError."""
     ours, theirs = pair()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:
+        for descriptor in (*ours, *theirs):
+            os.close(descriptor)
+        raise
     if child == 0:
         _run(body, theirs)
     for descriptor in theirs:

@@ -83,6 +83,16 @@ def test_the_child_ends_with_the_agent(agent, port):
     wait_until_gone(child)
 
 
+def test_a_measurement_that_is_abandoned_ends_at_once(agent, port):
+    listen(agent, port)
+    sending = agent.send("probe", step="send", count=100, interval=60, train=0)
+    abandoned = agent.send("probe", step="abandon")
+    answers = {message["id"]: message for message in (agent.line(), agent.line())}
+    assert "error" in answers[sending]
+    assert answers[abandoned]["ok"] == {}
+    assert listen(agent, port)
+
+
 def test_a_child_that_is_killed_ends_the_measurement_but_not_the_agent(agent, port):
     listen(agent, port)
     (child,) = children(agent)
