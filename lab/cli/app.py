@@ -168,7 +168,7 @@ app.deferred(
     "doctor",
     "lab.cli.labs.doctor:doctor",
     help=_(
-        "Find what keeps a lab from running on this machine, and show the remedies.\n\n"
+        "Find the problems that keep a lab from running on this machine, and show their remedies.\n\n"
         "Nothing is changed. Exits with code 3 if a lab can't run. With [bold]--deep[/], packets between the"
         " hosts show whether a firewall drops them."
     ),

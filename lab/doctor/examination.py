@@ -57,6 +57,12 @@ def _of_machine(facts: EngineFacts, lab: LabProject) -> Iterator[Finding]:
     wanted = lab.plan().networks()
     if facts.version and facts.shares_network:
         yield from _attempted("firewall", lambda: check_firewall(firewall(), facts.version, wanted))
+    elif facts.version and facts.is_local:
+        yield notice(
+            "firewall",
+            message("the engine is in another network namespace: its firewall can't be examined from here"),
+            message("`lab doctor --deep` sends packets between hosts there"),
+        )
     if facts.is_local:
         ipv6 = any(network.version == 6 for network in wanted)
         yield from _attempted("kernel", lambda: check_kernel(kernel(), needs_ipv6=ipv6))

@@ -19,7 +19,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. ``check`` is its name, the same in each language."""
+    """The result of a check. ``check`` is its name, the same in each language."""
 
     check: str
     level: Level

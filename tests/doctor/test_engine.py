@@ -71,8 +71,11 @@ class OldEngine(BaseHTTPRequestHandler):
     """Answers as an engine of another version does. Engine 20.10 can't be installed beside today's."""
 
     def do_GET(self):
-        body = json.dumps({"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}).encode()
-        self.send_response(200)
+        too_new = self.path.startswith("/v1.4") and not self.path.startswith(("/v1.40/", "/v1.41/"))
+        refusal = {"message": "client version is too new. Maximum supported API version is 1.41"}
+        version = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
+        body = json.dumps(refusal if too_new else version).encode()
+        self.send_response(400 if too_new else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -13,13 +13,16 @@ from lab.locale import message
 from tests.doctor.machines import doctor
 
 NETWORK = ["--net"]
+# The network of the test's machine: with the device and the rules that the engine has made.
+BRIDGE = "ip link add docker0 type bridge"
+ENGINE = f"{BRIDGE}; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER"
 NOWHERE = "unix:///nowhere.sock"  # these checks need no engine
 
 
 @pytest.mark.lab
 def test_a_prefix_that_is_also_elsewhere():
     found = doctor(
-        before="ip link set lo up; ip link add d0 type bridge; ip link set d0 up; "
+        before=f"{ENGINE}; ip link set lo up; ip link add d0 type bridge; ip link set d0 up; "
         "ip addr add 172.28.66.7/20 dev d0; ip route add fd28:66::/64 dev d0; ip route add default dev d0",
         unshare=NETWORK,
     )
@@ -33,9 +36,11 @@ def test_a_prefix_that_is_also_elsewhere():
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_a_firewall_that_drops_forwarded_packets(variant):
-    found = doctor(before=f"iptables-{variant} -P FORWARD DROP", unshare=NETWORK)
+@pytest.mark.parametrize(("variant", "engines"), [("nft", "legacy"), ("legacy", "nft")])
+def test_a_firewall_that_drops_forwarded_packets(variant, engines):
+    """The kernel has two packet filters: the engine's rules are in one, and a packet must pass both."""
+    engine = f"{BRIDGE}; iptables-{engines} -N DOCKER-USER; iptables-{engines} -A FORWARD -j DOCKER-USER"
+    found = doctor(before=f"{engine}; iptables-{variant} -P FORWARD DROP", unshare=NETWORK)
     dropped = [each for each in found["firewall"] if each["level"] == "trouble"]
     assert [each["text"] for each in dropped] == [
         f"the packet filter drops IPv4 packets between hosts (iptables-{variant} -P FORWARD DROP)"
@@ -47,7 +52,7 @@ def test_a_firewall_that_drops_forwarded_packets(variant):
 @pytest.mark.lab
 def test_the_policy_that_a_newer_engine_leaves():
     left = "ip6tables -N DOCKER; ip6tables -N DOCKER-FORWARD; ip6tables -A FORWARD -j DOCKER-FORWARD"
-    found = doctor(before=f"{left}; ip6tables -P FORWARD DROP", unshare=NETWORK)
+    found = doctor(before=f"{ENGINE}; {left}; ip6tables -P FORWARD DROP", unshare=NETWORK)
     trouble = [each for each in found["firewall"] if each["level"] == "trouble"]
     assert len(trouble) == 1
     assert trouble[0]["text"].startswith("a newer engine has left the policy DROP: no IPv6 packets")
@@ -56,7 +61,7 @@ def test_the_policy_that_a_newer_engine_leaves():
 
 @pytest.mark.lab
 def test_the_remedies_of_a_firewall_work():
-    rule = "iptables -N DOCKER-USER; iptables -A DOCKER-USER -s 192.168.0.0/16 -j DROP"
+    rule = f"{ENGINE}; iptables -A DOCKER-USER -s 192.168.0.0/16 -j DROP"
     broken = f"{rule}; ip6tables -P FORWARD DROP"
     found = doctor(before=broken, unshare=NETWORK)
     commands = [each["remedy"].split("`")[1].removeprefix("sudo ") for each in found["firewall"]]
@@ -67,11 +72,19 @@ def test_the_remedies_of_a_firewall_work():
 
 @pytest.mark.lab
 def test_the_rules_of_the_engine_are_gone():
-    found = doctor(before="iptables -F", unshare=NETWORK)
+    found = doctor(before=f"{ENGINE}; iptables -F; iptables -X", unshare=NETWORK)
     level, text, remedy = found.only("firewall")
-    assert level == "notice"
+    assert level == "trouble"  # Engine 26 then can't create a network: "Chain 'DOCKER' does not exist"
     assert "another program has removed them" in text
     assert "systemctl restart docker" in remedy
+
+
+@pytest.mark.lab
+def test_an_engine_in_another_network_namespace():
+    found = doctor(before="iptables -P FORWARD DROP", unshare=NETWORK)
+    level, text, remedy = found.only("firewall")
+    assert (level, "another network namespace" in text) == ("notice", True)
+    assert "lab doctor --deep" in remedy
 
 
 @pytest.mark.lab

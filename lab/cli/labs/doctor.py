@@ -1,4 +1,4 @@
-"""`lab doctor`: what keeps a lab from running on this machine, each with its remedy."""
+"""`lab doctor`: the problems that keep a lab from running on this machine, each with its remedy."""
 
 from __future__ import annotations
 

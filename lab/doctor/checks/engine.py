@@ -42,6 +42,8 @@ class EngineFacts:
     installed: bool = True  # dockerd is on this machine
     systemd: bool = True
     info: Mapping[str, Any] = field(default_factory=dict)  # as shown by `docker info`
+    bridge: str = ""  # the device of its default network
+    has_bridge: bool = True  # that device is in the network namespace of this process
     received: float = 0.0  # this machine's time when the engine answered, in seconds since the epoch
 
     @property
@@ -57,8 +59,8 @@ class EngineFacts:
 
     @property
     def shares_network(self) -> bool:
-        """True if its networks are those of this machine, with its routes and its packet filter."""
-        return self.is_local and not self.is_rootless
+        """True if its networks are those of this process, with its routes and its packet filter."""
+        return self.is_local and not self.is_rootless and self.has_bridge
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -63,7 +63,7 @@ def _of_engines_rules(facts: FirewallFacts, engine: str) -> Iterator[Finding]:
     """Engines before 29 have their rules in iptables; some firewalls remove them when they start."""
     expected = numbers(engine) < FIRST_WITH_NFT and facts.configuration.get("iptables") is not False
     if expected and not any(RuleSet(each.text, ()).is_engines() for each in facts.rules if each.version == 4):
-        yield notice(
+        yield trouble(
             CHECK,
             message("the engine's rules aren't in the packet filter: another program has removed them"),
             message("`sudo systemctl restart docker` adds them again"),

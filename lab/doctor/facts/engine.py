@@ -6,10 +6,11 @@ import errno
 import getpass
 import grp
 import os
+import socket
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from docker.errors import DockerException
 
 from lab.doctor.checks.engine import OLDEST, EngineFacts, Refusal, numbers
 from lab.doctor.facts.commands import find
+from lab.engine.api import ApiError
 from lab.engine.client import Engine
 from lab.errors import EnvironmentFailure
 
 DEFAULT = "unix:///var/run/docker.sock"
+TIMEOUT = 10  # seconds for one request to an engine that is too old
 REFUSALS = {
     errno.ENOENT: Refusal.NO_SOCKET,
     errno.ECONNREFUSED: Refusal.NOBODY_LISTENS,
@@ -42,10 +45,33 @@ def opened(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[Engine | N
             if numbers(facts.version) < OLDEST:
                 engine = None
             else:
-                facts = replace(facts, info=engine.info(), received=time.time())
+                facts = replace(facts, info=engine.info(), received=time.time(), bridge=_bridge(engine))
+                facts = replace(facts, has_bridge=facts.bridge in ("", *_interfaces()))
         except EnvironmentFailure as error:
             engine, facts = None, _refused(facts, error)
+            if isinstance(error.__cause__, ApiError):  # it answers, but doesn't know the requests
+                facts = replace(facts, version=_version(facts.address))
         yield engine, facts
+
+
+def _version(address: str) -> str:
+    """The version of an engine that refuses this version of the Engine API; "" if it doesn't tell."""
+    try:
+        with closing(docker.DockerClient(base_url=address, version="auto", timeout=TIMEOUT)) as client:
+            return str(client.version()["Version"])
+    except (DockerException, OSError, KeyError):
+        return ""
+
+
+def _bridge(engine: Engine) -> str:
+    """The device of the engine's default network; "" if it has none."""
+    found = [each for each in engine.api.get("/networks") if each["Name"] == "bridge"]
+    options = (found[0]["Options"] or {}) if found else {}
+    return str(options.get("com.docker.network.bridge.name", ""))
+
+
+def _interfaces() -> list[str]:
+    return [name for _, name in socket.if_nameindex()]
 
 
 def _selected(environ: Mapping[str, str]) -> EngineFacts:
