@@ -1,14 +1,19 @@
 """`lab exec` and `lab cp` in the user's container, in images with and without a shell."""
 
+import fcntl
 import os
+import pty
 import signal
-import subprocess
+import struct
 import sys
+import termios
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
+
+from tests.processes import Process, read_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("workloads")]
 
@@ -17,10 +22,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def lab(packaged):
-    def start(command, *words):
+    def start(command, *words, **options):
         argv = [sys.executable, "-m", "lab", command, "-p", packaged, *words]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(argv, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
+        return Process(argv, cwd=ROOT, **options)
 
     return start
 
@@ -46,6 +50,24 @@ def test_it_runs_in_the_container_if_there_is_one_and_elsewhere_on_request(execu
     assert output(execute("--on", "host", "cache", "whoami"))[:2] == (0, b"lab\n")
     assert output(execute("-e", "A=b", "-w", "/etc", "cache", "sh", "-c", "echo $A; pwd"))[1] == b"b\n/etc\n"
     assert output(execute("greeter", "--", "/hello", "echo"), b"hello")[:2] == (0, b"hello")
+    assert output(execute("alice", "whoami"))[:2] == (0, b"lab\n")
+
+
+def test_the_command_gets_a_terminal_of_this_size_and_the_keys(execute):
+    master, slave = pty.openpty()
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 91, 0, 0))
+    script = "trap 'exit 9' INT; trap 'stty size' WINCH; stty size; echo $TERM; while :; do sleep 0.02; done"
+    environment = {**os.environ, "TERM": "vt100"}
+    with execute(
+        "cache", "--", "sh", "-c", script, preexec_fn=lambda: os.login_tty(slave), env=environment
+    ) as process:
+        os.close(slave)
+        assert read_until(master, b"vt100").split() == [b"33", b"91", b"vt100"]
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 34, 91, 0, 0))
+        read_until(master, b"34 91")
+        os.write(master, b"\x03")
+        assert process.wait(20) == 9
+    os.close(master)
 
 
 @pytest.mark.parametrize(

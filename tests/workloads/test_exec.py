@@ -1,7 +1,5 @@
 """host.exec: a command in the user's container."""
 
-import subprocess
-import sys
 import time
 
 import pytest
@@ -76,19 +74,3 @@ def test_it_is_in_the_timeline_as_a_command_is(servers, seen):
         ("exit", ""),
     ]
     assert seen[0].node == "cache"
-
-
-def lab_exec(project, *words, stdin=""):
-    argv = [sys.executable, "-m", "lab", "exec", "-p", project, *words]
-    return subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60)
-
-
-def test_lab_exec_passes_streams_and_the_exit_code_on(packaged):
-    done = lab_exec(packaged, "cache", "sh", "-c", "cat; echo err >&2; exit 7", stdin="hello")
-    assert (done.stdout, done.stderr, done.returncode) == ("hello", "err\n", 7)
-
-
-def test_lab_exec_needs_a_container_of_the_users(packaged):
-    done = lab_exec(packaged, "alice", "true")
-    assert done.stderr == "lab: alice has no container of yours: use `lab shell alice`\n"
-    assert done.returncode == 2

@@ -91,16 +91,16 @@ def run(
     ] = LIMIT,
     as_json: AsJson = False,
 ) -> None:
-    from lab.cli.output.view import View  # not at the top: completion imports this module
-    from lab.cli.scenarios.labs import ScenarioLabs
-    from lab.cli.scenarios.player import as_json as outcomes_as_json
-    from lab.cli.scenarios.player import play_often, play_once, play_silently
-    from lab.control.collection.recording import Options
-    from lab.control.transport import from_inventory
-
     with errors_in_one_line(lang):
         chosen = _chosen(names or [], pitfalls, variant)
         language = language_of(lang)
+        from lab.cli.output.view import View  # not at the top: completion and mistakes don't need them
+        from lab.cli.scenarios.labs import ScenarioLabs
+        from lab.cli.scenarios.player import as_json as outcomes_as_json
+        from lab.cli.scenarios.player import play_often, play_once, play_silently
+        from lab.control.collection.recording import Options
+        from lab.control.transport import from_inventory
+
         capture = Options(snaplen, capture_limit << 20)
         with ExitStack() as stack:
             if inventory is not None:

@@ -63,11 +63,9 @@ class ExecSession:
             workdir=directory,
         )
         self.id: str = created["Id"]
-        self._raw = sdk_call(self._api.exec_start, self.id, socket=True, tty=has_terminal)
+        self._raw = sdk_call(_start, self._api, self.id, terminal)
         self._socket, received = upgraded(self._raw)
         self._frames = _Unframed(received) if has_terminal else _Frames(received)
-        if terminal:
-            self.resize(terminal.columns, terminal.rows)
         self._input: SimpleQueue[bytes | None] = SimpleQueue()
         self._code: int | None = None
         self._first = True
@@ -154,6 +152,16 @@ class ExecSession:
         if code not in REFUSED_CODES:
             self.refused = ""
         return None if code is None else int(code)
+
+
+def _start(api: Any, execution: str, terminal: Terminal | None) -> Any:
+    """Starts the command. The SDK can't give a terminal its size at the start."""
+    if terminal is None:
+        return api.exec_start(execution, socket=True)
+    data = {"Tty": True, "Detach": False, "ConsoleSize": [terminal.rows, terminal.columns]}
+    headers = {"Connection": "Upgrade", "Upgrade": "tcp"}
+    url = api._url("/exec/{0}/start", execution)
+    return api._get_raw_response_socket(api._post_json(url, headers=headers, data=data, stream=True))
 
 
 class _Frames:

@@ -1,6 +1,7 @@
 """`lab cp` to hosts, from hosts and between them."""
 
 import os
+import signal
 import time
 
 import pytest
@@ -75,6 +76,19 @@ def test_an_interrupted_copy_leaves_nothing(lab_process, on_client, tmp_path):
     assert seen.endswith(".part\n")
     while on_client("ls -A /tmp/copied"):
         assert time.monotonic() < until, "an incomplete file was left behind"
+
+
+@pytest.mark.lab
+def test_ctrl_c_ends_a_copy_and_leaves_nothing(lab_process, on_client, tmp_path):
+    on_client("truncate -s 1G /tmp/copied/large")
+    with lab_process("cp", "client:/tmp/copied/large", str(tmp_path)) as process:
+        until = time.monotonic() + 20
+        while not list(tmp_path.iterdir()):
+            assert time.monotonic() < until
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == b"lab: interrupted\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.lab

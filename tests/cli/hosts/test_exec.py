@@ -2,14 +2,14 @@
 
 import fcntl
 import os
-import pty
-import select
 import signal
 import struct
 import termios
 import time
 
 import pytest
+
+from tests.processes import read_until
 
 pytestmark = pytest.mark.lab
 
@@ -111,35 +111,11 @@ def test_the_command_is_killed_at_the_deadline(lab_run):
     assert errors.strip().endswith(b"killed after 0.3 s")
 
 
-@pytest.fixture
-def terminal():
-    """Both ends of a terminal of 91 columns and 33 rows."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 91, 0, 0))
-    yield master, slave
-    os.close(master)
-    os.close(slave)
-
-
-def read_until(master, text):
-    """The output up to ``text``."""
-    seen, until = b"", time.monotonic() + 20
-    while text not in seen:
-        ready, _, _ = select.select([master], [], [], max(0, until - time.monotonic()))
-        assert ready, seen
-        seen += os.read(master, 4096)
-    return seen
-
-
-def on_terminal(lab_process, slave, *words):
-    return lab_process("exec", *words, preexec_fn=lambda: os.login_tty(os.dup(slave)))
-
-
-def test_the_command_gets_a_terminal_of_this_size_and_the_keys(lab_process, terminal):
+def test_the_command_gets_a_terminal_of_this_size_and_the_keys(on_terminal, terminal):
     master, slave = terminal
     before = termios.tcgetattr(slave)
     script = "trap 'stty size' WINCH; tty; stty size; while :; do sleep 0.02; done"
-    with on_terminal(lab_process, slave, "client", "--", "bash", "-c", script) as process:
+    with on_terminal("exec", "client", "--", "bash", "-c", script) as process:
         assert b"/dev/pts/" in read_until(master, b"33 91")
         assert termios.tcgetattr(slave) != before
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 70, 0, 0))
@@ -149,19 +125,19 @@ def test_the_command_gets_a_terminal_of_this_size_and_the_keys(lab_process, term
     assert termios.tcgetattr(slave) == before
 
 
-def test_the_terminal_is_restored_if_the_connection_breaks(lab_process, terminal):
+def test_the_terminal_is_restored_if_the_connection_breaks(on_terminal, terminal):
     master, slave = terminal
     before = termios.tcgetattr(slave)
     broken = "echo gone; kill -9 $(ps -o ppid= -p $$)"  # the sshd of this very connection
-    with on_terminal(lab_process, slave, "client", "--", "bash", "-c", broken) as process:
+    with on_terminal("exec", "client", "--", "bash", "-c", broken) as process:
         assert process.wait(20) == 3
     assert termios.tcgetattr(slave) == before
     assert b"the connection broke" in read_until(master, b"broke")
 
 
-def test_there_is_no_terminal_if_it_is_not_wanted(lab_process, terminal):
-    master, slave = terminal
-    with on_terminal(lab_process, slave, "-T", "client", "--", "sh", "-c", "tty; exit 3") as process:
+def test_there_is_no_terminal_if_it_is_not_wanted(on_terminal, terminal):
+    master, _ = terminal
+    with on_terminal("exec", "-T", "client", "--", "sh", "-c", "tty; exit 3") as process:
         read_until(master, b"not a tty")
         assert process.wait(20) == 3
 
