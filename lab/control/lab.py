@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.control.collection.capture import Capture
+from lab.control.collection.capture_stream import SNAPLEN
 from lab.control.collection.recording import Options, Recording
 from lab.control.collection.segment_captures import SegmentCaptures
 from lab.control.host import Host
@@ -25,6 +26,7 @@ from lab.evidence.events import Event, Note, Observe, VariantBegan
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.socket_history import SocketHistory, socket_histories
 from lab.locale import message
+from lab.remote.ssh import CONNECT_TIMEOUT
 
 WORKERS = 16  # threads: more than the machine has cores, as they wait for the nodes
 CLAIM = "/tmp/socketlab-run"  # on the router; the current run holds a lock on it
@@ -174,6 +176,17 @@ class Lab:
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             for _ in pool.map(Host.connect, self.hosts):
                 pass
+
+    def warm_up(self, snaplen: int = SNAPLEN) -> None:
+        """Makes the connections, and starts the agents and the captures, in the background.
+
+        The first run then begins sooner. A failure is ignored: it is tried again when it is needed.
+        """
+        pool = ThreadPoolExecutor(max_workers=WORKERS)
+        for host in self.hosts:
+            pool.submit(host.agent.request, "clock", timeout=CONNECT_TIMEOUT)
+        self._captures.start_in(pool, snaplen)
+        pool.shutdown(wait=False)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from typing import NamedTuple
 
@@ -22,13 +23,7 @@ class Endpoint(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Endpoint:
         """The reverse of ``str()``. Raises ValueError for any other text."""
-        host, colon, port = text.rpartition(":")
-        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        number = 0 if port == ANY else int(port) if port.isascii() and port.isdigit() else -1
-        found = cls(bare, number)
-        if not colon or not 0 <= number < 1 << 16 or not _is_address(bare) or str(found) != text:
-            raise ValueError(f"not an endpoint: {text!r}")
-        return found
+        return _parse(text)
 
     @property
     def family(self) -> int:
@@ -38,6 +33,17 @@ class Endpoint(NamedTuple):
     @property
     def is_loopback(self) -> bool:
         return self.address != ANY and ipaddress.ip_address(self.address).is_loopback
+
+
+@functools.lru_cache(maxsize=1 << 14)  # a run has the same ends in thousands of events
+def _parse(text: str) -> Endpoint:
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    number = 0 if port == ANY else int(port) if port.isascii() and port.isdigit() else -1
+    found = Endpoint(bare, number)
+    if not colon or not 0 <= number < 1 << 16 or not _is_address(bare) or str(found) != text:
+        raise ValueError(f"not an endpoint: {text!r}")
+    return found
 
 
 def _is_address(text: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import platform
 import random
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -142,6 +143,8 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
     """Runs and checks the scenario. A record that isn't JSON-serializable is a failure."""
     verdict: Verdict = "fail"
     reason = ""
+    # The page's template is compiled while the programs run on the nodes: this takes as long as a short run.
+    threading.Thread(target=trace.prepare, daemon=True, name="prepare trace.html").start()
     try:
         require(outcome.scenario, lab)
         record = outcome.scenario.run(lab)

@@ -47,6 +47,7 @@ class ScenarioLabs(ExitStack):
             with self._progress() as report:
                 self.enter_context(wanted.running(keep=self._keep, report=report))
             self._lab = self.enter_context(from_engine(wanted.project))
+            self._lab.warm_up()
             self.enter_context(self._lab.claimed())
             self._project = wanted.project
         return self._lab.observed_by

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property, partial
 
 from lab.control.collection.capture import Capture
@@ -24,6 +25,7 @@ class SegmentCaptures:
     def __init__(self, hosts: Sequence[Host]) -> None:
         self.hosts = hosts
         self._streams: dict[str, CaptureStream] = {}
+        self._starting: dict[str, Future[CaptureStream]] = {}  # by ``start_in``
 
     @cached_property
     def planned(self) -> dict[str, tuple[Host, Interface]]:
@@ -37,12 +39,20 @@ class SegmentCaptures:
         problems = ((host, host.capture_problem()) for host, _ in self.planned.values())
         return next((f"{host.title}: {why}" for host, why in problems if why), "")
 
+    def start_in(self, pool: Executor, snaplen: int) -> None:
+        """Starts the captures in the background, for the first recording. A failure is ignored: ``begin``
+        starts a capture that isn't there.
+        """
+        for name in self.planned:
+            self._starting[name] = pool.submit(self._started, name, snaplen)
+
     def begin(self, snaplen: int, limit: int, pool: ThreadPoolExecutor) -> list[Capture]:
         """A capture of each segment, which has begun. Raises EnvironmentFailure, HostTimeout."""
         return list(pool.map(partial(self._begin, snaplen, limit), self.planned))
 
     def _begin(self, snaplen: int, limit: int, name: str) -> Capture:
         segment = self.planned[name][1].segment
+        self._collect_started(name)
         if (stream := self._streams.pop(name, None)) is not None:
             try:
                 if stream.snaplen == snaplen and not stream.end:
@@ -57,6 +67,12 @@ class SegmentCaptures:
         capture = Capture(stream, name, segment=segment, limit=limit)
         capture.begin(fresh=True)
         return capture
+
+    def _collect_started(self, name: str) -> None:
+        """Waits for a capture that starts in the background."""
+        if (starting := self._starting.pop(name, None)) is not None:
+            with suppress(LabError):
+                self._streams[name] = starting.result()
 
     def _started(self, name: str, snaplen: int) -> CaptureStream:
         host, interface = self.planned[name]
@@ -81,6 +97,8 @@ class SegmentCaptures:
 
     def close(self) -> None:
         """Stops all captures."""
+        for name in list(self._starting):
+            self._collect_started(name)
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             for _ in pool.map(CaptureStream.stop, self._streams.values()):
                 pass

@@ -6,6 +6,6 @@
 - render.py: template.html with the data, style.css and the *.js inlined, and the texts in every language
 """
 
-from lab.evidence.trace.render import NAME, write
+from lab.evidence.trace.render import NAME, prepare, write
 
-__all__ = ["NAME", "write"]
+__all__ = ["NAME", "prepare", "write"]

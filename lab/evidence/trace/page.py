@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.evidence.event_json import from_json
-from lab.evidence.events import Event
+from lab.evidence.events import Event, PacketPassed
 from lab.evidence.packets.traffic import CaptureInfo, Traffic, load
 from lab.evidence.trace import packet_columns, timeline
 from lab.evidence.trace.node_columns import columns
@@ -17,6 +17,7 @@ from lab.evidence.trace.packet_columns import FIELDS, TABLES
 from lab.evidence.trace.timeline import Clock, Row
 from lab.locale import Message, message
 
+PACKET = f'"kind": "{PacketPassed.kind}"'  # in JSON text a quote within a string is escaped
 NO_PACKETS: dict[str, Any] = {
     "packets": {name: [] for name in (*FIELDS, "kept")},
     "bytes": "",
@@ -71,7 +72,9 @@ def collect(folder: Path, traffic: Traffic | None = None) -> Page:
 
 
 def _events(folder: Path, notes: list[Message]) -> list[Event]:
-    """The events. Invalid lines are skipped, such as the last one of a run that was killed."""
+    """The events, without those of packets, of which the captures have more. Invalid lines are skipped, such
+    as the last one of a run that was killed.
+    """
     events, bad = [], 0
     try:
         text = (folder / "events.jsonl").read_text(encoding="utf-8", errors="backslashreplace")
@@ -80,7 +83,7 @@ def _events(folder: Path, notes: list[Message]) -> list[Event]:
         return []
     for line in text.split("\n"):
         try:
-            if line:
+            if line and PACKET not in line:
                 events.append(from_json(json.loads(line)))
         except ValueError:
             bad += 1

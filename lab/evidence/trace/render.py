@@ -52,6 +52,12 @@ def write(folder: Path, traffic: Traffic | None = None, language: str | None = N
     return target
 
 
+def prepare() -> None:
+    """Does the part of ``write`` that is the same for every run; the first time it takes the longest."""
+    _code()
+    _environment().get_template("template.html")
+
+
 class Texts:
     """The translations of the page's texts by language, collected while the template is rendered."""
 
@@ -139,6 +145,7 @@ def _took(record: Mapping[str, Any]) -> Message:
     return message("took {seconds:.2f} s", seconds=float(record.get("seconds") or 0))
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
