@@ -121,6 +121,7 @@ def _play_on(lab: Lab, outcome: Outcome, seed: int, capture: Options | None, abo
     with lab.recording(outcome.folder, options=capture) as recording:
         try:
             _judge(outcome, lab)
+            recording.settle()  # an impaired link that is cleared lets delayed packets through at once
         finally:
             lab.link.end()
             about["impairment"] = lab.link.to_dict()

@@ -166,7 +166,7 @@ class Recording:
         for host in self.hosts:
             if self._resume in host.returned:
                 host.returned.remove(self._resume)
-        self._settle()
+        self.settle()
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             stopping = pool.map(SocketMonitor.stop, self.monitors)
             _each(pool, Capture.end, self.segments)
@@ -200,8 +200,8 @@ class Recording:
             )
         return self.traffic
 
-    def _settle(self) -> None:
-        """Waits for packets that have just entered the router; otherwise they would count as lost."""
+    def settle(self) -> None:
+        """Waits for packets that have just entered a router; otherwise they would count as lost."""
         until = time.time() + MAX_SETTLE
         try:
             while (time_left := _time_left(self.packets())) > 0 and time.time() < until:
