@@ -16,7 +16,7 @@ def run(lab):
         many_there = lab.server.run(f"yes 上海 | head -c {MANY} | sha256sum", check=True)
         failing = command(lab, "exit 7")
         complaint = command(lab, "ls /nowhere >/dev/null")
-        endless = command(lab, ENDLESS, "--timeout 1")
+        endless = command(lab, ENDLESS, "--timeout 0.5")
         left = lab.server.run("pgrep --full --exact 'sleep 86399'")
     return {
         "addresses": addresses.stdout,
