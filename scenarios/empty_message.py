@@ -2,7 +2,7 @@
 
 send(b"") on a TCP socket adds no byte to the stream. No packet leaves, and the peer has nothing to receive. A
 client sends each line that the user types and waits for the answer. As soon as the user only presses Enter,
-it waits for ever (here it gives up after a second), and the server waits as well, for the message.
+it waits for ever (here it gives up after half a second), and the server waits as well, for the message.
 
     client                         server
       │ ── "hello" ────────────────▶ │
@@ -26,14 +26,14 @@ with socket.create_server(("", 7018)) as listener:
 """
 BROKEN = """
 import socket
-with socket.create_connection(("server", 7018), timeout=1) as stream:
+with socket.create_connection(("server", 7018), timeout=0.5) as stream:
     for message in ("hello", "", "bye"):
         stream.sendall(message.encode())
         print(stream.recv(1024).decode(), flush=True)
 """
 FIXED = """
 import socket, sys
-with socket.create_connection(("server", 7018), timeout=1) as stream, stream.makefile("rb") as file:
+with socket.create_connection(("server", 7018), timeout=0.5) as stream, stream.makefile("rb") as file:
     for message in ("hello", "", "bye"):
         stream.sendall(message.encode() + b"\\n")
         answer = file.readline()

@@ -6,12 +6,12 @@ twice is executed once. A late or repeated answer is dropped. TCP does this for 
 messages.
 """
 
-REQUESTS = [f"request {number}" for number in range(40)]
+REQUESTS = [f"request {number}" for number in range(30)]
 SEND = "lab-udp send --mode request --port 9091 --timeout 60 --retry 0.03 --json server"
 
 
 def run(lab):
-    lab.link.set(loss=0.2, duplication=0.2, delay=0.01, reordering=0.2)
+    lab.link.set(loss=0.2, duplication=0.3, delay=0.01, reordering=0.2)
     with lab.server.start("lab-udp serve --mode request --port 9091 --json") as server:
         client = lab.client.run(SEND, stdin="\n".join(REQUESTS), timeout=90)
     lab.link.clear()
