@@ -3,7 +3,7 @@
 settimeout() limits a single call. A client that sends one byte now and then makes each recv() return in time
 and never completes its request. If there are as many such clients as the server has threads, nobody else is
 served (the attack of this name does this to web servers). The server below has two threads, and recv() may
-take 0.4 s:
+take 0.6 s:
 
     slow 1  ── x ─── x ─── x ─── x ─── x ───▶ thread 1: each recv() returns in time
     slow 2  ── x ─── x ─── x ─── x ─── x ───▶ thread 2: each recv() returns in time
@@ -23,7 +23,7 @@ BROKEN = f"""
 import concurrent.futures, socket, time
 def serve(connection):
     with connection:
-        connection.settimeout(0.4)
+        connection.settimeout(0.6)
         request = b""
         while not request.endswith(b"\\n"):
             if not (data := connection.recv(1024)):
@@ -35,7 +35,7 @@ FIXED = f"""
 import concurrent.futures, socket, time
 def serve(connection):
     with connection:
-        deadline = time.monotonic() + 0.4
+        deadline = time.monotonic() + 0.6
         request = b""
         while not request.endswith(b"\\n"):
             left = deadline - time.monotonic()
@@ -58,7 +58,7 @@ while True:
 """
 HONEST = """
 import socket
-with socket.create_connection(("server", 7025), timeout=1.2) as stream:
+with socket.create_connection(("server", 7025), timeout=1.4) as stream:
     stream.sendall(b"hello\\n")
     print(stream.makefile().readline().strip())
 """
