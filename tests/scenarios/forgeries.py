@@ -248,7 +248,7 @@ FORGERIES: dict[str, dict[str, tuple[Forge, str]]] = {
         ),
         "an answer came twice": (lambda r: r["answers"].append(r["answers"][-1]), 'record["answers"]'),
         "the link lost nothing": (put("lost", 0), 'record["lost"] > 0'),
-        "what was lost wasn't sent again": (put("sent", 60), 'record["sent"]'),
+        "what was lost wasn't sent again": (put("sent", 30), 'record["sent"]'),
         "one request was given up": (put("exit_codes.0", 4), 'record["exit_codes"]'),
     },
     "file-resume": {

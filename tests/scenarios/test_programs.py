@@ -190,7 +190,9 @@ PROGRAMS: dict[str, Played] = {
     ),
     "udp-mtu FIXED": Sender(),
     "udp-overrun FIXED": Sender(printed="sent 20\n", short={"settimeout(20)": "settimeout(0.3)"}),
-    "udp-refused FIXED": Sender(printed="sent 8\nTimeoutError\n", short={"settimeout(1)": "settimeout(0.3)"}),
+    "udp-refused FIXED": Sender(
+        printed="sent 8\nTimeoutError\n", short={"settimeout(0.5)": "settimeout(0.3)"}
+    ),
 }
 
 REASONS = {
