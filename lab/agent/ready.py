@@ -12,10 +12,9 @@ import ipaddress
 import struct
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-LISTEN = "0A"  # the state in /proc/net/tcp
+from lab.agent.listening import LISTEN, sockets
+
 INTERVAL = 0.03
 HTTP_TIMEOUT = 2.0  # seconds for one answer
 
@@ -46,21 +45,7 @@ def why_not(kind: str, port: int, path: str) -> str:
 
 def listening(port: int) -> set[str]:
     """The addresses on which a socket listens on this port."""
-    return {
-        address
-        for table in ("/proc/net/tcp", "/proc/net/tcp6")
-        for address, number in listeners(table)
-        if number == port
-    }
-
-
-def listeners(table: str) -> Iterator[tuple[str, int]]:
-    path = Path(table)
-    for line in path.read_text().splitlines()[1:] if path.exists() else ():
-        _, local, _, state, *_ = line.split()
-        address, _, port = local.partition(":")
-        if state == LISTEN:
-            yield decoded(address), int(port, 16)
+    return {decoded(address) for address, number, _ in sockets("tcp", LISTEN) if number == port}
 
 
 def decoded(address: str) -> str:

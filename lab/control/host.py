@@ -25,6 +25,7 @@ from lab.control.program import (
     Program,
     Result,
 )
+from lab.control.readiness import until_line, until_listening
 from lab.control.workload import Workload
 from lab.errors import EnvironmentFailure, Unsupported, UsageError
 from lab.evidence.events import Event, Observe
@@ -146,11 +147,14 @@ class Host(Faults):
 
     @contextmanager
     def start(
-        self, command: Command, *, announce: str = "listening on", timeout: float = START_TIMEOUT
+        self, command: Command, *, announce: str | None = None, timeout: float = START_TIMEOUT
     ) -> Iterator[Program]:
-        """Starts a program, waits for a line with ``announce`` in it, and stops it when the context ends.
+        """Starts a program, waits until it is ready, and stops it when the context ends.
 
-        With ``announce`` "" there is no wait. Raises CommandFailed, with the output, if it exits first.
+        It is ready when it has printed a line with ``announce`` in it. By default, that is "listening on",
+        and a program that has been listening for a moment without such a line is ready, too. With
+        ``announce`` "" there is no wait. Raises CommandFailed, with the output, if it exits first, and
+        CommandTimeout.
         """
         with self._started(command, announce, timeout, self._observe) as program:
             yield program
@@ -192,13 +196,13 @@ class Host(Faults):
 
     @contextmanager
     def _started(
-        self, command: Command, announce: str, timeout: float, observe: Observe
+        self, command: Command, announce: str | None, timeout: float, observe: Observe
     ) -> Iterator[Program]:
+        ready = until_listening(self.agent, timeout) if announce is None else until_line(announce, timeout)
         program = self._execute(command, timeout, observe)
         program.follow_in_background()
         try:
-            if announce:
-                program.wait_for_line(announce, timeout)
+            ready(program)
             yield program
         finally:
             program.stop()

@@ -78,7 +78,7 @@ class Machine(Host):
 
     @contextmanager
     def _started(
-        self, command: Command, announce: str, timeout: float, observe: Observe
+        self, command: Command, announce: str | None, timeout: float, observe: Observe
     ) -> Iterator[Program]:
         with ExitStack() as stack:
             try:

@@ -75,7 +75,7 @@ def test_a_program_that_ends_before_it_announces_shows_its_output(shared_lab):
 
 def test_a_silent_program_exceeds_the_deadline(shared_lab):
     with (
-        pytest.raises(CommandTimeout, match=r"didn't print 'listening on' within 0.3 s"),
+        pytest.raises(CommandTimeout, match=r"neither printed .* within 0.3 s"),
         shared_lab.server.start("exec sleep 4713", timeout=0.3),
     ):
         pytest.fail("it never announced itself")
