@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from lab.control.lab import Lab
     from lab.testing.isolation import LabTest
     from lab.testing.lab_session import LabSessions
+    from lab.testing.leftover_labs import LeftoverRemoval
 
 MARKS = pytest.StashKey[Marks]()  # in each test with a lab
 KIND = pytest.StashKey[LabKind]()  # the same
 MISTAKE = pytest.StashKey[str]()  # in a test of a worker: what is wrong with its markers
 SESSIONS: pytest.StashKey[LabSessions] = pytest.StashKey()  # in the configuration of the session
+LEFTOVERS: pytest.StashKey[LeftoverRemoval] = pytest.StashKey()  # the same
 LAB_TEST: pytest.StashKey[LabTest] = pytest.StashKey()  # in a test, once its lab is ready
 SECTION = "lab"  # of a report
 
@@ -98,16 +100,19 @@ def sessions(config: pytest.Config) -> LabSessions:
     """The labs of the session; none is up before it is needed."""
     if SESSIONS not in config.stash:
         from lab.testing.lab_session import LabSession, LabSessions
+        from lab.testing.leftover_labs import LeftoverRemoval
 
         settings, plain = config.stash[SETTINGS], plain_kind(config)
         worker: dict[str, str] = getattr(config, "workerinput", {})
         keep = f"kept{worker.get('workerid', '')}" if settings.keep else ""
-        config.stash[SESSIONS] = LabSessions(
-            lambda kind: LabSession(
-                kind, settings.lab or "" if kind == plain else "", keep, functools.partial(_show, config)
-            ),
-            plain,
-        )
+        config.stash[LEFTOVERS] = removal = LeftoverRemoval()
+
+        def session_of(kind: LabKind) -> LabSession:
+            running = settings.lab or "" if kind == plain else ""
+            show = functools.partial(_show, config)
+            return LabSession(kind, running, keep, before_start=removal.start, report=show)
+
+        config.stash[SESSIONS] = LabSessions(session_of, plain)
     return config.stash[SESSIONS]
 
 

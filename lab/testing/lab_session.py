@@ -14,7 +14,6 @@ from lab.engine.compose import Notice
 from lab.engine.lifecycle.project import LabProject
 from lab.errors import LabError
 from lab.testing.lab_kind import LabKind
-from lab.testing.leftover_labs import LeftoverRemoval
 
 PREFIX = "socketlab-test"  # of the names of labs that a session starts
 
@@ -24,15 +23,22 @@ class LabSession:
 
     ``running`` is the name of a lab that is up and stays up. Without it, the session starts a lab of this
     kind with free prefixes. ``keep`` is the end of the name of a lab that is to stay up after the session;
-    "" takes it down.
+    "" takes it down. ``before_start`` is called before a lab is started, and ``report`` with each notice.
     """
 
     def __init__(
-        self, kind: LabKind, running: str = "", keep: str = "", report: Callable[[str], None] = lambda _: None
+        self,
+        kind: LabKind,
+        running: str = "",
+        keep: str = "",
+        *,
+        before_start: Callable[[], None] = lambda: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._kind = kind
         self._running = running
         self._keep = keep
+        self._before_start = before_start
         self._report = report
         self._exit_stack = ExitStack()
         self._started: LabProject | None = None
@@ -100,6 +106,7 @@ class LabSession:
         return LabProject.of_file(self._kind.description, self.name, profile=self._kind.profile, environ={})
 
     def _start(self) -> LabProject:
+        self._before_start()
         project = self._described()
         if not self._keep:
             self._exit_stack.callback(self._take_down, project)
@@ -122,12 +129,8 @@ class LabSessions:
         self.plain = plain
         self._session_of = session_of
         self._by_kind: dict[LabKind, LabSession] = {}
-        self._leftovers: LeftoverRemoval | None = None
 
     def __getitem__(self, kind: LabKind) -> LabSession:
-        if self._leftovers is None:
-            self._leftovers = LeftoverRemoval()
-            self._leftovers.start()
         if kind not in self._by_kind:
             self._by_kind[kind] = self._session_of(kind)
         return self._by_kind[kind]
@@ -143,13 +146,6 @@ class LabSessions:
             for known, session in self._by_kind.items():
                 if kind in (None, known):
                     stack.callback(session.close)
-
-    def removed(self) -> list[str]:
-        """A line for each lab of another session that was removed: its process had been killed."""
-        if self._leftovers is None:
-            return []
-        self._leftovers.wait()
-        return self._leftovers.lines
 
     def release(self) -> None:
         """Lets others reserve the labs."""

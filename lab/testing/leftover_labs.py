@@ -18,14 +18,18 @@ class LeftoverRemoval:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._thread = threading.Thread(target=self._run, daemon=True, name="leftover labs")
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread.start()
+        """Starts it, the first time."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, daemon=True, name="leftover labs")
+            self._thread.start()
 
     def wait(self) -> None:
         """Waits until it has finished, or JOIN_TIMEOUT seconds."""
-        self._thread.join(JOIN_TIMEOUT)
+        if self._thread is not None:
+            self._thread.join(JOIN_TIMEOUT)
 
     def _run(self) -> None:
         with suppress(EnvironmentFailure), Engine() as engine:

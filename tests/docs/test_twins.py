@@ -14,6 +14,7 @@ PAGES = [
     "docs/topologies",
     "docs/install",
     "docs/commands",
+    "docs/testing",
 ]
 FENCED = re.compile(r"^```\w*\n.*?^```$", re.MULTILINE | re.DOTALL)
 

@@ -174,7 +174,17 @@ def test_a_test_whose_lab_lacks_something_can_be_skipped(pytester, on_lab):
     result.stdout.fnmatch_lines(["SKIPPED*unsupported: no netem here"])
 
 
-@pytest.mark.parametrize("words", [(), ("--lab", "nowhere")])
+@pytest.mark.lab
+@pytest.mark.parametrize("need", ["netem", "nfqueue"])
+def test_a_need_that_is_not_met_fails_with_the_reason(pytester, on_lab, shared_lab, need):
+    pytester.makepyfile(f"import pytest\n@pytest.mark.needs({need!r})\ndef test_it(lab): pass")
+    result = on_lab()
+    met = bool(shared_lab.link.show().can[need])
+    result.assert_outcomes(passed=met, errors=not met)
+    assert (f"unsupported: the kernel of router has no {need}" in result.stdout.str()) == (not met)
+
+
+@pytest.mark.parametrize("words", [(), ("--lab", "nowhere")], ids=["own", "given"])
 def test_without_an_engine_each_test_has_one_clear_error(pytester, apart, monkeypatch, words):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     pytester.makepyfile("def test_one(lab): pass\ndef test_two(lab): pass")

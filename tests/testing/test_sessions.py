@@ -58,6 +58,10 @@ def test_it(lab, record_property, request, n):
     record_property("seen", f"{request.config.workerinput['workerid']} {lab.title} {lab.random.random()}")
     lab.alone.run("sleep 0.5", check=True)
 
+@pytest.mark.needs("netem")
+def test_without_a_router(lab):
+    pass
+
 def test_fails(lab):
     assert lab.alone.run("echo hello; false").ok
 """
@@ -133,12 +137,13 @@ def test_labs_of_other_kinds_are_up_one_at_a_time(lab_topology, pytester, sessio
 def test_each_worker_has_a_lab_and_all_have_the_same_seed(pytester, apart):
     (pytester.path / "lab.toml").write_text(ONE_HOST)
     pytester.makepyfile(test_it=ON_WORKERS)
-    apart("-n", "2", "--junitxml", "junit.xml").assert_outcomes(passed=4, failed=1)
+    apart("-n", "2", "--junitxml", "junit.xml").assert_outcomes(passed=4, failed=1, errors=1)
     text = (pytester.path / "junit.xml").read_text()
     seen = {tuple(part.split('"')[0].split()) for part in text.split('name="seen" value="')[1:]}
     assert len({worker for worker, _, _ in seen}) == 2
     assert len({title for _, title, _ in seen}) == 2
     assert len({number for _, _, number in seen}) == 1
+    assert "unsupported: this lab has no router, so it has no netem" in text
     assert 'name="lab_trace.html" value="lab-artifacts/test_it.py-test_fails/trace.html"' in text
     assert (pytester.path / "lab-artifacts/test_it.py-test_fails/output/alone.txt").read_text() == "hello\n"
     assert not [title for _, title, _ in seen if resources_of(title)]
