@@ -104,7 +104,22 @@ def test_list_can_show_the_pitfalls_alone(lab_cli):
     assert "tcp-hello" not in shown
 
 
-@pytest.mark.parametrize("words", [["up"], ["down"], ["status"], ["run", "tcp-hello"], ["shell"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["up"],
+        ["down"],
+        ["status", "--json"],
+        ["run", "tcp-hello"],
+        ["shell"],
+        ["exec", "client", "true"],
+        ["cp", "client:x", "."],
+        ["forward", "client:80"],
+        ["link", "show"],
+        ["capture", "client"],
+    ],
+    ids=" ".join,
+)
 def test_without_an_engine_each_command_reports_it_and_exits_with_3(words):
     """In a process of its own: the Docker SDK doesn't close a socket that failed to connect."""
     done = subprocess.run(

@@ -74,6 +74,19 @@ def test_the_help_of_every_command_has_an_example(chinese, words):
     assert any(shown.strip().startswith(line) for shown in chinese[words].splitlines())
 
 
+def options(words):
+    command = get_command(app)
+    for word in words:
+        command = command.commands[word]
+        command = command.loaded() if hasattr(command, "loaded") else command
+    return {name for param in command.params for name in param.opts}
+
+
+@pytest.mark.parametrize("words", [words for words in ALL if "--project" in options(words)], ids=" ".join)
+def test_every_command_that_takes_the_name_of_a_lab_takes_its_description(words):
+    assert {"-p", "--file", "-f"} <= options(words)
+
+
 def help_texts(shown):
     """The texts of options, arguments and commands: the last column of each row of a panel."""
     rows = [line.strip("│ ").rstrip() for line in shown.splitlines() if line.startswith("│")]

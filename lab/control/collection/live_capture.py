@@ -29,14 +29,19 @@ class Live:
         self._expression = expression
         self._limit = count
         self.count = 0  # packets so far
+        self._unread = False  # nobody reads the output any more
 
     def as_text(self, out: IO[str]) -> None:
-        """Writes tcpdump's line for each packet, until it is interrupted. Raises KeyboardInterrupt."""
+        """Writes tcpdump's line for each packet, until it is interrupted.
+
+        Raises KeyboardInterrupt, and BrokenPipeError if nobody reads the lines.
+        """
         lines = LineSplitter(lambda line: self._show(line, out))
 
         def show(data: bytes) -> None:
-            lines.feed(data)
-            out.flush()
+            with self._ended_by_the_reader():
+                lines.feed(data)
+                out.flush()
 
         self._run(self._host.helper(self._command("-l"), show))
 
@@ -47,17 +52,26 @@ class Live:
         out.write(printable(line) + "\n")
 
     def into(self, file: IO[bytes]) -> None:
-        """Writes whole packets as pcapng, until it is interrupted. Raises KeyboardInterrupt."""
+        """Writes whole packets as pcapng, until it is interrupted. Raises like ``as_text``."""
         stream, writer = PcapStream(), Writer(file, self._address)
         file.flush()
 
         def keep(data: bytes) -> None:
-            for frame in stream.feed(data):
-                writer.write(frame)
-            self.count = stream.count
-            file.flush()
+            with self._ended_by_the_reader():
+                for frame in stream.feed(data):
+                    writer.write(frame)
+                self.count = stream.count
+                file.flush()
 
         self._run(self._host.helper(self._command("-w -"), keep))
+
+    @contextmanager
+    def _ended_by_the_reader(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self._unread = True
+            raise  # ends tcpdump
 
     def _command(self, output: str) -> str:
         limit = f" -c {self._limit}" if self._limit else ""
@@ -73,6 +87,8 @@ class Live:
             )
             print(text.in_language(from_environment()), file=sys.stderr)
             process.wait_for_end()
+            if self._unread:
+                raise BrokenPipeError
             if not self._limit or self.count < self._limit:
                 raise EnvironmentFailure(
                     message(
