@@ -10,6 +10,7 @@ import typer
 
 from lab import __version__
 from lab.cli.commands import App
+from lab.cli.leftovers import report_leftovers
 from lab.locale import _, translate_libraries
 
 app = App(
@@ -159,6 +160,17 @@ app.deferred(
     examples=["lab init my-project"],
 )
 app.deferred(
+    "gc",
+    "lab.cli.labs.gc:gc",
+    help=_(
+        "Remove the labs that a killed session or command has left behind.\n\n"
+        "A pytest session, `lab run` and the start of `lab up` own their lab. If such a process is killed,"
+        " the next command that uses the engine removes its lab, and so does this one. The labs of running"
+        " processes stay, and those that `lab up` has started."
+    ),
+    examples=["lab gc --dry-run"],
+)
+app.deferred(
     "inventory",
     "lab.cli.labs.inventory:app",
     help=_("Real machines in place of the lab's containers (docs/machines.md)."),
@@ -199,7 +211,10 @@ def main() -> NoReturn:
     translate_libraries()
     if os.environ.get("NO_COLOR"):  # Rich alone would still write bold text and move the cursor
         os.environ.setdefault("TTY_COMPATIBLE", "0")
-    app(prog_name="lab")
+    try:
+        app(prog_name="lab")
+    finally:
+        report_leftovers()
     sys.exit(0)
 
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from lab.cli import completion
+from lab.cli.leftovers import remove_leftovers
 from lab.engine.compose import Notice, Report, silent
 from lab.errors import UsageError
 from lab.locale import LANGUAGES, _, from_environment, known, message
@@ -125,10 +126,12 @@ def language_of(lang: str | None) -> str:
 
 
 def lab_name(project: str | None, file: str | None = None) -> str:
-    """The name of the lab that a command is about. Raises UsageError."""
+    """The name of the lab that a command is about. Leftovers are removed meanwhile. Raises UsageError."""
     from lab.engine import topologies  # not at the top: `lab --help` and completion don't need it
 
-    return topologies.chosen_name(topologies.find(file), project, os.environ)
+    name = topologies.chosen_name(topologies.find(file), project, os.environ)
+    remove_leftovers(besides=name)
+    return name
 
 
 def described_lab(

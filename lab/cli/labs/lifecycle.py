@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from lab.cli.errors import errors_in_one_line
+from lab.cli.leftovers import remove_leftovers
 from lab.cli.options import (
     AsJson,
     File,
@@ -42,6 +43,7 @@ def up(
     with errors_in_one_line():
         with progress(stderr, _("starting the lab"), quiet=quiet) as report:
             lab = described_lab(project, prefix, profile, file)
+            remove_leftovers(besides=lab.project)
             with Logins(lab.project) as logins:
                 started = lab.up(report=report, observer=logins)
                 logins.wait()

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from lab.cli import completion
 from lab.cli.errors import errors_in_one_line
+from lab.cli.leftovers import remove_leftovers
 from lab.cli.options import (
     AsJson,
     File,
@@ -108,6 +109,7 @@ def run(
                 machines = stack.enter_context(from_inventory(inventory))
                 lab_for: LabFor = lambda _: machines.observed_by  # noqa: E731
             else:
+                remove_leftovers()
                 wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
                 labs = ScenarioLabs(
                     # A lab that is up stays as it is, even if the scenarios require another profile.

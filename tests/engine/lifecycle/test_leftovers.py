@@ -1,6 +1,7 @@
 """Leftovers: found in any state, removed by the label of their owner, and nothing else."""
 
 import os
+import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,14 @@ from lab.engine.resources import Resource, of_label
 PROJECT = f"socketlab-left-{os.getpid()}"
 
 
-@pytest.fixture(scope="module")
-def gone():
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    """A machine of its own: the lab commands of other tests must not remove these leftovers."""
+    monkeypatch.setattr(socket, "gethostname", lambda: f"{PROJECT}.test")
+
+
+@pytest.fixture
+def gone(machine):
     """The label of a process that has ended."""
     process = subprocess.Popen(["sleep", "60"])
     process.kill()
