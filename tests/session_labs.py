@@ -35,8 +35,14 @@ def pytest_collect_file(file_path, parent):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """The session has reserved its labs for tests with the fixture `lab`; others reserve them themselves."""
-    if hooks.SESSIONS in item.config.stash and not marks.uses_lab(item):
+    if hooks.SESSIONS in item.config.stash and not _has_the_fixture(item):
         hooks.sessions(item.config).release()
+
+
+def _has_the_fixture(item):
+    """Whether the test has the plugin's fixture, and not one of the same name."""
+    definitions = getattr(item, "fixturenames", ()) and item._fixtureinfo.name2fixturedefs.get(marks.FIXTURE)
+    return bool(definitions) and definitions[-1].func.__module__ == "lab.testing.plugin"
 
 
 @pytest.fixture(scope="session")

@@ -15,16 +15,11 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture
-def seen():
-    return []
-
-
-@pytest.fixture
-def lab(lab_topology, seen):
-    with from_engine(lab_topology.project, seen.append) as lab:
-        lab.connect()
-        yield lab
-        lab.restore()
+def seen(lab):
+    """The events of the test."""
+    events = []
+    with lab.observed_by(events.append):
+        yield events
 
 
 def faults(seen):
