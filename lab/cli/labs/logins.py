@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from lab.engine.lifecycle.startup import StartObserver
 
 if TYPE_CHECKING:  # imported while Compose runs
-    from lab.control.lab import Lab
+    from lab.engine.docker_transport import DockerTransport
+    from lab.topology.node import Node
+
+    Nodes = tuple[DockerTransport, dict[str, Node]]
 
 WORKERS = 16  # logins at the same time
 
@@ -23,7 +26,7 @@ class Logins(StartObserver):
         self._project = project
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="login")
         self._opened = ExitStack()
-        self._lab: Future[Lab] | None = None
+        self._nodes: Future[Nodes] | None = None
         self._logins: dict[str, Future[None]] = {}
 
     def __enter__(self) -> Logins:
@@ -39,26 +42,29 @@ class Logins(StartObserver):
         self._pool.submit(_import_transport)
 
     def nodes_up(self, names: Collection[str]) -> None:
-        if self._lab is None:
-            self._lab = self._pool.submit(self._open)
+        if self._nodes is None:
+            self._nodes = self._pool.submit(self._find_nodes)
         for name in names:
             if name not in self._logins:
-                self._logins[name] = self._pool.submit(self._login, self._lab, name)
+                self._logins[name] = self._pool.submit(_login, self._nodes, name)
 
     def wait(self) -> None:
         """Returns when all nodes have accepted a login. Raises EnvironmentFailure."""
         for login in self._logins.values():
             login.result()
 
-    def _open(self) -> Lab:
-        from lab.control.transport import from_engine
+    def _find_nodes(self) -> Nodes:
+        from lab.engine.client import Engine
+        from lab.engine.docker_transport import DockerTransport
 
-        return self._opened.enter_context(from_engine(self._project))
+        transport = DockerTransport(self._opened.enter_context(Engine()), self._project)
+        return transport, {node.name: node for node in transport.nodes()}
 
-    def _login(self, lab: Future[Lab], name: str) -> None:
-        lab.result()[name].connect()
+
+def _login(nodes: Future[Nodes], name: str) -> None:
+    transport, by_name = nodes.result()
+    transport.dial(by_name[name]).close()
 
 
 def _import_transport() -> None:
-    import lab.control.transport
     import lab.engine.docker_transport  # noqa: F401
