@@ -45,6 +45,17 @@ app.deferred(
     examples=["lab down", "lab down -p second"],
 )
 app.deferred(
+    "reset",
+    "lab.cli.labs.reset:reset",
+    help=_(
+        "Return all nodes to the state in which they came up, and show the differences.\n\n"
+        "All processes on them are killed, those of `lab shell` included. A node that can't be reset is"
+        " replaced. So is a container of yours, unless its description says [bold]reset = 'keep'[/].\n\n"
+        "lab reset\n"
+        "lab reset --json"
+    ),
+)
+app.deferred(
     "status",
     "lab.cli.labs.status:status",
     help=_("Show the state and the addresses of each node. Exits with code 3 unless all nodes are up."),

@@ -73,6 +73,11 @@ class NodeReset:
     seconds: float = 0.0
 
     @property
+    def came_up(self) -> bool:
+        """True if it has come up during the reset."""
+        return self.replaced or any(finding.kind == "power" for finding in self.findings)
+
+    @property
     def is_clean(self) -> bool:
         """True if nothing differed."""
         return not (self.findings or self.workload_replaced)
@@ -117,6 +122,8 @@ def reset(hosts: Sequence[Host], *, skip: Sequence[str] = ()) -> ResetReport:
     started = time.monotonic()
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         nodes = tuple(pool.map(lambda host: _NodeResetter(host, skip).run(), hosts))
+        if any(node.came_up for node in nodes):  # its first packets have left traces on all nodes
+            list(pool.map(lambda host: _NodeResetter(host, skip).run_again(), hosts))
     return ResetReport(nodes, time.monotonic() - started)
 
 
@@ -142,6 +149,14 @@ class _NodeResetter:
         self._host.was_used = False
         self._report.seconds = time.monotonic() - started
         return self._report
+
+    def run_again(self) -> None:
+        """Resets a node that was just reset or replaced. Raises EnvironmentFailure if it can't be."""
+        self._reset_by_agent()
+        if left := [finding for finding in self._report.findings if not finding.undone]:
+            raise EnvironmentFailure(
+                message("{host} can't be reset: {reason}", host=self._host.title, reason=left[0].text)
+            )
 
     def _restore_power(self) -> None:
         if self._host.power.restore():
@@ -175,6 +190,7 @@ class _NodeResetter:
                 is_last = attempt == ATTEMPTS - 1
                 self._found("agent", [str(error)], undone=not is_last)
                 self._host.agent.abandon()
+                self._restore_power()  # a node ends with its sshd
                 if attempt == ATTEMPTS - 2:
                     self._host.disconnect()
         return None

@@ -76,6 +76,9 @@ class ContainerPower:
     def restore(self) -> bool:
         """Brings back a node that was left off or paused. Returns True if it was."""
         states = [_state(container) for container in self._containers()]
+        starting = states[0].status == "running" and states[0].health == "starting"
+        if starting:  # it was restarted
+            _wait_until_healthy(self._node, BOOT_TIMEOUT)
         off, paused = not states[0].running, any(state.status == "paused" for state in states)
         interrupted = any(state.started < states[0].started for state in states)  # between the two starts
         if off:
@@ -83,7 +86,7 @@ class ContainerPower:
         elif interrupted:
             self._start_workload()
         self.resume()
-        return off or paused or interrupted
+        return off or paused or interrupted or starting
 
     def unexpected_files(self, places: Collection[str]) -> list[str]:
         """The files of the node's container outside of ``places`` that have changed since it was created.

@@ -64,6 +64,7 @@ class Workload:
     command: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Ready | None = None
+    is_kept: bool = False  # a reset of the lab doesn't replace the container
 
 
 @dataclass(frozen=True)

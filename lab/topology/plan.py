@@ -101,6 +101,7 @@ def _host(host: Host, interfaces: tuple[Interface, ...], routes: tuple[Route, ..
         routes=routes,
         workload=workload_service(host.name) if workload else "",
         ready=workload.ready if workload else None,
+        keeps_workload=workload.is_kept if workload else False,
     )
 
 

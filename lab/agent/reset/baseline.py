@@ -58,10 +58,10 @@ def _of_this_start() -> dict[str, Any]:
 def _processes() -> list[list[Any]]:
     """The first process, and those that it has started: the entrypoint, which becomes sshd, and its children.
 
-    Not boot itself and sudo; nor a health check, which the engine has started.
+    Not boot itself and sudo, which run as root; nor a health check, which the engine has started.
     """
     found = processes.processes()
-    own = {1, *processes.descendants(found, 1)} - {os.getpid(), os.getppid()}
+    own = {1, *processes.descendants(found, 1)}
     kept = [each for each in found.values() if each.pid in own and each.uid != 0]
     return [[each.pid, each.started, each.name, processes.fingerprint(each.pid)] for each in kept]
 

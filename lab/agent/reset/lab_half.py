@@ -89,8 +89,13 @@ def _baseline() -> Mapping[str, Any]:
 
 def kill(state: Mapping[str, Any], helpers: Collection[int]) -> dict[Identity, str]:
     """Kills the processes of this uid that don't belong here. Returns their descriptions."""
+    are_many = processes.number_of_processes() > processes.MANY
+    if are_many:  # to look at thousands while they run would take long
+        processes.stop_all()
     spared = spared_processes(state, helpers)
-    before = processes.processes() if processes.number_of_processes() <= processes.MANY else {}
+    if are_many:
+        processes.continue_all(spared)
+    before = {} if are_many else processes.processes()
     named = {each.identity: processes.described(each) for each in before.values()}
     killed = processes.kill_others(spared, os.getuid())
     left = [each.identity for each in killed if _is_alive(each)]

@@ -19,7 +19,8 @@ from lab.sockets.netlink.tcp_metrics import TcpMetrics
 Saved: TypeAlias = Mapping[str, Sequence[str]]  # by kind: the dumped messages, in hexadecimal
 
 TOPOLOGY = Path("/usr/lib/socketlab/topology.json")
-ROUNDS = 6  # of comparing and restoring: one change can cause others
+SETTLE_TIMEOUT = 0.5  # seconds: one change causes others, and the kernel makes some of them later
+PAUSE = 0.002  # seconds between two comparisons
 CABLE_TIMEOUT = 5.0  # seconds until a link that was down carries packets again
 TENTATIVE = 0x40  # IFA_F_TENTATIVE: duplicate address detection isn't over
 
@@ -43,20 +44,21 @@ def reset(saved: Saved) -> list[Finding]:
         known = {kind: _by_key(kind, [bytes.fromhex(each) for each in saved[kind.name]]) for kind in KINDS}
         differences: dict[Kind, list[str]] = {}
         plugged = [each for kind in KINDS for each in _restored(kernel, kind, known[kind], differences)]
-        for _ in range(ROUNDS):
-            again: dict[Kind, list[str]] = {}
-            if not differences:
-                break
+        until, left = time.monotonic() + SETTLE_TIMEOUT, differences
+        while left:
+            left = {}
             for kind in KINDS:
-                plugged += _restored(kernel, kind, known[kind], again)
-            if not again:
-                break
-        else:
-            return [each for kind, names in again.items() for each in finding(kind.name, names, undone=False)]
+                plugged += _restored(kernel, kind, known[kind], left)
+            if left and time.monotonic() > until:
+                return _findings(left, undone=False)
+            time.sleep(PAUSE if left else 0)
         if plugged:
             _wait_for_carrier(kernel, plugged)
-        found = [each for kind, names in differences.items() for each in finding(kind.name, names)]
-        return found + _forget(kernel)
+        return _findings(differences) + _forget(kernel)
+
+
+def _findings(differences: Mapping[Kind, Sequence[str]], *, undone: bool = True) -> list[Finding]:
+    return [each for kind, names in differences.items() for each in finding(kind.name, names, undone=undone)]
 
 
 def _by_key(kind: Kind, bodies: Sequence[bytes]) -> dict[Key, bytes]:

@@ -93,8 +93,6 @@ def kill_others(spared: Collection[Identity], uid: int) -> list[Process]:
     processes of the uid at once, and no process can fork while a signal is pending.
     """
     killed: dict[Identity, Process] = {}
-    if number_of_processes() > MANY:
-        _stop_all(spared)
     until = time.monotonic() + TIMEOUT
     while True:
         others = [each for each in processes().values() if each.uid == uid and each.identity not in spared]
@@ -102,7 +100,8 @@ def kill_others(spared: Collection[Identity], uid: int) -> list[Process]:
             return list(killed.values())
         new = [each for each in others if each.identity not in killed]
         if new:
-            _stop_all(spared)
+            stop_all()
+            continue_all(spared)
             for each in others:
                 send_signal(each, signal.SIGKILL)
         killed |= {each.identity: each for each in new}
@@ -138,10 +137,14 @@ def number_of_processes(folder: Path = Path("/sys/fs/cgroup")) -> int:
     return 0
 
 
-def _stop_all(spared: Iterable[Identity]) -> None:
-    """Stops all processes of our own uid; the spared ones go on at once."""
+def stop_all() -> None:
+    """Stops all processes of our own uid except this one."""
     with suppress(ProcessLookupError, PermissionError):
         os.kill(-1, signal.SIGSTOP)
+
+
+def continue_all(spared: Iterable[Identity]) -> None:
+    """Lets these processes go on."""
     for pid, started in spared:
         with suppress(OSError):
             if process(pid).started == started:

@@ -41,8 +41,8 @@ def reset(request: JsonObject) -> JsonObject:
     skip = request.get("skip", [])
     steps: Mapping[str, Any] = {
         "socket": lambda: sockets.reset(shared=request.get("shared") is True),
-        "filter": lambda: filter.reset(state["filter"]),
         "network": lambda: network.reset(state["network"]),
+        "filter": lambda: filter.reset(state["filter"]),  # boot needs the addresses
         "sysctl": lambda: settings.reset(state["settings"]),
         "file": lambda: [*_configured(state["configured"]), *_files_of_root()],
         "link": _links,

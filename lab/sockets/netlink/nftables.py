@@ -26,6 +26,7 @@ _VOLATILE = {
     GETFLOWTABLE: {4, 5},
 }
 _TABLE_NAME, _SET_TABLE, _SET_NAME = 1, 1, 2
+_ELEMENTS = 3
 _RULE_EXPRESSIONS, _EXPRESSION_NAME = 4, 1
 
 
@@ -84,7 +85,9 @@ def _comparable(kind: int, found: list[tuple[int, bytes]], volatile: set[int]) -
 
 
 def _plain(kind: int, attribute: int, value: bytes) -> object:
-    """The value; that of a rule's expressions without the counts of its counters."""
+    """The value; that of a rule's expressions without the counts of its counters; elements in order."""
+    if kind == GETSETELEM and attribute == _ELEMENTS:
+        return sorted(element.hex() for _, element in attributes(value))
     if kind != GETRULE or attribute != _RULE_EXPRESSIONS:
         return value.hex()
     expressions = [attributes(element) for _, element in attributes(value)]

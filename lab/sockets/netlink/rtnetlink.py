@@ -134,6 +134,8 @@ class RouteSocket(Netlink):
         self.request(kind.new, body, CREATE)
 
     def delete(self, kind: Kind, body: bytes) -> None:
+        if kind is LINK:  # the other attributes of a dumped link aren't accepted
+            body = _link.pack(0, 0, link_index(body), 0, 0)
         self.request(kind.delete, body)
 
     def forget_neighbour(self, body: bytes) -> None:

@@ -109,10 +109,11 @@ class Builder:
             values.get("command"),
             values.get("environment", {}),
             values.get("ready"),
+            values.get("reset", False),
         )
         if workload.image or workload.build or workload.service:
             return workload
-        for key in ("command", "ready"):
+        for key in ("command", "ready", "reset"):
             if key in values:
                 self._mistake(
                     ("hosts", name, key),

@@ -19,6 +19,7 @@ from lab.topology.reading.values import (
     one_or_more,
     profile,
     ready,
+    reset,
     table,
     text,
 )
@@ -49,6 +50,7 @@ HOST: Keys = {
     "environment": environment,
     "mounts": one_or_more(mount),
     "ready": ready,
+    "reset": reset,
     "profile": profile,
     "base": text,
 }

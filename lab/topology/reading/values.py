@@ -178,6 +178,13 @@ def ready(value: object) -> Ready:
     raise Wrong(message("{value!r} is not a readiness condition", value=value), _READY)
 
 
+def reset(value: object) -> bool:
+    """What a reset does with the container: "keep" (True) or "replace"."""
+    if value not in ("keep", "replace"):
+        raise Wrong(message("{value!r} is unknown", value=value), message('use "keep" or "replace"'))
+    return value == "keep"
+
+
 def port(digits: str) -> int:
     """A port in decimal digits."""
     if not digits.isascii() or not digits.isdecimal() or not 1 <= int(digits[:6]) <= 65535:
