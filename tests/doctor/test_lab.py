@@ -88,15 +88,15 @@ def test_a_registry_has_the_base_image():
 
 
 def test_a_lab_whose_owner_was_killed():
-    """A network of a lab, with the owner that was killed: a start leaves that, too."""
-    code = "from lab.engine.lifecycle.owner import Owner; print(Owner.current())"
-    owner = sh(sys.executable, "-c", code)
-    labels = [f"com.docker.compose.project={NAME}-left", f"socketlab.owner={owner}", "socketlab.lab=left"]
-    sh("docker", "network", "create", *(f"--label={label}" for label in labels), f"{NAME}-left")
+    """The owner has a process ID namespace of its own: no other command removes the lab meanwhile."""
+    owner = f"{sys.executable} -c 'from lab.engine.lifecycle.owner import Owner; print(Owner.current())'"
+    labels = f"--label com.docker.compose.project={NAME}-left --label socketlab.lab=left"
+    create = f"docker network create {labels} --label socketlab.owner=$({owner}) {NAME}-left >/dev/null"
     try:
-        level, text, remedy = doctor().only("leftovers")
+        found = doctor(before=create, unshare=["--pid", "--fork", "--mount-proc"])
     finally:
         subprocess.run(["docker", "network", "rm", f"{NAME}-left"], capture_output=True)
+    level, text, remedy = found.only("leftovers")
     assert level == "notice"
     assert f"{NAME}-left" in text
     assert "lab gc" in remedy
