@@ -19,15 +19,15 @@ from lab.testing.options import SETTINGS, shown
 
 if TYPE_CHECKING:
     from lab.control.lab import Lab
+    from lab.engine.lifecycle.background_removal import BackgroundRemoval
     from lab.testing.isolation import LabTest
     from lab.testing.lab_session import LabSessions
-    from lab.testing.leftover_labs import LeftoverRemoval
 
 MARKS = pytest.StashKey[Marks]()  # in each test with a lab
 KIND = pytest.StashKey[LabKind]()  # the same
 MISTAKE = pytest.StashKey[str]()  # in a test of a worker: what is wrong with its markers
 SESSIONS: pytest.StashKey[LabSessions] = pytest.StashKey()  # in the configuration of the session
-LEFTOVERS: pytest.StashKey[LeftoverRemoval] = pytest.StashKey()  # the same
+LEFTOVERS: pytest.StashKey[BackgroundRemoval] = pytest.StashKey()  # the same
 LAB_TEST: pytest.StashKey[LabTest] = pytest.StashKey()  # in a test, once its lab is ready
 SECTION = "lab"  # of a report
 
@@ -100,20 +100,26 @@ def sessions(config: pytest.Config) -> LabSessions:
     """The labs of the session; none is up before it is needed."""
     if SESSIONS not in config.stash:
         from lab.testing.lab_session import LabSession, LabSessions
-        from lab.testing.leftover_labs import LeftoverRemoval
 
         settings, plain = config.stash[SETTINGS], plain_kind(config)
         worker: dict[str, str] = getattr(config, "workerinput", {})
         keep = f"kept{worker.get('workerid', '')}" if settings.keep else ""
-        config.stash[LEFTOVERS] = removal = LeftoverRemoval()
 
         def session_of(kind: LabKind) -> LabSession:
             running = settings.lab or "" if kind == plain else ""
-            show = functools.partial(_show, config)
-            return LabSession(kind, running, keep, before_start=removal.start, report=show)
+            before_start, show = (functools.partial(act, config) for act in (_remove_leftovers, _show))
+            return LabSession(kind, running, keep, before_start=before_start, report=show)
 
         config.stash[SESSIONS] = LabSessions(session_of, plain)
     return config.stash[SESSIONS]
+
+
+def _remove_leftovers(config: pytest.Config) -> None:
+    """Removes the labs of sessions that were killed, in a thread while this session starts its first lab."""
+    from lab.engine.lifecycle.background_removal import BackgroundRemoval
+
+    if LEFTOVERS not in config.stash:
+        config.stash[LEFTOVERS] = BackgroundRemoval()
 
 
 def _show(config: pytest.Config, line: str) -> None:
@@ -247,6 +253,9 @@ def close(config: pytest.Config) -> None:
         found.close()
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
+    for left in config.stash[LEFTOVERS].finish() if LEFTOVERS in config.stash else ():
+        text = _("removed the lab {name}: its process {pid} has ended")
+        print(f"lab: {text.format(name=left.project, pid=left.pid)}", file=sys.stderr)
     for name in kept:
         print(
             _("the lab {name} stays up; `lab down -p {name}` removes it").format(name=name), file=sys.stderr
