@@ -74,8 +74,12 @@ class NodeReset:
 
     @property
     def came_up(self) -> bool:
-        """True if it has come up during the reset."""
-        return self.replaced or any(finding.kind == "power" for finding in self.findings)
+        """True if it, or the container on it, has come up during the reset."""
+        return (
+            self.replaced
+            or self.workload_replaced
+            or any(finding.kind == "power" for finding in self.findings)
+        )
 
     @property
     def is_clean(self) -> bool:

@@ -5,6 +5,7 @@ The engine reports them as events. Those of the past are lost, so a log begins w
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import suppress
 from typing import Any
@@ -13,7 +14,7 @@ from docker.errors import DockerException
 
 from lab.engine.client import PROJECT_LABEL, Engine, sdk_call
 
-ACTIONS = ("exec_create", "extract-to-dir", "update", "rename")
+ACTIONS = ("exec_create", "extract-to-dir", "update")
 HEALTH = "/usr/lib/socketlab/health"
 LAB_USERS = ("", "lab", "1000")  # "": that of the image
 
@@ -27,8 +28,13 @@ class ExecLog:
         self._touched: set[str] = set()  # ids of containers in which somebody ran something
         self._as_root: set[str] = set()
         self._broken = False
-        filters = {"label": f"{PROJECT_LABEL}={project}", "event": list(ACTIONS)}
-        self._stream: Any = sdk_call(self._api.events, decode=True, filters=filters)
+        filters = {"label": [f"{PROJECT_LABEL}={project}"], "event": list(ACTIONS)}
+        # Not api.events(): its requests end when nothing happens for API_TIMEOUT.
+        api: Any = self._api
+        query = {"params": {"filters": json.dumps(filters)}, "stream": True, "timeout": None}
+        self._response = sdk_call(api.get, f"{api.base_url}/v{api.api_version}/events", **query)
+        sdk_call(api._raise_for_status, self._response)
+        self._stream = api._stream_helper(self._response, decode=True)
         self._thread = threading.Thread(target=self._follow, daemon=True, name=f"events of {project}")
         self._thread.start()
 
@@ -47,7 +53,7 @@ class ExecLog:
 
     def close(self) -> None:
         with suppress(DockerException, OSError):
-            self._stream.close()
+            self._response.close()
 
     def _follow(self) -> None:
         try:
