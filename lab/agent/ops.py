@@ -18,7 +18,7 @@ from lab.agent.lines import USAGE, Refused
 
 LAB_OPS = {
     "clock": "lab.agent.clock:clock",
-    "listening": "lab.agent.listening:listening",
+    "listening": "lab.agent.sockets.listening:listening",
     "watch": "lab.agent.sockets.poller:watch",
     "poll": "lab.agent.sockets.poller:poll",
     "unwatch": "lab.agent.sockets.poller:unwatch",

@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 
-from lab.agent.listening import LISTEN, sockets
+from lab.agent.sockets.listening import LISTEN, sockets
 
 INTERVAL = 0.03
 HTTP_TIMEOUT = 2.0  # seconds for one answer

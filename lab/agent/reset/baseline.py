@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lab.agent.reset import files, filter, network, processes, settings
+from lab.agent.reset import files, processes
+from lab.agent.reset.kernel import network, packet_filter, settings
 
 USER = "lab"
 FILE = Path("/run/socketlab/baseline")  # only root can write it
@@ -49,7 +50,7 @@ def _of_this_start() -> dict[str, Any]:
     return {
         "processes": _processes(),
         "network": network.save(),
-        "filter": filter.save(),
+        "filter": packet_filter.save(),
         "settings": settings.save(),
         "configured": {path: files.described(path, os.lstat(path)) for path in CONFIGURED},
     }

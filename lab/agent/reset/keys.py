@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lab.agent.lines import JsonObject
-from lab.agent.reset import files
+from lab.agent.reset import removal
 from lab.agent.reset.findings import Finding, finding
 
 Kept: TypeAlias = dict[str, list[int | str]]  # by name: mode and content
@@ -63,7 +63,7 @@ def reset(kept: Kept, folder: Path = FOLDER) -> list[Finding]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for path in folder.iterdir():
             if path.name not in SHARED and not path.name.startswith(OF_ALL) or path.is_dir():
-                files.remove(str(path))
+                removal.remove(str(path))
                 wrong.append(str(path))
         wrong += [
             str(folder / name) for name in kept if name != "known_hosts" and _restored(folder / name, kept)
@@ -82,7 +82,7 @@ def _restored(path: Path, kept: Mapping[str, list[int | str]]) -> bool:
             return False
     except (OSError, ValueError):
         pass
-    files.remove(str(path))
+    removal.remove(str(path))
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
         file.write(content)
         os.fchmod(file.fileno(), mode)
@@ -101,7 +101,7 @@ def _known_hosts_restored(folder: Path, own: Iterable[str]) -> bool:
     after = [*kept, *(line for line in own if line not in kept)]
     if after == before:
         return False
-    files.remove(str(path))
+    removal.remove(str(path))
     path.write_text("".join(f"{line}\n" for line in after))
     return True
 

@@ -16,8 +16,9 @@ from typing import Any, TypeAlias
 from lab.agent.agent import Agent
 from lab.agent.lines import USAGE, JsonObject, Refused
 from lab.agent.peer import Steps
-from lab.agent.reset import baseline, files, ipc, keys, processes, settings
+from lab.agent.reset import baseline, files, keys, processes, removal
 from lab.agent.reset.findings import Finding, finding
+from lab.agent.reset.kernel import ipc, settings
 from lab.agent.reset.processes import STARTER, Identity, Process
 from lab.sockets.netlink.sockdiag import SockDiag, parse
 
@@ -234,4 +235,4 @@ def restore_files(state: Mapping[str, Any], helpers: Collection[int]) -> list[Fi
 
 
 def _restored(path: str, known: Mapping[str, files.Record]) -> bool:
-    return files.restore(path, known[path]) if path in known else files.remove(path)
+    return files.restore(path, known[path]) if path in known else removal.remove(path)

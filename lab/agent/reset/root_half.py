@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.agent.lines import JsonObject, Refused
-from lab.agent.reset import baseline, files, filter, keys, network, processes, settings, sockets
+from lab.agent.reset import baseline, files, keys, processes, removal
 from lab.agent.reset.findings import Finding, finding
+from lab.agent.reset.kernel import network, packet_filter, settings, sockets
 
 STATE = Path("/run/socketlab")
 OF_LINKS = "link.json", "counters-*"  # lab/agent/link: the settings in force
@@ -42,7 +43,7 @@ def reset(request: JsonObject) -> JsonObject:
     steps: Mapping[str, Any] = {
         "socket": lambda: sockets.reset(shared=request.get("shared") is True),
         "network": lambda: network.reset(state["network"]),
-        "filter": lambda: filter.reset(state["filter"]),  # boot needs the addresses
+        "filter": lambda: packet_filter.reset(state["filter"]),  # boot needs the addresses
         "sysctl": lambda: settings.reset(state["settings"]),
         "file": lambda: [*_configured(state["configured"]), *_files_of_root()],
         "link": _links,
@@ -72,7 +73,7 @@ def _files_of_root() -> list[Finding]:
     for place in PLACES:
         for name in os.listdir(place):
             path = f"{place}/{name}"
-            if os.lstat(path).st_uid == 0 and path not in _known() and files.remove(path):
+            if os.lstat(path).st_uid == 0 and path not in _known() and removal.remove(path):
                 removed.append(path)
     return finding("file", removed)
 
