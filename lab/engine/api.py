@@ -1,4 +1,4 @@
-"""Short requests of the Engine API: lists, and changes of single resources. Threads may use it together.
+"""Requests of the Engine API: short ones, archives, and the streams of commands. Threads may use it together.
 
 For an engine on a Unix socket it needs the standard library only: importing the Docker SDK takes as long as
 stopping a small lab. An engine elsewhere is reached through the SDK.
@@ -7,9 +7,11 @@ stopping a small lab. An engine elsewhere is reached through the SDK.
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
@@ -18,6 +20,10 @@ from lab.errors import EnvironmentFailure
 
 VERSION = "v1.44"  # of Engine 25; Engine 26 to 29 accept it
 TIMEOUT = 30.0  # seconds for one request
+CHUNK = 1 << 16
+HOST = {"Host": "docker"}
+JSON = {"Content-Type": "application/json"}
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 LOST = (ConnectionError, http.client.RemoteDisconnected)
 
 
@@ -33,6 +39,8 @@ class Transport(Protocol):
     """Sends a request to the engine. Raises OSError or HTTPException if there is no answer."""
 
     def request(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]: ...
+    def chunks(self, target: str) -> Iterator[bytes]: ...
+    def stream(self, target: str, body: bytes) -> tuple[Any, bytes]: ...
     def close(self) -> None: ...
 
 
@@ -51,18 +59,33 @@ class EngineApi:
     def delete(self, path: str, **query: Any) -> Any:
         return self._request("DELETE", path, query)
 
+    def chunks(self, path: str, /, **query: Any) -> Generator[bytes, None, None]:
+        """The answer to a GET, piece by piece."""
+        try:
+            yield from self._transport.chunks(_target(path, query))
+        except (OSError, http.client.HTTPException) as error:
+            raise EnvironmentFailure(f"Docker: {reason(error)}") from error
+
+    def stream(self, path: str, body: Mapping[str, Any]) -> tuple[Any, bytes]:
+        """A POST after which the connection is a byte stream in both directions.
+
+        Returns the socket, or the object of the Docker SDK that has it, and the bytes that were received
+        together with the HTTP header.
+        """
+        try:
+            return self._transport.stream(_target(path, {}), json.dumps(body).encode())
+        except (OSError, http.client.HTTPException) as error:
+            raise EnvironmentFailure(f"Docker: {reason(error)}") from error
+
     def close(self) -> None:
         self._transport.close()
 
     def _request(
         self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None = None
     ) -> Any:
-        target = f"/{VERSION}{quote(path)}"
-        if query:
-            target += "?" + urlencode({name: _word(value) for name, value in query.items()})
         content = None if body is None else json.dumps(body).encode()
         try:
-            status, answer = self._transport.request(method, target, content)
+            status, answer = self._transport.request(method, _target(path, query), content)
         except (OSError, http.client.HTTPException) as error:
             raise EnvironmentFailure(f"Docker: {reason(error)}") from error
         if status >= 400:
@@ -96,12 +119,33 @@ class SocketTransport:
     def _over(
         self, connection: _UnixConnection, method: str, target: str, body: bytes | None
     ) -> tuple[int, bytes]:
-        headers = {"Host": "docker"} | ({"Content-Type": "application/json"} if body is not None else {})
+        headers = HOST | JSON if body is not None else HOST
         connection.request(method, target, body, headers)
         response = connection.getresponse()
         answer = response.read()
         self._idle.put(connection)
         return response.status, answer
+
+    def chunks(self, target: str) -> Iterator[bytes]:
+        with closing(_UnixConnection(self._path)) as connection:
+            connection.request("GET", target, headers=HOST)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise ApiError(response.status, _explanation(response.read()))
+            while data := response.read(CHUNK):
+                yield data
+
+    def stream(self, target: str, body: bytes) -> tuple[socket.socket, bytes]:
+        connection = _UnixConnection(self._path)
+        try:
+            connection.request("POST", target, body, HOST | JSON | UPGRADE)
+            response = connection.getresponse()
+            if response.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+                raise ApiError(response.status, _explanation(response.read()))
+            return connection.sock, buffered(connection.sock, response.fp)
+        except BaseException:
+            connection.close()
+            raise
 
     def close(self) -> None:
         while not self._idle.empty():
@@ -115,10 +159,24 @@ class SdkTransport:
         self._session = session
 
     def request(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = JSON if body is not None else {}
         url = f"{self._session.base_url}{target}"
         response = self._session.request(method, url, data=body, headers=headers, timeout=TIMEOUT)
         return response.status_code, response.content
+
+    def chunks(self, target: str) -> Iterator[bytes]:
+        url = f"{self._session.base_url}{target}"
+        with closing(self._session.get(url, stream=True, timeout=TIMEOUT)) as response:
+            if response.status_code >= 400:
+                raise ApiError(response.status_code, _explanation(response.content))
+            yield from response.iter_content(CHUNK)
+
+    def stream(self, target: str, body: bytes) -> tuple[Any, bytes]:
+        url = f"{self._session.base_url}{target}"
+        response = self._session.post(url, data=body, headers=JSON | UPGRADE, stream=True, timeout=TIMEOUT)
+        if response.status_code >= 400:
+            raise ApiError(response.status_code, _explanation(response.content))
+        return self._session._get_raw_response_socket(response), b""
 
     def close(self) -> None:
         pass  # the session belongs to the SDK's client
@@ -151,6 +209,22 @@ def reason(error: BaseException) -> str:
         return f"{error.strerror}: {error.filename}"
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0]
+
+
+def buffered(connection: socket.socket, reader: io.BufferedReader) -> bytes:
+    """The bytes that ``reader`` has read from the connection already. Doesn't wait."""
+    connection.setblocking(False)  # peek() on an empty buffer would wait for more
+    try:
+        return reader.peek()
+    finally:
+        connection.setblocking(True)
+
+
+def _target(path: str, query: Mapping[str, Any]) -> str:
+    target = f"/{VERSION}{quote(path)}"
+    if query:
+        target += "?" + urlencode({name: _word(value) for name, value in query.items()})
+    return target
 
 
 def _word(value: Any) -> str:

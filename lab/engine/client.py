@@ -10,13 +10,15 @@ import io
 import ipaddress
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import PurePosixPath
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from lab.engine.api import ApiError, EngineApi, SdkTransport, SocketTransport, filters, reason
+from lab.engine.container import Container
 from lab.engine.endpoint import local_socket
 from lab.engine.resources import Resource, of_label, remove
 from lab.errors import EnvironmentFailure
@@ -25,11 +27,11 @@ from lab.topology.prefixes import Network
 
 if TYPE_CHECKING:  # the Docker SDK is imported when it is needed: that takes 0.15 s
     import docker
-    from docker.models.containers import Container
 
     from lab.engine.exec_stream import ExecStream
 
 API_TIMEOUT = 30  # seconds for one request to the engine
+WORKERS = 8  # requests at the same time
 MAX_ARCHIVE = 1 << 20  # bytes read of a directory of a container; a lab's keys have 2 KiB
 PROJECT_LABEL = "com.docker.compose.project"
 NETWORK_LABEL = "com.docker.compose.network"
@@ -91,22 +93,28 @@ class Engine:
 
     def nodes(self, project: str) -> list[Container]:
         """The containers of the project's hosts and routers, even stopped ones, sorted by service name."""
-        labels = [f"{PROJECT_LABEL}={project}", ROLE_LABEL]
-        found = sdk_call(
-            self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels}
-        )
-        nodes = [c for c in found if c.labels[ROLE_LABEL] in ("host", "router") and not _is_oneoff(c.labels)]
+        nodes = self._inspected(self._nodes(project))
         return sorted(nodes, key=lambda container: container.labels[SERVICE_LABEL])
 
     def workloads(self, project: str) -> dict[str, Container]:
         """The users' containers of the project, even stopped ones, by the service of their host."""
-        labels = [f"{PROJECT_LABEL}={project}", f"{ROLE_LABEL}=workload", HOST_LABEL]
-        found = sdk_call(
-            self._client.containers.list, all=True, ignore_removed=True, filters={"label": labels}
-        )
-        return {
-            container.labels[HOST_LABEL]: container for container in found if not _is_oneoff(container.labels)
-        }
+        found = self._containers(f"{PROJECT_LABEL}={project}", f"{ROLE_LABEL}=workload", HOST_LABEL)
+        wanted = [each for each in found if not _is_oneoff(each["Labels"])]
+        return {container.labels[HOST_LABEL]: container for container in self._inspected(wanted)}
+
+    def _inspected(self, summaries: Sequence[Mapping[str, Any]]) -> list[Container]:
+        """The containers of these entries of a list, without those that have been removed since."""
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            found = pool.map(self._container_if_present, [str(each["Id"]) for each in summaries])
+            return [container for container in found if container is not None]
+
+    def _container_if_present(self, identifier: str) -> Container | None:
+        try:
+            return self.container(identifier)
+        except ApiError as error:
+            if error.status != http.HTTPStatus.NOT_FOUND:
+                raise
+            return None
 
     def projects(self) -> list[str]:
         """The names of the labs on this engine, running or not."""
@@ -177,13 +185,14 @@ class Engine:
         """Runs ``argv`` in the container and returns its stdin and stdout as one byte stream."""
         from lab.engine.exec_stream import ExecStream
 
-        api = self._client.api
-        created = sdk_call(api.exec_create, container.id, argv, stdin=True, stdout=True, stderr=True)
-        return ExecStream(sdk_call(api.exec_start, created["Id"], socket=True))
+        streams = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
+        created = self.api.post(f"/containers/{container.id}/exec", {"Cmd": argv} | streams)
+        return ExecStream(*self.api.stream(f"/exec/{created['Id']}/start", {"Tty": False, "Detach": False}))
 
     def container(self, identifier: str) -> Container:
         """The container with this ID. Raises EnvironmentFailure if it doesn't exist."""
-        found: Container = sdk_call(self._client.containers.get, identifier)
+        found = Container(self.api, lambda: self._client, {"Id": identifier})
+        found.reload()
         return found
 
     def process_of(self, execution: str) -> int:
@@ -196,9 +205,9 @@ class Engine:
 
         Raises EnvironmentFailure.
         """
-        chunks, _ = sdk_call(container.get_archive, directory)
+        chunks = self.api.chunks(f"/containers/{container.id}/archive", path=directory)
         with closing(chunks):
-            return unpacked(sdk_call(joined, chunks, MAX_ARCHIVE, f"{container.name}: {directory}"))
+            return unpacked(joined(chunks, MAX_ARCHIVE, f"{container.name}: {directory}"))
 
     def image_labels(self, label: str) -> dict[str, str]:
         """The value of this label of each image that has it, by the image's names with their tags."""
@@ -281,19 +290,22 @@ def _connect() -> docker.DockerClient:
 
 def sdk_call(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Calls a function of the SDK. Raises EnvironmentFailure with the engine's error in one line."""
-    from docker.errors import APIError, DockerException
-
     try:
         return function(*args, **kwargs)
-    except APIError as error:
-        raise EnvironmentFailure(f"Docker: {error.explanation or error}") from error
-    except (DockerException, OSError) as error:
-        raise EnvironmentFailure(f"Docker: {reason(error)}") from error
+    except EnvironmentFailure:
+        raise
+    except Exception as error:
+        from docker.errors import APIError, DockerException
+
+        if isinstance(error, APIError):
+            raise ApiError(error.status_code or 0, error.explanation or str(error)) from error
+        if isinstance(error, DockerException | OSError):
+            raise EnvironmentFailure(f"Docker: {reason(error)}") from error
+        raise
 
 
 def client_of(container: Container) -> docker.DockerClient:
     """The client that a container was found with."""
-    assert container.client is not None
     return container.client
 
 

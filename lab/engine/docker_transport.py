@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-
-from docker.models.containers import Container
+from typing import TYPE_CHECKING
 
 from lab.engine.client import SERVICE_LABEL, Engine
-from lab.engine.exec_log import ExecLog
+from lab.engine.container import Container
 from lab.engine.power import ContainerPower
 from lab.engine.workloads.workload import EngineWorkload, workloads_of
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 from lab.remote.ssh import Connection, Identity
 from lab.topology.node import FILE, Node, from_file
+
+if TYPE_CHECKING:
+    from lab.engine.exec_log import ExecLog
 
 KEYS = "/etc/socketlab/keys"
 # The exec stream is relayed to the host's own sshd. `sshd -i` on the stream itself would take seconds: it
@@ -33,7 +35,7 @@ class DockerTransport:
         self._containers: dict[str, Container] = {
             container.labels[SERVICE_LABEL]: container for container in engine.nodes(project)
         }
-        self._workloads = workloads_of(engine, project)
+        self._workloads = workloads_of(engine, project, self._containers)
         if not self._containers:
             raise EnvironmentFailure(
                 message("no lab {project!r} is up; `lab up` starts one", project=project)
@@ -56,6 +58,8 @@ class DockerTransport:
 
     def _exec_log(self) -> ExecLog:
         """The commands that are run in the lab's containers, from the first call on."""
+        from lab.engine.exec_log import ExecLog  # not at the top: it needs the Docker SDK
+
         with self._lock:
             if self._log is None:
                 self._log = ExecLog(self._engine, self._project)

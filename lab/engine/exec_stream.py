@@ -6,6 +6,8 @@ import io
 import struct
 from typing import Any
 
+from lab.engine.api import buffered
+
 HEADER = struct.Struct(">BxxxL")  # stream, length of the payload: Engine API, "attach"
 STDOUT = 1
 MAX_STDERR = 4096  # bytes kept: the last ones
@@ -14,11 +16,13 @@ MAX_STDERR = 4096  # bytes kept: the last ones
 class ExecStream:
     """Writes to the command's stdin, reads its stdout; the engine's frames are decoded on the way."""
 
-    def __init__(self, raw: Any) -> None:
-        """``raw`` is the result of the Docker SDK's exec_start(socket=True)."""
+    def __init__(self, raw: Any, received: bytes = b"") -> None:
+        """``raw`` is a socket, or what the Docker SDK's exec_start(socket=True) returns. ``received`` has
+        been read from it already.
+        """
         self._raw = raw
-        self._socket, received = upgraded(raw)
-        self._pending = bytearray(received)
+        self._socket, more = upgraded(raw)
+        self._pending = bytearray(received + more)
         self._left = 0  # bytes of the current frame
         self._is_stdout = False  # the stream of the current frame
         self.stderr = b""
@@ -78,8 +82,4 @@ def upgraded(raw: Any) -> tuple[Any, bytes]:
     reader = response.raw._fp.fp if response is not None else None
     if not isinstance(reader, io.BufferedReader) or socket is raw:
         return socket, b""
-    socket.setblocking(False)  # peek() on an empty buffer would wait for more
-    try:
-        return socket, reader.peek()
-    finally:
-        socket.setblocking(True)
+    return socket, buffered(socket, reader)

@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-
-from docker.models.containers import Container
+from typing import TYPE_CHECKING
 
 from lab.engine.client import client_of, sdk_call
-from lab.engine.exec_log import ExecLog
+from lab.engine.container import Container
 from lab.engine.replacement import recreate, unexpected
 from lab.engine.workloads.model import WorkloadState
 from lab.engine.workloads.ready import wait_until_ready
@@ -19,6 +18,9 @@ from lab.errors import EnvironmentFailure
 from lab.locale import message
 from lab.topology.model import Ready
 from lab.topology.node import FILE
+
+if TYPE_CHECKING:
+    from lab.engine.exec_log import ExecLog
 
 BOOT_TIMEOUT = 30.0  # seconds for a node to become healthy
 # Files that the lab itself writes when a node starts.

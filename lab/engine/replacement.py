@@ -8,10 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from docker.errors import APIError, NotFound
-from docker.models.containers import Container
-
 from lab.engine.client import PROJECT_LABEL, client_of, sdk_call
+from lab.engine.container import Container
 
 # A container in the network namespace of another one can't have them.
 OF_A_NAMESPACE = ("Hostname", "Domainname", "ExposedPorts", "MacAddress")
@@ -25,6 +23,8 @@ def recreate(container: Container, *copied: str, network_of: Container | None = 
     container. Its volumes are emptied: anonymous ones, and those of the lab that no other container uses.
     Raises EnvironmentFailure.
     """
+    from docker.errors import APIError  # not at the top: see lab.engine.api
+
     client = client_of(container)
     attrs = sdk_call(client.api.inspect_container, container.id)
     archives = [(path, b"".join(sdk_call(container.get_archive, path)[0])) for path in copied]
@@ -64,6 +64,8 @@ def _aliases(endpoint: Mapping[str, Any], number: str) -> list[str]:
 
 def _empty_volumes(client: Any, attrs: Mapping[str, Any]) -> None:
     """Makes the named volumes of the lab anew that the removed container had for itself."""
+    from docker.errors import APIError, NotFound
+
     project = attrs["Config"]["Labels"].get(PROJECT_LABEL)
     for name in [
         mount["Name"] for mount in attrs["Mounts"] if mount["Type"] == "volume" and mount.get("Name")

@@ -70,3 +70,9 @@ def test_the_help_imports_no_command():
 def test_explain_imports_neither_an_engine_nor_ssh_and_list_no_syntax_highlighting():
     assert "pygments" not in modules_after("list")
     assert modules_after("explain", "tcp-hello") & HEAVY == set()
+
+
+def test_the_way_to_a_node_on_this_machine_needs_no_docker_sdk():
+    code = "import json, sys, lab.engine.docker_transport; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert set(json.loads(done.stdout)) & {"docker", "requests"} == set()

@@ -18,6 +18,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def answer(self):
+        if self.headers.get("Upgrade") == "tcp" and self.path not in self.server.answers:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_UPGRADE()
+            return
         length = int(self.headers.get("Content-Length", 0))
         self.server.requests.append((self.command, self.path, self.rfile.read(length)))
         status, body = self.server.answers.get(self.path, (200, b"[]"))
@@ -30,6 +34,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+    def do_UPGRADE(self):
+        """The answer to a request for a stream, with the first bytes of the stream in the same piece."""
+        self.wfile.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nfirst")
+        self.wfile.write(self.rfile.read(4))
+        self.close_connection = True
 
 
 class UnixServer(socketserver.ThreadingUnixStreamServer):
@@ -85,6 +95,35 @@ def test_a_refusal_has_the_engines_explanation(api, engine):
     assert caught.value.status == 409
     with pytest.raises(ApiError, match=r"^Docker: no explanation$"):
         api.delete("/volumes/y")
+
+
+def test_a_stream_loses_no_byte_that_came_together_with_the_header(api, engine):
+    connection, received = api.stream("/exec/1/start", {"Tty": False})
+    with connection:
+        connection.settimeout(10)
+        connection.sendall(b"ping")
+        while data := connection.recv(100):
+            received += data
+    assert received == b"firstping"
+
+
+def test_a_stream_that_is_refused_has_the_engines_explanation(api, engine):
+    engine.answers["/v1.44/exec/1/start"] = (409, json.dumps({"message": "container is paused"}).encode())
+    with pytest.raises(ApiError, match=r"^Docker: container is paused$"):
+        api.stream("/exec/1/start", {})
+
+
+def test_an_archive_comes_in_pieces(api, engine):
+    engine.answers["/v1.44/containers/x/archive?path=%2Fetc"] = (200, bytes(200_000))
+    pieces = list(api.chunks("/containers/x/archive", path="/etc"))
+    assert b"".join(pieces) == bytes(200_000)
+    assert max(map(len, pieces)) <= 1 << 16
+
+
+def test_an_archive_that_is_refused_has_the_engines_explanation(api, engine):
+    engine.answers["/v1.44/containers/x/archive"] = (404, json.dumps({"message": "no such file"}).encode())
+    with pytest.raises(ApiError, match=r"^Docker: no such file$"):
+        list(api.chunks("/containers/x/archive"))
 
 
 def test_threads_use_connections_of_their_own(api, engine):

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from docker.models.containers import Container
-
 from lab.engine.client import PROJECT_LABEL, client_of, sdk_call
+from lab.engine.container import Container
 from lab.engine.workloads.workload import EngineWorkload
 from lab.errors import EnvironmentFailure
 

@@ -13,9 +13,8 @@ from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Any
 
-from docker.models.containers import Container
-
 from lab.engine.client import client_of, sdk_call
+from lab.engine.container import Container
 from lab.engine.exec_stream import upgraded
 from lab.engine.workloads.kill import kill_exec
 from lab.engine.workloads.model import HEADER, STREAMS, exit_signal

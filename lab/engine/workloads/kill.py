@@ -8,9 +8,8 @@ the container.
 
 from __future__ import annotations
 
-from docker.models.containers import Container
-
 from lab.engine.client import PROJECT_LABEL, client_of, sdk_call
+from lab.engine.container import Container
 
 # Arguments: the container's ID, the process, the signal. The process of an exec leads a session of its own.
 CODE = """

@@ -6,11 +6,8 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from typing import Any
 
-from docker.errors import DockerException
-from docker.models.containers import Container
-from docker.types import CancellableStream
-
 from lab.engine.client import client_of, sdk_call
+from lab.engine.container import Container
 from lab.engine.workloads.model import BILLION, HEADER, START, STREAMS, LogEntry, nanoseconds
 
 MAX_PIECES = 100  # of a line
@@ -28,6 +25,8 @@ class Log:
         self._terminal = bool(container.attrs["Config"].get("Tty"))
         self._position = position
         self._response = sdk_call(_open, container, position + 1, follow, tail)
+        from docker.types import CancellableStream  # not at the top: see lab.engine.api
+
         self._entries = self._read()
         self._stream = CancellableStream(self._entries, self._response)
 
@@ -35,6 +34,8 @@ class Log:
         return self._stream
 
     def close(self) -> None:
+        from docker.errors import DockerException
+
         try:
             self._entries.close()
             self._response.close()

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from docker.models.containers import Container
-
 from lab.engine.client import sdk_call
+from lab.engine.container import Container
 from lab.engine.workloads.model import WorkloadState, exit_signal
 from lab.engine.workloads.workload import EngineWorkload
 from lab.errors import EnvironmentFailure

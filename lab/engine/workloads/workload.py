@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import http
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from docker.errors import NotFound
-from docker.models.containers import Container
-
+from lab.engine.api import ApiError
 from lab.engine.client import HOST_LABEL, SERVICE_LABEL, Engine, sdk_call
+from lab.engine.container import Container
 from lab.engine.workloads.exec_session import ExecSession
 from lab.engine.workloads.log import Log, last_entry, last_lines
 from lab.engine.workloads.model import WorkloadState
@@ -39,7 +39,7 @@ class EngineWorkload:
         try:
             sdk_call(self.container.reload)
         except EnvironmentFailure as error:
-            if isinstance(error.__cause__, NotFound):
+            if isinstance(error, ApiError) and error.status == http.HTTPStatus.NOT_FOUND:
                 return WorkloadState("removed")
             raise
         return WorkloadState.from_inspect(self.container.attrs["State"])
@@ -70,8 +70,14 @@ class EngineWorkload:
         return last_lines(self.container, count)
 
 
-def workloads_of(engine: Engine, project: str) -> dict[str, EngineWorkload]:
-    """The users' containers of a lab, by the service of their host. Raises EnvironmentFailure."""
-    nodes = {node.labels[SERVICE_LABEL]: node for node in engine.nodes(project)}
+def workloads_of(
+    engine: Engine, project: str, nodes: Mapping[str, Container] | None = None
+) -> dict[str, EngineWorkload]:
+    """The users' containers of a lab, by the service of their host. Raises EnvironmentFailure.
+
+    ``nodes`` are the containers of its nodes by service, if they are known.
+    """
+    if nodes is None:
+        nodes = {node.labels[SERVICE_LABEL]: node for node in engine.nodes(project)}
     found = engine.workloads(project)
     return {host: EngineWorkload(found[host], nodes[host]) for host in sorted(found.keys() & nodes.keys())}
