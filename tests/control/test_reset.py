@@ -16,8 +16,19 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 NODES = ("server", "client", "router")
 BACKGROUND = "setsid {} >/dev/null 2>&1 </dev/null & "
-# Doubles each second until the limit of the container is reached, and goes on when a process has ended.
-FORK_BOMB = "sh -c 'f() { while :; do f & sleep 0.2; done; }; f'"
+# Doubles each second until the user has 600 processes, and goes on when a process has ended. At the limit of
+# the container, 4096, it would slow down the whole machine.
+FORK_BOMB = "bash -c 'ulimit -u 600; f() { while :; do f & sleep 0.2; done; }; f'"
+# Fills the process table of the container with processes that sleep.
+FULL_TABLE = """python3 -c "
+import os, signal
+try:
+    while os.fork():
+        pass
+except OSError:
+    open('/tmp/full', 'w')
+signal.pause()
+" """
 DAEMON = (
     'python3 -c "import os, time, signal\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n'
     "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 60))\nopen('/tmp/up', 'w')\ntime.sleep(600)\""
@@ -75,7 +86,12 @@ MESSES = [
     Mess("a daemon", "lab", DAEMON),
     Mess("a process of another session", "lab", BACKGROUND.format("sleep 600")),
     Mess("a stopped process", "lab", BACKGROUND.format("sh -c 'kill -STOP $$; sleep 600'")),
-    Mess("a fork bomb", "lab", BACKGROUND.format(FORK_BOMB) + "sleep 2"),
+    Mess(
+        "a fork bomb",
+        "lab",
+        BACKGROUND.format(FORK_BOMB) + "until set -- /proc/[0-9]*; [ $# -gt 400 ]; do :; done",
+    ),
+    Mess("a full process table", "lab", BACKGROUND.format(FULL_TABLE) + "until [ -e /tmp/full ]; do :; done"),
     Mess("a zombie", "lab", BACKGROUND.format("sh -c 'sleep 0 & exec sleep 600'")),
     Mess("a process of root", "root", BACKGROUND.format("sleep 600")),
     Mess("a process of another user", "root", BACKGROUND.format(OTHER_USER)),
@@ -121,7 +137,7 @@ MESSES = [
 # They may leave nothing that a report would name.
 SILENT = ("a killed agent", "another boot", "learnt from traffic")
 # These end the node, or what the others need.
-NOT_AT_ONCE = ("a killed sshd", "removed keys", "a pulled cable", "a fork bomb")
+NOT_AT_ONCE = ("a killed sshd", "removed keys", "a pulled cable", "a fork bomb", "a full process table")
 AT_ONCE = [each for each in MESSES if each.undone and each.by != "outside" and each.name not in NOT_AT_ONCE]
 # A class of differences that the reset is told to ignore, and a mess of it.
 IGNORED = {
