@@ -236,7 +236,8 @@ class Lab:
         return reset(self.hosts)
 
     def close(self) -> None:
-        """Stops the captures, and closes the connections."""
+        """Stops the captures, and closes the connections, those of several nodes at the same time."""
         self._captures.close()
-        for host in self.hosts:
-            host.disconnect()
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            for _ in pool.map(Host.disconnect, self.hosts):
+                pass

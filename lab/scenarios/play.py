@@ -22,11 +22,12 @@ from lab.control.observers import EventFanout
 from lab.errors import LabError, Unsupported
 from lab.evidence import trace
 from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
-from lab.evidence.events import Note, Observe, VerdictGiven
+from lab.evidence.events import Observe, VerdictGiven
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import Recorder, read_events
 from lab.locale import message
 from lab.scenarios.catalog import Record, Scenario
+from lab.scenarios.drawing import Draw, draw
 from lab.scenarios.requirements import missing_nodes, require
 
 Verdict: TypeAlias = Literal["pass", "fail", "unsupported"]
@@ -78,10 +79,11 @@ def play(
     *,
     seed: int | None = None,
     capture: Options | None = None,
+    draw: Draw = draw,
 ) -> Outcome:
     """Plays ``scenario`` on the lab that ``open_lab`` opens. ``observe`` is called with each event.
 
-    To play on a lab that is already open, pass its ``observed_by``.
+    To play on a lab that is already open, pass its ``observed_by``. ``draw`` draws the page of the run.
 
     An exception raised by the scenario becomes a verdict. Raises only KeyboardInterrupt, and LabError if the
     lab can't be reached. The record is always written.
@@ -108,7 +110,7 @@ def play(
     finally:
         outcome.seconds = round(time.time() - started, 3)
         recorder.finish(about | {"started": started, "versions": _versions()} | outcome.to_dict())
-        _draw(recorder.folder, outcome.traffic, observe)
+        draw(recorder.folder, outcome.traffic, observe)
     return outcome
 
 
@@ -129,15 +131,6 @@ def _play_on(lab: Lab, outcome: Outcome, seed: int, capture: Options | None, abo
         outcome.verdict, outcome.reason = "fail", lab.link.failure
     outcome.traffic = recording.traffic
     about |= recording.to_dict()
-
-
-def _draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
-    """Writes trace.html. A failure is reported as a note and doesn't change the verdict."""
-    try:
-        trace.write(folder, traffic)
-    except Exception as error:
-        why = f"can't write {trace.NAME}: {type(error).__name__}: {error}"
-        observe(Note(time.time(), "lab", why))
 
 
 def _judge(outcome: Outcome, lab: Lab) -> None:

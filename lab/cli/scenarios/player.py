@@ -18,6 +18,7 @@ from lab.control.collection.recording import Options
 from lab.control.lab import Lab
 from lab.evidence.events import Observe
 from lab.scenarios.catalog import Scenario
+from lab.scenarios.drawing import DrawingThread
 from lab.scenarios.play import OpenLab, Outcome, play
 from lab.scenarios.repeat import Stats, play_repeatedly
 
@@ -35,14 +36,19 @@ def play_once(
 ) -> int:
     """Plays the scenarios one after the other. Returns the exit code: that of the worst verdict.
 
-    Raises EnvironmentFailure if the lab can't be reached.
+    The pages of the runs are drawn while the next scenario is played, and all exist at the end. Raises
+    EnvironmentFailure if the lab can't be reached.
     """
     outcomes: list[Outcome] = []
-    for scenario in chosen:
-        open_lab = partial(_open_and_show_nodes, lab_for(scenario), view)
-        view.begin(scenario)
-        outcomes.append(play(scenario, open_lab, view.observe, runs, seed=seed, capture=capture))
-        view.end(outcomes[-1])
+    with DrawingThread() as drawing:
+        for scenario in chosen:
+            open_lab = partial(_open_and_show_nodes, lab_for(scenario), view)
+            view.begin(scenario)
+            outcome = play(
+                scenario, open_lab, view.observe, runs, seed=seed, capture=capture, draw=drawing.draw
+            )
+            view.end(outcome)
+            outcomes.append(outcome)
     if len(outcomes) > 1:
         view.sum_up(outcomes)
     return max((outcome.exit_code for outcome in outcomes), default=0)

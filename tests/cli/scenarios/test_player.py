@@ -1,6 +1,7 @@
 """Scenarios played once or many times, on a lab without hosts: what is shown, and the exit code."""
 
 import io
+import threading
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,7 @@ from lab.cli.output.view import View
 from lab.cli.scenarios.player import play_often, play_once
 from lab.control.lab import Lab
 from lab.errors import Unsupported
+from lab.evidence import trace
 from lab.scenarios.catalog import Scenario
 from lab.scenarios.repeat import play_repeatedly
 
@@ -48,7 +50,7 @@ def scenarios(names):
 
 @pytest.fixture
 def console():
-    return Console(file=io.StringIO(), width=100)
+    return Console(file=io.StringIO(), width=100, soft_wrap=True)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,38 @@ def test_each_run_is_shown_as_it_happens(tmp_path, console):
     for outcome in play_repeatedly(scenarios(["good"])[0], no_hosts, tmp_path, 2):
         seen.append(outcome.folder.exists())
     assert seen == [True, True]
+
+
+def test_pages_are_drawn_while_the_next_scenario_is_played_and_all_exist_at_the_end(
+    tmp_path, console, monkeypatch
+):
+    write, second_plays = trace.write, threading.Event()
+
+    def write_slowly(folder, traffic):
+        assert second_plays.wait(10)
+        write(folder, traffic)
+
+    def second(lab):
+        second_plays.set()
+        return {}
+
+    monkeypatch.setattr(trace, "write", write_slowly)
+    chosen = [
+        Scenario("good", "A title", "A lesson", RUNS["good"], lambda record: None),
+        Scenario("next", "A title", "A lesson", second, lambda record: None),
+    ]
+    assert play_once(chosen, lambda _: no_hosts, View(console), tmp_path) == 0
+    assert len(list(tmp_path.glob("*/2*/trace.html"))) == 2
+
+
+def test_a_page_that_can_t_be_drawn_is_reported_with_its_folder(tmp_path, console, monkeypatch):
+    def broken(folder, traffic):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(trace, "write", broken)
+    assert play_once(scenarios(["good", "good"]), lambda _: no_hosts, View(console), tmp_path) == 0
+    folders = sorted(tmp_path.glob("good/2*"))
+    notes = [line for line in console.file.getvalue().splitlines() if "no ink" in line]
+    assert len(notes) == 2
+    for folder, note in zip(folders, notes, strict=True):
+        assert f"{folder}: can't write trace.html: RuntimeError: no ink" in note
