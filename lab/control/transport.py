@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lab.control.faults import Power
 from lab.control.host import Host
@@ -18,6 +18,9 @@ from lab.control.workload import Workload
 from lab.evidence.events import Observe
 from lab.remote.ssh import Connection
 from lab.topology.node import Node
+
+if TYPE_CHECKING:
+    from lab.engine.docker_transport import DockerTransport
 
 
 class Transport(Protocol):
@@ -30,8 +33,17 @@ class Transport(Protocol):
 
 
 @contextmanager
-def from_engine(project: str, observe: Observe = ignore) -> Iterator[Lab]:
-    """The running lab ``project``. Raises EnvironmentFailure if there is no engine or no such lab."""
+def from_engine(
+    project: str, observe: Observe = ignore, transport: DockerTransport | None = None
+) -> Iterator[Lab]:
+    """The running lab ``project``. Raises EnvironmentFailure if there is no engine or no such lab.
+
+    ``transport`` is the way to its nodes, if that is open already.
+    """
+    if transport is not None:
+        with _opened(transport, observe, project) as lab:
+            yield lab
+        return
     from lab.engine.client import Engine  # not at the top: the runner has no Docker SDK
     from lab.engine.docker_transport import DockerTransport
 

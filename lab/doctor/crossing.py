@@ -1,7 +1,6 @@
-"""Starts a lab if it isn't up, and sends a packet each way between neighbouring nodes.
+"""Brings a lab up, unless it is, and sends a packet each way between neighbouring nodes.
 
-The rules don't show for certain whether packets pass: there are two packet filters, and other programs
-change them.
+No rule tells for certain whether packets pass: there are two packet filters, and other programs change them.
 """
 
 from __future__ import annotations

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.engine.client import SERVICE_LABEL, Engine
 from lab.engine.container import Container
 from lab.engine.power import ContainerPower
 from lab.engine.workloads.workload import EngineWorkload, workloads_of
-from lab.errors import EnvironmentFailure
+from lab.errors import EnvironmentFailure, LabError
 from lab.locale import message
 from lab.remote.ssh import Connection, Identity
 from lab.topology.node import FILE, Node, from_file
@@ -18,6 +20,7 @@ from lab.topology.node import FILE, Node, from_file
 if TYPE_CHECKING:
     from lab.engine.exec_log import ExecLog
 
+WORKERS = 16  # threads that wait for nodes
 KEYS = "/etc/socketlab/keys"
 # The exec stream is relayed to the host's own sshd. `sshd -i` on the stream itself would take seconds: it
 # resolves the name of a peer that has none. nodelay: a command takes many small messages both ways.
@@ -32,6 +35,7 @@ class DockerTransport:
         self._engine, self._project = engine, project
         self._log: ExecLog | None = None
         self._lock = threading.Lock()
+        self._dialled: dict[str, Future[Connection]] = {}  # by ``dial_all``, not yet used
         self._containers: dict[str, Container] = {
             container.labels[SERVICE_LABEL]: container for container in engine.nodes(project)
         }
@@ -47,10 +51,24 @@ class DockerTransport:
 
     def dial(self, node: Node) -> Connection:
         """A new SSH connection to the node. Raises EnvironmentFailure."""
-        container = self._containers[node.name]
+        with suppress(KeyError, LabError):  # one that failed is tried again
+            connection = self._dialled.pop(node.name).result()
+            if connection.alive:
+                return connection
+        return self._dial(node.name)
+
+    def dial_all(self) -> None:
+        """Dials all nodes in the background, for the first ``dial`` of each."""
+        pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="dial")
+        for name in self._containers:
+            self._dialled[name] = pool.submit(self._dial, name)
+        pool.shutdown(wait=False)
+
+    def _dial(self, name: str) -> Connection:
+        container = self._containers[name]
         files = self._engine.read_files(container, KEYS)
-        identity = Identity.of(node.name, files["user"].decode(), files["known_hosts"].decode())
-        return Connection(node.name, self._engine.open_stream(container, RELAY), identity)
+        identity = Identity.of(name, files["user"].decode(), files["known_hosts"].decode())
+        return Connection(name, self._engine.open_stream(container, RELAY), identity)
 
     def power(self, node: Node) -> ContainerPower:
         workload = self._workloads.get(node.name)
@@ -66,6 +84,10 @@ class DockerTransport:
             return self._log
 
     def close(self) -> None:
+        """Closes the connections that nobody has used, and the log."""
+        while self._dialled:
+            with suppress(LabError):
+                self._dialled.popitem()[1].result().close()
         if self._log is not None:
             self._log.close()
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from lab.errors import LabError, Unsupported
-from lab.locale import _, from_environment, message
-from lab.testing import artifacts
+from lab.locale import _, message
+from lab.testing import artifacts, marks
 from lab.testing.lab_kind import LabKind, described_for
-from lab.testing.markers import marks
-from lab.testing.markers.marks import Marks
+from lab.testing.marks import Marks
 from lab.testing.options import SETTINGS, shown
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ SECTION = "lab"  # of a report
 
 
 def prepare(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Reads the markers, and groups the tests that share a lab: one after the other, and on one worker.
+    """Reads the markers, and puts the tests of a lab one after the other, and on one worker.
 
     Raises UsageError for the first mistake in a marker. A worker of pytest-xdist can't report that: there the
     test fails.
@@ -60,7 +59,7 @@ def _read_marks(item: pytest.Item) -> None:
     try:
         item.stash[KIND] = _kind_of(item, found)
         if found.link:
-            from lab.testing.markers import link_settings
+            from lab.testing import link_settings
 
             link_settings.check(found.link)
     except LabError as error:
@@ -124,7 +123,7 @@ def _remove_leftovers(config: pytest.Config) -> None:
 
 
 def _show(config: pytest.Config, line: str) -> None:
-    """Shows a line at once: the start of a lab may take minutes."""
+    """Shows a line at once: what a lab waits for may take minutes."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     capture = config.pluginmanager.get_plugin("capturemanager")
     if terminal is not None and capture is not None:  # a worker of pytest-xdist has no terminal
@@ -219,14 +218,14 @@ def _finished(item: pytest.Item, test: LabTest) -> str:
     problem = ""
     if trace == "on" or (trace == "retain-on-failure" and test.failure):
         try:
-            _add_paths(item, test.keep())
+            _tell_paths(item, test.keep())
         except (OSError, ValueError) as error:
             problem = _("the evidence can't be kept: {reason}").format(reason=error)
     test.discard()
     return problem
 
 
-def _add_paths(item: pytest.Item, folder: Path) -> None:
+def _tell_paths(item: pytest.Item, folder: Path) -> None:
     """Adds the files to the properties of the test, which are in JUnit's XML."""
     settings = item.config.stash[SETTINGS]
     paths = [("lab_artifacts", folder), *((f"lab_{path.name}", path) for path in artifacts.files(folder))]
@@ -255,7 +254,8 @@ def close(config: pytest.Config) -> None:
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
     for left in config.stash[LEFTOVERS].finish() if LEFTOVERS in config.stash else ():
-        print(f"lab: {left.removal.in_language(from_environment())}", file=sys.stderr)
+        text = _("removed the lab {name}: its process {pid} has ended")
+        print(f"lab: {text.format(name=left.project, pid=left.pid)}", file=sys.stderr)
     for name in kept:
         print(
             _("the lab {name} stays up; `lab down -p {name}` removes it").format(name=name), file=sys.stderr

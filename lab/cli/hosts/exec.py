@@ -32,7 +32,7 @@ def execute(
             "--env",
             "-e",
             metavar="NAME[=VALUE]",
-            help=_("Set an environment variable; without a value, it is copied from this shell. Repeatable."),
+            help=_("Set a variable of the environment; without a value, to that of this shell. Repeatable."),
             show_default=False,
         ),
     ] = None,
@@ -57,7 +57,9 @@ def execute(
     ] = None,
     no_tty: Annotated[
         bool,
-        typer.Option("--no-tty", "-T", help=_("Don't allocate a terminal for the command.")),
+        typer.Option(
+            "--no-tty", "-T", help=_("Don't give the command a terminal, even if there is one here.")
+        ),
     ] = False,
     project: Project = None,
     file: File = None,

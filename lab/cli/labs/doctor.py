@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Annotated
 
 import typer
@@ -9,8 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import AsJson, File, Prefix, Project, described_lab, progress
-from lab.cli.output.json_text import print_json
+from lab.cli.options import File, Prefix, Project, described_lab, progress
 from lab.doctor.finding import Finding, Level, can_run
 from lab.errors import EnvironmentFailure
 from lab.locale import _, from_environment
@@ -31,10 +32,10 @@ def doctor(
         bool,
         typer.Option(
             "--deep",
-            help=_("Also send packets between the nodes of the lab, which is started if it isn't up."),
+            help=_("Also bring the lab up, unless it is, and send packets between its nodes."),
         ),
     ] = False,
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help=_("Print the findings as JSON."))] = False,
 ) -> None:
     from lab.doctor.examination import examine  # not at the top: completion imports this module
 
@@ -47,7 +48,8 @@ def doctor(
                 if not as_json:
                     _show(finding)
         if as_json:
-            print_json(_to_dict(findings))
+            json.dump(_to_dict(findings), sys.stdout, ensure_ascii=False, indent=1)
+            print()
         if not can_run(findings):
             raise typer.Exit(EnvironmentFailure.exit_code)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
 
-from lab.control.lab import Lab
-from lab.control.transport import from_engine
 from lab.engine import topologies
+from lab.engine.ahead import ConnectedAhead
 from lab.engine.compose import Report
 from lab.engine.lifecycle.project import LabProject
 from lab.scenarios.catalog import Scenario
-from lab.scenarios.play import OpenLab
+
+if TYPE_CHECKING:  # they are imported while the connections are made
+    from lab.control.lab import Lab
+    from lab.engine.docker_transport import DockerTransport
+    from lab.scenarios.play import OpenLab
 
 
 class ScenarioLabs(ExitStack):
@@ -35,6 +39,14 @@ class ScenarioLabs(ExitStack):
         self._keep = keep
         self._project: str | None = None
         self._lab: Lab | None = None
+        self._ahead: ConnectedAhead | None = None
+
+    def connect_ahead(self, scenario: Scenario) -> None:
+        """Connects to the lab that the scenario needs, in the background, if it is up.
+
+        Raises UsageError, EnvironmentFailure.
+        """
+        self._ahead = self.enter_context(ConnectedAhead(self._lab_of(scenario).project))
 
     def lab_for(self, scenario: Scenario) -> OpenLab:
         """Brings up the lab for this scenario; it stays open, and reserved, for those that need the same one.
@@ -43,14 +55,26 @@ class ScenarioLabs(ExitStack):
         """
         wanted = self._lab_of(scenario)
         if self._lab is None or wanted.project != self._project:
-            self.close()
+            from lab.control.transport import from_engine
+
+            transport = self._transport_of(wanted)
+            if transport is None:
+                self.close()
             with self._progress() as report:
-                self.enter_context(wanted.running(keep=self._keep, report=report))
-            self._lab = self.enter_context(from_engine(wanted.project))
+                started = self.enter_context(wanted.running(keep=self._keep, report=report))
+            open_already = None if started else transport  # a lab that was started has other containers
+            self._lab = self.enter_context(from_engine(wanted.project, transport=open_already))
             self._lab.warm_up()
             self.enter_context(self._lab.claimed())
             self._project = wanted.project
         return self._lab.observed_by
+
+    def _transport_of(self, wanted: LabProject) -> DockerTransport | None:
+        """The connections that were made ahead, for the first lab."""
+        ahead, self._ahead = self._ahead, None
+        if self._lab is not None or ahead is None or ahead.project != wanted.project:
+            return None
+        return ahead.transport()
 
     def _lab_of(self, scenario: Scenario) -> LabProject:
         if self._for_all or not scenario.topology:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,30 +96,34 @@ def run(
     with errors_in_one_line(lang):
         chosen = _chosen(names or [], pitfalls, variant)
         language = language_of(lang)
-        from lab.cli.output.view import View  # not at the top: completion and mistakes don't need them
-        from lab.cli.scenarios.labs import ScenarioLabs
-        from lab.cli.scenarios.player import as_json as outcomes_as_json
-        from lab.cli.scenarios.player import play_often, play_once, play_silently
-        from lab.control.collection.recording import Options
-        from lab.control.transport import from_inventory
-
-        capture = Options(snaplen, capture_limit << 20)
         with ExitStack() as stack:
             if inventory is not None:
                 _refuse_lab_options(project=project, file=file, prefix=prefix, profile=profile, keep=keep)
+                from lab.control.transport import from_inventory
+
                 machines = stack.enter_context(from_inventory(inventory))
                 lab_for: LabFor = lambda _: machines.observed_by  # noqa: E731
             else:
-                remove_leftovers()
+                from lab.cli.scenarios.labs import ScenarioLabs
+
                 wanted = next((scenario.profile for scenario in chosen if scenario.profile), profile)
                 labs = ScenarioLabs(
                     # A lab that is up stays as it is, even if the scenarios require another profile.
-                    lambda: described_lab(project, prefix, wanted, file),
+                    cache(lambda: described_lab(project, prefix, wanted, file)),
                     lambda: progress(stderr, _("starting the lab"), quiet=not stderr.is_terminal),
                     for_all=bool(project or file),
                     keep=keep,
                 )
                 lab_for = stack.enter_context(labs).lab_for
+                labs.connect_ahead(chosen[0])
+                remove_leftovers()
+            # Not at the top: completion and mistakes don't need them.
+            from lab.cli.output.view import View
+            from lab.cli.scenarios.player import as_json as outcomes_as_json
+            from lab.cli.scenarios.player import play_often, play_once, play_silently
+            from lab.control.collection.recording import Options
+
+            capture = Options(snaplen, capture_limit << 20)
             if as_json:
                 outcomes = play_silently(chosen, lab_for, runs, repeat, seed=seed, capture=capture)
                 print_json(outcomes_as_json(outcomes, language))

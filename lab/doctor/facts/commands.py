@@ -1,4 +1,4 @@
-"""Runs the command-line tools that report facts about this machine."""
+"""Runs the tools of this machine that doctor asks."""
 
 from __future__ import annotations
 

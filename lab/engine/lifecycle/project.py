@@ -68,15 +68,15 @@ class LabProject(LabDefinition):
             return lab
 
     @contextmanager
-    def running(self, *, keep: bool = False, report: Report = silent) -> Iterator[None]:
+    def running(self, *, keep: bool = False, report: Report = silent) -> Iterator[bool]:
         """The lab is up while the context lasts. If it had to be started, it is taken down at the end,
-        unless ``keep``. Raises EnvironmentFailure.
+        unless ``keep``. Yields True if it had to be started. Raises EnvironmentFailure.
         """
         started = not self.exists()
         try:
             if started:
                 self.up(owner=not keep, report=report)
-            yield
+            yield started
         finally:
             if started and not keep:
                 self.down()

@@ -93,17 +93,15 @@ class Filter:
 
 @dataclass(frozen=True)
 class Count:
-    """The number of packets that are wanted."""
+    """How many packets are wanted."""
 
     exactly: int | None = None
     at_least: int | None = None
 
     def __post_init__(self) -> None:
         for value in (self.exactly, self.at_least):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise UsageError(
-                    message("{value!r} packets: expected at least 1; for none, use not_to_have", value=value)
-                )
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+                raise UsageError(message("{value!r} is no number of packets", value=value))
         if self.exactly is not None and self.at_least is not None:
             raise UsageError(message("give count or at_least, not both"))
 
@@ -129,8 +127,8 @@ class PacketsExpectation:
     def to_have(
         self, *, count: int | None = None, at_least: int | None = None, timeout: float = 5.0, **wanted: Any
     ) -> list[PacketTransit]:
-        """Within ``timeout`` seconds there are exactly ``count`` packets with the properties ``wanted`` (see
-        Filter), or at least ``at_least``, by default one. Returns them.
+        """Within ``timeout`` seconds there are ``count`` packets with the properties ``wanted`` (see Filter),
+        or ``at_least`` as many, by default one. Returns them.
         """
         __tracebackhide__ = True
         check_seconds("timeout", timeout)
@@ -147,8 +145,7 @@ class PacketsExpectation:
         return found
 
     def not_to_have(self, *, during: float = 0.5, **wanted: Any) -> None:
-        """No packet has the properties ``wanted`` (see Filter), neither so far nor in the next ``during``
-        seconds."""
+        """No packet so far, and ``during`` these seconds, has the properties ``wanted`` (see Filter)."""
         __tracebackhide__ = True
         check_seconds("during", during)
         filter_ = self._filter(wanted)

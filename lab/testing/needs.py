@@ -1,4 +1,4 @@
-"""The features that a test can require of its lab: the arguments of the marker ``needs``."""
+"""What a test may need of its lab: the names of the marker ``needs``."""
 
 from __future__ import annotations
 
