@@ -12,8 +12,9 @@ from lab.control.lab import ignore
 from lab.engine import topologies
 from lab.scenarios import catalog
 from lab.scenarios.play import play
-from lab.testing import hooks, marks
+from lab.testing import hooks
 from lab.testing.lab_kind import LabKind
+from lab.testing.markers import marks
 from tests.scenario_items import PLAY, ScenarioFile, kind_of
 
 

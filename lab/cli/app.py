@@ -50,10 +50,9 @@ app.deferred(
     help=_(
         "Return all nodes to the state in which they came up, and show the differences.\n\n"
         "All processes on them are killed, those of `lab shell` included. A node that can't be reset is"
-        " replaced. So is a container of yours, unless its description says [bold]reset = 'keep'[/].\n\n"
-        "lab reset\n"
-        "lab reset --json"
+        " replaced. So is a container of yours, unless its description says [bold]reset = 'keep'[/]."
     ),
+    examples=["lab reset", "lab reset --json"],
 )
 app.deferred(
     "status",
@@ -93,10 +92,9 @@ app.deferred(
     help=_(
         "Run a command on a host, or in your own container there, and exit with its exit code.\n\n"
         "Its input, output, signals and terminal are those of `lab exec`. Options of `lab exec` come before"
-        " the host; everything after it belongs to the command.\n\n"
-        "lab exec client -- ./prog --verbose\n"
-        "lab exec web nginx -T"
+        " the host; everything after it belongs to the command."
     ),
+    examples=["lab exec client -- ./prog --verbose", "lab exec web nginx -T"],
     context_settings={"allow_interspersed_args": False},
 )
 app.deferred(
@@ -111,10 +109,9 @@ app.deferred(
     help=_(
         "Copy a file or a folder to a host, from a host, or between hosts.\n\n"
         "If the host has a container of yours, the path is one of the container. A file gets its name only"
-        " when it is complete. Permissions are kept.\n\n"
-        "lab cp ./prog client:\n"
-        "lab cp web:/var/log/nginx ./logs"
+        " when it is complete. Permissions are kept."
     ),
+    examples=["lab cp ./prog client:", "lab cp web:/var/log/nginx ./logs"],
 )
 app.deferred(
     "forward",
@@ -122,10 +119,9 @@ app.deferred(
     help=_(
         "Forward ports of this machine to services of hosts, until Ctrl-C.\n\n"
         "A service is found at the host's loopback address and at its own addresses. Only programs of this"
-        " machine can connect, unless [bold]--bind[/] names another address.\n\n"
-        "lab forward web:80\n"
-        "lab forward 8080:web:80 5432:db:5432"
+        " machine can connect, unless [bold]--bind[/] names another address."
     ),
+    examples=["lab forward web:80", "lab forward 8080:web:80 5432:db:5432"],
 )
 app.deferred(
     "link",
@@ -136,21 +132,17 @@ app.deferred(
 app.deferred(
     "capture",
     "lab.cli.hosts.capture:capture",
-    help=_(
-        "Show the packets of a host as they pass, or write them for Wireshark. Ctrl-C ends the capture.\n\n"
-        "lab capture HOST tcp port 8001\n"
-        "lab capture router --segment SEGMENT -w - | wireshark -k -i -"
-    ),
+    help=_("Show the packets of a host as they pass, or write them for Wireshark. Ctrl-C ends the capture."),
+    examples=[
+        "lab capture client tcp port 8001",
+        "lab capture router --segment servers -w - | wireshark -k -i -",
+    ],
 )
 app.deferred(
     "trace",
     "lab.cli.trace:trace",
-    help=_(
-        "Open a run's page: packets, output and socket states of all hosts on one timeline.\n\n"
-        "lab trace\n"
-        "lab trace tcp-hello --no-open\n"
-        "lab trace tcp-hello --nodes client,server"
-    ),
+    help=_("Open a run's page: packets, output and socket states of all hosts on one timeline."),
+    examples=["lab trace", "lab trace tcp-hello --no-open", "lab trace tcp-hello --nodes client,server"],
 )
 app.deferred(
     "topology",
@@ -179,7 +171,7 @@ app.deferred(
         " the next command that uses the engine removes its lab, and so does this one. The labs of running"
         " processes stay, and those that `lab up` has started."
     ),
-    examples=["lab gc --dry-run"],
+    examples=["lab gc --dry-run", "lab gc"],
 )
 app.deferred(
     "inventory",
@@ -195,7 +187,7 @@ app.deferred(
         "Nothing is changed. Exits with code 3 if a lab can't run. With [bold]--deep[/], packets between the"
         " hosts show whether a firewall drops them."
     ),
-    examples=["lab doctor"],
+    examples=["lab doctor", "lab doctor --deep"],
 )
 
 

@@ -1,15 +1,14 @@
-"""Every command that uses the engine removes the leftovers of killed processes on the way."""
+"""Commands that use the engine remove the labs of killed processes in the background."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from lab.locale import Message, from_environment, message
+from lab.locale import from_environment
 
 if TYPE_CHECKING:
     from lab.engine.lifecycle.background_removal import BackgroundRemoval
-    from lab.engine.lifecycle.leftovers import Leftover
 
 _removals: list[BackgroundRemoval] = []
 
@@ -26,21 +25,4 @@ def report_leftovers() -> None:
     """Prints a line on standard error for each lab that was removed."""
     while _removals:
         for lab in _removals.pop().finish():
-            print(f"lab: {removed(lab).in_language(from_environment())}", file=sys.stderr)
-
-
-def removed(lab: Leftover) -> Message:
-    """The text for a lab that was removed."""
-    if lab.state == "unknown":
-        return message("removed {project}", project=lab.project)
-    if lab.starting:
-        return message(
-            "removed {project}: its start was interrupted when process {pid} was killed",
-            project=lab.project,
-            pid=lab.pid,
-        )
-    return message(
-        "removed {project}: process {pid} was killed before it could do that",
-        project=lab.project,
-        pid=lab.pid,
-    )
+            print(f"lab: {lab.removal.in_language(from_environment())}", file=sys.stderr)

@@ -18,6 +18,7 @@ class Recorder:
     """Writes the folder during the run, so that the evidence of a run that crashes is kept."""
 
     def __init__(self, runs: Path, scenario: str) -> None:
+        make_ignored(runs)
         self.folder = _new_folder(runs / scenario)
         (self.folder / "output").mkdir()
         self._runs = runs
@@ -73,6 +74,16 @@ def _sort(file: Path) -> None:
     with open(file, encoding="utf-8") as events:
         lines = events.readlines()
     file.write_text("".join(sorted(lines, key=lambda line: json.loads(line)["at"])), encoding="utf-8")
+
+
+def make_ignored(folder: Path) -> None:
+    """Creates a folder for files that don't belong into a repository: Git ignores them.
+
+    A folder that exists is left as it is: it may be the repository itself.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(parents=True)
+        (folder / ".gitignore").write_text("*\n", encoding="ascii")
 
 
 def _new_folder(parent: Path) -> Path:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from lab.errors import LabError, Unsupported
-from lab.locale import _, message
-from lab.testing import artifacts, marks
+from lab.locale import _, from_environment, message
+from lab.testing import artifacts
 from lab.testing.lab_kind import LabKind, described_for
-from lab.testing.marks import Marks
+from lab.testing.markers import marks
+from lab.testing.markers.marks import Marks
 from lab.testing.options import SETTINGS, shown
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _read_marks(item: pytest.Item) -> None:
     try:
         item.stash[KIND] = _kind_of(item, found)
         if found.link:
-            from lab.testing import link_settings
+            from lab.testing.markers import link_settings
 
             link_settings.check(found.link)
     except LabError as error:
@@ -254,8 +255,7 @@ def close(config: pytest.Config) -> None:
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
     for left in config.stash[LEFTOVERS].finish() if LEFTOVERS in config.stash else ():
-        text = _("removed the lab {name}: its process {pid} has ended")
-        print(f"lab: {text.format(name=left.project, pid=left.pid)}", file=sys.stderr)
+        print(f"lab: {left.removal.in_language(from_environment())}", file=sys.stderr)
     for name in kept:
         print(
             _("the lab {name} stays up; `lab down -p {name}` removes it").format(name=name), file=sys.stderr

@@ -18,11 +18,11 @@ from lab.errors import LabError
 from lab.evidence import trace
 from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
 from lab.evidence.events import VerdictGiven
-from lab.evidence.record import Recorder, read_events
+from lab.evidence.record import Recorder, make_ignored, read_events
 from lab.locale import message
-from lab.testing import link_settings, needs
 from lab.testing.expectations import current
-from lab.testing.marks import Marks
+from lab.testing.markers import link_settings, needs
+from lab.testing.markers.marks import Marks
 
 NO_RECORDING = message("the test has no evidence: its lab wasn't ready")
 
@@ -101,7 +101,7 @@ class LabTest:
         recorder.observe(VerdictGiven(time.time(), "lab", "fail" if self.failure else "pass", self.failure))
         recorder.finish(self._record() | recording.to_dict())
         trace.write(recorder.folder, recording.traffic)
-        self.artifacts.parent.mkdir(parents=True, exist_ok=True)
+        make_ignored(self.artifacts.parent)
         shutil.move(recorder.folder, self.artifacts)
         return self.artifacts
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.testing import marks
+from lab.testing.markers import marks
 from lab.testing.options import IN_WORKER, SETTINGS, Settings, add_options
 
 if TYPE_CHECKING:

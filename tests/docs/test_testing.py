@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.testing import marks, needs, options
+from lab.testing import options
 from lab.testing.expectations.hosts import HostExpectation
 from lab.testing.expectations.packets import Filter, PacketsExpectation
 from lab.testing.expectations.programs import ProgramExpectation
+from lab.testing.markers import marks, needs
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/testing.md").read_text(encoding="utf-8")

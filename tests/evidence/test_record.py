@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lab.evidence.events import Note, Output
-from lab.evidence.record import Recorder, read_events
+from lab.evidence.record import Recorder, make_ignored, read_events
 
 # Characters that end a line for str.splitlines(), but not in a file.
 SEPARATORS = "one\u2028two\u2029three\x85four\x0bfive"
@@ -66,3 +66,10 @@ def test_a_damaged_file_is_refused(recorder, line):
     (recorder.folder / "events.jsonl").write_text(line + "\n")
     with pytest.raises(ValueError, match=r"\S"):
         read_events(recorder.folder)
+
+
+def test_git_ignores_a_folder_that_is_created_and_an_existing_one_stays_as_it_is(tmp_path):
+    make_ignored(tmp_path / "a/runs")
+    make_ignored(tmp_path)
+    assert (tmp_path / "a/runs/.gitignore").read_text() == "*\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -10,7 +10,7 @@ import lab.testing.failure_report
 import lab.testing.hooks
 import lab.testing.isolation
 import lab.testing.lab_session
-import lab.testing.link_settings  # noqa: F401
+import lab.testing.markers.link_settings  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 # The plugin of hypothesis would be imported again in each session.

@@ -188,8 +188,13 @@ def test_a_count_is_exact_or_a_minimum():
     assert [Count().holds(n) for n in (0, 1, 2)] == [False, True, True]
     assert [Count(exactly=1).holds(n) for n in (0, 1, 2)] == [False, True, False]
     assert [Count(at_least=2).holds(n) for n in (0, 1, 2, 3)] == [False, False, True, True]
-    assert Count(exactly=0).holds(0)
-    for wrong in ({"exactly": -1}, {"at_least": "1"}, {"exactly": 1, "at_least": 1}):
+    for wrong in (
+        {"exactly": 0},
+        {"at_least": 0},
+        {"exactly": -1},
+        {"at_least": "1"},
+        {"exactly": 1, "at_least": 1},
+    ):
         with pytest.raises(UsageError):
             Count(**wrong)
 

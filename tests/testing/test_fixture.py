@@ -95,7 +95,7 @@ def on_lab(lab_topology, session):
 
 
 def folders(pytester):
-    return sorted(path.name for path in (pytester.path / "lab-artifacts").glob("*"))
+    return sorted(path.name for path in (pytester.path / "lab-artifacts").glob("[!.]*"))
 
 
 @pytest.mark.lab
@@ -128,6 +128,7 @@ def test_a_failure_is_explained_and_leaves_its_evidence(pytester, on_lab):
         "test_unsupported",
     ]
     assert_readable(pytester.path / "lab-artifacts/test_it.py-test_refused-8888")
+    assert (pytester.path / "lab-artifacts/.gitignore").read_text() == "*\n"
     root = ElementTree.parse(pytester.path / "junit.xml").getroot()
     cases = {case.get("name"): case for case in root.iter("testcase")}
     assert not list(cases["test_passes"].iter("property"))

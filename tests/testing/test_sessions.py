@@ -231,5 +231,5 @@ def test_the_next_session_removes_the_lab_of_one_that_was_killed(pytester, start
     pytester.makepyfile(test_waiting="def test_it(lab): pass")
     with started() as session:
         output = session.communicate(timeout=60)[0]
-    assert f"lab: removed the lab {project}: its process" in output
+    assert f"lab: removed {project}: process " in output
     assert resources_of(project) == []

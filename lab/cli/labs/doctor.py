@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated
 
 import typer
@@ -11,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import File, Prefix, Project, described_lab, progress
+from lab.cli.options import AsJson, File, Prefix, Project, described_lab, progress
+from lab.cli.output.json_text import print_json
 from lab.doctor.finding import Finding, Level, can_run
 from lab.errors import EnvironmentFailure
 from lab.locale import _, from_environment
@@ -35,7 +34,7 @@ def doctor(
             help=_("Also bring the lab up, unless it is, and send packets between its nodes."),
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print the findings as JSON."))] = False,
+    as_json: AsJson = False,
 ) -> None:
     from lab.doctor.examination import examine  # not at the top: completion imports this module
 
@@ -48,8 +47,7 @@ def doctor(
                 if not as_json:
                     _show(finding)
         if as_json:
-            json.dump(_to_dict(findings), sys.stdout, ensure_ascii=False, indent=1)
-            print()
+            print_json(_to_dict(findings))
         if not can_run(findings):
             raise typer.Exit(EnvironmentFailure.exit_code)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.errors import errors_in_one_line
-from lab.cli.leftovers import removed
 from lab.cli.options import AsJson
 from lab.cli.output.json_text import print_json
 from lab.locale import Message, _, from_environment, message
@@ -69,4 +68,4 @@ def _text(lab: Leftover, remove: bool, dry_run: bool) -> Message:
             project=lab.project,
             pid=lab.pid,
         )
-    return message("{project} would be removed", project=lab.project) if dry_run else removed(lab)
+    return message("{project} would be removed", project=lab.project) if dry_run else lab.removal

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -10,6 +9,7 @@ from rich.markup import escape
 
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import AsJson, File, Project, Quiet, lab_name
+from lab.cli.output.json_text import print_json
 from lab.locale import _, from_environment
 from lab.protocols.printable import printable
 
@@ -25,7 +25,7 @@ def reset(project: Project = None, file: File = None, as_json: AsJson = False, q
     with errors_in_one_line(), from_engine(lab_name(project, file)) as lab, lab.claimed():
         report = lab.reset()
         if as_json:
-            print(json.dumps(report.to_dict(), ensure_ascii=False))
+            print_json(report.to_dict())
         elif not quiet:
             for node in report.nodes:
                 _show(node)

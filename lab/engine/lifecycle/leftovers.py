@@ -19,7 +19,7 @@ from lab.engine.lifecycle.owner import Owner, State, state_of
 from lab.engine.resources import Resource, of_label, remove_volumes_with
 from lab.engine.resources import remove as remove_resources
 from lab.errors import EnvironmentFailure
-from lab.locale import message
+from lab.locale import Message, message
 
 SETTLE = 0.5  # seconds for the engine to carry out the last request of a start
 REMOVE_TIMEOUT = 60.0
@@ -44,6 +44,23 @@ class Leftover:
     def starting(self) -> bool:
         """True if `lab up` hasn't completed its start."""
         return any(STARTING_LABEL in each.labels for each in self.resources)
+
+    @property
+    def removal(self) -> Message:
+        """The text that reports its removal."""
+        if self.state == "unknown":
+            return message("removed {project}", project=self.project)
+        if self.starting:
+            return message(
+                "removed {project}: its start was interrupted when process {pid} was killed",
+                project=self.project,
+                pid=self.pid,
+            )
+        return message(
+            "removed {project}: process {pid} was killed before it could remove it",
+            project=self.project,
+            pid=self.pid,
+        )
 
     def of_kind(self, kind: str) -> list[Resource]:
         """Its containers, networks or volumes."""

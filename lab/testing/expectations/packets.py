@@ -100,8 +100,10 @@ class Count:
 
     def __post_init__(self) -> None:
         for value in (self.exactly, self.at_least):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-                raise UsageError(message("{value!r} is no number of packets", value=value))
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise UsageError(
+                    message("{value!r} packets: expected at least 1; for none, use not_to_have", value=value)
+                )
         if self.exactly is not None and self.at_least is not None:
             raise UsageError(message("give count or at_least, not both"))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.locale import Message, message
-from lab.testing.needs import KNOWN
+from lab.testing.markers.needs import KNOWN
 
 FIXTURE = "lab"
 KEYWORDS = ("topology", "file", "profile", "link", "timeout")
@@ -33,7 +33,7 @@ class Marks:
     """The keywords of a test's markers; those of the closest marker count.
 
     ``topology`` is a shipped one, ``file`` a description; neither if the marker doesn't choose. ``link`` has
-    the settings as in the marker; see lab/testing/link_settings.py.
+    the settings as in the marker; see lab/testing/markers/link_settings.py.
     """
 
     topology: str = ""
