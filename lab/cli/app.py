@@ -108,7 +108,7 @@ app.deferred(
     "lab.cli.hosts.copy:copy",
     help=_(
         "Copy a file or a folder to a host, from a host, or between hosts.\n\n"
-        "If the host has a container of yours, the path is one of the container. A file gets its name only"
+        "If the host has a container of yours, the path is in that container. A file gets its name only"
         " when it is complete. Permissions are kept."
     ),
     examples=["lab cp ./prog client:", "lab cp web:/var/log/nginx ./logs"],
@@ -118,8 +118,8 @@ app.deferred(
     "lab.cli.hosts.forward:forward",
     help=_(
         "Forward ports of this machine to services of hosts, until Ctrl-C.\n\n"
-        "A service is found at the host's loopback address and at its own addresses. Only programs of this"
-        " machine can connect, unless [bold]--bind[/] names another address."
+        "The service may listen at the host's loopback address or at its other addresses. Only programs of"
+        " this machine can connect, unless [bold]--bind[/] names another address."
     ),
     examples=["lab forward web:80", "lab forward 8080:web:80 5432:db:5432"],
 )

@@ -49,7 +49,7 @@ class Group(TyperGroup):
 
     def get_params(self, ctx: Any) -> Any:
         texts = {
-            "install_completion": _("Install the completion of words for the current shell."),
+            "install_completion": _("Install completion for the current shell."),
             "show_completion": _("Print the completion script of the current shell."),
         }
         params = super().get_params(ctx)

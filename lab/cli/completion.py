@@ -30,7 +30,7 @@ def safe(words: Callable[[typer.Context], Iterable[str]]) -> Words:
     """The same words; none if they can't be found."""
 
     def complete(ctx: typer.Context) -> list[str]:
-        with suppress(Exception):  # an error in the middle of a prompt helps nobody
+        with suppress(Exception):  # an error message would disturb the prompt
             return list(words(ctx))
         return []
 

@@ -1,6 +1,7 @@
-"""Brings a lab up, unless it is, and sends a packet each way between neighbouring nodes.
+"""Starts a lab if it isn't up, and sends a packet each way between neighbouring nodes.
 
-No rule tells for certain whether packets pass: there are two packet filters, and other programs change them.
+The rules don't show for certain whether packets pass: there are two packet filters, and other programs
+change them.
 """
 
 from __future__ import annotations

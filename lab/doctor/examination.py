@@ -32,7 +32,7 @@ from lab.locale import message
 def examine(lab: LabProject, *, deep: bool = False, report: Report = silent) -> Iterator[Finding]:
     """The findings about this machine and about a start of ``lab``, as they are made.
 
-    ``deep``: then brings the lab up, unless it is, and sends packets.
+    ``deep``: then starts the lab if it isn't up, and sends packets.
     """
     with opened() as (engine, facts):
         required = [*check_engine(facts), *_attempted("compose", lambda: check_tools(tools()))]
@@ -84,12 +84,12 @@ def _of_packets(lab: LabProject, report: Report) -> Iterator[Finding]:
     try:
         yield from check_crossings(crossings(lab, report))
     except (EnvironmentFailure, OSError) as error:
-        reason = message("the lab doesn't come up: {reason}", reason=_first_line(error))
+        reason = message("the lab can't be started: {reason}", reason=_first_line(error))
         yield trouble("packets", reason, message("`lab up` shows the whole error"))
 
 
 def _attempted(check: str, examined: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """The findings of a check; a notice if it fails, because the trouble may be the reason."""
+    """The findings of a check; a notice if it fails, because a trouble that is reported may be the reason."""
     try:
         yield from list(examined())
     except (EnvironmentFailure, OSError, ValueError) as error:

@@ -14,7 +14,7 @@ MARK = "events.jsonl"  # every folder of a test has this file
 
 
 def folder_name(nodeid: str) -> str:
-    """A file name for a test: "tests-test_web.py-test_get-retry". Tests have different ones.
+    """A file name for a test: "tests-test_web.py-test_get-retry". No two tests have the same name.
 
     A hash is added if another test could have the same name.
     """
@@ -25,9 +25,9 @@ def folder_name(nodeid: str) -> str:
 
 
 def fresh_folder(artifacts: Path, nodeid: str, attempt: int = 1) -> Path:
-    """The folder for a test, which doesn't exist: what an earlier session left in it is removed.
+    """The folder for a test, which doesn't exist: one that an earlier session left is removed.
 
-    ``attempt`` counts the runs of the test in this session, from 1; each has a folder.
+    ``attempt`` counts the runs of the test in this session, from 1; each has its own folder.
     """
     name = folder_name(nodeid)
     if attempt == 1:

@@ -34,7 +34,7 @@ SECTION = "lab"  # of a report
 
 
 def prepare(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Reads the markers, and puts the tests of a lab one after the other, and on one worker.
+    """Reads the markers, and groups the tests that share a lab: one after the other, and on one worker.
 
     Raises UsageError for the first mistake in a marker. A worker of pytest-xdist can't report that: there the
     test fails.
@@ -124,7 +124,7 @@ def _remove_leftovers(config: pytest.Config) -> None:
 
 
 def _show(config: pytest.Config, line: str) -> None:
-    """Shows a line at once: what a lab waits for may take minutes."""
+    """Shows a line at once: the start of a lab may take minutes."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     capture = config.pluginmanager.get_plugin("capturemanager")
     if terminal is not None and capture is not None:  # a worker of pytest-xdist has no terminal
@@ -219,14 +219,14 @@ def _finished(item: pytest.Item, test: LabTest) -> str:
     problem = ""
     if trace == "on" or (trace == "retain-on-failure" and test.failure):
         try:
-            _tell_paths(item, test.keep())
+            _add_paths(item, test.keep())
         except (OSError, ValueError) as error:
             problem = _("the evidence can't be kept: {reason}").format(reason=error)
     test.discard()
     return problem
 
 
-def _tell_paths(item: pytest.Item, folder: Path) -> None:
+def _add_paths(item: pytest.Item, folder: Path) -> None:
     """Adds the files to the properties of the test, which are in JUnit's XML."""
     settings = item.config.stash[SETTINGS]
     paths = [("lab_artifacts", folder), *((f"lab_{path.name}", path) for path in artifacts.files(folder))]

@@ -1,4 +1,4 @@
-"""The kinds of labs in a test session: a test needs a lab with its description and its profile."""
+"""The kinds of labs in a test session. Tests with the same description and profile share a lab."""
 
 from __future__ import annotations
 

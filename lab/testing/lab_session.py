@@ -44,7 +44,7 @@ class LabSession:
         self._started: LabProject | None = None
         self._lab: Lab | None = None
         self._claim: ExitStack | None = None
-        self._failure: LabError | None = None  # why the lab isn't up; it isn't tried again
+        self._failure: LabError | None = None  # the reason why the lab isn't up; its start isn't repeated
 
     @property
     def name(self) -> str:
@@ -97,7 +97,7 @@ class LabSession:
             self._claim = None
 
     def close(self) -> None:
-        """Closes the connections, and takes down the lab if the session started it, in spite of Ctrl-C."""
+        """Closes the connections, and takes down the lab if the session started it. Ignores Ctrl-C."""
         with _uninterrupted():
             self._exit_stack.close()
         self._started = self._lab = None
@@ -110,13 +110,13 @@ class LabSession:
         project = self._described()
         if not self._keep:
             self._exit_stack.callback(self._take_down, project)
-        return project.up(owner=not self._keep, report=self._tell)
+        return project.up(owner=not self._keep, report=self._pass_on)
 
     def _take_down(self, project: LabProject) -> None:
-        if self._failure is None:  # else it has been undone
+        if self._failure is None:  # else the start has been undone
             project.down()
 
-    def _tell(self, line: str) -> None:
+    def _pass_on(self, line: str) -> None:
         if isinstance(line, Notice):
             self._report(line)
 

@@ -60,12 +60,12 @@ def options() -> tuple[Option, ...]:
         Option("lab-keep", _("leave the session's labs up; the next session with this option uses them")),
         Option(
             "lab-trace",
-            _("which tests keep their trace.html, captures and logs (by default retain-on-failure)"),
+            _("the tests whose trace.html, captures and logs are kept (by default retain-on-failure)"),
             choices=TRACE,
         ),
         Option(
             "lab-artifacts",
-            _("the folder for them, with a folder for each test (by default lab-artifacts)"),
+            _("the folder for these files, with a subfolder for each test (by default lab-artifacts)"),
             "DIR",
         ),
         Option(
@@ -92,7 +92,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of the options: of the command line, else of the configuration file, else the default."""
+    """The values of the options, from the command line, the configuration file, or the defaults."""
 
     file: Path | str | None  # a str is the name of a shipped topology
     lab: str | None
@@ -154,7 +154,7 @@ def _value(config: pytest.Config, option: Option) -> Any:
 
 
 def _folder(config: pytest.Config, key: str) -> Path:
-    """The folder that a relative path is relative to: the current one, or that of the configuration file."""
+    """The base of a relative path: the current folder, or that of the configuration file."""
     if config.getoption(key) is not None:
         return config.invocation_params.dir
     return config.inipath.parent if config.inipath and config.getini(key) else config.rootpath
@@ -168,7 +168,7 @@ def _file(config: pytest.Config, value: str | None) -> Path | str | None:
 
 
 def _seed(config: pytest.Config, value: str | None) -> int:
-    """The seed. All workers have that of the session."""
+    """The seed; it is the same in all workers of a session."""
     in_worker: dict[str, Any] = getattr(config, "workerinput", {})
     if IN_WORKER in in_worker:
         return int(in_worker[IN_WORKER])

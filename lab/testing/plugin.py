@@ -1,8 +1,8 @@
 """The pytest plugin: the fixture ``lab``, its markers and options.
 
-Each test with the fixture has a lab as it is when it has just come up; its packets, sockets and programs are
-recorded. The labs belong to the session: one for each kind, and with pytest-xdist for each worker. Without a
-Docker Engine these tests fail; they are never skipped.
+Each test with the fixture gets a lab in its initial state; its packets, sockets and programs are recorded.
+The labs belong to the session: one for each kind, and with pytest-xdist for each worker. Without a Docker
+Engine these tests fail; they are never skipped.
 
 This module is imported by every pytest session on the machine, so it imports nothing that takes time: the
 rest is in lab/testing/hooks.py.
@@ -46,7 +46,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Each test with the fixture has the marker, so that `-m "not lab"` leaves out all of them."""
+    """Each test with the fixture has the marker, so that `-m "not lab"` deselects all of them."""
     if marks.uses_lab(item) and not marks.is_marked(item):
         item.add_marker("lab")
 
@@ -101,7 +101,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab for this test: as it is when it has just come up, and recorded. See docs/testing.md."""
+    """A lab in its initial state, whose packets, sockets and programs are recorded. See docs/testing.md."""
     from lab.testing import hooks
 
     yield from hooks.lab_for(request.node, tmp_path_factory.getbasetemp())

@@ -178,7 +178,7 @@ def test_no_room_for_more_files(tmp_path):
         DOCKER_HOST=NOWHERE,
         TMPDIR=str(tmp_path),
     )
-    assert "has no room for more files" in found.only("disk")[1]
+    assert "has no free inodes" in found.only("disk")[1]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -101,7 +101,7 @@ def test_a_program_that_does_something_else_is_explained(lab):
     with lab.server.start(f"sh -c '{TWO_LINES}'", announce="") as program:
         text = failure_of(lambda: expect(program).to_say("four"))
         assert text.splitlines()[0].startswith("expected 'four' from win10$ sh -c")
-        assert text.splitlines()[0].endswith("which exited without it")
+        assert text.splitlines()[0].endswith("which exited without printing it")
         assert text.splitlines()[1:4] == ["  stdout: one", "  stdout: two", "  stderr: three"]
         assert (
             failure_of(lambda: expect(program).to_exit())
@@ -114,7 +114,7 @@ def test_a_program_that_does_something_else_is_explained(lab):
         text = failure_of(lambda: expect(program).to_say("x", timeout=0.2))
         assert text == "expected 'x' within 0.2 s from win10$ sleep 60\n  it printed nothing"
         assert failure_of(lambda: expect(program).to_exit(timeout=0.2)).splitlines()[0] == (
-            "expected win10$ sleep 60 to exit within 0.2 s; it still runs"
+            "expected win10$ sleep 60 to exit within 0.2 s; it is still running"
         )
         expect(program).not_to_say("x", during=0.2)
         assert time.monotonic() - began >= 0.6

@@ -24,7 +24,7 @@ CHUNK = 1 << 16
 STDIN, STDOUT, STDERR = 0, 1, 2
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 KILL_TIMEOUT = 5.0  # seconds until a command that was killed has ended
-BROKEN_PIPE = 128 + signal.SIGPIPE  # the exit code of a command whose output nobody reads
+BROKEN_PIPE = 128 + signal.SIGPIPE  # the exit code of a command whose output is no longer read
 
 
 class RunningCommand(Protocol):
@@ -98,12 +98,12 @@ def _write(stream: str, data: bytes) -> None:
     while rest:
         try:
             rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:  # the descriptor is shared with a process that made it non-blocking
+        except BlockingIOError:  # shared with a process that made it non-blocking
             select.select([], [descriptor], [])
         except OSError:
             if stream == "stdout":
                 raise
-            return  # nobody reads the errors
+            return  # standard error was closed
 
 
 def _pass_input(command: RunningCommand) -> None:

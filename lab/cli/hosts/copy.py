@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.cli.hosts.endpoints import Copier, Endpoint
 
 MAX_ERRORS = 10  # lines of one end that are shown
-PATH = _("PATH on this machine, or HOST:PATH; without /, from the home directory on.")
+PATH = _("PATH on this machine, or HOST:PATH. A relative path on a host starts in the home directory.")
 
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 

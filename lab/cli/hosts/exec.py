@@ -32,7 +32,7 @@ def execute(
             "--env",
             "-e",
             metavar="NAME[=VALUE]",
-            help=_("Set a variable of the environment; without a value, to that of this shell. Repeatable."),
+            help=_("Set an environment variable; without a value, it is copied from this shell. Repeatable."),
             show_default=False,
         ),
     ] = None,
@@ -57,9 +57,7 @@ def execute(
     ] = None,
     no_tty: Annotated[
         bool,
-        typer.Option(
-            "--no-tty", "-T", help=_("Don't give the command a terminal, even if there is one here.")
-        ),
+        typer.Option("--no-tty", "-T", help=_("Don't allocate a terminal for the command.")),
     ] = False,
     project: Project = None,
     file: File = None,

@@ -49,14 +49,15 @@ def forward(
         list[str],
         typer.Argument(
             metavar="[LOCAL:]HOST:PORT...",
-            help=_("A port of a host, and the local port; without one, the same if it is free."),
+            help=_("A port of a host, optionally with the local port. By default it is the same, if free."),
             autocompletion=completion.paths,
         ),
     ],
     bind: Annotated[
         str,
         typer.Option(
-            metavar="ADDRESS", help=_("The local address. Any other than this opens the service to others.")
+            metavar="ADDRESS",
+            help=_("The local address. Other machines can use the service if it isn't a loopback address."),
         ),
     ] = LOOPBACK,
     as_json: AsJson = False,
@@ -90,7 +91,7 @@ def _start(stack: ExitStack, request: Request, target: Target, listener: socket.
 
 
 def _listener(bind: str, request: Request) -> socket.socket:
-    """The local socket. Without a given port it is the host's if that can be had, otherwise a free one.
+    """The local socket. The default for the local port is the host's port if that is free, else any free one.
 
     Raises EnvironmentFailure.
     """

@@ -1,4 +1,4 @@
-"""The host that a command is about, without the rest of the lab.
+"""The host of a command, without the rest of the lab.
 
 A command that only needs one host connects to it directly: all that `lab.control` imports takes longer than
 the command.

@@ -31,7 +31,7 @@ def doctor(
         bool,
         typer.Option(
             "--deep",
-            help=_("Also bring the lab up, unless it is, and send packets between its nodes."),
+            help=_("Also send packets between the nodes of the lab, which is started if it isn't up."),
         ),
     ] = False,
     as_json: AsJson = False,

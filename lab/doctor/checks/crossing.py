@@ -39,8 +39,8 @@ def check_crossings(crossings: Sequence[Crossing]) -> Iterator[Finding]:
                 segment=each.segment,
             ),
             message(
-                "unless rules of the nodes drop it, a firewall of this machine does: see the check firewall; "
-                "`sudo {command}` shows its rules",
+                "if no rule of the nodes drops it, a firewall of this machine does: see the check "
+                "`firewall`; `sudo {command}` shows its rules",
                 command="iptables-save" if each.version == 4 else "ip6tables-save",
             ),
         )

@@ -1,4 +1,4 @@
-"""The Docker Engine: does it answer, may this user use it, is it new enough, what does it lack."""
+"""The Docker Engine: whether it answers and is new enough, the user's permission, and limitations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLOCK_DIFFERENCE = 2.0  # seconds; a difference that the engine's answer takes i
 
 
 class Refusal(Enum):
-    """Why no engine answers."""
+    """The reason why no engine answers."""
 
     NO_SOCKET = "no socket"
     NOBODY_LISTENS = "nobody listens"
@@ -97,7 +97,7 @@ def _unreachable(facts: EngineFacts) -> Finding:
 def _permission(facts: EngineFacts) -> Message:
     if facts.in_group:
         return message(
-            "you are in the group docker since your last login: log in again, or run `newgrp docker`"
+            "you were added to the group docker after your last login: log in again, or run `newgrp docker`"
         )
     user = shlex.quote(facts.user)
     return message("`sudo usermod --append --groups docker {user}`, then log in again", user=user)

@@ -1,4 +1,4 @@
-"""Does a firewall of this machine drop packets between the hosts of a lab?
+"""Whether a firewall of this machine drops packets between the hosts of a lab.
 
 The hosts of a segment are on one bridge. If br_netfilter is on, the kernel shows bridged packets to the
 machine's packet filter as if they were forwarded. There can be two filters at once, iptables-legacy and nft:
@@ -17,8 +17,8 @@ from lab.locale import Message, message
 from lab.topology.prefixes import Network
 
 CHECK = "firewall"
-FIRST_WITH_IP6TABLES = (27,)  # engines from here on add rules for IPv6
-FIRST_WITH_NFT = (29,)  # engines from here on may have their rules in nft instead
+FIRST_WITH_IP6TABLES = (27,)  # this and later engines add rules for IPv6
+FIRST_WITH_NFT = (29,)  # this and later engines may have their rules in nft instead
 PROVE = "lab doctor --deep"
 
 
@@ -117,9 +117,9 @@ def _shown(saved: SavedRules, decision: Decision) -> str:
 def _remedy(saved: SavedRules, decision: Decision) -> Message:
     if decision.rule:
         words = f"sudo {saved.command} -D {decision.chain} {decision.rule}"
-        return message("`{command}` deletes the rule, until the tool that made it runs again", command=words)
+        return message("`{command}` deletes the rule; the tool that made it may add it again", command=words)
     words = f"sudo {saved.command} -P {decision.chain} ACCEPT"
-    return message("`{command}`, until the machine or its firewall starts again", command=words)
+    return message("`{command}`; this lasts until the machine or its firewall is restarted", command=words)
 
 
 def _of_chains(facts: FirewallFacts) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The images of the nodes and of the users' containers: present, to be built, or not to be had."""
+"""The images of the nodes and of the users' containers: present, to be built, or unavailable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ImageFacts:
 
 
 def check_images(facts: ImageFacts) -> Iterator[Finding]:
-    """A trouble for each image that can't be had; a notice if `lab up` has to build or download some."""
+    """A trouble for each image that is unavailable; a notice if `lab up` has to build or download some."""
     for name, reason in facts.unavailable.items():
         text = message(
             "{image} isn't on this machine, and no registry provides it ({reason})", image=name, reason=reason

@@ -29,7 +29,7 @@ def check_kernel(facts: KernelFacts, *, needs_ipv6: bool) -> Iterator[Finding]:
             message(
                 "the kernel has no netem: the router delays and drops packets by NFQUEUE or iptables instead"
             ),
-            message("nothing; or a kernel with CONFIG_NET_SCH_NETEM, for links of more than 1 Gbit/s"),
+            message("none is needed; links of more than 1 Gbit/s need a kernel with CONFIG_NET_SCH_NETEM"),
         )
 
 

@@ -1,4 +1,4 @@
-"""The prefixes that a lab will have: who else has them."""
+"""The prefixes that a lab will have, and other networks that use them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Route:
 
 @dataclass(frozen=True)
 class PrefixFacts:
-    """The lab's prefixes by its networks, and those in use that aren't its own."""
+    """The lab's prefixes by its networks, and the prefixes that others use."""
 
     wanted: Sequence[tuple[str, Network]]
     networks: Sequence[EngineNetwork] = ()
@@ -64,12 +64,14 @@ def _taken_by_networks(facts: PrefixFacts) -> Iterator[Finding]:
 def _remedy(name: str, network: EngineNetwork) -> Message:
     if network.lab:
         return message(
-            "`lab down -p {lab}` removes that lab; or choose another: `lab up --prefix {network}=PREFIX`",
+            "`lab down -p {lab}` removes that lab; or choose another prefix:"
+            " `lab up --prefix {network}=PREFIX`",
             lab=network.lab,
             network=name,
         )
     return message(
-        "`docker network rm {other}` removes it; or choose another: `lab up --prefix {network}=PREFIX`",
+        "`docker network rm {other}` removes it; or choose another prefix:"
+        " `lab up --prefix {network}=PREFIX`",
         other=network.name,
         network=name,
     )

@@ -1,4 +1,4 @@
-"""Room on disks, memory, and room for processes."""
+"""Free disk space, free memory, and the number of processes that can still be started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROCESSES = 200
 
 @dataclass(frozen=True)
 class Disk:
-    """A folder that the lab writes to, and what is free there for this user. ``remedy`` makes room."""
+    """A folder that the lab writes to, and the free space there for this user. ``remedy`` frees more."""
 
     path: str
     use: Message
@@ -29,7 +29,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class ResourceFacts:
-    """The disks, and what is free of memory and processes; None if it isn't known."""
+    """The disks, free memory, and the number of processes that can be started; None if it isn't known."""
 
     disks: Sequence[Disk] = ()
     memory: int | None = None  # bytes
@@ -39,12 +39,12 @@ class ResourceFacts:
 def check_resources(facts: ResourceFacts) -> Iterator[Finding]:
     """The findings about disks, memory and processes."""
     found = [finding for disk in facts.disks for finding in _disk(disk)]
-    yield from found or [ok("disk", message("the disks have room"))] * bool(facts.disks)
+    yield from found or [ok("disk", message("there is enough free disk space"))] * bool(facts.disks)
     if facts.memory is not None and facts.memory < MEMORY:
         yield notice(
             "memory",
             message("only {size} MiB of memory are free", size=facts.memory // MIB),
-            message("end other programs, or describe a lab with fewer hosts"),
+            message("stop other programs, or describe a lab with fewer hosts"),
         )
     if facts.processes is not None and facts.processes < PROCESSES:
         yield notice(
@@ -67,7 +67,7 @@ def _disk(disk: Disk) -> Iterator[Finding]:
             "disk", message("the disk of {path} ({use}) is full: {size} MiB are free", **fields), disk.remedy
         )
     elif disk.inodes is not None and disk.inodes < INODES:
-        text = message("the file system of {path} ({use}) has no room for more files", **fields)
+        text = message("the file system of {path} ({use}) has no free inodes", **fields)
         yield trouble("disk", text, disk.remedy)
     elif disk.free < SCARCE:
         yield notice(

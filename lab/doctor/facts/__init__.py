@@ -1,1 +1,1 @@
-"""Collects facts about this machine. A fact that can't be had is empty or None; nothing is changed."""
+"""Collects facts about this machine. A fact that can't be determined is empty or None; nothing is changed."""

@@ -1,4 +1,4 @@
-"""Runs the tools of this machine that doctor asks."""
+"""Runs the command-line tools that report facts about this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine that the lab would use: whether it answers, and if it doesn't, why."""
+"""The engine that the lab would use, or the reason why it doesn't answer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def opened(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[Engine | N
 
 
 def _version(address: str) -> str:
-    """The version of an engine that refuses this version of the Engine API; "" if it doesn't tell."""
+    """The version of an engine that refuses this version of the Engine API; "" if it isn't reported."""
     try:
         with closing(docker.DockerClient(base_url=address, version="auto", timeout=TIMEOUT)) as client:
             return str(client.version()["Version"])

@@ -1,4 +1,4 @@
-"""Room on the disks of this machine, memory, and room for processes."""
+"""Free disk space and memory of this machine, and the number of processes that can still be started."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def _disks(data_root: str) -> Iterator[Disk]:
 
 
 def measured(path: str, use: Message, remedy: Message, *, ours: bool = False) -> Iterator[Disk]:
-    """What is free on the disk of ``path``; nothing if this user can't examine it.
+    """The free space on the disk of ``path``; nothing if this user can't examine it.
 
-    ``ours``: it is written to by this user, not by the engine.
+    ``ours``: this user writes to it, not the engine.
     """
     with suppress(OSError):
         found = os.statvfs(path)
@@ -52,7 +52,7 @@ def measured(path: str, use: Message, remedy: Message, *, ours: bool = False) ->
 
 
 def _existing(path: str) -> str:
-    """``path``, or the folder that it will be created in."""
+    """``path``, or the folder in which it will be created."""
     return path if os.path.isdir(path) else os.curdir
 
 
@@ -62,7 +62,7 @@ def _memory() -> int | None:
 
 
 def _processes() -> int | None:
-    """How many processes the control group of this process still allows."""
+    """The number of processes that the control group of this process still allows."""
     for folder in CGROUPS:
         limit, used = _text(folder / "pids.max").strip(), _text(folder / "pids.current").strip()
         if limit.isdigit() and used.isdigit():

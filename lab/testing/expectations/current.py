@@ -1,4 +1,4 @@
-"""The lab of the test that runs now; a failed expectation shows its diagnosis."""
+"""The lab of the current test; a failed expectation shows its diagnosis."""
 
 from __future__ import annotations
 

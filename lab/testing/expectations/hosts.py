@@ -34,7 +34,7 @@ class Attempts:
             "refused": _("the connection was refused ({count}): nothing listens there"),
             "reset": _("the connection was reset ({count})"),
             "unreachable": _("it is unreachable ({count}): {error}"),
-            "timed out": _("no answer came ({count})"),
+            "timed out": _("there was no answer ({count})"),
         }
         return texts[self.outcome].format(count=attempts.in_language(from_environment()), error=self.error)
 
@@ -57,7 +57,7 @@ class HostExpectation:
         """The server is reached within ``timeout`` seconds; attempts are repeated until then.
 
         TCP reaches a server when the connection is established; it is closed at once. UDP reaches a server
-        when it has answered a datagram. ``server`` is a host, or a name or address.
+        when it has answered a datagram. ``server`` is a host, a name or an address.
         """
         __tracebackhide__ = True
         check_seconds("timeout", timeout)
@@ -77,7 +77,7 @@ class HostExpectation:
         during: float = 1.0,
         obstacle: Obstacle | None = None,
     ) -> Obstacle:
-        """The server isn't reached ``during`` these seconds, in which attempts are repeated.
+        """The server isn't reached in ``during`` seconds; attempts are repeated until then.
 
         Returns the reason: "refused" (the host answered that nothing listens), "reset", "unreachable" (no
         route, or a router's ICMP error), or "timed out" (no answer). With ``obstacle``, any other reason is a

@@ -93,7 +93,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Count:
-    """How many packets are wanted."""
+    """The number of packets that are wanted."""
 
     exactly: int | None = None
     at_least: int | None = None
@@ -129,8 +129,8 @@ class PacketsExpectation:
     def to_have(
         self, *, count: int | None = None, at_least: int | None = None, timeout: float = 5.0, **wanted: Any
     ) -> list[PacketTransit]:
-        """Within ``timeout`` seconds there are ``count`` packets with the properties ``wanted`` (see Filter),
-        or ``at_least`` as many, by default one. Returns them.
+        """Within ``timeout`` seconds there are exactly ``count`` packets with the properties ``wanted`` (see
+        Filter), or at least ``at_least``, by default one. Returns them.
         """
         __tracebackhide__ = True
         check_seconds("timeout", timeout)
@@ -147,7 +147,8 @@ class PacketsExpectation:
         return found
 
     def not_to_have(self, *, during: float = 0.5, **wanted: Any) -> None:
-        """No packet so far, and ``during`` these seconds, has the properties ``wanted`` (see Filter)."""
+        """No packet has the properties ``wanted`` (see Filter), neither so far nor in the next ``during``
+        seconds."""
         __tracebackhide__ = True
         check_seconds("during", during)
         filter_ = self._filter(wanted)

@@ -20,7 +20,7 @@ class ProgramExpectation:
         self._program = program
 
     def to_say(self, text: str | re.Pattern[str], *, timeout: float = 10.0) -> str:
-        """A line of its output has ``text`` in it, or matches a compiled pattern (``search``), within
+        """A line of its output contains ``text``, or matches a compiled pattern (``search``), within
         ``timeout`` seconds. Returns the line.
         """
         __tracebackhide__ = True
@@ -30,11 +30,11 @@ class ProgramExpectation:
             return line
         headline = _("expected {text!r} within {seconds:g} s from {program}")
         if self._program.ended:
-            headline = _("expected {text!r} from {program}, which exited without it")
+            headline = _("expected {text!r} from {program}, which exited without printing it")
         raise self._failed(headline, text, timeout)
 
     def not_to_say(self, text: str | re.Pattern[str], *, during: float = 1.0) -> None:
-        """No line of its output, so far and ``during`` these seconds, has ``text`` in it."""
+        """No line of its output contains ``text``, neither so far nor in the next ``during`` seconds."""
         __tracebackhide__ = True
         check_seconds("during", during)
         self._program.wait_for(lambda: self._said(text) is not None, during)
@@ -49,14 +49,14 @@ class ProgramExpectation:
             raise UsageError(message("code={value!r}: expected a number from 0 to 255", value=code))
         self._program.wait_for(lambda: self._program.ended, timeout)
         if not self._program.ended:
-            headline = _("expected {program} to exit within {seconds:g} s; it still runs")
+            headline = _("expected {program} to exit within {seconds:g} s; it is still running")
             raise self._failed(headline, "", timeout)
         if self._program.result.exit_code != code:
             headline = _("expected {program} to exit with {code}: {end}")
             raise self._failed(headline, "", timeout, code=code, end=self._program.result.ending)
 
     def _said(self, text: str | re.Pattern[str]) -> str | None:
-        """The first line of stdout, or else of stderr, that has the text."""
+        """The first line of stdout, or else of stderr, that contains the text."""
         if not isinstance(text, str | re.Pattern) or not text:
             raise UsageError(message("{value!r} is neither a text nor a compiled pattern", value=text))
         lines = [*self._program.lines, *self._program.result.stderr.splitlines()]

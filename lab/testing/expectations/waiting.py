@@ -10,7 +10,7 @@ from lab.errors import LabError, UsageError
 from lab.locale import _, from_environment, message
 from lab.testing.expectations import current
 
-INTERVAL = 0.05  # seconds between two looks
+INTERVAL = 0.05  # seconds between two reads
 MAX_SECONDS = 3600.0
 
 T = TypeVar("T")
@@ -42,9 +42,9 @@ def check_port(value: object) -> None:
 
 
 def failed(headline: str, details: Iterable[str] = (), *, since: float = 0.0) -> AssertionError:
-    """The failure of an expectation: a line about it, what was seen, and the diagnosis of the test's lab.
+    """The failure of an expectation: a headline, details, and the diagnosis of the test's lab.
 
-    ``since`` is when the expectation began, as time.time(): earlier failures have other causes.
+    ``since`` is the start of the expectation, as time.time(): earlier failures have other causes.
     """
     return AssertionError("\n".join([headline, *(f"  {line}" for line in details), *_diagnosis(since)]))
 

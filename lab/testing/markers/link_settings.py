@@ -1,6 +1,6 @@
 """The marker's ``link``: checks it when tests are collected, and applies it to a lab.
 
-It is one of
+Its value is one of
     {"delay": 0.05, "loss": 0.01, "direction": "to-servers"}          keywords of lab.link.set
     {"to-servers": {"loss": 0.1}, "to-clients": {"delay": 0.02}}      for each direction
     {("office", "servers"): one of these, …}                          for each link of a lab with several

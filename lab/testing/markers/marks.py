@@ -1,4 +1,4 @@
-"""The markers ``lab`` and ``needs`` of a test: the lab that it needs, and how its link is to be."""
+"""The markers ``lab`` and ``needs`` of a test: its lab, and the settings of its link."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEYWORDS = ("topology", "file", "profile", "link", "timeout")
 MARKERS = (
     'lab(topology="star", file="lab.toml", profile="windows", link=dict(delay=0.05, loss=0.01), timeout=20): '
     "the lab of the test, the settings of its link, and the seconds for its body; needs a Docker Engine",
-    f"needs(name, ...): what the lab must have, of {', '.join(KNOWN)}; see --lab-unsupported",
+    f"needs(name, ...): features that the lab must have, of {', '.join(KNOWN)}; see --lab-unsupported",
 )
 
 
@@ -30,7 +30,7 @@ class _NoParameters:
 
 @dataclass(frozen=True)
 class Marks:
-    """The keywords of a test's markers; those of the closest marker count.
+    """The keywords of a test's markers. The closest marker takes precedence.
 
     ``topology`` is a shipped one, ``file`` a description; neither if the marker doesn't choose. ``link`` has
     the settings as in the marker; see lab/testing/markers/link_settings.py.

@@ -1,4 +1,4 @@
-"""What a test may need of its lab: the names of the marker ``needs``."""
+"""The features that a test can require of its lab: the arguments of the marker ``needs``."""
 
 from __future__ import annotations
 
