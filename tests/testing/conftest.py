@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+# A session in this process unloads the modules that it has imported: it starts sooner if they are there. Some
+# libraries don't work after a second import, such as those that the Docker SDK uses.
+import docker  # noqa: F401
 import pytest
 
-# A session in this process unloads the modules that it has imported: it starts sooner if they are there.
 import lab.testing.expectations.subjects
 import lab.testing.failure_report
 import lab.testing.hooks
