@@ -39,7 +39,7 @@ def record(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SCENARIO]...", help="By default those whose recording is missing or out of date."
+            metavar="SCENARIO", help="By default those whose recording is missing or out of date."
         ),
     ] = None,
     project: Project = None,

@@ -20,7 +20,10 @@ stdout = Console(highlight=False, soft_wrap=True)
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(help=_("The project's folder."), show_default=_("the current folder"))
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help=_("The project's folder."), show_default=_("the current folder")
+        ),
     ] = Path(),
 ) -> None:
     with errors_in_one_line():

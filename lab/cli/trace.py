@@ -25,7 +25,7 @@ def trace(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="[RUN]",
+            metavar="RUN",
             help=_("The folder of a run, or a scenario: its newest run."),
             autocompletion=completion.played,
             show_default=_("the newest run"),

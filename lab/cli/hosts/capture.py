@@ -25,7 +25,7 @@ def capture(
     host: Node,
     expression: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILTER]...", help=_("A filter as for tcpdump: tcp port 8001")),
+        typer.Argument(metavar="FILTER", help=_("A filter as for tcpdump: tcp port 8001")),
     ] = None,
     file: Annotated[
         Path | None,

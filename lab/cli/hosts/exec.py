@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def execute(
     host: Node,
     command: Annotated[
-        list[str], typer.Argument(metavar="[--] COMMAND...", help=_("The command with its arguments."))
+        list[str], typer.Argument(metavar="COMMAND", help=_("The command with its arguments."))
     ],
     on: On = None,
     environment: Annotated[

@@ -48,7 +48,7 @@ def forward(
     services: Annotated[
         list[str],
         typer.Argument(
-            metavar="[LOCAL:]HOST:PORT...",
+            metavar="[LOCAL:]HOST:PORT",
             help=_("A port of a host, optionally with the local port. By default it is the same, if free."),
             autocompletion=completion.paths,
         ),

@@ -16,7 +16,10 @@ from lab.locale import _
 
 def shell(
     host: Annotated[
-        str, typer.Argument(help=HOST, show_default=_("the first host"), autocompletion=completion.hosts)
+        str,
+        typer.Argument(
+            metavar="HOST", help=HOST, show_default=_("the first host"), autocompletion=completion.hosts
+        ),
     ] = "",
     project: Project = None,
     file: File = None,

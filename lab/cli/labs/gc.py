@@ -33,11 +33,11 @@ def gc(
     from lab.engine.lifecycle import leftovers
 
     with errors_in_one_line(), Engine() as engine:
-        chosen, rows = ("gone", "unknown") if everything else ("gone",), []
+        rows = []
         for lab in leftovers.owned(engine):
             if lab.state == "running":
                 continue
-            remove = lab.state in chosen
+            remove = everything or lab.state == "gone"
             if remove and not dry_run:
                 leftovers.remove_completely(engine, lab)
             rows.append(_row(lab, removed=remove and not dry_run))

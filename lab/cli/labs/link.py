@@ -39,7 +39,9 @@ T = TypeVar("T")
 Direction = Annotated[
     str, typer.Option("--direction", "-d", help=DIRECTION_HELP, autocompletion=completion.directions)
 ]
-DirectionArgument = Annotated[str, typer.Argument(help=DIRECTION_HELP, autocompletion=completion.directions)]
+DirectionArgument = Annotated[
+    str, typer.Argument(metavar="DIRECTION", help=DIRECTION_HELP, autocompletion=completion.directions)
+]
 Seed = Annotated[
     str | None,
     typer.Option(help=_("Seed of the random choices: the same seed and packets get the same treatment.")),
@@ -154,7 +156,9 @@ def heal(
     examples=["lab link drop 3 --flags SYN --port 8001"],
 )
 def drop(
-    nth: Annotated[list[int], typer.Argument(min=1, help=_("Numbers of matching packets, from 1."))],
+    nth: Annotated[
+        list[int], typer.Argument(metavar="NTH", min=1, help=_("Numbers of matching packets, from 1."))
+    ],
     protocol: Annotated[str | None, typer.Option(help=_("tcp, udp, icmp or icmp6."))] = None,
     port: Annotated[int | None, typer.Option(help=_("Port at either end."))] = None,
     flags: Annotated[str | None, typer.Option(help=_("TCP flags: SYN, SYN+ACK, FIN+ACK, RST."))] = None,

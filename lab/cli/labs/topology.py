@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from lab.cli.errors import errors_in_one_line
-from lab.cli.options import File, Project, described_lab
+from lab.cli.options import AsJson, File, Project, described_lab
 from lab.cli.output.json_text import print_json
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
@@ -37,7 +37,7 @@ def topology(
     compose: Annotated[bool, typer.Option("--compose", help=_("Print the Compose file."))] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help=_("Print a Mermaid flowchart."))] = False,
     svg: Annotated[bool, typer.Option("--svg", help=_("Print a picture as SVG."))] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print the plan as JSON."))] = False,
+    as_json: AsJson = False,
 ) -> None:
     from lab.topology import picture  # not at the top: completion imports this module
 

@@ -67,7 +67,7 @@ def _needed(name: str, language: str) -> str:
 
 def explain(
     names: Annotated[
-        list[str], typer.Argument(metavar="SCENARIO...", help=NAMES, autocompletion=completion.scenarios)
+        list[str], typer.Argument(metavar="SCENARIO", help=NAMES, autocompletion=completion.scenarios)
     ],
     lang: Lang = None,
     as_json: AsJson = False,

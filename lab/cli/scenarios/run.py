@@ -48,7 +48,7 @@ def run(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SCENARIO]...",
+            metavar="SCENARIO",
             help=NAMES,
             show_default=False,
             autocompletion=completion.scenarios,

@@ -30,22 +30,7 @@ def check_tools(facts: ToolFacts) -> Iterator[Finding]:
             message("install Docker's client (package docker-ce-cli or docker-cli)"),
         )
         return
-    if not facts.compose:
-        yield trouble(
-            "compose",
-            message("Docker is installed without Compose"),
-            message(
-                "install docker-compose-plugin, or docker-compose-v2 (Ubuntu), or docker-compose (Debian)"
-            ),
-        )
-    elif numbers(facts.compose) < OLDEST_COMPOSE:
-        yield trouble(
-            "compose",
-            message("Docker Compose {version} is too old: the lab needs 2.24", version=facts.compose),
-            message("update it with the tool that installed it"),
-        )
-    else:
-        yield ok("compose", message("Docker Compose {version}", version=facts.compose))
+    yield _compose(facts.compose)
     if not facts.buildx:
         yield notice(
             "buildx",
@@ -54,3 +39,21 @@ def check_tools(facts: ToolFacts) -> Iterator[Finding]:
             ),
             message("install the plugin (package docker-buildx-plugin or docker-buildx)"),
         )
+
+
+def _compose(version: str) -> Finding:
+    if not version:
+        return trouble(
+            "compose",
+            message("Docker is installed without Compose"),
+            message(
+                "install docker-compose-plugin, or docker-compose-v2 (Ubuntu), or docker-compose (Debian)"
+            ),
+        )
+    if numbers(version) < OLDEST_COMPOSE:
+        return trouble(
+            "compose",
+            message("Docker Compose {version} is too old: the lab needs 2.24", version=version),
+            message("update it with the tool that installed it"),
+        )
+    return ok("compose", message("Docker Compose {version}", version=version))
