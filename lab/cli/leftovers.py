@@ -14,7 +14,7 @@ _removals: list[BackgroundRemoval] = []
 
 
 def remove_leftovers(besides: str = "") -> None:
-    """Starts to remove them, except for the lab that the command itself is about."""
+    """Starts to remove them, except for the lab that the command itself uses."""
     from lab.engine.lifecycle.background_removal import BackgroundRemoval  # only if the engine is used
 
     if not _removals:

@@ -126,7 +126,7 @@ def language_of(lang: str | None) -> str:
 
 
 def lab_name(project: str | None, file: str | None = None) -> str:
-    """The name of the lab that a command is about. Leftovers are removed meanwhile. Raises UsageError."""
+    """The name of the lab that the options select. Starts the removal of leftovers. Raises UsageError."""
     from lab.engine import topologies  # not at the top: `lab --help` and completion don't need it
 
     name = topologies.chosen_name(topologies.find(file), project, os.environ)
@@ -140,7 +140,7 @@ def described_lab(
     profile: str | None = None,
     file: str | None = None,
 ) -> LabProject:
-    """The lab that a command uses, and brings up if it has to. Raises UsageError."""
+    """The lab that a command uses, and starts if necessary. Raises UsageError."""
     from lab.engine import topologies  # not at the top: both take long to import
     from lab.engine.lifecycle.project import LabProject
 

@@ -152,7 +152,7 @@ def test_status_shows_each_node_and_its_address(lab_cli, lab_topology):
 
 
 @pytest.mark.lab
-def test_status_for_scripts_has_the_same(lab_cli, lab_topology):
+def test_the_json_of_status_has_the_same_nodes(lab_cli, lab_topology):
     found = json.loads(lab_cli("status", "-p", lab_topology.project, "--json").stdout)
     assert set(found) == {"project", "topology", "nodes"}
     assert found["project"] == lab_topology.project

@@ -40,7 +40,7 @@ def on_terminal(*words, **environment):
 
 
 @pytest.mark.parametrize("words", WITHOUT_LAB, ids=" ".join)
-def test_a_pipe_gets_none(words):
+def test_a_pipe_gets_no_escape_codes(words):
     argv = [sys.executable, "-m", "lab", *words]
     environment = {**os.environ, "TERM": "xterm-256color"}
     done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=60)
@@ -55,7 +55,7 @@ def test_no_color_is_respected_on_a_terminal(words):
     assert ESCAPE not in output
 
 
-def test_a_terminal_gets_them():
+def test_a_terminal_gets_escape_codes():
     assert ESCAPE in on_terminal("list")
 
 

@@ -94,7 +94,7 @@ def help_texts(shown):
     return [text for text in texts if LETTERS.search(text)]
 
 
-def test_the_help_is_english_elsewhere():
+def test_the_help_is_english_in_other_languages():
     shown = lab("run", "--help", language="fr_FR.UTF-8").stdout
     assert "Usage: lab run" in shown
     assert "Show this message and exit." in shown

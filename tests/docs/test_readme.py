@@ -1,4 +1,4 @@
-"""README and docs: what they show works as it stands, and nothing is left unsaid."""
+"""README and docs: their examples work, and they list every command and module."""
 
 import io
 import re

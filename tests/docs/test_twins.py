@@ -1,4 +1,4 @@
-"""README and the pages that exist in Chinese too have the same parts: only the prose is translated."""
+"""README and the pages with a Chinese version: both have the same parts, and only the prose is translated."""
 
 import re
 from pathlib import Path
@@ -35,12 +35,12 @@ def headings(page):
 
 
 def links(page):
-    """Where they lead to; the twin leads to twins."""
+    """Their targets; links of the twin lead to twins."""
     return [link.replace(".zh-CN.md", ".md") for link in re.findall(r"\]\(([^)]+)\)", prose(page))]
 
 
 def code(page):
-    """What stands in backticks within the prose; another language may put it in another order."""
+    """The texts in backticks within the prose; their order may differ between languages."""
     return sorted(re.findall(r"`[^`\n]+`", prose(page)))
 
 
@@ -59,7 +59,7 @@ def test_each_links_to_the_other_in_its_first_line(name):
 
 
 @pytest.mark.parametrize("part", [blocks, headings, links, code], ids=lambda part: part.__name__)
-def test_both_have_the_same(part, twins):
+def test_both_pages_have_the_same_parts(part, twins):
     english, chinese = twins
     assert part(english)
     assert part(chinese) == part(english)

@@ -1,4 +1,4 @@
-"""Machines with a trouble: `lab doctor` runs in namespaces of its own, in which the trouble is real."""
+"""Machines with problems: `lab doctor` runs in namespaces of its own, in which the problem is real."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def doctor(*words, before="true", unshare=(), as_user="", **environment):
 
 
 class Examined:
-    """What `lab doctor` found."""
+    """The result of `lab doctor`."""
 
     def __init__(self, done):
         if not done.stdout:

@@ -18,7 +18,7 @@ def test_first(lab):
     lab.link.set(delay=0.2, verify=False)
     assert lab.random.random() == random.Random(7).random()
 
-def test_the_next_finds_nothing_of_it(lab):
+def test_the_next_finds_nothing_left(lab):
     assert lab.client.run("ps -e -o args=; ls /tmp").stdout.count("sleep 300") == 0
     assert "left-behind" not in lab.client.run("ls /tmp").stdout
     assert lab.link.settings.is_nothing
@@ -99,7 +99,7 @@ def folders(pytester):
 
 
 @pytest.mark.lab
-def test_a_test_finds_nothing_of_the_one_before_and_has_all_evidence(pytester, on_lab):
+def test_a_test_finds_nothing_left_by_the_previous_one_and_has_all_evidence(pytester, on_lab):
     pytester.makepyfile(ISOLATED)
     on_lab().assert_outcomes(passed=6)
     assert folders(pytester) == []

@@ -1,4 +1,4 @@
-"""The markers: which lab a test gets, and what is refused when tests are collected."""
+"""The markers: the choice of a test's lab, and mistakes that are refused when tests are collected."""
 
 import pytest
 

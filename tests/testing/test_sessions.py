@@ -1,4 +1,4 @@
-"""The labs of test sessions: which are up when, on which worker, and what is left of a session that ends."""
+"""The labs of test sessions: when and on which worker they are up, and the clean-up after a session."""
 
 import os
 import random
@@ -205,7 +205,7 @@ def test_nothing_is_left_of_a_session_that_was_killed_at_any_time(lab_topology, 
 
 
 def leftovers_removed(pid, seconds=60):
-    """Does what the next session does, until nothing appears any more. Returns whether there was a lab."""
+    """Repeats the clean-up of the next session until nothing is left. Returns whether there was a lab."""
     until, quiet, found = time.monotonic() + seconds, 0, False
     name = f"{PREFIX}-{pid}-{LabKind.of(Path('lab.toml').absolute()).name}"
     while quiet < 3:

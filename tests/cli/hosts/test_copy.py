@@ -113,7 +113,7 @@ def test_an_error_is_one_line(lab_run, words, code, said):
 
 
 @pytest.mark.lab
-def test_a_full_disk_is_reported_and_the_beginning_of_the_file_removed(lab_run, shared_lab, tmp_path):
+def test_a_full_disk_is_reported_and_the_incomplete_file_is_removed(lab_run, shared_lab, tmp_path):
     with (tmp_path / "large").open("wb") as file:
         file.truncate(40 << 20)
     with shared_lab.client.disk_full(free=1 << 20) as folder:

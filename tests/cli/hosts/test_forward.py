@@ -76,7 +76,7 @@ def test_many_connections_each_with_its_own_end_of_data(forward, shared_lab):
 
 
 @lab_test
-def test_a_failed_connection_is_one_line_and_ends_nothing(forward, shared_lab):
+def test_a_failed_connection_is_reported_in_one_line_and_the_command_goes_on(forward, shared_lab):
     with forward("0:server:7343") as (process, [address]):
         with socket.create_connection(address, 20) as client:
             assert client.recv(1) == b""
