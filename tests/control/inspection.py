@@ -54,7 +54,8 @@ def inspected(container):
     for name in ("links", "addresses", "routes4", "routes6"):
         found = json.loads("".join(sections[name]) or "[]")
         sections[name] = sorted(json.dumps(_stable(each), sort_keys=True) for each in found)
-    sections["processes"] = sorted(line for line in sections["processes"] if not OWN.search(line))
+    processes = (line for line in sections["processes"] if not OWN.search(line))
+    sections["processes"] = sorted(re.sub(r"\[listener\] \d+", "[listener] 0", line) for line in processes)
     sections["sysctl"] = sorted(line for line in sections["sysctl"] if not VOLATILE_SYSCTL.search(line))
     sections["sockets"] = sorted(_socket(line) for line in sections["sockets"] if not _is_ssh(line))
     sections["files"] = _output(container, "lab", FILES).splitlines()

@@ -70,7 +70,7 @@ def test_everything_that_a_lab_makes_is_labelled() -> None:
         assert service["labels"]["socketlab.role"] in ("host", "router", "runner"), name
     for kind in "networks", "volumes":
         for name, made in found[kind].items():
-            assert made["labels"] == {"socketlab.lab": "socketlab"}, name
+            assert made["labels"] == {"socketlab.lab": "socketlab", "socketlab.owner": ""}, name
 
 
 def nodes(project: dict[str, Any]) -> dict[str, Node]:

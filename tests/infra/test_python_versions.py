@@ -78,7 +78,7 @@ def test_the_unit_tests_pass_under_every_version(python: str) -> None:
     if interpreter_version(python) == interpreter_version(sys.executable):
         return
     argv = [python, "-P", "-W", "error", "-m", "pytest", "-q", "-c", os.devnull, f"--rootdir={ROOT}"]
-    argv += ["--import-mode=importlib", "-p", "no:cacheprovider", *unit_tests()]
+    argv += ["--import-mode=importlib", "-p", "no:cacheprovider", "--noconftest", *unit_tests()]
     packages = f"{ROOT}{os.pathsep}{Path(pytest.__file__).parents[1]}"
     done = run(argv, timeout=110, PYTHONPATH=packages, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import tomllib
 import venv
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def dependencies() -> Path:
             constraints.write_text("\n".join(pins))
             argv = ["download", "-q", "-d", f"{made}/wheels", "-c", constraints, *project["dependencies"]]
             subprocess.run([sys.executable, "-m", "pip", *argv], check=True, timeout=TIMEOUT)
-            Path(made, "wheels").rename(folder)
+            with suppress(OSError):  # another worker was first
+                Path(made, "wheels").rename(folder)
     return folder
 
 

@@ -23,6 +23,7 @@ from lab.remote.terminal import Terminal
 CHUNK = 1 << 16
 STDIN, STDOUT, STDERR = 0, 1, 2
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+MAX_WAIT = 0.2  # seconds until a signal is noticed, at the latest
 KILL_TIMEOUT = 5.0  # seconds until a command that was killed has ended
 BROKEN_PIPE = 128 + signal.SIGPIPE  # the exit code of a command whose output is no longer read
 
@@ -64,7 +65,7 @@ def attach(command: RunningCommand, host: str, terminal: Terminal | None, timeou
         stack.enter_context(_signals_forwarded(command, resizes=terminal is not None))
         threading.Thread(target=_pass_input, args=(command,), daemon=True, name="stdin").start()
         try:
-            finished = command.pump(_write, deadline)
+            finished = _pump(command, deadline)
         except BrokenPipeError:
             return BROKEN_PIPE
         if not finished:
@@ -72,6 +73,22 @@ def attach(command: RunningCommand, host: str, terminal: Terminal | None, timeou
             command.pump(_write, time.monotonic() + KILL_TIMEOUT)
             raise HostTimeout(message("{host}: killed after {seconds:g} s", host=host, seconds=timeout))
     return _exit_code(command, host)
+
+
+def _pump(command: RunningCommand, deadline: float | None) -> bool:
+    """Passes the output on until the command has exited (True), or until the deadline (False).
+
+    The main thread runs the signal handlers. The kernel may deliver a signal to another thread, which doesn't
+    wake up this one, so no wait takes long.
+    """
+    while not command.pump(_write, _earlier(deadline, time.monotonic() + MAX_WAIT)):
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+    return True
+
+
+def _earlier(deadline: float | None, other: float) -> float:
+    return other if deadline is None else min(deadline, other)
 
 
 def _exit_code(command: RunningCommand, host: str) -> int:
