@@ -7,6 +7,7 @@ Prints a JSON object: the ``outcome``, one of OUTCOMES, the text of the last ``e
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from lab.sockets import blocking
 from lab.sockets.datagram import Datagrams
 from lab.sockets.deadline import Deadline
 
-OUTCOMES = ("reached", "refused", "reset", "unreachable", "timed out")
+OUTCOMES = ("reached", "refused", "reset", "unreachable", "timed out", "unresolved")
 INTERVAL = 0.1  # seconds between attempts that failed at once
 UDP_INTERVAL = 0.5  # seconds to wait for an answer before the datagram is sent again
 LINGER = 0.2  # seconds for the server to close too
@@ -63,7 +64,12 @@ def exchange(address: str, port: int, seconds: float) -> None:
 
 def outcome_of(error: OSError) -> str:
     """One of OUTCOMES for the error of an attempt."""
-    kinds = {ConnectionRefusedError: "refused", ConnectionResetError: "reset", TimeoutError: "timed out"}
+    kinds: dict[type[OSError], str] = {
+        ConnectionRefusedError: "refused",
+        ConnectionResetError: "reset",
+        TimeoutError: "timed out",
+        socket.gaierror: "unresolved",
+    }
     return next((name for kind, name in kinds.items() if isinstance(error, kind)), "unreachable")
 
 

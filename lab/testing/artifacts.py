@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 import zlib
 from pathlib import Path
+
+from lab.locale import _
 
 MAX_NAME = 150  # characters; a file system allows 255 bytes
 SAFE = re.compile(r"[^\w.=-]+", re.ASCII)
@@ -35,6 +39,21 @@ def fresh_folder(artifacts: Path, nodeid: str, attempt: int = 1) -> Path:
             if re.fullmatch(r"(-attempt\d+)?", old.name.removeprefix(name)) and (old / MARK).is_file():
                 shutil.rmtree(old, ignore_errors=True)
     return artifacts / (name if attempt == 1 else f"{name}-attempt{attempt}")
+
+
+def problem(folder: Path) -> str:
+    """Why ``folder`` can't be written or created, as a line for the user; "" if it can."""
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    if not existing.is_dir():
+        return not_kept(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing)))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return not_kept(PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing)))
+    return ""
+
+
+def not_kept(error: Exception) -> str:
+    """The line about evidence that can't be kept."""
+    return _("the evidence can't be kept: {reason}").format(reason=error)
 
 
 def files(folder: Path) -> list[Path]:

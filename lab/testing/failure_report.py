@@ -17,9 +17,12 @@ MAX_LINES = 8  # of the output of each
 MAX_WIDTH = 300  # characters of a line
 
 
-def text(test: LabTest, kept_in: str) -> str:
-    """The section. ``kept_in`` is the folder of the artifacts as it is shown; "" if none are kept."""
-    return "\n".join([*_findings(test), *_where(test, kept_in)])
+def text(test: LabTest, kept_in: str, problem: str = "") -> str:
+    """The section. ``kept_in`` is the folder of the artifacts as it is shown; "" if none are kept.
+
+    ``problem`` is the reason why they can't be kept there.
+    """
+    return "\n".join([*_findings(test), *_where(test, kept_in, problem)])
 
 
 def _findings(test: LabTest) -> Iterator[str]:
@@ -27,7 +30,7 @@ def _findings(test: LabTest) -> Iterator[str]:
         evidence = test.evidence()
         test.diagnose()
     except (LabError, OSError, ValueError) as error:
-        yield _("no diagnosis: {reason}").format(reason=error)
+        yield _("no diagnosis: {reason}").format(reason=_text(error))
         return
     for sentence in test.diagnosis.in_language(from_environment()):
         yield _("diagnosis: {sentence}").format(sentence=sentence)
@@ -46,9 +49,15 @@ def _program(evidence: Evidence, run: Run) -> Iterator[str]:
         yield f"  {event.stream}: {_shortened(event.line)}"
 
 
-def _where(test: LabTest, kept_in: str) -> Iterator[str]:
+def _text(error: Exception) -> str:
+    return error.in_language(from_environment()) if isinstance(error, LabError) else str(error)
+
+
+def _where(test: LabTest, kept_in: str, problem: str) -> Iterator[str]:
     yield _("repeat with: {option}").format(option=f"--lab-seed {test.seed}")
-    if kept_in:
+    if problem:
+        yield problem
+    elif kept_in:
         yield _("trace: {path}").format(path=Path(kept_in) / "trace.html")
 
 

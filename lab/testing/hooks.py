@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from lab.errors import LabError, Unsupported
-from lab.locale import _, from_environment, message
+from lab.locale import _, from_environment
 from lab.testing import artifacts
 from lab.testing.lab_kind import LabKind, described_for
 from lab.testing.markers import marks
@@ -31,6 +31,7 @@ SESSIONS: pytest.StashKey[LabSessions] = pytest.StashKey()  # in the configurati
 LEFTOVERS: pytest.StashKey[BackgroundRemoval] = pytest.StashKey()  # the same
 LAB_TEST: pytest.StashKey[LabTest] = pytest.StashKey()  # in a test, once its lab is ready
 SECTION = "lab"  # of a report
+NO_FAILURES = (pytest.skip.Exception, pytest.xfail.Exception)
 
 
 def prepare(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -56,6 +57,8 @@ def prepare(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _read_marks(item: pytest.Item) -> None:
+    if problem := _artifacts_problem(item.config):
+        raise pytest.UsageError(f"--lab-artifacts: {problem}")
     item.stash[MARKS] = found = Marks.of(item)
     try:
         item.stash[KIND] = _kind_of(item, found)
@@ -64,15 +67,21 @@ def _read_marks(item: pytest.Item) -> None:
 
             link_settings.check(found.link)
     except LabError as error:
-        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.lab: {error}") from None
+        text = error.in_language(from_environment())
+        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.lab: {text}") from None
     if found.timeout is not None:
         _limit(item, found.timeout)
+
+
+def _artifacts_problem(config: pytest.Config) -> str:
+    settings = config.stash[SETTINGS]
+    return "" if settings.trace == "off" else artifacts.problem(settings.artifacts)
 
 
 def _limit(item: pytest.Item, seconds: float) -> None:
     if not item.config.pluginmanager.hasplugin("timeout"):
         raise pytest.UsageError(
-            str(message("{test}: timeout= needs the package pytest-timeout", test=item.nodeid))
+            _("{test}: timeout= needs the package pytest-timeout").format(test=item.nodeid)
         )
     item.add_marker(pytest.mark.timeout(seconds, func_only=True), append=False)
 
@@ -94,7 +103,7 @@ def plain_kind(config: pytest.Config) -> LabKind:
     try:
         return LabKind.of(wanted or "default")
     except LabError as error:
-        raise pytest.UsageError(f"--lab-file: {error}") from None
+        raise pytest.UsageError(f"--lab-file: {error.in_language(from_environment())}") from None
 
 
 def sessions(config: pytest.Config) -> LabSessions:
@@ -138,6 +147,8 @@ def lab_for(item: pytest.Item, temporary: Path) -> Iterator[Lab]:
 
     if MISTAKE in item.stash:
         pytest.fail(item.stash[MISTAKE], pytrace=False)
+    if MARKS not in item.stash:
+        _add_fixture(item)
     config = item.config
     settings = config.stash[SETTINGS]
     folder = artifacts.fresh_folder(settings.artifacts, item.nodeid, getattr(item, "execution_count", 1))
@@ -152,7 +163,17 @@ def lab_for(item: pytest.Item, temporary: Path) -> Iterator[Lab]:
         if LAB_TEST not in item.stash:
             test.discard()
         stop_if_unsupported(item, error)
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
+        raise pytest.fail.Exception(error.in_language(from_environment()), pytrace=False) from None
+
+
+def _add_fixture(item: pytest.Item) -> None:
+    """For a test that asks for the lab while it runs: ``request.getfixturevalue("lab")``."""
+    try:
+        _read_marks(item)
+    except pytest.UsageError as error:
+        pytest.fail(str(error), pytrace=False)
+    if isinstance(item, pytest.Function) and not marks.uses_lab(item):
+        item.fixturenames = [*item.fixturenames, marks.FIXTURE]  # the list is shared by parametrized tests
 
 
 def _hide_own_frames() -> None:
@@ -169,7 +190,7 @@ def _hide_own_frames() -> None:
 def stop_if_unsupported(item: pytest.Item, error: Exception) -> None:
     """Fails or skips a test whose lab can't do something; returns if ``error`` has another reason."""
     if isinstance(error, Unsupported):
-        _stop(item, _("unsupported: {reason}").format(reason=error))
+        _stop(item, _("unsupported: {reason}").format(reason=error.in_language(from_environment())))
 
 
 def _stop(item: pytest.Item, text: str) -> NoReturn:
@@ -182,34 +203,40 @@ def report(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Explains a failure in the report, and keeps or removes the evidence after the test."""
+    if call.excinfo is not None:
+        _hide_cause(call.excinfo.value)
     test = item.stash.get(LAB_TEST, None)
     if test is None:
         return (yield)
     section = ""
     if call.when == "teardown":
-        if _is_failure(call):
-            section = _explained(item, test, call)
+        if call.excinfo is not None and not call.excinfo.errisinstance(NO_FAILURES):
+            section = _explained(item, test, call.excinfo.exconly(tryshort=True))
         section = "\n".join(filter(None, [section, _finished(item, test)]))
     found = yield
     if found.failed and call.when != "teardown":
-        section = _explained(item, test, call)
+        # A strict xfail that passes is a failure without an exception.
+        reason = call.excinfo.exconly(tryshort=True) if call.excinfo else found.longreprtext
+        section = _explained(item, test, reason)
     if section:
         found.sections.append((SECTION, section))
     return found
 
 
-def _is_failure(call: pytest.CallInfo[None]) -> bool:
-    return call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception)
+def _hide_cause(error: BaseException) -> None:
+    """A LabError explains its cause: the tracebacks of libraries (Docker, SSH) aren't shown."""
+    if isinstance(error, LabError):
+        error.__cause__ = None
 
 
-def _explained(item: pytest.Item, test: LabTest, call: pytest.CallInfo[None]) -> str:
+def _explained(item: pytest.Item, test: LabTest, reason: str) -> str:
     from lab.testing import failure_report
 
-    assert call.excinfo is not None
-    test.failure = test.failure or call.excinfo.exconly(tryshort=True)
+    test.failure = test.failure or reason
     config = item.config
     kept = "" if config.stash[SETTINGS].trace == "off" else shown(test.artifacts, config)
-    return failure_report.text(test, kept)
+    problem = artifacts.problem(test.artifacts.parent) if kept else ""
+    return failure_report.text(test, kept, problem)
 
 
 def _finished(item: pytest.Item, test: LabTest) -> str:
@@ -221,7 +248,8 @@ def _finished(item: pytest.Item, test: LabTest) -> str:
         try:
             _add_paths(item, test.keep())
         except (OSError, ValueError) as error:
-            problem = _("the evidence can't be kept: {reason}").format(reason=error)
+            problem = artifacts.not_kept(error)
+            _show(item.config, problem)  # the report of a tear-down that passes isn't shown
     test.discard()
     return problem
 
@@ -253,7 +281,7 @@ def close(config: pytest.Config) -> None:
     try:
         found.close()
     except LabError as error:
-        print(f"lab: {error}", file=sys.stderr)
+        print(f"lab: {error.in_language(from_environment())}", file=sys.stderr)
     for left in config.stash[LEFTOVERS].finish() if LEFTOVERS in config.stash else ():
         print(f"lab: {left.removal.in_language(from_environment())}", file=sys.stderr)
     for name in kept:

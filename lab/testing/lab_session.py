@@ -45,6 +45,7 @@ class LabSession:
         self._lab: Lab | None = None
         self._claim: ExitStack | None = None
         self._failure: LabError | None = None  # the reason why the lab isn't up; its start isn't repeated
+        self._refusal: LabError | None = None  # the reason why the lab can't be reserved; the same
 
     @property
     def name(self) -> str:
@@ -83,12 +84,21 @@ class LabSession:
 
     @property
     def claimed_lab(self) -> Lab:
-        """The lab, reserved for this session until ``release``. Raises LabError."""
+        """The lab, reserved for this session until ``release``. Raises LabError, each time the same."""
+        if self._refusal is not None:
+            raise self._refusal
         if self._claim is None:
-            with ExitStack() as stack:
-                stack.enter_context(self.lab.claimed())
-                self._claim = stack.pop_all()
+            try:
+                self._reserve()
+            except LabError as error:
+                self._refusal = error
+                raise
         return self.lab
+
+    def _reserve(self) -> None:
+        with ExitStack() as stack:
+            stack.enter_context(self.lab.claimed())
+            self._claim = stack.pop_all()
 
     def release(self) -> None:
         """Lets others reserve the lab."""

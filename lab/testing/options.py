@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from lab.locale import _, message
+from lab.locale import _
 
 TRACE = ("on", "off", "retain-on-failure")
 UNSUPPORTED = ("fail", "skip")
@@ -143,13 +143,8 @@ def _value(config: pytest.Config, option: Option) -> Any:
         return given
     value = config.getini(option.key)
     if value and option.choices and value not in option.choices:
-        text = message(
-            "{key} = {value}: choose from {choices}",
-            key=option.key,
-            value=value,
-            choices=", ".join(option.choices),
-        )
-        raise pytest.UsageError(str(text))
+        text = _("{key} = {value}: choose from {choices}")
+        raise pytest.UsageError(text.format(key=option.key, value=value, choices=", ".join(option.choices)))
     return value
 
 
@@ -178,5 +173,5 @@ def _seed(config: pytest.Config, value: str | None) -> int:
         return int(str(value))
     except ValueError:
         raise pytest.UsageError(
-            str(message("--lab-seed {value!r}: expected a whole number", value=value))
+            _("--lab-seed {value!r}: expected a whole number").format(value=value)
         ) from None

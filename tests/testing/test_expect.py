@@ -1,16 +1,21 @@
 """`expect`: assertions that wait until they hold, and that explain a failure."""
 
 import re
+import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
+from lab.agent import reach
 from lab.errors import UsageError
 from lab.evidence.packets.traffic import Traffic
 from lab.testing import expect
+from lab.testing.expectations.hosts import OBSTACLES
 from lab.testing.expectations.packets import Count, Filter
 from lab.testing.expectations.waiting import wait_until
+from tests.evidence import forge
 
 PORT = 8088
 SERVER = f"lab-echo serve --port {PORT}"
@@ -94,6 +99,8 @@ def test_a_program_says_something_and_exits(lab):
         assert expect(program).to_say(re.compile("^th.ee$")) == "three"
         expect(program).to_exit(3)
         expect(program).not_to_say("four", during=0)
+        text = failure_of(lambda: expect(program).not_to_say("four"))
+        assert text.splitlines()[0].endswith("but it has failed: exit code 3 (during=0 accepts that)")
 
 
 @pytest.mark.lab
@@ -157,6 +164,13 @@ def test_packets_that_are_missing_or_there_are_explained(lab):
         (lambda lab: expect(lab.client).to_reach(lab.server, 80, protocol="sctp"), "expected tcp, udp"),
         (lambda lab: expect(lab.client).to_reach(lab.server, 80, timeout=-1), "timeout=-1: expected seconds"),
         (lambda lab: expect(lab.client).to_reach(lab, 80), "is neither a host nor a name"),
+        (lambda lab: expect(lab.client).not_to_reach("sevrer", 80), "no node 'sevrer'; there are "),
+        (lambda lab: expect(lab.client).not_to_reach("999.1.1.1", 80), "no node '999.1.1.1'"),
+        (lambda lab: expect(lab.client).not_to_reach("server:22", 80), "no node 'server:22'"),
+        (
+            lambda lab: expect(lab.client).not_to_reach(lab.server, 80, obstacle="lost"),
+            "obstacle='lost': expected refused, reset, unreachable, timed out",
+        ),
         (
             lambda lab: expect(lab.packets()).to_have(prot=80),
             "unknown property 'prot'; there are source, to,",
@@ -197,6 +211,46 @@ def test_a_count_is_exact_or_a_minimum():
     ):
         with pytest.raises(UsageError):
             Count(**wrong)
+
+
+def test_a_name_that_is_not_resolved_is_no_obstacle():
+    assert reach.outcome_of(socket.gaierror(-2, "Name or service not known")) == "unresolved"
+    assert "unresolved" not in OBSTACLES
+
+
+LONG = dict(at=1.0, flags="PA", length=1000)
+
+
+def test_a_payload_that_was_cut_proves_nothing():
+    traffic = forge.traffic(forge.crossed(forge.tcp(**LONG, payload=b"begin")))
+    cut = "of 1 packet only the first 5 bytes of the payload were kept"
+    assert cut in failure_of(lambda: expect(traffic).not_to_have(payload="secret", during=0))
+    assert cut in failure_of(lambda: expect(traffic).to_have(payload="secret", timeout=0))
+    expect(traffic).to_have(payload="begin", count=1, timeout=0)
+    expect(traffic).not_to_have(payload="secret", port=9, during=0)
+    whole = forge.traffic(forge.crossed(forge.udp(1.0, b"all of it")))
+    expect(whole).not_to_have(payload="secret", during=0)
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        ({"cut": 3}, "3 packets were seen and not kept"),
+        ({"dropped": 2}, "the kernel dropped 2 packets"),
+        ({"ended": "its host was off for a while"}, "it ended before the run did: its host was off"),
+    ],
+)
+def test_a_capture_that_is_not_complete_proves_only_what_it_shows(problem, reason):
+    captures = [replace(forge.CAPTURES[0], **problem), forge.CAPTURES[1]]
+    traffic = Traffic(forge.crossed(forge.udp(1.0)), captures, forge.NAMES)
+    expect(traffic).to_have(port=9090, timeout=0)
+    expect(traffic).to_have(port=9090, at_least=1, timeout=0)
+    for check in (
+        lambda: expect(traffic).not_to_have(port=9, during=0),
+        lambda: expect(traffic).to_have(port=9090, count=1, timeout=0),
+        lambda: expect(traffic).to_have(port=9, timeout=0),
+    ):
+        assert f"the capture of clients isn't complete ({reason}" in failure_of(check)
 
 
 def test_a_value_is_read_until_it_holds_or_the_time_is_over():

@@ -33,6 +33,9 @@ def test_link_by_direction(lab):
     assert lab.link.settings["to-servers"].loss == 1.0
     assert lab.link.settings["to-clients"].loss == 0.0
 
+def test_asked_for_while_it_runs(request):
+    assert request.getfixturevalue("lab").client.run("true").ok
+
 def test_evidence(lab):
     with lab.server.start("nc -lk 8080", announce=""), lab.capture("client") as capture:
         lab.client.run("until nc -zw 1 server 8080; do sleep 0.05; done", check=True)
@@ -101,7 +104,7 @@ def folders(pytester):
 @pytest.mark.lab
 def test_a_test_finds_nothing_left_by_the_previous_one_and_has_all_evidence(pytester, on_lab):
     pytester.makepyfile(ISOLATED)
-    on_lab().assert_outcomes(passed=6)
+    on_lab().assert_outcomes(passed=7)
     assert folders(pytester) == []
 
 

@@ -1,5 +1,7 @@
 """The markers: the choice of a test's lab, and mistakes that are refused when tests are collected."""
 
+import re
+
 import pytest
 
 from tests.testing.conftest import OPTIONS
@@ -163,15 +165,35 @@ def test_every_test_with_the_fixture_has_the_marker(pytester, session):
         ("lab(link=dict(loss=2))", "link: loss must be from 0 to 1"),
         ("lab(link={'to-servers': dict(rate=1)})", "link: rate must be "),
         ("lab(link={('a', 'b'): 3})", "expected a dict for each link"),
+        (
+            "lab(link={'to-servers': {}, 'loss': 0.1})",
+            "link: give settings for each direction or for both, not 'loss' too",
+        ),
+        (
+            "lab(link={('a', 'b'): {}, 'loss': 0.1})",
+            "link: give settings for each link or for one, not 'loss' too",
+        ),
+        ("parametrize('lab', [{}])", 'parametrize("lab", …) needs indirect=True'),
+        ("parametrize(('lab',), [({},)], indirect=[])", 'parametrize("lab", …) needs indirect=True'),
         ("lab(link=dict(direction='servers'))", "link: no direction 'servers': expected to-SEGMENT or both"),
     ],
 )
 def test_a_mistake_in_a_marker_is_one_line_that_names_the_test(refused, marks, error):
     found = refused(f"import pytest\n@pytest.mark.{marks}\ndef test_it(lab): pass")
     assert found.startswith("ERROR: ")
-    assert ".py::test_it: @pytest.mark.lab: " in found
+    assert re.search(r"\.py::test_it(\[.*\])?: @pytest.mark.lab: ", found)
     assert error in found
     assert "\n" not in found
+
+
+def test_a_marker_of_a_test_without_the_fixture_is_refused(refused):
+    found = refused("import pytest\n@pytest.mark.lab(topology='star')\ndef test_it(): pass")
+    assert found.endswith("::test_it: @pytest.mark.lab: the test doesn't have the fixture lab as an argument")
+
+
+def test_a_marker_of_a_module_need_not_concern_every_test(collected):
+    text = "import pytest\npytestmark = pytest.mark.lab(topology='star')\ndef test_it(): pass"
+    assert "test_it" in collected(text)
 
 
 def test_an_unknown_need_is_refused(refused):

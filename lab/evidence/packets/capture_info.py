@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from lab.locale import Message, message
 
 
 @dataclass
@@ -35,6 +37,25 @@ class CaptureInfo:
     @property
     def complete(self) -> bool:
         return not (self.cut or self.dropped or self.ended)
+
+    def doubts(self) -> list[Message]:
+        """Why packets may be missing from it; empty if it is complete."""
+        if self.complete:
+            return []
+        return [
+            message("the capture of {name} isn't complete ({reason})", name=self.name, reason=reason)
+            for reason in self._reasons()
+        ]
+
+    def _reasons(self) -> Iterator[Message]:
+        if self.cut:
+            yield message("{count:,} packets were seen and not kept", count=self.cut)
+        if self.dropped:
+            yield message("the kernel dropped {count:,} packets", count=self.dropped)
+        if self.filter:
+            yield message("its filter is {filter}", filter=self.filter)
+        if self.ended:
+            yield message("it ended before the run did: {reason}", reason=self.ended)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

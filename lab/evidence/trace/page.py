@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.evidence.event_json import from_json
 from lab.evidence.events import Event, PacketPassed
-from lab.evidence.packets.traffic import CaptureInfo, Traffic, load
+from lab.evidence.packets.traffic import Traffic, load
 from lab.evidence.trace import packet_columns, timeline
 from lab.evidence.trace.node_columns import columns
 from lab.evidence.trace.packet_columns import FIELDS, TABLES
@@ -134,24 +134,7 @@ def _note_cuts(
     if left_out:
         notes.append(message("{count:,} lines of output are only in the folder output/", count=left_out))
     for capture in traffic.captures.values() if traffic else ():
-        if not capture.complete:
-            notes += [_incomplete(capture, reason) for reason in _reasons(capture)]
-
-
-def _incomplete(capture: CaptureInfo, reason: Message) -> Message:
-    return message("the capture of {name} isn't complete ({reason})", name=capture.name, reason=reason)
-
-
-def _reasons(capture: CaptureInfo) -> Iterator[Message]:
-    """Why packets may be missing from a capture."""
-    if capture.cut:
-        yield message("{count:,} packets were seen and not kept", count=capture.cut)
-    if capture.dropped:
-        yield message("the kernel dropped {count:,} packets", count=capture.dropped)
-    if capture.filter:
-        yield message("its filter is {filter}", filter=capture.filter)
-    if capture.ended:
-        yield message("it ended before the run did: {reason}", reason=capture.ended)
+        notes += capture.doubts()
 
 
 def _note_clocks(notes: list[Message], record: Mapping[str, Any]) -> None:

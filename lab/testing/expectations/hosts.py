@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import shlex
 import time
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from lab.control.host import Host
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message, messages
+from lab.testing.expectations import current
 from lab.testing.expectations.waiting import check_port, check_seconds, failed
 
 ANSWER_TIMEOUT = 10.0  # seconds beyond the time that the attempts take
 PROTOCOLS = ("tcp", "udp")
 
 Obstacle: TypeAlias = Literal["refused", "reset", "unreachable", "timed out"]
+OBSTACLES: tuple[str, ...] = get_args(Obstacle)
+UNRESOLVED = "unresolved"  # the outcome of lab.agent.reach that is a mistake of the test
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class HostExpectation:
         """The server is reached within ``timeout`` seconds; attempts are repeated until then.
 
         TCP reaches a server when the connection is established; it is closed at once. UDP reaches a server
-        when it has answered a datagram. ``server`` is a host, a name or an address.
+        when it has answered a datagram. ``server`` is a host, the name of a node, or an IP address.
         """
         __tracebackhide__ = True
         check_seconds("timeout", timeout)
@@ -85,6 +89,7 @@ class HostExpectation:
         """
         __tracebackhide__ = True
         check_seconds("during", during)
+        _check_word("obstacle", obstacle, (None, *OBSTACLES))
         began = time.time()
         found = self._try(server, port, protocol, ipv6, during)
         if found.outcome == "reached" or obstacle not in (None, found.outcome):
@@ -98,18 +103,25 @@ class HostExpectation:
 
     def _try(self, server: Host | str, port: int, protocol: str, ipv6: bool, seconds: float) -> Attempts:
         check_port(port)
-        if protocol not in PROTOCOLS:
-            raise UsageError(
-                message("protocol={value!r}: expected {known}", value=protocol, known=", ".join(PROTOCOLS))
-            )
         if not isinstance(server, Host | str):
             raise UsageError(message("{value!r} is neither a host nor a name", value=server))
-        address = server if isinstance(server, str) else server.address6 if ipv6 else server.address
+        _check_word("protocol", protocol, PROTOCOLS)
+        address = _checked(server) if isinstance(server, str) else server.address6 if ipv6 else server.address
         command = ["python3", "-P", "-S", "-m", "lab.agent.reach", protocol, address, str(port), str(seconds)]
         result = self._host.ask(shlex.join(command), timeout=seconds + ANSWER_TIMEOUT)
         if not result.ok:
             raise EnvironmentFailure(result.describe())
-        return Attempts(**json.loads(result.stdout))
+        found = Attempts(**json.loads(result.stdout))
+        if found.outcome == UNRESOLVED:
+            raise UsageError(
+                message(
+                    "{host} can't resolve {name!r}: {error}",
+                    host=self._host.title,
+                    name=address,
+                    error=found.error,
+                )
+            )
+        return found
 
     def _line(
         self,
@@ -129,3 +141,22 @@ class HostExpectation:
             outcome=found.describe(),
             obstacle=obstacle,
         )
+
+
+def _checked(server: str) -> str:
+    """Raises UsageError unless ``server`` is an IP address, "localhost", or the name of a node.
+
+    A lab whose nodes aren't known is no test's; there the host resolves the name.
+    """
+    try:
+        return str(ipaddress.ip_address(server))
+    except ValueError:
+        if current.lab is not None and server != "localhost":
+            current.lab[server]
+        return server
+
+
+def _check_word(name: str, value: object, known: tuple[str | None, ...]) -> None:
+    if value not in known:
+        listed = ", ".join(filter(None, known))
+        raise UsageError(message("{name}={value!r}: expected {known}", name=name, value=value, known=listed))

@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.control.host import Host
 from lab.errors import UsageError
+from lab.evidence.packets.packet import Packet
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.packets.transit import PacketTransit
 from lab.link.errors import ImpairmentError
@@ -131,6 +132,8 @@ class PacketsExpectation:
     ) -> list[PacketTransit]:
         """Within ``timeout`` seconds there are exactly ``count`` packets with the properties ``wanted`` (see
         Filter), or at least ``at_least``, by default one. Returns them.
+
+        An exact ``count`` fails if packets may be missing from the captures, or payloads were cut.
         """
         __tracebackhide__ = True
         check_seconds("timeout", timeout)
@@ -143,12 +146,20 @@ class PacketsExpectation:
             line = text.format(
                 count=number.describe(), seconds=timeout, filter=filter_.describe(), found=len(found)
             )
-            raise failed(line, self._nearest(filter_))
+            raise failed(line, [*self._nearest(filter_), *self._doubts(filter_)])
+        if count is not None and (doubts := self._doubts(filter_)):
+            line = _("{count} of {filter} can't be verified; {found} were seen")
+            raise failed(
+                line.format(count=number.describe(), filter=filter_.describe(), found=len(found)), doubts
+            )
         return found
 
     def not_to_have(self, *, during: float = 0.5, **wanted: Any) -> None:
         """No packet has the properties ``wanted`` (see Filter), neither so far nor in the next ``during``
-        seconds."""
+        seconds.
+
+        It fails, too, if packets may be missing from the captures, or payloads were cut.
+        """
         __tracebackhide__ = True
         check_seconds("during", during)
         filter_ = self._filter(wanted)
@@ -157,6 +168,29 @@ class PacketsExpectation:
             line = _("expected no packet: {filter}; there are {found}")
             seen = [self._line(transit) for transit in found[:NEAREST]]
             raise failed(line.format(filter=filter_.describe(), found=len(found)), seen)
+        if doubts := self._doubts(filter_):
+            line = _("expected no packet: {filter}; none was seen, but the captures don't show everything")
+            raise failed(line.format(filter=filter_.describe()), doubts)
+
+    def _doubts(self, filter_: Filter) -> list[str]:
+        """Why there may be more packets with the wanted properties than were found."""
+        doubts = [doubt for capture in self._traffic.captures.values() for doubt in capture.doubts()]
+        names = self._traffic.names
+        cut = [
+            t.sent
+            for t in self._traffic.transits
+            if _is_cut(t.sent) and filter_.misses(t, names) == ["payload"]
+        ]
+        if cut:
+            doubts.append(
+                messages(
+                    "of {count} packet only the first {kept} bytes of the payload were kept",
+                    "of {count} packets only the start of the payload was kept: {kept} bytes or more",
+                    count=len(cut),
+                    kept=min(len(packet.payload) for packet in cut),
+                )
+            )
+        return [doubt.in_language(from_environment()) for doubt in doubts]
 
     def _filter(self, wanted: dict[str, Any]) -> Filter:
         """Raises UsageError for an unknown property, or a name that no node has."""
@@ -216,6 +250,13 @@ def _is(address: str, wanted: Host | str | None, names: dict[str, str]) -> bool:
     if isinstance(wanted, Host):
         return address in (*wanted.node.addresses, *wanted.node.addresses6)
     return wanted in (address, names.get(address))
+
+
+def _is_cut(packet: Packet) -> bool:
+    """Whether only the start of its payload was kept. Neighbour discovery (ICMPv6) has no payload."""
+    if packet.protocol in ("icmp", "icmp6") and not packet.payload:
+        return False
+    return len(packet.payload) < packet.length
 
 
 def _letters(flags: str | None) -> set[str]:

@@ -34,12 +34,21 @@ class ProgramExpectation:
         raise self._failed(headline, text, timeout)
 
     def not_to_say(self, text: str | re.Pattern[str], *, during: float = 1.0) -> None:
-        """No line of its output contains ``text``, neither so far nor in the next ``during`` seconds."""
+        """No line of its output contains ``text``, neither so far nor in the next ``during`` seconds.
+
+        A program that has failed (an exit code other than 0, or a signal) by then is a failure: it said
+        nothing for another reason. With ``during=0`` only the output so far counts, however it ended.
+        """
         __tracebackhide__ = True
         check_seconds("during", during)
         self._program.wait_for(lambda: self._said(text) is not None, during)
         if self._said(text) is not None:
             raise self._failed(_("expected no {text!r} from {program}"), text, during)
+        if during and self._program.ended and not self._program.result.ok:
+            headline = _(
+                "expected no {text!r} from {program}, but it has failed: {end} (during=0 accepts that)"
+            )
+            raise self._failed(headline, text, during, end=self._program.result.ending)
 
     def to_exit(self, code: int = 0, *, timeout: float = 10.0) -> None:
         """It exits with this code within ``timeout`` seconds."""

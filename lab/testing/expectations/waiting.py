@@ -55,5 +55,5 @@ def _diagnosis(since: float) -> list[str]:
     try:
         sentences = current.lab.diagnosis(since).in_language(from_environment())
     except LabError as error:
-        return ["  " + _("no diagnosis: {reason}").format(reason=error)]
+        return ["  " + _("no diagnosis: {reason}").format(reason=error.in_language(from_environment()))]
     return ["  " + _("diagnosis: {sentence}").format(sentence=sentence) for sentence in sentences]

@@ -25,6 +25,11 @@ IMPAIRMENTS = tuple(field.name for field in fields(Impairment))
 
 def check(link: Mapping[Any, Any]) -> None:
     """Raises UsageError if ``link`` isn't valid."""
+    if _is_by_link(link) and not all(isinstance(key, tuple) for key in link):
+        other = next(key for key in link if not isinstance(key, tuple))
+        raise UsageError(
+            message("link: give settings for each link or for one, not {name!r} too", name=other)
+        )
     for setting in link.values() if _is_by_link(link) else (link,):
         if not isinstance(setting, Mapping):
             raise UsageError(message("link={value!r}: expected a dict for each link", value=link))
@@ -51,6 +56,12 @@ def _is_by_direction(setting: Mapping[str, Any]) -> bool:
 def _check_one(setting: Mapping[str, Any]) -> None:
     if _is_by_direction(setting):
         for direction, impairment in setting.items():
+            if not str(direction).startswith(TO) and direction != "verify":
+                raise UsageError(
+                    message(
+                        "link: give settings for each direction or for both, not {name!r} too", name=direction
+                    )
+                )
             if direction != "verify":
                 _check_impairment(direction, impairment, IMPAIRMENTS)
     else:

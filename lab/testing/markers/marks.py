@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.locale import Message, message
+from lab.locale import Message, from_environment, message
 from lab.testing.markers.needs import KNOWN
 
 FIXTURE = "lab"
@@ -46,6 +46,7 @@ class Marks:
     @classmethod
     def of(cls, item: pytest.Item) -> Marks:
         """The marks of a test. Raises UsageError, which names the test and the mistake."""
+        _check_fixture(item)
         found: dict[str, Any] = {}
         for keywords in [_parameter(item), *_markers(item)]:
             if {"topology", "file"} & found.keys():
@@ -93,6 +94,27 @@ def _check(item: pytest.Item, found: Mapping[str, Any]) -> None:
         raise _wrong(item, message("give a topology or a file, not both"))
 
 
+def _check_fixture(item: pytest.Item) -> None:
+    """A marker of a class or a module may be meant for other tests; one of the test itself is not."""
+    for mark in item.own_markers:
+        if mark.name == "lab" and mark.kwargs and not uses_lab(item):
+            raise _wrong(item, message("the test doesn't have the fixture lab as an argument"))
+    for mark in item.iter_markers("parametrize"):
+        if FIXTURE in _names(mark.args[:1]) and not _is_indirect(mark):
+            raise _wrong(item, message('parametrize("lab", …) needs indirect=True'))
+
+
+def _is_indirect(mark: pytest.Mark) -> bool:
+    value = mark.kwargs.get("indirect", mark.args[2] if len(mark.args) > 2 else False)
+    return value is True or (value is not False and FIXTURE in value)
+
+
+def _names(first: tuple[Any, ...]) -> list[str]:
+    """The names of the arguments that ``parametrize`` sets."""
+    names = first[0] if first else ()
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+
+
 def _problem(name: str, value: Any) -> Message | None:
     """Why a keyword of the marker isn't valid."""
     if name not in KEYWORDS:
@@ -118,9 +140,10 @@ def _needs(item: pytest.Item) -> tuple[str, ...]:
     for name in wanted:
         if name not in KNOWN:
             text = message("needs({name!r}): there are {known}", name=name, known=", ".join(KNOWN))
-            raise pytest.UsageError(f"{item.nodeid}: {text}")
+            raise pytest.UsageError(f"{item.nodeid}: {text.in_language(from_environment())}")
     return tuple(wanted)
 
 
 def _wrong(item: pytest.Item, problem: Message) -> pytest.UsageError:
-    return pytest.UsageError(f"{item.nodeid}: @pytest.mark.lab: {problem}")
+    text = problem.in_language(from_environment())
+    return pytest.UsageError(f"{item.nodeid}: @pytest.mark.lab: {text}")
