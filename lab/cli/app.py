@@ -214,8 +214,12 @@ def main() -> NoReturn:
     translate_libraries()
     if os.environ.get("NO_COLOR"):  # Rich alone would still write bold text and move the cursor
         os.environ.setdefault("TTY_COMPATIBLE", "0")
+    from lab.cli.errors import broken_pipe_is_silent, terminate_like_interrupt  # its console reads these
+
+    terminate_like_interrupt()
     try:
-        app(prog_name="lab")
+        with broken_pipe_is_silent():
+            app(prog_name="lab")
     finally:
         report_leftovers()
     sys.exit(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,8 @@ def init(
     ] = Path(),
 ) -> None:
     with errors_in_one_line():
+        for name, _content in files():
+            require_place(folder / name)
         written = {name: write(folder / name, content) for name, content in files()}
     for name, is_new in written.items():
         stdout.print(f"{_('written') if is_new else _('kept')}  {name}", markup=False)
@@ -40,6 +44,18 @@ def files() -> Iterator[tuple[str, str]]:
             yield path.relative_to(shipped.TEMPLATES).as_posix(), path.read_text(encoding="utf-8")
 
 
+def require_place(path: Path) -> None:
+    """Raises EnvironmentFailure if there is neither a file nor a place for a new one."""
+    existing = next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
+    if existing == path:
+        if not path.is_file():
+            raise _not_written(path, os.strerror(errno.EEXIST))
+    elif not existing.is_dir():
+        raise _not_written(existing, os.strerror(errno.ENOTDIR))
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        raise _not_written(path, os.strerror(errno.EACCES))
+
+
 def write(path: Path, content: str) -> bool:
     """Writes a new file and its folders. Returns False if there is one. Raises EnvironmentFailure."""
     try:
@@ -49,10 +65,12 @@ def write(path: Path, content: str) -> bool:
     except OSError as error:
         if path.is_file():
             return False
-        raise EnvironmentFailure(
-            message("{path} can't be written: {reason}", path=path, reason=error.strerror)
-        ) from error
+        raise _not_written(path, error.strerror) from error
     return True
+
+
+def _not_written(path: Path, reason: str | None) -> EnvironmentFailure:
+    return EnvironmentFailure(message("{path} can't be written: {reason}", path=path, reason=reason))
 
 
 def _next_commands(folder: Path) -> str:

@@ -108,7 +108,8 @@ class AgentProcess(HelperProcess):
         self._numbers = itertools.count(1)
         self._answers: dict[int, JsonObject | None] = {}  # by request; None until the answer arrives
         self._sending = threading.Lock()
-        self._rest = b""
+        self._pieces: list[bytes] = []  # of a line whose end is missing
+        self._size = 0  # of the pieces
 
     def request(self, request: JsonObject, timeout: float) -> JsonObject:
         """The answer to a request. Raises HostTimeout, EnvironmentFailure."""
@@ -129,9 +130,14 @@ class AgentProcess(HelperProcess):
 
     def _take(self, data: bytes) -> None:
         """Handles a piece of output. Raises EnvironmentFailure for a line that is too long or no message."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_LINE:
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > MAX_LINE:
             raise EnvironmentFailure(f"its agent sent a line of more than {MAX_LINE} bytes")
+        if b"\n" not in data:
+            return
+        *lines, rest = b"".join(self._pieces).split(b"\n")
+        self._pieces, self._size = [rest], len(rest)
         for line in lines:
             message = _message(line)
             if "report" in message:

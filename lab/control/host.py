@@ -210,7 +210,7 @@ class Host(Faults):
     def put(self, content: bytes | str | Path, path: str) -> None:
         """Writes a file on the host. It appears under its name when it is complete."""
         temporary = f"{path}.{time.time_ns():x}.part"
-        with self._files() as files:
+        with self._files(path) as files:
             if isinstance(content, Path):
                 files.put(str(content), temporary)
             else:
@@ -221,7 +221,7 @@ class Host(Faults):
 
     def get(self, path: str) -> bytes:
         """Reads a file of the host, at most MAX_OUTPUT bytes. Raises EnvironmentFailure."""
-        with self._files() as files, files.open(path, "rb") as file:
+        with self._files(path) as files, files.open(path, "rb") as file:
             size = file.stat().st_size or 0
             if size > MAX_OUTPUT:
                 raise EnvironmentFailure(f"{self.name}: {path} has {size} bytes; the limit is {MAX_OUTPUT}")
@@ -263,11 +263,15 @@ class Host(Faults):
         return Program(session, Result(line, self.title), observe, asked)
 
     @contextmanager
-    def _files(self) -> Iterator[paramiko.SFTPClient]:
+    def _files(self, path: str) -> Iterator[paramiko.SFTPClient]:
+        """The files of the host. ``path`` is for the text of an error, unless that has a local path."""
         try:
             yield self.connect().files()
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise EnvironmentFailure(f"{self.name}: {error}") from error
+        except OSError as error:
+            place = error.filename or path
+            raise EnvironmentFailure(f"{self.name}: {place}: {error.strerror or error}") from error
+        except (paramiko.SSHException, EOFError) as error:
+            raise EnvironmentFailure(f"{self.name}: {path}: {error or 'the connection is lost'}") from error
 
 
 def titles(hosts: Iterable[Host]) -> dict[str, str]:

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from lab.engine.api import ApiError
 from lab.engine.client import SERVICE_LABEL, Engine
 from lab.engine.container import Container
 from lab.engine.power import ContainerPower
@@ -55,7 +57,12 @@ class DockerTransport:
             connection = self._dialled.pop(node.name).result()
             if connection.alive:
                 return connection
-        return self._dial(node.name)
+        try:
+            return self._dial(node.name)
+        except ApiError as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+            raise _not_running(node, self._containers[node.name]) from error
 
     def dial_all(self) -> None:
         """Dials all nodes in the background, for the first ``dial`` of each."""
@@ -94,6 +101,14 @@ class DockerTransport:
     def workload(self, node: Node) -> EngineWorkload | None:
         """The user's container on the node."""
         return self._workloads.get(node.name)
+
+
+def _not_running(node: Node, container: Container) -> EnvironmentFailure:
+    """Why no command can be started in the container."""
+    container.reload()
+    if container.attrs["State"]["Paused"]:
+        return EnvironmentFailure(message("{host} is paused", host=node.title))
+    return EnvironmentFailure(message("{host} is without power; power_on() starts it", host=node.title))
 
 
 def described_nodes(engine: Engine, containers: Iterable[Container]) -> list[Node]:

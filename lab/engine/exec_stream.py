@@ -47,9 +47,7 @@ class ExecStream:
 
     def close(self) -> None:
         self._closed = True
-        self._raw.close()
-        if self._socket is not self._raw:
-            self._socket.close()
+        close_upgraded(self._raw)
 
     def _take(self, limit: int) -> bytes:
         """The stdout in the bytes received so far; frames of stderr are kept."""
@@ -69,6 +67,20 @@ class ExecStream:
                 return data
             self.stderr = (self.stderr + data)[-MAX_STDERR:]
         return b""
+
+
+def close_upgraded(raw: Any) -> None:
+    """Closes the SDK's object, or the socket.
+
+    The HTTP response of the SDK comes first: its reader flushes the object below, which must be open.
+    """
+    response = getattr(raw, "_response", None)
+    if response is not None:
+        response.close()
+    raw.close()
+    socket = getattr(raw, "_sock", None)
+    if socket is not None:
+        socket.close()
 
 
 def upgraded(raw: Any) -> tuple[Any, bytes]:

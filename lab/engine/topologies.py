@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +41,7 @@ def find(wanted: str | None = None, folder: Path | None = None) -> Path:
     """
     if wanted is None:
         own = (folder or Path.cwd()) / FILE
-        return own if own.is_file() else FOLDER / f"{DEFAULT}.toml"
+        return own if os.path.lexists(own) else FOLDER / f"{DEFAULT}.toml"
     path = Path(wanted)
     if path.is_dir():
         path /= FILE
@@ -66,29 +68,33 @@ def project_name(path: Path) -> str:
 
     It is the description's `name`, or that of its folder, or of the file if it isn't called lab.toml, without
     the characters that Compose doesn't allow. With `compose`, "-lab" is added to that of a folder or file:
-    the user's own project may have that name. Raises UsageError.
+    the user's own project may have that name. If all characters of the folder or file are left out, it is
+    "lab-" and a digest of the path. Raises UsageError.
     """
     if path.parent == FOLDER:
         return PROJECT if path.stem == DEFAULT else f"{PROJECT}-{path.stem}"
-    name = described_name(_keys(path), own_name(path))
+    keys = _keys(path)
+    if not keys.get("name") and not allowed_name(own_name(path)):
+        return f"lab-{hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:8]}"
+    name = described_name(keys, own_name(path))
     found = allowed_name(name)
     if not found:
-        raise UsageError(
-            message("{file}: {name!r} has no letter for a project name; add a `name`", file=path, name=name)
-        )
+        raise UsageError(message("{file}: {name!r} has no letter for a project name", file=path, name=name))
     return found
 
 
 def _keys(path: Path) -> Mapping[str, object]:
     """The top-level keys. Mistakes in their values don't matter: a lab can be taken down in any case."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError:
         read(path)  # raises UsageError, with the line of the mistake
         raise
     except OSError as error:
         raise UsageError(
-            message("{file}: {error}; or give the lab's name with -p", file=path, error=error)
+            message(
+                "{file}: {error}; or give the lab's name with -p", file=path, error=error.strerror or error
+            )
         ) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 
 from lab.engine import topologies
@@ -47,8 +48,8 @@ class LabKind:
 def described_for(path: Path, root: Path) -> Path | None:
     """The lab.toml of the folder of ``path``, or the closest one above it up to ``root``."""
     for folder in path.parents:
-        if (folder / FILE).is_file():
+        if lexists(folder / FILE):
             return folder / FILE
         if folder == root:
             break
-    return root / FILE if (root / FILE).is_file() else None
+    return root / FILE if lexists(root / FILE) else None

@@ -44,7 +44,7 @@ def read(path: Path) -> Topology:
             content = file.read(FILE_SIZE + 1)
         if len(content) > FILE_SIZE:
             raise UsageError(message("{file} is larger than {size} bytes", file=path, size=FILE_SIZE))
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise UsageError(message("{file}: {error}", file=path, error=error.strerror or error)) from None
     except UnicodeDecodeError as error:

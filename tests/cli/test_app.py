@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -244,3 +245,36 @@ def test_repeated_plays_are_counted_by_verdict(lab_cli, lab_topology, tmp_path, 
     assert len(list((runs / "it-fails").iterdir())) == 3, "the folder of a failed run was removed"
     assert len(list((runs / "it-passes").iterdir())) == 1
     assert lab_cli(*words, "it-passes").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["topology", "-f", "default", "--json"], ["list"], ["explain", "tcp-hello"]]
+)
+def test_a_reader_that_closes_the_pipe_ends_a_command_silently(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    argv, environment = [sys.executable, "-m", "lab", *words], os.environ | {"PYTHONPATH": str(ROOT)}
+    try:
+        done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, env=environment)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+TERMINATED = """
+import os, signal, sys, time
+import lab.engine.lifecycle.cleanup as cleanup
+from lab.cli.app import main
+def take_down(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(20)
+cleanup.take_down = take_down
+sys.argv = ["lab", "down", "-p", "x"]
+main()
+"""
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does():
+    argv, environment = [sys.executable, "-c", TERMINATED], os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (128 + signal.SIGTERM, "lab: interrupted")

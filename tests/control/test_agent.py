@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lab.control.agent import NodeAgent
+from lab.control.agent import MAX_LINE, AgentProcess, NodeAgent
 from lab.control.transport import from_engine
 from lab.errors import EnvironmentFailure, HostTimeout, Unsupported
 from tests.agent.rig import ROOT
@@ -183,6 +183,18 @@ def test_an_agent_that_sends_nonsense_is_ended(started, answer, why):
     agent, _ = started([sys.executable, "-S", "-c", FORGED.format(answer=answer)])
     with pytest.raises(EnvironmentFailure, match=why):
         agent.request("clock", timeout=10)
+
+
+def test_a_line_without_an_end_is_refused_in_linear_time():
+    process = AgentProcess(LocalSession(["true"]), "kali", lambda report: None)
+    piece = b"x" * 4096
+    begun = time.process_time()
+    for _ in range(MAX_LINE // len(piece)):
+        process._take(piece)
+    with pytest.raises(EnvironmentFailure, match=f"a line of more than {MAX_LINE} bytes"):
+        process._take(piece)
+    assert time.process_time() - begun < 2  # copying the line for each piece takes minutes
+    process.close()
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_more_room_than_the_disk_has_is_refused_and_healed(lab):
 
 def test_a_host_without_power_comes_back(lab, seen):
     with lab.server.without_power():
-        with pytest.raises(EnvironmentFailure):
+        with pytest.raises(EnvironmentFailure, match=r"^win10 is without power; power_on\(\) starts it$"):
             lab.server.run("true")
         assert not reaches(lab)
     assert lab.server.run("true").ok

@@ -171,3 +171,15 @@ def test_a_paused_host_answers_nothing_until_it_is_resumed(shared_lab):
     with shared_lab.server.paused(), pytest.raises(HostTimeout):
         shared_lab.server.run("true", timeout=0.5)
     assert shared_lab.server.run("echo back").stdout == "back\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("/nosuch", "No such file"), ("/root/x", "Permission denied"), ("/nosuch/x", "No such file")],
+)
+def test_a_file_that_cannot_be_read_or_written_is_named(shared_lab, path, reason):
+    with pytest.raises(EnvironmentFailure, match=f"^client: {path}: {reason}$"):
+        shared_lab.client.get(path)
+    if path.count("/") > 1:
+        with pytest.raises(EnvironmentFailure, match=f"^client: {path}: {reason}$"):
+            shared_lab.client.put("x", path)

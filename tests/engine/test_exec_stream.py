@@ -3,6 +3,8 @@
 import http.client
 import socket
 import struct
+import subprocess
+import sys
 import time
 
 import pytest
@@ -74,3 +76,23 @@ def test_data_received_together_with_the_header_is_not_lost(lab_topology, monkey
             received += part
         stream.close()
     assert received == b"hello\n"
+
+
+CLOSED = """
+import sys
+from lab.engine.client import Engine
+from lab.engine.exec_stream import ExecStream
+with Engine() as engine:
+    container = engine.nodes(sys.argv[1])[0]
+    execution = engine.sdk.exec_create(container.id, ["echo", "hello"])
+    stream = ExecStream(engine.sdk.exec_start(execution, socket=True))
+    while stream.recv(100): pass
+    stream.close()
+"""
+
+
+@pytest.mark.lab
+def test_a_stream_of_the_sdk_is_closed_without_a_warning(lab_topology):
+    """With -X dev, Python reports a reader that is closed after the object below it."""
+    argv = [sys.executable, "-X", "dev", "-c", CLOSED, lab_topology.project]
+    assert subprocess.run(argv, capture_output=True, text=True).stderr == ""

@@ -1,9 +1,13 @@
 """The description of a lab is found by file, by folder or by name, and gives the lab its name."""
 
+import re
+
 import pytest
 
 from lab.engine import topologies
 from lab.errors import UsageError
+from lab.testing.lab_kind import described_for
+from lab.topology.description import read
 
 SMALL = "[hosts.a]\n"
 
@@ -72,6 +76,36 @@ def test_a_relative_path_has_the_name_of_the_current_folder(tmp_path, monkeypatc
 def test_a_file_without_a_usable_name_is_refused(tmp_path, text, said):
     with pytest.raises(UsageError, match=said):
         topologies.project_name(write(tmp_path, text))
+
+
+def test_a_folder_whose_characters_compose_does_not_allow_has_a_name_of_its_path(tmp_path):
+    first, second = (topologies.project_name(write(tmp_path / folder)) for folder in ("中文", "文中"))
+    assert re.fullmatch(r"lab-[0-9a-f]{8}", first)
+    assert re.fullmatch(r"lab-[0-9a-f]{8}", second)
+    assert first != second
+    assert topologies.project_name(tmp_path / "中文" / "lab.toml") == first
+    compose = write(tmp_path / "文", 'compose = "docker-compose.yml"\n')
+    assert re.fullmatch(r"lab-[0-9a-f]{8}", topologies.project_name(compose))
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path):
+    path = write(tmp_path, '\ufeffname = "branch"\n[hosts.a]\n')
+    assert topologies.project_name(path) == "branch"
+    assert [host.name for host in read(path).hosts] == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_lab_toml_that_is_no_file_is_refused(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    if kind == "folder":
+        (tmp_path / "lab.toml").mkdir()
+    else:
+        (tmp_path / "lab.toml").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="lab.toml: (Is a directory|No such file)"):
+        read(topologies.find())
+    with pytest.raises(UsageError, match="lab.toml: (Is a directory|No such file)"):
+        topologies.project_name(topologies.find())
+    assert described_for(tmp_path / "test_a.py", tmp_path) == tmp_path / "lab.toml"
 
 
 def test_a_shipped_topology_has_a_lab_of_its_own():

@@ -62,7 +62,8 @@ def test_a_folder_that_cannot_be_written_is_named_in_one_line(tmp_path: Path) ->
     (tmp_path / "tests").write_text("a file")
     done = CliRunner().invoke(app, ["init", str(tmp_path)])
     assert done.exit_code == 3
-    assert done.stderr == f"lab: {tmp_path}/tests/test_lab.py can't be written: File exists\n"
+    assert done.stderr == f"lab: {tmp_path}/tests can't be written: Not a directory\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["tests"]
 
 
 # --- what the files say

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +13,6 @@ from lab.cli import completion
 from lab.cli.errors import errors_in_one_line
 from lab.cli.options import File, Node, Project, lab_name
 from lab.locale import Message, _, from_environment, messages
-
-BROKEN_PIPE = 128 + signal.SIGPIPE
 
 stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
@@ -56,9 +52,6 @@ def capture(
                     live.into(out)
         except KeyboardInterrupt:
             pass  # the usual end of a capture
-        except BrokenPipeError:  # as of `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(BROKEN_PIPE) from None
         stderr.print(_captured(live.count, file).in_language(from_environment()), markup=False)
 
 

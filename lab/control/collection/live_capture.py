@@ -129,7 +129,9 @@ def _wait_until_listening(process: HelperProcess) -> None:
 
 
 def _last(process: HelperProcess) -> str:
-    return (process.errors.strip().splitlines() or ["the node went away"])[-1].removeprefix("tcpdump: ")
+    """The last line of tcpdump's errors; its first line, which isn't one, names the interface."""
+    lines = [line for line in process.errors.strip().splitlines() if "listening on" not in line]
+    return (lines or ["tcpdump was killed, or the node went away"])[-1].removeprefix("tcpdump: ")
 
 
 @contextmanager

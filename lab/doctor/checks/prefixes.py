@@ -41,7 +41,9 @@ class PrefixFacts:
 def check_prefixes(facts: PrefixFacts) -> Iterator[Finding]:
     """A trouble for each prefix that another network of the engine has, a notice for each route to one."""
     found = [*_taken_by_networks(facts), *_taken_by_routes(facts)]
-    if not found:
+    if not facts.wanted:  # the lab is up
+        found = [ok(CHECK, message("the lab is up and has its prefixes"))]
+    elif not found:
         shown = ", ".join(str(prefix) for _, prefix in facts.wanted)
         found = [ok(CHECK, message("no other network has the lab's prefixes: {prefixes}", prefixes=shown))]
     yield from found

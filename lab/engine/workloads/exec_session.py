@@ -15,7 +15,7 @@ from typing import Any
 
 from lab.engine.client import client_of, sdk_call
 from lab.engine.container import Container
-from lab.engine.exec_stream import upgraded
+from lab.engine.exec_stream import close_upgraded, upgraded
 from lab.engine.workloads.kill import kill_exec
 from lab.engine.workloads.model import HEADER, STREAMS, exit_signal
 from lab.errors import EnvironmentFailure
@@ -124,9 +124,7 @@ class ExecSession:
         self._input.put(None)
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._raw.close()
-        if self._socket is not self._raw:
-            self._socket.close()
+        close_upgraded(self._raw)
 
     def _write(self) -> None:
         """Writes the input in a thread: the command may not read it before its own output has been read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from posixpath import normpath
@@ -12,8 +13,10 @@ from lab.topology.model import Attachment, Host, Topology, Workload
 from lab.topology.planning.expansion import numbered
 
 # Nothing can be mounted below these folders of the lab's own container, or on these paths of any container.
-OWN_FOLDERS = ("/etc/socketlab", "/opt/socketlab", "/usr/lib/socketlab")
+OWN_FOLDERS = ("/etc/socketlab", "/lib/socketlab", "/opt/socketlab", "/run/socketlab", "/usr/lib/socketlab")
 OWN_PATHS = ("/", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/mnt/small", "/proc", "/sys", "/dev")
+# The lab's own container needs these folders, with its programs, its libraries and its settings.
+NEEDED = re.compile(r"/(usr|(usr/)?(bin|sbin|lib\w*)|etc|opt|run)")
 
 
 def host_mistakes(topology: Topology) -> Iterator[Mistake]:
@@ -68,7 +71,7 @@ def _mount_mistakes(path: Path, host: Host) -> Iterator[Mistake]:
             yield Mistake(
                 place, message("{target} is mounted twice", target=target), message("choose another target")
             )
-        if target in OWN_PATHS or (not host.workload and _is_in_own_folder(target)):
+        if target in OWN_PATHS or (not host.workload and _is_needed(target)):
             yield Mistake(
                 place,
                 message("{target} is used by the lab itself", target=target),
@@ -77,8 +80,10 @@ def _mount_mistakes(path: Path, host: Host) -> Iterator[Mistake]:
         seen.add(target)
 
 
-def _is_in_own_folder(target: str) -> bool:
-    return any(f"{target}/".startswith(f"{folder}/") for folder in OWN_FOLDERS)
+def _is_needed(target: str) -> bool:
+    return NEEDED.fullmatch(target) is not None or any(
+        f"{target}/".startswith(f"{folder}/") for folder in OWN_FOLDERS
+    )
 
 
 def _workload_mistakes(path: Path, workload: Workload, compose: str) -> Iterator[Mistake]:
