@@ -58,6 +58,11 @@ class Agent:
             self._turn()
         self._controller.flush_all()
 
+    def close(self) -> None:
+        """Ends all children."""
+        for peer in self.peers:
+            peer.close()
+
     def _turn(self) -> None:
         self._controller.flush()
         for peer in list(self.peers):
@@ -155,4 +160,6 @@ def serve(reader: int, writer: int, root: Peer | None = None) -> int:
     except OSError as error:
         os.write(2, f"agent: {error.strerror}\n".encode())
         return ENVIRONMENT
+    finally:
+        agent.close()
     return 0

@@ -22,7 +22,8 @@ def compile_all(parent: int, code: Path = CODE) -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     cache = Path(cache_from_source(str(code / "__init__.py"))).parent
     cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / ".lock", "w") as lock, suppress(BlockingIOError):
+    lock_file = os.open(cache / ".lock", os.O_WRONLY | os.O_CREAT, 0o600)  # only root can hold the lock
+    with open(lock_file, "w") as lock, suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for source in outdated(code):
             if os.getppid() != parent:

@@ -27,7 +27,7 @@ class RootHalf:
     def run(self) -> int:
         """Returns the exit code of the child."""
         signal.signal(signal.SIGCHLD, lambda number, frame: self._continue_child())
-        signal.signal(signal.SIGALRM, lambda number, frame: os.kill(self._child, signal.SIGKILL))
+        signal.signal(signal.SIGALRM, lambda number, frame: self._kill_child())
         events = select.poll()
         events.register(self._lines, select.POLLIN)
         events.register(STDIN, select.POLLRDHUP)
@@ -40,13 +40,27 @@ class RootHalf:
                     self._serve()
         self._lines.close()
         signal.setitimer(signal.ITIMER_REAL, GRACE)
-        return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+        status = os.waitpid(self._child, 0)[1]
+        signal.setitimer(signal.ITIMER_REAL, 0)  # another process may get its id
+        return os.waitstatus_to_exitcode(status)
 
     def _continue_child(self) -> None:
-        """Any program of lab can stop the child."""
+        """Continues the child, which any program of lab can stop. SIGCONT is allowed within a session."""
         with suppress(OSError):
             if os.waitid(os.P_PID, self._child, os.WSTOPPED | os.WNOHANG):
                 os.kill(self._child, signal.SIGCONT)
+
+    def _kill_child(self) -> None:
+        """Kills the child with the rights of its own user: on a node, root has no CAP_KILL."""
+        from lab.agent.reset.processes import process  # rarely needed
+
+        user = os.geteuid()
+        with suppress(OSError):
+            os.seteuid(process(self._child).uid)
+            try:
+                os.kill(self._child, signal.SIGKILL)
+            finally:
+                os.seteuid(user)
 
     def _serve(self) -> None:
         try:

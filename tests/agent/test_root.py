@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -134,3 +135,18 @@ def test_sigterm_to_either_half_ends_both(agent):
         other.child.terminate()
         assert other.child.wait(TIMEOUT) == -signal.SIGTERM
         wait_until_gone(lab_half)
+
+
+@pytest.mark.lab
+def test_on_a_node_root_kills_a_lab_half_that_hangs_without_the_right_to_signal_other_users(shared_lab):
+    """``docker exec`` gives root the capabilities of the node, and CAP_KILL isn't one of them."""
+    code = HANGING.replace("agent.become = lambda name: None\n", "")
+    name = f"{shared_lab.title}-{shared_lab.client.name}-1"
+    argv = ["docker", "exec", "-i", "-u", "root", "-e", "PYTHONPATH=/opt/socketlab", name]
+    done = subprocess.run(
+        [*argv, "python3", "-S", "-c", code],
+        input=b'{"id": 1, "op": "clock"}\n',
+        capture_output=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGKILL, b"agent: killed by signal 9\n")

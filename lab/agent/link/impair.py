@@ -20,6 +20,7 @@ The answer has the capabilities of the kernel ("can"), and the links with settin
 from __future__ import annotations
 
 import fcntl
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -240,7 +241,9 @@ def _is_pair(value: object) -> bool:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    """Holds a lock, so that one request is processed at a time."""
-    with open(STATE / "lock", "w") as file:
+    """Holds a lock, so that one request is processed at a time. Only root can open the file: a program that
+    could read it could hold the lock, too.
+    """
+    with open(os.open(STATE / "lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -22,7 +22,7 @@ Kept: TypeAlias = dict[str, list[int | str]]  # by name: mode and content
 FOLDER = Path("/etc/socketlab/keys")
 KEPT = Path("/run/socketlab/keys")  # only root can read and write it
 SHARED = ("authorized_keys", "user", "user.pub")  # the same for all nodes
-OF_ALL = ("host_", "known_hosts", ".lock")  # what other names begin with
+OF_ALL = ("host_", "known_hosts", ".lock")  # the beginnings of other names
 MAX_SIZE = 1 << 20  # characters
 
 
@@ -59,10 +59,15 @@ def current(name: str, folder: Path = FOLDER) -> Kept:
 def reset(kept: Kept, folder: Path = FOLDER) -> list[Finding]:
     """Restores the keys, and removes everything that isn't one."""
     wrong: list[str] = []
-    with open(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)) as lock:
+    lock_file = folder / ".lock"
+    if lock_file.is_symlink() or (lock_file.exists() and not _is_regular(lock_file)):
+        removal.remove(str(lock_file))
+        wrong.append(str(lock_file))
+    with open(os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o644)) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for path in folder.iterdir():
-            if path.name not in SHARED and not path.name.startswith(OF_ALL) or path.is_dir():
+            is_key = path.name in SHARED or path.name.startswith(OF_ALL)
+            if not (is_key and _is_regular(path)):
                 removal.remove(str(path))
                 wrong.append(str(path))
         wrong += [
@@ -73,8 +78,13 @@ def reset(kept: Kept, folder: Path = FOLDER) -> list[Finding]:
     return finding("file", wrong)
 
 
+def _is_regular(path: Path) -> bool:
+    """True for a file; False for a symbolic link, or for a pipe, whose reader would wait for a writer."""
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
 def _restored(path: Path, kept: Mapping[str, list[int | str]]) -> bool:
-    """Restores a file. Returns False if it was as it is to be."""
+    """Restores a file. Returns False if it hadn't changed."""
     mode, content = int(kept[path.name][0]), str(kept[path.name][1])
     try:
         info = path.lstat()
@@ -90,7 +100,10 @@ def _restored(path: Path, kept: Mapping[str, list[int | str]]) -> bool:
 
 
 def _known_hosts_restored(folder: Path, own: Iterable[str]) -> bool:
-    """Adds this node's lines to known_hosts, and removes those of unknown keys. False if all is right."""
+    """Adds this node's lines to known_hosts, and removes those of unknown keys.
+
+    Returns False if nothing had to be changed.
+    """
     path = folder / "known_hosts"
     known = {_key(public.read_text()) for public in folder.glob("host_*.pub")}
     try:

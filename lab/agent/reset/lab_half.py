@@ -220,19 +220,23 @@ def restore_files(state: Mapping[str, Any], helpers: Collection[int]) -> list[Fi
     known, places = state["files"]["known"], state["files"]["places"]
     held = {path for pid in helpers for path in open_files(pid)}
     named: dict[str, None] = {}
-    left: list[str] = []
     for _ in range(ROUNDS):
         new, changed, missing = files.compare(known, places, settings.mount_table())
         wrong = [path for path in new if path not in held] + sorted([*changed, *missing])
         if not wrong:
             return finding("file", named)
         named |= dict.fromkeys(wrong)
-        left = [path for path in wrong if not _restored(path, known)]
+        for path in wrong:
+            _restore(path, known)
     new, changed, missing = files.compare(known, places, settings.mount_table())
     left = [path for path in [*new, *changed, *missing] if path not in held]
     undone = [path for path in named if path not in left]
     return [*finding("file", undone), *finding("file", left, undone=False)]
 
 
-def _restored(path: str, known: Mapping[str, files.Record]) -> bool:
-    return files.restore(path, known[path]) if path in known else removal.remove(path)
+def _restore(path: str, known: Mapping[str, files.Record]) -> None:
+    """Restores or removes a file if that is possible: the next comparison shows it."""
+    if path in known:
+        files.restore(path, known[path])
+    else:
+        removal.remove(path)

@@ -45,7 +45,7 @@ def reset(request: JsonObject) -> JsonObject:
         "network": lambda: network.reset(state["network"]),
         "filter": lambda: packet_filter.reset(state["filter"]),  # boot needs the addresses
         "sysctl": lambda: settings.reset(state["settings"]),
-        "file": lambda: [*_configured(state["configured"]), *_files_of_root()],
+        "file": lambda: [*_configured(state["configured"]), *_files_of_root(state["files"]["known"])],
         "link": _links,
     }
     found: list[Finding] = []
@@ -67,20 +67,15 @@ def _configured(known: Mapping[str, files.Record]) -> list[Finding]:
     return [*finding("file", set(wrong) - set(left)), *finding("file", left, undone=False)]
 
 
-def _files_of_root() -> list[Finding]:
+def _files_of_root(known: Mapping[str, files.Record]) -> list[Finding]:
     """Removes root's files from directories in which any user may write. The other half does the rest."""
     removed = []
     for place in PLACES:
         for name in os.listdir(place):
             path = f"{place}/{name}"
-            if os.lstat(path).st_uid == 0 and path not in _known() and removal.remove(path):
+            if os.lstat(path).st_uid == 0 and path not in known and removal.remove(path):
                 removed.append(path)
     return finding("file", removed)
-
-
-def _known() -> Mapping[str, Any]:
-    known: Mapping[str, Any] = baseline.load()["files"]["known"]
-    return known
 
 
 def _links() -> list[Finding]:

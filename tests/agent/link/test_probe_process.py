@@ -128,3 +128,12 @@ def test_a_wrong_step_is_refused(agent, port, request_):
     listen(agent, port)
     assert agent.ask("probe", **request_)[0]["code"] == 2
     assert agent.ok("clock")
+
+
+def test_a_probe_that_is_sending_ends_with_its_agent(agent, port):
+    listen(agent, port)
+    agent.send("probe", step="send", count=1000, interval=1.0, train=0)
+    agent.ok("clock")
+    (child,) = children(agent)
+    assert agent.finish()[0] == 0
+    wait_until_gone(child)

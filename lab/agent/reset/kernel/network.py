@@ -22,6 +22,7 @@ TOPOLOGY = Path("/usr/lib/socketlab/topology.json")
 SETTLE_TIMEOUT = 0.5  # seconds: one change causes others, and the kernel makes some of them later
 PAUSE = 0.002  # seconds between two comparisons
 CABLE_TIMEOUT = 5.0  # seconds until a link that was down carries packets again
+REACHABLE = 0x02  # NUD_REACHABLE
 TENTATIVE = 0x40  # IFA_F_TENTATIVE: duplicate address detection isn't over
 
 
@@ -158,14 +159,17 @@ def _wait_for_carrier(kernel: RouteSocket, links: Sequence[int]) -> None:
     while any(waiting.values()) and time.monotonic() < until:
         rtnetlink.resolve(each for addresses in waiting.values() for each in addresses)
         time.sleep(0.02)
-        answered = {index for index, _ in filter(None, map(_resolved, kernel.neighbours()))}
+        answered = {_link_of(body) for body in kernel.neighbours() if _is_reachable(body)}
         waiting = {index: addresses for index, addresses in waiting.items() if index not in answered}
 
 
-def _resolved(body: bytes) -> tuple[int, str] | None:
-    """The link and the address of a neighbour, if its hardware address is known."""
-    index, state = int.from_bytes(body[4:8], "little"), int.from_bytes(body[8:10], "little")
-    return (index, "") if state & 0x02 else None  # NUD_REACHABLE
+def _link_of(neighbour: bytes) -> int:
+    return int.from_bytes(neighbour[4:8], "little")
+
+
+def _is_reachable(neighbour: bytes) -> bool:
+    """True if the neighbour has just answered."""
+    return bool(int.from_bytes(neighbour[8:10], "little") & REACHABLE)
 
 
 def _neighbours_on(kernel: RouteSocket, index: int) -> Iterator[str]:
