@@ -92,7 +92,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the software involved; "" for what is not installed."""
+    """The versions of the software involved; "" for software that isn't installed."""
     found = {"python": platform.python_version()}
     for package in ("docker", "paramiko"):
         found[f"python-{package}"] = metadata.version(package)

@@ -5,7 +5,8 @@ line: {"id": 7, "op": "clock"} is answered by {"id": 7, "ok": {…}} or by {"id"
 {"report": {…}} answers no request. It exits at end of file.
 
 On a node of our images it starts as root and forks: one half becomes the user lab and serves the controller,
-the other carries out what needs root. On a real machine there is no root half: `python3 -P -S -m lab.agent`.
+the other carries out the requests that need root. On a real machine there is no
+root half: `python3 -P -S -m lab.agent`.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _run_as_lab(to_root: tuple[int, int], close: tuple[int, int]) -> None:
 
 
 def become(name: str) -> None:
-    """Gives up root for good: the process gets the user's ids, and loses all capabilities."""
+    """Gives up root permanently: the process gets the user's ids and loses all capabilities."""
     user = pwd.getpwnam(name)
     os.initgroups(user.pw_name, user.pw_gid)
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)

@@ -11,7 +11,9 @@ from lab.agent import ops
 from lab.agent.lines import ENVIRONMENT, USAGE, JsonObject, Lines, Refused, parse
 from lab.agent.peer import Peer, Task
 
-MAX_UNSENT = 1 << 20  # bytes that the controller hasn't taken: then nothing is read or polled until it does
+MAX_UNSENT = (
+    1 << 20
+)  # bytes: if more are unsent, nothing is read or polled until the controller has read some
 
 
 class Poller(Protocol):
@@ -24,7 +26,7 @@ class Poller(Protocol):
 
 
 class Agent:
-    """Serves one controller, until it closes its end or the root half has ended."""
+    """Serves one controller until the controller closes its end or the root half ends."""
 
     def __init__(self, controller: Lines, root: Peer | None) -> None:
         """``root`` is None on a real machine."""

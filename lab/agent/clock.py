@@ -1,4 +1,4 @@
-"""The op ``clock``: this node's time, and whether packets wait in its kernel."""
+"""The op ``clock``: this node's time, and the number of packets that wait in its kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def clock(agent: Agent, request: JsonObject) -> JsonObject:
-    """The time, the packets that wait, and the boot of the kernel."""
+    """The time, the number of waiting packets, and the boot ID of the kernel."""
     return {"time": time.time(), "backlog": backlog(), "boot_id": boot_id()}
 
 

@@ -1,4 +1,4 @@
-"""JSON objects, one a line, on two descriptors. Only ``flush_all`` blocks."""
+"""JSON objects, one per line, on two descriptors. Only ``flush_all`` blocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USAGE, ENVIRONMENT, TIMEOUT = 2, 3, 4  # the codes of lab/errors.py, which isn't
 class Refused(Exception):
     """A request that isn't carried out. ``code`` is USAGE, ENVIRONMENT or TIMEOUT.
 
-    ``unsupported``: this node can't do it at all, as opposed to a failure.
+    ``unsupported`` is True if this node never supports the request.
     """
 
     def __init__(self, text: str, code: int = ENVIRONMENT, *, unsupported: bool = False) -> None:
@@ -57,7 +57,7 @@ class Lines:
 
     @property
     def unsent(self) -> int:
-        """The number of bytes that the other side hasn't taken yet."""
+        """The number of bytes that haven't been sent yet."""
         return len(self._unsent)
 
     def receive(self) -> Iterator[bytes]:
@@ -78,7 +78,7 @@ class Lines:
         self._unsent += json.dumps(message).encode() + b"\n"
 
     def flush(self) -> None:
-        """Sends as much as the other side takes now. Raises OSError."""
+        """Sends as much as it can without blocking. Raises OSError."""
         while self._unsent:
             try:
                 del self._unsent[: os.write(self._writer, self._unsent[:CHUNK])]
@@ -86,7 +86,7 @@ class Lines:
                 return
 
     def flush_all(self) -> None:
-        """Waits until the other side has taken everything. Raises OSError."""
+        """Returns when everything has been sent. Raises OSError."""
         self.flush()
         while self._unsent:
             select.select([], [self._writer], [])
@@ -99,7 +99,7 @@ class Lines:
 
 
 def pair() -> tuple[tuple[int, int], tuple[int, int]]:
-    """The descriptors of both ends of a stream between two processes: each to read, and to write."""
+    """The descriptors of both ends of a stream between two processes: for each end, (to read, to write)."""
     (ours_in, theirs_out), (theirs_in, ours_out) = os.pipe(), os.pipe()
     return (ours_in, ours_out), (theirs_in, theirs_out)
 

@@ -1,11 +1,11 @@
-"""The requests that the agent serves: the function of each op. Its module is imported at the first request.
+"""The function that serves each op. Its module is imported when the first request for it arrives.
 
 In the half that runs as lab, the function is called with the agent and the request, and returns the answer.
 It may be a generator: ``answer = yield agent.root, {"op": …}`` asks the root half, and the agent serves other
 requests until the answer is there. In the root half, the function is called with the request alone.
 
-Both raise Refused. The root half can be started by any program on the node: its functions trust nothing in
-the request.
+Both raise Refused. Any program on the node can start the agent, so the functions of the root half check
+everything in a request.
 """
 
 from __future__ import annotations

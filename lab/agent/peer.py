@@ -1,4 +1,4 @@
-"""Other processes of this node that answer the agent's questions, and the requests that wait for them."""
+"""Other processes of this node that answer the agent's questions, and the requests that wait for answers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Steps: TypeAlias = Generator[Question, JsonObject, JsonObject]
 
 
 class Task:
-    """A request whose answer needs those of a peer."""
+    """A request whose answer depends on the answers of a peer."""
 
     def __init__(self, number: object, steps: Steps) -> None:
         self.number, self.steps = number, steps
 
 
 class Peer:
-    """A process that answers questions in their order: the root half, or a child for one purpose."""
+    """A process that answers questions in order: the root half, or a child with a single purpose."""
 
     def __init__(self, name: str, reader: int, writer: int, child: int | None = None) -> None:
         """``child`` is its process id if it is a child of this process."""
@@ -41,7 +41,7 @@ class Peer:
         self.waiting.append(task)
 
     def close(self) -> None:
-        """Closes this end, and kills the child: it may be sending, and wouldn't see that for a while."""
+        """Closes this end, and kills the child, which may be busy and would notice that only later."""
         self.lines.close()
         if self._child is not None:
             os.kill(self._child, signal.SIGKILL)

@@ -41,7 +41,7 @@ def reach(attempt: Callable[[str, int, float], None], address: str, port: int, s
             outcome, error = "reached", ""
             break
         except OSError as problem:
-            # The last attempt may have had too little time: the one before tells more.
+            # The last attempt may have had too little time, so the previous one's error is more useful.
             if attempts == 1 or not isinstance(problem, TimeoutError):
                 outcome, error = outcome_of(problem), str(problem)
         time.sleep(min(INTERVAL, max(0.0, until - time.monotonic())))

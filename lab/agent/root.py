@@ -1,4 +1,4 @@
-"""The root half of the agent: carries out requests of the half that runs as lab, one after the other.
+"""The root half of the agent: carries out the requests of the half that runs as lab, one after another.
 
 Any program on the node can start the agent and write to it, so each op checks its request.
 """
@@ -19,7 +19,7 @@ STDIN = 0
 
 
 class RootHalf:
-    """Serves the process ``child`` over ``lines``, until it has ended."""
+    """Serves the process ``child`` over ``lines`` until it ends."""
 
     def __init__(self, child: int, lines: Lines) -> None:
         self._child, self._lines = child, lines

@@ -60,13 +60,14 @@ class NodeAgent:
         self._on_report.remove(on_report)
 
     def close(self) -> None:
-        """Ends the agent, if it runs, and waits for its end."""
+        """Ends the agent, if it runs, and waits for it to exit."""
         if (process := self._taken()) is not None:
             process.close_stdin()
             process.finish()
 
     def abandon(self) -> None:
-        """Closes the agent's session, without waiting for its end: it may be stopped, or its host be off.
+        """Closes the agent's session without waiting for the agent to exit: it may be stopped,
+        or its host may be off.
 
         Requests in progress fail. The next one starts a new agent.
         """

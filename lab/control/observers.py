@@ -12,7 +12,7 @@ from lab.evidence.events import Event, Observe
 class EventFanout:
     """Passes each event to every observer, one at a time: events come from several threads.
 
-    It is itself an observer. Observers come and go while the nodes keep reporting to it.
+    It is itself an observer. Observers can be added and removed at any time.
     """
 
     def __init__(self, *observers: Observe) -> None:

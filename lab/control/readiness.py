@@ -1,4 +1,4 @@
-"""The conditions on which a program that was started on a host counts as ready."""
+"""The conditions under which a program on a host counts as ready."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Resets a lab: each node returns to the state in which it came up, or is replaced by a new one.
 
-All nodes are reset at the same time, each by its own agent (lab/agent/reset). The controller does what the
-engine is needed for: a node that is off or paused, files that root has changed, replacement, and the users'
-containers.
+All nodes are reset at the same time, each by its own agent (lab/agent/reset). The controller does the
+part that needs the engine: a node that is off or paused, files that root has changed, replacement, and the
+users' containers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lab.errors import EnvironmentFailure, HostTimeout, Unsupported
 from lab.locale import Message, message
 
 WORKERS = 16  # threads
-RESET_TIMEOUT = 10.0  # seconds for a node to reset itself; if thousands of processes run, it takes some
+RESET_TIMEOUT = 10.0  # seconds for a node to reset itself; with thousands of processes it takes several
 ATTEMPTS = 3  # with the agent that runs, with a new one, and over a new connection
 
 # By the kind of a finding of lab/agent/reset.
@@ -49,7 +49,7 @@ TEXTS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """Something on a node that differed from the state in which it came up. ``kind`` is a key of TEXTS."""
+    """A difference between a node and the state in which it came up. ``kind`` is a key of TEXTS."""
 
     kind: str
     text: Message

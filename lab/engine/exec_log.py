@@ -1,4 +1,4 @@
-"""The commands that somebody ran in the containers of a lab with ``docker exec``, and the files copied there.
+"""The commands that were run in the containers of a lab with ``docker exec``, and the files copied there.
 
 The engine reports them as events. Those of the past are lost, so a log begins when it is opened.
 """

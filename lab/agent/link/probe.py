@@ -12,7 +12,7 @@ from typing import Any
 from lab.link.probe_format import LATE, OVERHEAD, PROBE_SIZE, TRAIN_SIZE, build_probe, read_probe
 from lab.sockets.prober import ProbeSocket
 
-OPENER = b"open"  # makes a router on the way that translates addresses admit the peer's packets
+OPENER = b"open"  # makes a router that translates addresses accept the packets of the peer
 
 
 class Probe:

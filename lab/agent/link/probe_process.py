@@ -1,10 +1,10 @@
 """The op ``probe``: a child of the agent sends and receives probes, so that nothing disturbs their timing.
 
 Its steps, each a request:
-    {"step": "listen", "peer": ADDRESS, "port": PORT, "opens": false}   answered with the own address
+    {"step": "listen", "peer": ADDRESS, "port": PORT, "opens": false}   answered with its own address
     {"step": "opened", "seconds": 2.0}              whether the peer's first datagram has come in time
     {"step": "send", "count": 2000, "interval": 0.0005, "train": 0}     answered when they are sent
-    {"step": "stop"}                                 answered with all that has arrived; ends the child
+    {"step": "stop"}                                 answered with the results; ends the child
     {"step": "abandon"}                              ends the child, if there is one
 
 If "opens", it sends datagrams from the beginning until the peer has answered, which is necessary if only

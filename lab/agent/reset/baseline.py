@@ -1,4 +1,4 @@
-"""The state of this node as it came up: what a reset restores.
+"""The state in which this node came up. A reset restores it.
 
 Files survive a restart of the container, so they are recorded at its first start. The rest is recorded at
 each start.
@@ -26,7 +26,7 @@ CONFIGURED = (
 
 
 def save(path: Path) -> None:
-    """Saves the state of this node, unless ``path`` has that of this start already. Runs as root, in boot."""
+    """Saves the state of this node, unless ``path`` already has that of this start. Runs as root, in boot."""
     started = processes.process(1).started
     before: dict[str, Any] = {}
     with suppress(OSError, ValueError):

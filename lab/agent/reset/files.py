@@ -78,7 +78,7 @@ def _topmost(found: Iterable[str]) -> list[str]:
 
 
 def record(tops: Collection[str], mounts: str) -> dict[str, Record]:
-    """The files and directories at and below these paths. What isn't readable has no content."""
+    """The files and directories at and below these paths. Unreadable ones are recorded without content."""
     return {path: described(path, info) for path, info in _walk(tops, mounts, lambda path: True)}
 
 
@@ -102,7 +102,7 @@ def _walk(
 
 
 def described(path: str, info: os.stat_result) -> Record:
-    """A file: what tells quickly that it hasn't changed (``quick``), and what must be equal."""
+    """The record of a file. If ``quick`` is equal, the file hasn't changed; else the rest is compared."""
     found: Record = {
         "quick": _quick(info),
         "mode": info.st_mode,
@@ -120,7 +120,7 @@ def described(path: str, info: os.stat_result) -> Record:
 
 
 def _quick(info: os.stat_result) -> list[int]:
-    """Nobody can set the time of a change to the inode, so that an equal one means an unchanged file."""
+    """No program can set the time of an inode's last change, so an equal time means an unchanged file."""
     if stat.S_ISDIR(info.st_mode):
         return [info.st_ino, info.st_mode, info.st_uid, info.st_gid]
     return [info.st_ino, info.st_ctime_ns, info.st_size, info.st_mode]
@@ -166,7 +166,7 @@ def _differs(path: str, info: os.stat_result, before: Record) -> bool:
 
 
 def restore(path: str, before: Record) -> bool:
-    """Makes a file what it was. Returns False if its content wasn't kept, or if its owner can't be set."""
+    """Restores a file. Returns False if its content wasn't kept, or if its owner can't be set."""
     mode = before["mode"]
     if not (stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or "content" in before):
         return False

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 JsonObject: TypeAlias = dict[str, Any]
 
-NAMED = 5  # items of one finding that are named; the others are counted
+NAMED = 5  # items of one finding that are listed; the others are counted
 
 
 class Finding(NamedTuple):

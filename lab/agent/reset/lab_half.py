@@ -1,6 +1,6 @@
 """Resets this node, as the user lab: kills the user's processes and restores the user's files.
 
-The root half does what needs root, once all processes of the user are gone.
+The root half does the part that needs root, once all processes of the user are gone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lab.agent.reset.processes import STARTER, Identity, Process
 from lab.sockets.netlink.sockdiag import SockDiag, parse
 
 SSH = 22
-ROUNDS = 3  # of killing and of comparing: what one removes can uncover more
+ROUNDS = 3  # of killing and of comparing: one round can uncover more
 HEALTH = b"/bin/bash\0/usr/lib/socketlab/health\0"
 SESSION = "sshd-session"
 
@@ -91,7 +91,7 @@ def _baseline() -> Mapping[str, Any]:
 def kill(state: Mapping[str, Any], helpers: Collection[int]) -> dict[Identity, str]:
     """Kills the processes of this uid that don't belong here. Returns their descriptions."""
     are_many = processes.number_of_processes() > processes.MANY
-    if are_many:  # to look at thousands while they run would take long
+    if are_many:  # examining thousands of running processes would take long
         processes.stop_all()
     spared = spared_processes(state, helpers)
     if are_many:

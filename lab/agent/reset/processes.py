@@ -1,6 +1,6 @@
-"""Finds the processes of this node, and kills those that don't belong to it. No child process is needed.
+"""Finds the processes of this node, and kills those that don't belong to it, without starting a process.
 
-A process is identified by its id and its start time. Its name, and what it says about itself, don't matter.
+A process is identified by its id and its start time, not by its name or its command line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Identity: TypeAlias = tuple[
 ]  # the process id, and the start time in clock ticks since the machine's start
 
 PROC = Path("/proc")
-MANY = 64  # processes: there is more to do than to spare
+MANY = 64  # processes: if there are more, all are stopped before they are examined
 TIMEOUT = 5.0  # seconds until killed processes are gone; their parents must reap them
 PAUSE = 0.001  # seconds between two looks at processes that are ending
 STARTER = 0  # the parent of a process that came from outside: `docker exec`
@@ -144,7 +144,7 @@ def stop_all() -> None:
 
 
 def continue_all(spared: Iterable[Identity]) -> None:
-    """Lets these processes go on."""
+    """Continues these processes if they are stopped."""
     for pid, started in spared:
         with suppress(OSError):
             if process(pid).started == started:
@@ -159,7 +159,7 @@ def send_signal(target: Process, number: signal.Signals) -> None:
 
 
 def fingerprint(pid: int) -> dict[str, object]:
-    """What else can be changed about a running process: its limits, its priority, the processors it may use.
+    """The properties of a running process that others can change: limits, priority, allowed processors.
 
     Raises OSError if it has ended.
     """

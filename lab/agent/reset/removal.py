@@ -80,7 +80,7 @@ def _lift(folder: int, name: str, number: int) -> None:
 
 
 def _opened(folder: int, name: str) -> int:
-    """A descriptor of a directory, which we may now read and change if it is ours."""
+    """A descriptor of a directory. Its mode is changed if possible, so that its owner can change it."""
     found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
         with suppress(PermissionError):

@@ -1,4 +1,4 @@
-"""The part of a reset that needs root. It trusts nothing that the request says."""
+"""The part of a reset that needs root. Nothing in a request is trusted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def kill(_: JsonObject) -> JsonObject:
 
 
 def reset(request: JsonObject) -> JsonObject:
-    """Restores what only root can restore. No process of lab is left."""
+    """Does the part of a reset that needs root. To be called when no process of lab is left."""
     state = baseline.load()
     skip = request.get("skip", [])
     steps: Mapping[str, Any] = {
@@ -79,7 +79,7 @@ def _files_of_root(known: Mapping[str, files.Record]) -> list[Finding]:
 
 
 def _links() -> list[Finding]:
-    """Forgets the settings of the links, whose rules and queueing disciplines are gone."""
+    """Removes the stored settings of the links: their rules and queueing disciplines are gone."""
     found = [path for pattern in OF_LINKS for path in STATE.glob(pattern)]
     for path in found:
         path.unlink()

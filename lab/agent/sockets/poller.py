@@ -31,7 +31,7 @@ Report: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 def watch(agent: Agent, request: JsonObject) -> JsonObject:
-    """Starts afresh: all present sockets are reported again. Answers as ``clock`` does."""
+    """Starts again from scratch: all present sockets are reported. The answer is that of ``clock``."""
     addresses, interval = request.get("addresses", []), request.get("interval", INTERVAL)
     if not isinstance(addresses, list) or not all(isinstance(address, str) for address in addresses):
         raise Refused("addresses must be a list of strings", USAGE)
@@ -51,7 +51,7 @@ def poll(agent: Agent, request: JsonObject) -> JsonObject:
 
 
 def unwatch(agent: Agent, request: JsonObject) -> JsonObject:
-    """Reports the last changes, and polls no more."""
+    """Reports the last changes, and ends the polling."""
     if agent.poller is not None:
         agent.poller.poll(final=True)
         agent.poller.close()
@@ -60,7 +60,7 @@ def unwatch(agent: Agent, request: JsonObject) -> JsonObject:
 
 
 class SocketPoller:
-    """Polls each time that it is due."""
+    """Polls the sockets and counters whenever it is due."""
 
     def __init__(self, addresses: Sequence[str], interval: float, report: Report) -> None:
         """``interval`` is in seconds. Raises OSError if the kernel has no sock_diag."""

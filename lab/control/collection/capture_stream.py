@@ -84,7 +84,7 @@ class CaptureStream:
         self.wait_until_listening()
 
     def pass_to(self, wanted: Slice | None) -> None:
-        """From now on ``wanted`` gets the packets, or nobody."""
+        """From now on ``wanted`` gets the packets; None discards them."""
         with self._taking:
             self._slice = wanted
 

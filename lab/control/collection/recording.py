@@ -40,7 +40,7 @@ class Options:
 
 
 class Recording:
-    """A slice of what the captures and monitors of a lab report."""
+    """A slice of the packets and events that the captures and monitors of a lab report."""
 
     def __init__(self, captures: SegmentCaptures, observe: Observe, folder: Path, options: Options) -> None:
         self.hosts = captures.hosts
@@ -207,7 +207,7 @@ class Recording:
             while (time_left := _time_left(self.packets())) > 0 and time.time() < until:
                 time.sleep(min(time_left, 0.05))
         except LabError:
-            return  # a router that is gone forwards nothing; the captures report that they ended
+            return  # a router that is off forwards nothing; the captures report that they ended
 
 
 def _time_left(traffic: Traffic) -> float:

@@ -10,14 +10,14 @@ from lab.engine.lifecycle import leftovers
 from lab.engine.lifecycle.leftovers import Leftover
 
 LOOK_TIMEOUT = 0.1  # seconds at the end of a command to look for leftovers
-REMOVE_TIMEOUT = 3.0  # seconds for the end of a removal that has begun
+REMOVE_TIMEOUT = 3.0  # seconds to wait for a removal that has begun
 
 
 class BackgroundRemoval:
     """Looks for leftovers once and removes them. It never fails: the next command tries again."""
 
     def __init__(self, besides: str = "") -> None:
-        """The lab ``besides`` is kept: the command that uses it decides about it."""
+        """The lab ``besides`` is kept: the command that uses it takes care of it."""
         self._besides = besides
         self._found: list[Leftover] = []
         self._removed: list[Leftover] = []
@@ -26,7 +26,7 @@ class BackgroundRemoval:
         self._thread.start()
 
     def finish(self) -> list[Leftover]:
-        """The labs that were removed. Takes longer than a moment only if one is just being removed."""
+        """The labs that were removed. Waits up to REMOVE_TIMEOUT if one is being removed."""
         if self._looked.wait(LOOK_TIMEOUT) and self._found:
             self._thread.join(REMOVE_TIMEOUT)
         return list(self._removed)

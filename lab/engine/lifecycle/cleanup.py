@@ -63,8 +63,8 @@ def _sweep(engine: Engine, project: str, settle: float, report: Report) -> int:
 def _remove(engine: Engine, left: list[Resource]) -> bool:
     """Removes these resources. Returns True if that was possible for all of them, and for at least one.
 
-    Users' programs may have data on this machine, so they can exit by themselves. Nothing on a node can: the
-    end of its first process kills the others.
+    Users' programs may write data on this machine, so they get time to exit. The processes of a node are
+    killed when its first process ends.
     """
     programs = [each for each in left if each.labels.get(ROLE_LABEL) == "workload"]
     stop(engine.api, programs, STOP_TIMEOUT)

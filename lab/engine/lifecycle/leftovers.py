@@ -27,7 +27,7 @@ REMOVE_TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class Leftover:
-    """What is left of a lab that a process owns, or owned."""
+    """The resources of a lab that a process owns or owned."""
 
     project: str
     owner: str  # the label
@@ -110,8 +110,8 @@ def _has_other_containers(lab: Leftover, owners: dict[str, list[Resource]]) -> b
 
 
 def remove(engine: Engine, lab: Leftover) -> bool:
-    """Removes the resources of the lab, except busy ones. Returns True for one of the processes that do this
-    at the same time. Raises EnvironmentFailure.
+    """Removes the resources of the lab, except busy ones. If several processes do this at the same
+    time, the result is True for one of them. Raises EnvironmentFailure.
 
     The volume that marks a start is removed only when nothing else is found: the engine may still be carrying
     out a request of the start.

@@ -1,4 +1,4 @@
-"""A container beside a user's container, in which Python can reach its files.
+"""A container beside a user's container, from which Python can reach the user's files.
 
 The user's image may have no program at all. The engine's own copy of files (`docker cp`) writes each file
 under its final name from the first byte on, and doesn't see the container's tmpfs.

@@ -11,7 +11,7 @@ REMOVE = 0  # IPC_RMID
 
 
 def reset(folder: Path = Path("/proc/sysvipc")) -> list[Finding]:
-    """Removes those of this process's user. What is left belongs to another user."""
+    """Removes the objects that belong to the user of this process; those of other users are left."""
     found = [(kind, number) for kind in TABLES for number in _numbers(folder / kind)]
     if not found:
         return []

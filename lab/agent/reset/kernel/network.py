@@ -40,7 +40,7 @@ def has_neighbours() -> bool:
 
 
 def reset(saved: Saved) -> list[Finding]:
-    """Restores links, addresses, routes, rules and qdiscs, and forgets what was learnt from traffic."""
+    """Restores links, addresses, routes, rules and qdiscs, and removes the state learnt from traffic."""
     with RouteSocket() as kernel:
         known = {kind: _by_key(kind, [bytes.fromhex(each) for each in saved[kind.name]]) for kind in KINDS}
         differences: dict[Kind, list[str]] = {}
@@ -109,7 +109,7 @@ def _restore_links(kernel: RouteSocket, extra: Sequence[bytes], missing: Sequenc
 
 
 def _order(body: bytes) -> tuple[int, int]:
-    """Routes without a router come first, as the other ones need them; local ones before both."""
+    """Local routes come first, then routes without a gateway, then the others, which depend on them."""
     found = dict(attributes(body[12:]))
     return int(5 in found), -body[7]  # RTA_GATEWAY; rtm_scope is the host's own, then the link's
 
@@ -120,7 +120,7 @@ def _is_tentative(body: bytes) -> bool:
 
 
 def _forget(kernel: RouteSocket) -> list[Finding]:
-    """Removes what the kernel has learnt from traffic: neighbours, path MTUs, redirects, round-trip times."""
+    """Removes the state learnt from traffic: neighbours, path MTUs, redirects, round-trip times."""
     added = [body for body in kernel.neighbours() if rtnetlink.neighbour_is_permanent(body)]
     for body in kernel.neighbours():
         with suppress(OSError):

@@ -24,7 +24,7 @@ def reset(saved: Mapping[str, Any]) -> list[Finding]:
     """Restores the rules, and forgets tracked connections.
 
     An unknown table is deleted. Those of images/host/firewall.py are made again. The kernel's number of
-    changes tells that there were none.
+    changes shows if there were none.
     """
     with PacketFilter() as kernel:
         with suppress(OSError):  # no connection tracking
@@ -49,7 +49,7 @@ def reset(saved: Mapping[str, Any]) -> list[Finding]:
 
 
 def _has_rules(contents: list[str]) -> bool:
-    """iptables makes tables and chains that hold no rule, and leaves them."""
+    """True if the table has a rule: iptables leaves empty tables and chains behind."""
     return any(each.startswith("7 ") for each in contents)  # NFT_MSG_GETRULE
 
 
