@@ -14,8 +14,10 @@ from lab.errors import LabError
 class ConnectedAhead:
     """The transport of a lab that may be up. A failure is ignored: who needs the lab finds it again."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, command: str) -> None:
+        """``command`` is one that each node needs first: it is started there, too."""
         self.project = project
+        self._command = command
         self._engine: Engine | None = None
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"connect to {project}")
         self._opening = pool.submit(self._open)
@@ -41,5 +43,5 @@ class ConnectedAhead:
     def _open(self) -> DockerTransport:
         self._engine = Engine()
         transport = DockerTransport(self._engine, self.project)
-        transport.dial_all()
+        transport.dial_all(self._command)
         return transport

@@ -64,12 +64,18 @@ class DockerTransport:
                 raise
             raise _not_running(node, self._containers[node.name]) from error
 
-    def dial_all(self) -> None:
-        """Dials all nodes in the background, for the first ``dial`` of each."""
+    def dial_all(self, command: str) -> None:
+        """Dials all nodes in the background, for the first ``dial`` of each, and starts ``command`` there."""
         pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="dial")
         for name in self._containers:
-            self._dialled[name] = pool.submit(self._dial, name)
+            self._dialled[name] = pool.submit(self._dial_and_start, name, command)
         pool.shutdown(wait=False)
+
+    def _dial_and_start(self, name: str, command: str) -> Connection:
+        connection = self._dial(name)
+        with suppress(LabError):  # it is started when it is needed
+            connection.execute_ahead(command)
+        return connection
 
     def _dial(self, name: str) -> Connection:
         container = self._containers[name]

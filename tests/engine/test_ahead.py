@@ -1,5 +1,7 @@
 """Connections that are made while a command starts."""
 
+import time
+
 import pytest
 
 from lab.engine.ahead import ConnectedAhead
@@ -8,7 +10,7 @@ pytestmark = pytest.mark.lab
 
 
 def test_the_first_dial_of_a_node_returns_the_connection_made_ahead(lab_topology):
-    with ConnectedAhead(lab_topology.project) as ahead:
+    with ConnectedAhead(lab_topology.project, "cat") as ahead:
         transport = ahead.transport()
         node = transport.nodes()[0]
         made = transport._dialled[node.name].result()
@@ -24,7 +26,7 @@ def test_the_first_dial_of_a_node_returns_the_connection_made_ahead(lab_topology
 
 
 def test_a_connection_that_has_ended_meanwhile_is_replaced(lab_topology):
-    with ConnectedAhead(lab_topology.project) as ahead:
+    with ConnectedAhead(lab_topology.project, "cat") as ahead:
         transport = ahead.transport()
         node = transport.nodes()[0]
         transport._dialled[node.name].result().close()
@@ -33,6 +35,22 @@ def test_a_connection_that_has_ended_meanwhile_is_replaced(lab_topology):
         connection.close()
 
 
+def test_the_command_that_was_started_ahead_is_the_first_of_its_kind(lab_topology):
+    command = "echo $$; exec cat"
+    with ConnectedAhead(lab_topology.project, command) as ahead:
+        connection = ahead.transport().dial(ahead.transport().nodes()[0])
+        numbers = [output_of(connection.execute(line)) for line in ("echo $$", command, command)]
+        connection.close()
+    assert int(numbers[1]) < int(numbers[0]) < int(numbers[2])
+
+
+def output_of(session):
+    received = []
+    session.close_stdin()
+    assert session.pump(lambda stream, data: received.append(data), time.monotonic() + 10)
+    return b"".join(received)
+
+
 def test_a_lab_that_is_not_up_has_no_connections():
-    with ConnectedAhead("socketlab-that-is-not-up") as ahead:
+    with ConnectedAhead("socketlab-that-is-not-up", "cat") as ahead:
         assert ahead.transport() is None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
 
+from lab.control.agent import COMMAND
 from lab.engine import topologies
 from lab.engine.ahead import ConnectedAhead
 from lab.engine.compose import Report
@@ -42,11 +43,11 @@ class ScenarioLabs(ExitStack):
         self._ahead: ConnectedAhead | None = None
 
     def connect_ahead(self, scenario: Scenario) -> None:
-        """Connects to the lab that the scenario needs, in the background, if it is up.
+        """Connects to the lab that the scenario needs, in the background, if it is up, and starts its agents.
 
         Raises UsageError, EnvironmentFailure.
         """
-        self._ahead = self.enter_context(ConnectedAhead(self._lab_of(scenario).project))
+        self._ahead = self.enter_context(ConnectedAhead(self._lab_of(scenario).project, COMMAND))
 
     def lab_for(self, scenario: Scenario) -> OpenLab:
         """Brings up the lab for this scenario; it stays open, and reserved, for those that need the same one.
