@@ -9,19 +9,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
-from lab.evidence import trace
 from lab.evidence.events import Note, Observe
 from lab.evidence.packets.traffic import Traffic
 
 Draw: TypeAlias = Callable[[Path, Traffic, Observe], object]
 
 
+def prepare() -> None:
+    """Imports and compiles the part of ``draw`` that is the same for every run: as long as a short run."""
+    from lab.evidence import trace  # not at the top: a run begins without it
+
+    trace.prepare()
+
+
 def draw(folder: Path, traffic: Traffic, observe: Observe) -> None:
     """Writes trace.html. A failure is reported as a note and doesn't change the verdict."""
     try:
+        from lab.evidence import trace
+
         trace.write(folder, traffic)
     except Exception as error:
-        why = f"can't write {trace.NAME}: {type(error).__name__}: {error}"
+        why = f"can't write trace.html: {type(error).__name__}: {error}"
         observe(Note(time.time(), "lab", why))
 
 

@@ -20,14 +20,13 @@ from lab.control.collection.recording import Options
 from lab.control.lab import Lab, NoSuchNode
 from lab.control.observers import EventFanout
 from lab.errors import LabError, Unsupported
-from lab.evidence import trace
 from lab.evidence.diagnosis.diagnose import Diagnosis, Evidence, diagnose
 from lab.evidence.events import Observe, VerdictGiven
 from lab.evidence.packets.traffic import Traffic
 from lab.evidence.record import Recorder, read_events
 from lab.locale import message
 from lab.scenarios.catalog import Record, Scenario
-from lab.scenarios.drawing import Draw, draw
+from lab.scenarios.drawing import Draw, draw, prepare
 from lab.scenarios.requirements import missing_nodes, require
 
 Verdict: TypeAlias = Literal["pass", "fail", "unsupported"]
@@ -137,8 +136,8 @@ def _judge(outcome: Outcome, lab: Lab) -> None:
     """Runs and checks the scenario. A record that isn't JSON-serializable is a failure."""
     verdict: Verdict = "fail"
     reason = ""
-    # The page's template is compiled while the programs run on the nodes: this takes as long as a short run.
-    threading.Thread(target=trace.prepare, daemon=True, name="prepare trace.html").start()
+    # While the programs run on the nodes.
+    threading.Thread(target=prepare, daemon=True, name="prepare trace.html").start()
     try:
         require(outcome.scenario, lab)
         record = outcome.scenario.run(lab)
