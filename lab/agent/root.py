@@ -26,9 +26,14 @@ class RootHalf:
 
     def run(self) -> int:
         """Returns the exit code of the child."""
+        # A signal that arrives just before poll is called has to wake it up: only then its handler is run.
+        signalled, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: self._continue_child())
         signal.signal(signal.SIGALRM, lambda number, frame: self._kill_child())
+        self._continue_child()  # it may have been stopped before
         events = select.poll()
+        events.register(signalled, select.POLLIN)
         events.register(self._lines, select.POLLIN)
         events.register(STDIN, select.POLLRDHUP)
         while not self._lines.ended:
@@ -36,6 +41,8 @@ class RootHalf:
                 if descriptor == STDIN:  # the controller is gone, and the child exits if it can
                     events.unregister(STDIN)
                     signal.setitimer(signal.ITIMER_REAL, GRACE)
+                elif descriptor == signalled:
+                    os.read(signalled, 1 << 10)
                 else:
                     self._serve()
         self._lines.close()
