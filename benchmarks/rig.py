@@ -14,7 +14,7 @@ from benchmarks.table import CannotMeasure
 from lab.control.host import Host
 from lab.control.lab import Lab
 from lab.control.transport import from_engine
-from lab.engine import topologies
+from lab.engine.description import topologies
 from lab.engine.lifecycle.project import LabProject
 
 # Runs a module as `python3 -m` does, and prints the peak memory of the process when it exits.

@@ -11,8 +11,8 @@ from dataclasses import replace
 from benchmarks.rig import Rig
 from benchmarks.table import SECONDS, Table, Way, alternate, timed
 from lab.control.transport import from_engine
-from lab.engine import prefix_choice, topologies
 from lab.engine.client import Engine
+from lab.engine.description import prefix_choice, topologies
 from lab.engine.lifecycle.project import LabProject
 from lab.shipped import COMPOSE_FILE, ROOT
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine import topologies
+from lab.engine.description import topologies
 from lab.scenarios import catalog
 from lab.scenarios.play import Outcome
 from lab.testing.lab_kind import LabKind

@@ -9,7 +9,7 @@ import functools
 import pytest
 
 from lab.control.lab import ignore
-from lab.engine import topologies
+from lab.engine.description import topologies
 from lab.scenarios import catalog
 from lab.scenarios.play import play
 from lab.testing import hooks

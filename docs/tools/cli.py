@@ -16,7 +16,7 @@ from lab.cli.errors import errors_in_one_line
 from lab.cli.options import Project
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
-from lab.engine import topologies
+from lab.engine.description import topologies
 from lab.engine.lifecycle.project import LabProject
 from lab.errors import LabError, Unsupported
 from lab.scenarios import catalog

@@ -48,7 +48,7 @@ def fixed(*words: str) -> Words:
 
 def _hosts(ctx: typer.Context) -> list[str]:
     """The nodes of the lab that is up, or else those of its description."""
-    from lab.engine import topologies
+    from lab.engine.description import topologies
 
     name = topologies.chosen_name(topologies.find(_file(ctx)), ctx.params.get("project"), os.environ)
     running = [service for project, service in _running() if project == name]
@@ -68,7 +68,7 @@ def _labs(ctx: typer.Context) -> list[str]:
 
 
 def _topologies(ctx: typer.Context) -> list[str]:
-    from lab.engine import topologies
+    from lab.engine.description import topologies
 
     return topologies.names()
 
@@ -94,7 +94,7 @@ def _file(ctx: typer.Context) -> str | None:
 
 
 def _plan(ctx: typer.Context) -> Plan:
-    from lab.engine import topologies
+    from lab.engine.description import topologies
     from lab.topology.description import read
     from lab.topology.plan import plan
 

@@ -127,7 +127,7 @@ def language_of(lang: str | None) -> str:
 
 def lab_name(project: str | None, file: str | None = None) -> str:
     """The name of the lab that the options select. Starts the removal of leftovers. Raises UsageError."""
-    from lab.engine import topologies  # not at the top: `lab --help` and completion don't need it
+    from lab.engine.description import topologies  # not at the top: `lab --help` and completion don't need it
 
     name = topologies.chosen_name(topologies.find(file), project, os.environ)
     remove_leftovers(besides=name)
@@ -141,7 +141,7 @@ def described_lab(
     file: str | None = None,
 ) -> LabProject:
     """The lab that a command uses, and starts if necessary. Raises UsageError."""
-    from lab.engine import topologies  # not at the top: both take long to import
+    from lab.engine.description import topologies  # not at the top: both take long to import
     from lab.engine.lifecycle.project import LabProject
 
     return LabProject.of_file(topologies.find(file), project, profile=profile, prefixes=prefix or ())

@@ -17,10 +17,10 @@ from pathlib import PurePosixPath
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from lab.engine.api import ApiError, EngineApi, SdkTransport, SocketTransport, filters, reason
-from lab.engine.container import Container
-from lab.engine.endpoint import local_socket
-from lab.engine.resources import Resource, of_label, remove
+from lab.engine.http.api import ApiError, EngineApi, SdkTransport, SocketTransport, filters, reason
+from lab.engine.http.container import Container
+from lab.engine.http.endpoint import local_socket
+from lab.engine.http.resources import Resource, of_label, remove
 from lab.errors import EnvironmentFailure
 from lab.locale import message
 from lab.topology.prefixes import Network
@@ -28,7 +28,7 @@ from lab.topology.prefixes import Network
 if TYPE_CHECKING:  # the Docker SDK is imported when it is needed: that takes 0.15 s
     import docker
 
-    from lab.engine.exec_stream import ExecStream
+    from lab.engine.http.exec_stream import ExecStream
 
 API_TIMEOUT = 30  # seconds for one request to the engine
 WORKERS = 8  # requests at the same time
@@ -183,7 +183,7 @@ class Engine:
 
     def open_stream(self, container: Container, argv: list[str]) -> ExecStream:
         """Runs ``argv`` in the container and returns its stdin and stdout as one byte stream."""
-        from lab.engine.exec_stream import ExecStream
+        from lab.engine.http.exec_stream import ExecStream
 
         streams = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
         created = self.api.post(f"/containers/{container.id}/exec", {"Cmd": argv} | streams)

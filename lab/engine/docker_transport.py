@@ -9,10 +9,10 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from lab.engine.api import ApiError
 from lab.engine.client import SERVICE_LABEL, Engine
-from lab.engine.container import Container
-from lab.engine.power import ContainerPower
+from lab.engine.http.api import ApiError
+from lab.engine.http.container import Container
+from lab.engine.nodes.power import ContainerPower
 from lab.engine.workloads.workload import EngineWorkload, workloads_of
 from lab.errors import EnvironmentFailure, LabError
 from lab.locale import message
@@ -20,7 +20,7 @@ from lab.remote.ssh import Connection, Identity
 from lab.topology.node import FILE, Node, from_file
 
 if TYPE_CHECKING:
-    from lab.engine.exec_log import ExecLog
+    from lab.engine.nodes.exec_log import ExecLog
 
 WORKERS = 16  # threads that wait for nodes
 KEYS = "/etc/socketlab/keys"
@@ -89,7 +89,7 @@ class DockerTransport:
 
     def _exec_log(self) -> ExecLog:
         """The commands that are run in the lab's containers, from the first call on."""
-        from lab.engine.exec_log import ExecLog  # not at the top: it needs the Docker SDK
+        from lab.engine.nodes.exec_log import ExecLog  # not at the top: it needs the Docker SDK
 
         with self._lock:
             if self._log is None:

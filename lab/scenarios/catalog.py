@@ -135,7 +135,7 @@ def load(name: str, variant: str | None = None) -> Scenario:
 
 
 def _require_topology(path: Path, name: object) -> None:
-    from lab.engine import topologies  # not at the top: `lab list` doesn't need it
+    from lab.engine.description import topologies  # not at the top: `lab list` doesn't need it
 
     known = topologies.names()  # none in the runner's container, which plays on the default topology only
     if name and known and name not in known:

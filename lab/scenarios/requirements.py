@@ -7,7 +7,7 @@ exist there would fail, although the programs have no error.
 from __future__ import annotations
 
 from lab.control.lab import Lab
-from lab.engine import topologies
+from lab.engine.description import topologies
 from lab.errors import Unsupported
 from lab.locale import message
 from lab.scenarios.catalog import Scenario

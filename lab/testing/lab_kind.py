@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from os.path import lexists
 from pathlib import Path
 
-from lab.engine import topologies
+from lab.engine.description import topologies
 from lab.topology.description import FILE
 
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.cli.app import app
-from lab.engine import topologies
 from lab.engine.client import Engine
+from lab.engine.description import topologies
 from lab.scenarios import catalog
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from lab.control.host import Host
 from lab.control.lab import Lab
 from lab.control.transport import from_engine
 from lab.engine.client import Engine
-from lab.engine.rendering import FOLDERS
+from lab.engine.description.rendering import FOLDERS
 from lab.topology.compose.rendering import render
 from lab.topology.description import parse
 from lab.topology.plan import Plan, plan

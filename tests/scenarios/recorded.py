@@ -15,7 +15,7 @@ from pathlib import Path
 from docs.tools import recording, render
 from lab.control.lab import ignore
 from lab.control.transport import from_engine
-from lab.engine import topologies
+from lab.engine.description import topologies
 from lab.engine.lifecycle.project import LabProject
 from lab.scenarios import catalog
 from lab.scenarios.play import play

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lab.control.lab import Lab, ignore
-from lab.engine import topologies
+from lab.engine.description import topologies
 from lab.errors import EnvironmentFailure, Unsupported
 from lab.evidence.event_json import from_json
 from lab.scenarios.catalog import Scenario

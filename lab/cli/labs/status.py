@@ -23,8 +23,8 @@ stdout = Console(highlight=False, soft_wrap=True)
 
 
 def status(project: Project = None, file: File = None, as_json: AsJson = False) -> None:
-    from lab.engine import topologies  # not at the top: completion imports this module
     from lab.engine.client import Engine
+    from lab.engine.description import topologies  # not at the top: completion imports this module
     from lab.topology.drawing.boxes import UP
 
     with errors_in_one_line(), Engine() as engine:

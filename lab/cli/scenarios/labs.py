@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
 
 from lab.control.agent import COMMAND
-from lab.engine import topologies
 from lab.engine.ahead import ConnectedAhead
 from lab.engine.compose import Report
+from lab.engine.description import topologies
 from lab.engine.lifecycle.project import LabProject
 from lab.scenarios.catalog import Scenario
 

@@ -19,8 +19,8 @@ from docker.errors import DockerException
 
 from lab.doctor.checks.engine import OLDEST, EngineFacts, Refusal, numbers
 from lab.doctor.facts.commands import find
-from lab.engine.api import ApiError
 from lab.engine.client import Engine
+from lab.engine.http.api import ApiError
 from lab.errors import EnvironmentFailure
 
 DEFAULT = "unix:///var/run/docker.sock"

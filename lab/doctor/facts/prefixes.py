@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lab.doctor.checks.prefixes import EngineNetwork, PrefixFacts
 from lab.doctor.facts.routes import routes
 from lab.engine.client import Engine
-from lab.engine.definition import LabDefinition
+from lab.engine.description.definition import LabDefinition
 from lab.topology.plan import Plan
 from lab.topology.prefixes import Network
 

@@ -9,7 +9,7 @@ import time
 
 from lab.engine.client import ROLE_LABEL, Engine
 from lab.engine.compose import Report, silent
-from lab.engine.resources import Resource, remove, stop
+from lab.engine.http.resources import Resource, remove, stop
 from lab.errors import EnvironmentFailure
 from lab.locale import from_environment, message, messages
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.engine.client import OWNER_LABEL, Engine
-from lab.engine.prefix_choice import Prefixes
+from lab.engine.description.prefix_choice import Prefixes
 from lab.topology.node import PROFILES, Node
 
 

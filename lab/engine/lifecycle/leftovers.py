@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab.engine.client import LAB_LABEL, OWNER_LABEL, PROJECT_LABEL, STARTING_LABEL, Engine
+from lab.engine.http.resources import Resource, of_label, remove_volumes_with
+from lab.engine.http.resources import remove as remove_resources
 from lab.engine.lifecycle.owner import Owner, State, state_of
-from lab.engine.resources import Resource, of_label, remove_volumes_with
-from lab.engine.resources import remove as remove_resources
 from lab.errors import EnvironmentFailure
 from lab.locale import Message, message
 

@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
-from lab.engine import images, prefix_choice, topologies
+from lab.engine import images
 from lab.engine.client import PROJECT_LABEL, Engine, is_lab
 from lab.engine.compose import Notice, PrefixTaken, Report, run_compose, silent
-from lab.engine.definition import LabDefinition
+from lab.engine.description import prefix_choice, topologies
+from lab.engine.description.definition import LabDefinition
+from lab.engine.description.rendering import Rendered, rendered
+from lab.engine.http.resources import Resource, of_label
 from lab.engine.lifecycle import leftovers
 from lab.engine.lifecycle.cleanup import take_down
 from lab.engine.lifecycle.existing import ExistingLab
 from lab.engine.lifecycle.owner import Owner
 from lab.engine.lifecycle.startup import StartObserver, logs_of_failed, require_programs, wait_for_nodes
 from lab.engine.readable import require_readable
-from lab.engine.rendering import Rendered, rendered
-from lab.engine.resources import Resource, of_label
 from lab.errors import EnvironmentFailure, UsageError
 from lab.locale import _, from_environment, message
 from lab.topology.description import located
@@ -236,7 +237,7 @@ class LabProject(LabDefinition):
     def _wait_for_workloads(self, engine: Engine, plan: Plan, report: Report) -> None:
         if not any(node.workload for node in plan.nodes):
             return
-        from lab.engine.workloads.ready import wait_until_ready  # not at the top: see lab.engine.api
+        from lab.engine.workloads.ready import wait_until_ready  # not at the top: see lab.engine.http.api
         from lab.engine.workloads.workload import workloads_of
 
         workloads = workloads_of(engine, self.project)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lab.engine.client import PROJECT_LABEL, client_of, sdk_call
-from lab.engine.container import Container
+from lab.engine.http.container import Container
 from lab.engine.workloads.workload import EngineWorkload
 from lab.errors import EnvironmentFailure
 

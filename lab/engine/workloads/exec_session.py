@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any
 
 from lab.engine.client import client_of, sdk_call
-from lab.engine.container import Container
-from lab.engine.exec_stream import close_upgraded, upgraded
+from lab.engine.http.container import Container
+from lab.engine.http.exec_stream import close_upgraded, upgraded
 from lab.engine.workloads.kill import kill_exec
 from lab.engine.workloads.model import HEADER, STREAMS, exit_signal
 from lab.errors import EnvironmentFailure

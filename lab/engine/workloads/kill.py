@@ -9,7 +9,7 @@ the container.
 from __future__ import annotations
 
 from lab.engine.client import PROJECT_LABEL, client_of, sdk_call
-from lab.engine.container import Container
+from lab.engine.http.container import Container
 
 # Arguments: the container's ID, the process, the signal. The process of an exec leads a session of its own.
 CODE = """

@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from lab.engine.client import client_of, sdk_call
-from lab.engine.container import Container
+from lab.engine.http.container import Container
 from lab.engine.workloads.model import BILLION, HEADER, START, STREAMS, LogEntry, nanoseconds
 
 MAX_PIECES = 100  # of a line
@@ -25,7 +25,7 @@ class Log:
         self._terminal = bool(container.attrs["Config"].get("Tty"))
         self._position = position
         self._response = sdk_call(_open, container, position + 1, follow, tail)
-        from docker.types import CancellableStream  # not at the top: see lab.engine.api
+        from docker.types import CancellableStream  # not at the top: see lab.engine.http.api
 
         self._entries = self._read()
         self._stream = CancellableStream(self._entries, self._response)

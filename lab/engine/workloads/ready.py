@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from lab.engine.client import sdk_call
-from lab.engine.container import Container
+from lab.engine.http.container import Container
 from lab.engine.workloads.model import WorkloadState, exit_signal
 from lab.engine.workloads.workload import EngineWorkload
 from lab.errors import EnvironmentFailure

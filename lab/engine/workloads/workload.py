@@ -6,9 +6,9 @@ import http
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.engine.api import ApiError
 from lab.engine.client import HOST_LABEL, SERVICE_LABEL, Engine, sdk_call
-from lab.engine.container import Container
+from lab.engine.http.api import ApiError
+from lab.engine.http.container import Container
 from lab.engine.workloads.exec_session import ExecSession
 from lab.engine.workloads.log import Log, last_entry, last_lines
 from lab.engine.workloads.model import WorkloadState

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lab.engine.client import PROJECT_LABEL, Engine
+from lab.engine.http.resources import of_label
 from lab.engine.lifecycle.cleanup import take_down
-from lab.engine.resources import of_label
 
 pytestmark = pytest.mark.lab
 

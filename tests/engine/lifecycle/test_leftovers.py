@@ -11,10 +11,10 @@ import docker
 import pytest
 
 from lab.engine.client import Engine
+from lab.engine.http.resources import Resource, of_label
 from lab.engine.lifecycle import leftovers
 from lab.engine.lifecycle.owner import Owner
 from lab.engine.lifecycle.project import LabProject
-from lab.engine.resources import Resource, of_label
 
 PROJECT = f"socketlab-left-{os.getpid()}"
 

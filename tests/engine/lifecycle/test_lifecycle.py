@@ -14,8 +14,8 @@ import docker
 import pytest
 
 from lab.control.transport import from_engine
-from lab.engine import prefix_choice, topologies
 from lab.engine.client import Engine
+from lab.engine.description import prefix_choice, topologies
 from lab.engine.lifecycle.existing import ExistingLab
 from lab.engine.lifecycle.project import LabProject
 from lab.errors import EnvironmentFailure, UsageError

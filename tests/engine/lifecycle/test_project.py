@@ -5,10 +5,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from lab.engine import topologies
+from lab.engine.description import topologies
+from lab.engine.description.prefix_choice import of_plan
 from lab.engine.lifecycle.existing import ExistingLab
 from lab.engine.lifecycle.project import PROJECT, LabProject
-from lab.engine.prefix_choice import of_plan
 from lab.errors import EnvironmentFailure, UsageError
 from lab.topology.prefixes import overlap
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.engine.client import client_of, sdk_call
-from lab.engine.container import Container
-from lab.engine.replacement import recreate, unexpected
+from lab.engine.http.container import Container
+from lab.engine.nodes.replacement import recreate, unexpected
 from lab.engine.workloads.model import WorkloadState
 from lab.engine.workloads.ready import wait_until_ready
 from lab.engine.workloads.workload import EngineWorkload
@@ -20,7 +20,7 @@ from lab.topology.model import Ready
 from lab.topology.node import FILE
 
 if TYPE_CHECKING:
-    from lab.engine.exec_log import ExecLog
+    from lab.engine.nodes.exec_log import ExecLog
 
 BOOT_TIMEOUT = 30.0  # seconds for a node to become healthy
 # Files that the lab itself writes when a node starts.

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lab.engine import topologies
+from lab.engine.description import topologies
 from lab.errors import UsageError
 from lab.testing.lab_kind import described_for
 from lab.topology.description import read

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from lab.engine.client import PROJECT_LABEL, client_of, sdk_call
-from lab.engine.container import Container
+from lab.engine.http.container import Container
 
 # A container in the network namespace of another one can't have them.
 OF_A_NAMESPACE = ("Hostname", "Domainname", "ExposedPorts", "MacAddress")
@@ -23,7 +23,7 @@ def recreate(container: Container, *copied: str, network_of: Container | None = 
     container. Its volumes are emptied: anonymous ones, and those of the lab that no other container uses.
     Raises EnvironmentFailure.
     """
-    from docker.errors import APIError  # not at the top: see lab.engine.api
+    from docker.errors import APIError  # not at the top: see lab.engine.http.api
 
     client = client_of(container)
     attrs = sdk_call(client.api.inspect_container, container.id)

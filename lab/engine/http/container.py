@@ -1,4 +1,4 @@
-"""A container of a lab. Looking at it needs the standard library only: see lab.engine.api.
+"""A container of a lab. Looking at it needs the standard library only: see lab.engine.http.api.
 
 Everything else, such as starting and stopping it, goes through the Docker SDK, which is imported when it is
 first needed.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lab.engine.api import EngineApi
+from lab.engine.http.api import EngineApi
 
 if TYPE_CHECKING:
     import docker

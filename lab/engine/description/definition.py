@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Self
 
 from lab import shipped
-from lab.engine import prefix_choice, topologies
 from lab.engine.compose import users_environment
+from lab.engine.description import prefix_choice, topologies
+from lab.engine.description.prefix_choice import Prefixes
 from lab.engine.images import source_digest
-from lab.engine.prefix_choice import Prefixes
 from lab.errors import UsageError
 from lab.locale import message
 from lab.topology.compose.images import NodeImage, node_images

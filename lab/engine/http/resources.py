@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from lab.engine.api import ApiError, EngineApi, filters
+from lab.engine.http.api import ApiError, EngineApi, filters
 
 Kind: TypeAlias = Literal["container", "network", "volume"]
 

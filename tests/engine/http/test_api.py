@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lab.engine.api import ApiError, EngineApi, SocketTransport, filters
-from lab.engine.endpoint import DEFAULT_SOCKET, local_socket
+from lab.engine.http.api import ApiError, EngineApi, SocketTransport, filters
+from lab.engine.http.endpoint import DEFAULT_SOCKET, local_socket
 from lab.errors import EnvironmentFailure
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lab.engine.client import Engine
-from lab.engine.exec_stream import ExecStream
+from lab.engine.http.exec_stream import ExecStream
 
 
 def chunk(stream, data):
@@ -81,7 +81,7 @@ def test_data_received_together_with_the_header_is_not_lost(lab_topology, monkey
 CLOSED = """
 import sys
 from lab.engine.client import Engine
-from lab.engine.exec_stream import ExecStream
+from lab.engine.http.exec_stream import ExecStream
 with Engine() as engine:
     container = engine.nodes(sys.argv[1])[0]
     execution = engine.sdk.exec_create(container.id, ["echo", "hello"])

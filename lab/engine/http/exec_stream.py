@@ -6,7 +6,7 @@ import io
 import struct
 from typing import Any
 
-from lab.engine.api import buffered
+from lab.engine.http.api import buffered
 
 HEADER = struct.Struct(">BxxxL")  # stream, length of the payload: Engine API, "attach"
 STDOUT = 1

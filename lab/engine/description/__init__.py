@@ -1,0 +1,1 @@
+"""The definition of a lab: its description, its prefixes, its Compose file."""

@@ -1,0 +1,1 @@
+"""Requests to the Docker Engine over HTTP, with the standard library."""

@@ -1,0 +1,1 @@
+"""The containers of nodes: power, replacement, and the commands that were run in them."""
