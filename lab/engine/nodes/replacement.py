@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.engine.client import PROJECT_LABEL, client_of, sdk_call
 from lab.engine.http.container import Container
+from lab.errors import EnvironmentFailure
 
 # A container in the network namespace of another one can't have them.
 OF_A_NAMESPACE = ("Hostname", "Domainname", "ExposedPorts", "MacAddress")
@@ -23,16 +24,14 @@ def recreate(container: Container, *copied: str, network_of: Container | None = 
     container. Its volumes are emptied: anonymous ones, and those of the lab that no other container uses.
     Raises EnvironmentFailure.
     """
-    from docker.errors import APIError  # not at the top: see lab.engine.http.api
-
     client = client_of(container)
     attrs = sdk_call(client.api.inspect_container, container.id)
     archives = [(path, b"".join(sdk_call(container.get_archive, path)[0])) for path in copied]
     name, temporary = attrs["Name"].lstrip("/"), f"socketlab-{secrets.token_hex(6)}"
-    with suppress(APIError):
-        container.kill()
+    with suppress(EnvironmentFailure):  # it may have ended
+        sdk_call(container.kill)
     sdk_call(container.remove, force=True, v=True)
-    _empty_volumes(client, attrs)
+    sdk_call(_empty_volumes, client, attrs)
     made = sdk_call(client.api.create_container_from_config, configuration(attrs, network_of), temporary)
     for path, archive in archives:
         sdk_call(client.api.put_archive, made["Id"], os.path.dirname(path), archive)
@@ -64,7 +63,7 @@ def _aliases(endpoint: Mapping[str, Any], number: str) -> list[str]:
 
 def _empty_volumes(client: Any, attrs: Mapping[str, Any]) -> None:
     """Makes the named volumes of the lab anew that the removed container had for itself."""
-    from docker.errors import APIError, NotFound
+    from docker.errors import APIError, NotFound  # not at the top: see lab.engine.http.api
 
     project = attrs["Config"]["Labels"].get(PROJECT_LABEL)
     for name in [
@@ -82,7 +81,7 @@ def _empty_volumes(client: Any, attrs: Mapping[str, Any]) -> None:
                 continue  # another container uses it
             raise
         options = volume.get("Options")
-        sdk_call(client.api.create_volume, name, volume["Driver"], options, volume.get("Labels"))
+        client.api.create_volume(name, volume["Driver"], options, volume.get("Labels"))
 
 
 def unexpected(changes: Iterable[Mapping[str, Any]], expected: Collection[str]) -> list[str]:
