@@ -6,11 +6,14 @@ import pytest
 
 
 def pytest_configure():
-    """Restores the handler of SIGINT.
+    """Restores the handlers of SIGINT and SIGHUP.
 
-    A background process of a non-interactive shell, as in `nohup make test &`, starts with SIGINT ignored.
-    Child processes inherit that, and the tests that interrupt them would wait until their timeout.
+    A background process of a non-interactive shell starts with SIGINT ignored, and nohup ignores SIGHUP (in
+    `nohup make test &`). Child processes inherit that, and the tests that send them these signals would wait
+    until their timeout.
     """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

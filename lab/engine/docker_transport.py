@@ -60,9 +60,12 @@ class DockerTransport:
         try:
             return self._dial(node.name)
         except ApiError as error:
-            if error.status != HTTPStatus.CONFLICT:
+            if error.status == HTTPStatus.CONFLICT:
+                raise _not_running(node, self._containers[node.name]) from error
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
-            raise _not_running(node, self._containers[node.name]) from error
+        self._containers[node.name].reload()  # another process has replaced it
+        return self._dial(node.name)
 
     def dial_all(self, command: str) -> None:
         """Dials all nodes in the background, for the first ``dial`` of each, and starts ``command`` there."""

@@ -51,6 +51,10 @@ class LabTest:
     def on(self, lab: Lab) -> Iterator[Lab]:
         """Prepares the lab for the test, and records it while the context lasts. Raises LabError."""
         lab.reset()
+        with lab.claimed():  # again, if the reset has replaced a router
+            yield from self._recorded(lab)
+
+    def _recorded(self, lab: Lab) -> Iterator[Lab]:
         lab.random = random.Random(self.seed)
         lab.link.begin(str(self.seed))
         self._began = time.time()

@@ -284,3 +284,12 @@ def test_a_replaced_router_connects_the_hosts_again(fresh):
     with fresh.lab.claimed():  # the reservation ended with the router
         assert fresh.differences() == []
         assert fresh.lab.client.run("ping -c 1 -W 2 server").ok
+
+
+def test_a_node_that_another_process_has_replaced_is_found_again(fresh):
+    with from_engine(fresh.project) as other:
+        other.server._power.replace()
+    fresh.lab.server.disconnect()
+    assert fresh.lab.server.run("true").ok
+    fresh.lab.reset()
+    assert fresh.differences() == []

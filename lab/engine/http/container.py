@@ -7,9 +7,10 @@ first needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from lab.engine.http.api import EngineApi
+from lab.engine.http.api import ApiError, EngineApi
 
 if TYPE_CHECKING:
     import docker
@@ -44,8 +45,16 @@ class Container:
         return self._client()
 
     def reload(self) -> None:
-        """Reads ``attrs`` again. Raises ApiError; its status is 404 if the container was removed."""
-        self.attrs = self._api.get(f"/containers/{self.id}/json")
+        """Reads ``attrs`` again. If another container has replaced it, this is that one from now on.
+
+        Raises ApiError; its status is 404 if the container was removed.
+        """
+        try:
+            self.attrs = self._api.get(f"/containers/{self.id}/json")
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            self.attrs = self._api.get(f"/containers/{self.name}/json")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # the class has no such attribute; copy looks them up

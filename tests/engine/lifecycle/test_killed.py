@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,13 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize("words", [("up", "-q"), ("run", "tcp-hello")], ids=" ".join)
 def test_after_sigkill_gc_leaves_nothing(words, point, tmp_path):
     project = f"socketlab-killed-{os.getpid()}"
-    seconds = random.uniform(0.2, 1.6)
+    seconds = random.uniform(0.1, 0.9)
     runs = ("--runs", str(tmp_path)) if "run" in words else ()
     try:
         process = lab(*words, "-p", project, *runs)
-        with pytest.raises(subprocess.TimeoutExpired):
+        with suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=seconds)
+            take_down(project)  # a fast machine: the lab was complete, and `lab up` leaves it
         process.kill()
         process.communicate(timeout=30)
         collected = lab("gc")
