@@ -58,14 +58,17 @@ def remove(api: EngineApi, resources: Iterable[Resource]) -> list[Resource]:
 def remove_volumes_with(api: EngineApi, label: str) -> list[str]:
     """Removes all unused volumes with the label, name=value. Returns their names. Raises EnvironmentFailure.
 
-    The engine compares the label of each volume when it removes it. It accepts one such request at a time.
+    The engine compares the label of each volume when it removes it. It accepts one such request at a time, and
+    leaves out volumes with options, such as small disks: these are listed, and removed by their names.
     """
     try:
-        return list(api.post("/volumes/prune", filters=filters(label, all="true"))["VolumesDeleted"] or [])
+        pruned = list(api.post("/volumes/prune", filters=filters(label, all="true"))["VolumesDeleted"] or [])
     except ApiError as error:
-        if error.status in MISSING_OR_BUSY:
-            return []
-        raise
+        if error.status not in MISSING_OR_BUSY:
+            raise
+        pruned = []
+    left = [each for each in of_label(api, label) if each.kind == "volume"]
+    return pruned + [each.name for each in remove(api, left)]
 
 
 def stop(api: EngineApi, containers: Iterable[Resource], timeout: int) -> None:
