@@ -17,6 +17,8 @@ from lab.testing.lab_kind import LabKind
 from lab.testing.markers import marks
 from tests.scenario_items import PLAY, ScenarioFile, kind_of
 
+marks.OTHER_FIXTURES |= {"lab_with", "played", "windows_lab"}
+
 
 def pytest_configure(config):
     @functools.cache

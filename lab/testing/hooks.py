@@ -141,12 +141,16 @@ def _show(config: pytest.Config, line: str) -> None:
             terminal.write_line(f"lab: {line}")
 
 
+def fail_on_mistake(item: pytest.Item) -> None:
+    """Fails a test with a mistake in its markers: a worker can't report it at collection."""
+    if MISTAKE in item.stash:
+        pytest.fail(item.stash[MISTAKE], pytrace=False)
+
+
 def lab_for(item: pytest.Item, temporary: Path) -> Iterator[Lab]:
     """The fixture ``lab`` of a test."""
     from lab.testing.isolation import LabTest
 
-    if MISTAKE in item.stash:
-        pytest.fail(item.stash[MISTAKE], pytrace=False)
     if MARKS not in item.stash:
         _add_fixture(item)
     config = item.config

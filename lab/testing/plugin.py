@@ -68,6 +68,15 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         hooks.close_lab_after(item, nextitem)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """In a worker, a test with a mistake in its markers fails here."""
+    if marks.is_marked(item):
+        from lab.testing import hooks
+
+        hooks.fail_on_mistake(item)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """A test whose lab can't do something fails with one line, or is skipped: see --lab-unsupported."""

@@ -58,8 +58,8 @@ def remove(api: EngineApi, resources: Iterable[Resource]) -> list[Resource]:
 def remove_volumes_with(api: EngineApi, label: str) -> list[str]:
     """Removes all unused volumes with the label, name=value. Returns their names. Raises EnvironmentFailure.
 
-    The engine compares the label of each volume when it removes it. It accepts one such request at a time, and
-    leaves out volumes with options, such as small disks: these are listed, and removed by their names.
+    The engine compares the label of each volume when it removes it. It accepts one such request at a time.
+    It leaves out volumes with options, such as small disks: these are listed, and removed by their names.
     """
     try:
         pruned = list(api.post("/volumes/prune", filters=filters(label, all="true"))["VolumesDeleted"] or [])

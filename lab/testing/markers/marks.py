@@ -63,6 +63,9 @@ def uses_lab(item: pytest.Item) -> bool:
     return FIXTURE in getattr(item, "fixturenames", ())
 
 
+OTHER_FIXTURES: set[str] = set()  # fixtures of a conftest that use the labs of the session in another way
+
+
 def is_marked(item: pytest.Item) -> bool:
     return item.get_closest_marker("lab") is not None
 
@@ -95,7 +98,12 @@ def _check(item: pytest.Item, found: Mapping[str, Any]) -> None:
 
 
 def _check_fixture(item: pytest.Item) -> None:
-    """A marker of a class or a module may be meant for other tests; one of the test itself is not."""
+    """A marker of a class or a module may be meant for other tests; one of the test itself is not.
+
+    An item of another plugin, and a test with a fixture in ``OTHER_FIXTURES``, have their lab in another way.
+    """
+    if not isinstance(item, pytest.Function) or OTHER_FIXTURES.intersection(item.fixturenames):
+        return
     for mark in item.own_markers:
         if mark.name == "lab" and mark.kwargs and not uses_lab(item):
             raise _wrong(item, message("the test doesn't have the fixture lab as an argument"))
