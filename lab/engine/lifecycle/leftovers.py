@@ -21,7 +21,7 @@ from lab.engine.lifecycle.owner import Owner, State, state_of
 from lab.errors import EnvironmentFailure
 from lab.locale import Message, message
 
-SETTLE = 0.5  # seconds for the engine to carry out the last request of a start
+SETTLE = 1.0  # seconds for the engine to carry out the last request of a start
 REMOVE_TIMEOUT = 60.0
 
 
@@ -139,14 +139,18 @@ def remove_completely(engine: Engine, lab: Leftover, timeout: float = REMOVE_TIM
 
     Raises EnvironmentFailure if something is left at the deadline.
     """
-    deadline, mine, found = time.monotonic() + timeout, False, [lab]
+    deadline, mine, found, settled = time.monotonic() + timeout, False, [lab], False
     while found:
         if time.monotonic() > deadline:
             raise EnvironmentFailure(
                 message("{project} can't be removed: it is still in use", project=lab.project)
             )
-        mine = any([remove(engine, each) for each in found]) or mine
-        time.sleep(SETTLE if lab.starting else 0)
+        if not settled and any(each.starting and len(each.resources) == 1 for each in found):
+            time.sleep(SETTLE)  # the engine may still be creating a network, which has no owner
+            settled = True
+        else:
+            mine = any([remove(engine, each) for each in found]) or mine
+            time.sleep(SETTLE if lab.starting else 0)
         found = [each for each in find(engine, lab.project) if each.owner == lab.owner]
     return mine
 
